@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers soak rollout simulate conformance interop fuzz model k8s-check ci
+.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers soak rollout abuse simulate conformance interop fuzz model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ lint: ## Check format, clippy and shell scripts
 fmt: ## Format the code
 	@cargo fmt --all
 
-docs: ## Generate docs/configuration.md and docs/failure-modes.md
+docs: ## Generate docs/configuration.md, docs/metrics.md and docs/failure-modes.md
 	@deploy/docs.sh
 
 cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
@@ -33,7 +33,7 @@ cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
 bench: ## Measure latency, CPU and memory; prints a table and writes JSON into results/
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench
 
-bench-peers: ## The same load on nginx with nchan, beside our edge and the floor
+bench-peers: ## The same load on nginx with nchan and on rmcp's server, beside our edge and the floor
 	@deploy/setup.sh bench-peers && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench --peers
 
 soak: ## Hold 5,000 streams for 15 minutes under churn, kills and abuse; SOAK="--seconds 60 --streams 500"
@@ -45,13 +45,16 @@ simulate: ## Run 100,000 seeded histories of the delivery path; SIMULATION_HISTO
 rollout: ## Restart ingests and edges under load behind HAProxy, nginx and Envoy; ROLLOUT="--rounds 2 --balancer haproxy"
 	@deploy/setup.sh rollout && cargo build --release --locked --workspace --bins && exec $(RELEASE)/rollout $(ROLLOUT)
 
+abuse: ## Attack every surface beside honest clients, a minute each; ABUSE="--seconds 10 --surface mcp --topology both"
+	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/abuse $(ABUSE)
+
 conformance: ## Run the official MCP conformance suite through the balancer
 	@deploy/conformance.sh
 
 interop: ## Use real clients in every revision that they speak, through the balancer
 	@deploy/test.sh --workspace --test interop
 
-fuzz: ## Fuzz what reads strangers' bytes; FUZZ_SECONDS per target (60), FUZZ_TARGETS="sse cursor"
+fuzz: ## Fuzz what reads strangers' bytes; FUZZ_SECONDS per target (60), FUZZ_TARGETS="sse cursor clients"
 	@deploy/fuzz.sh
 
 model: ## Try interleavings of publishers, ring and reactors; MODEL_SECONDS per test (3)

@@ -31,10 +31,27 @@ impl BridgeProcess {
     /// # Errors
     /// The binary does not exist, or it does not start.
     pub fn start(base: &Url) -> Result<Self> {
+        Self::spawn(base, None)
+    }
+
+    /// As [`BridgeProcess::start`], with the token of its client.
+    ///
+    /// # Errors
+    /// As [`BridgeProcess::start`].
+    pub fn start_with_token(base: &Url, token: &str) -> Result<Self> {
+        Self::spawn(base, Some(token))
+    }
+
+    fn spawn(base: &Url, token: Option<&str>) -> Result<Self> {
         let binary = forgewire_binary().context("no forgewire binary: run `make test`")?;
-        let mut process = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .args(["stdio", "--url", base.join("/mcp")?.as_str()])
-            .env_remove("FORGEWIRE_TOKEN")
+            .env_remove("FORGEWIRE_TOKEN");
+        if let Some(token) = token {
+            command.env("FORGEWIRE_TOKEN", token);
+        }
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

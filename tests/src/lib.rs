@@ -1,11 +1,13 @@
 //! Shared parts of the whole-system scenarios: readers that behave like agents, and one system at a
-//! time; the soak and the rollout.
+//! time; the soak, the rollout and the abuse.
 
+pub mod abuse;
 mod bridge;
 mod failure_modes;
 mod forgery;
 mod newer_ingest;
 mod raw_log;
+mod raw_sessions;
 mod reader;
 mod report;
 mod retention;
@@ -19,7 +21,8 @@ pub use failure_modes::{
 };
 pub use forgery::ForgedRole;
 pub use newer_ingest::{NEWER_KIND, append_newer_events, newer_event};
-pub use raw_log::{delete_stream, plant_undecodable_entry};
+pub use raw_log::{delete_stream, plant_undecodable_entry, plant_undecodable_event};
+pub use raw_sessions::plant_unreadable_session;
 pub use reader::{EventReader, ReaderKind};
 pub use report::print_report;
 pub use retention::remove_events_before;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 use testkit::cluster::{System, SystemKind};
 
 /// Maximum time for an answer of NATS.
@@ -23,12 +24,31 @@ pub fn plant_undecodable_entry(system: &mut System, name: &str) -> Result<()> {
         SystemKind::Embedded => {
             let file = system.cluster().dir().join("forgewire/forgewire.db");
             let sql = "INSERT INTO events (id, received_at, watermark, body) \
-                       SELECT ?1, max(received_at), max(watermark), ?2 FROM events";
+                       SELECT ?1, coalesce(max(received_at), 0), coalesce(max(watermark), 0), ?2 FROM events";
             let connection = rusqlite::Connection::open(file)?;
             connection.execute(sql, rusqlite::params![name, BODY.as_bytes()])?;
             Ok(())
         }
     }
+}
+
+/// Appends an entry that does not decode, at the place that the event with this id would have.
+///
+/// # Errors
+/// The store does not accept it.
+pub fn plant_undecodable_event(system: &mut System, id: &str) -> Result<()> {
+    let name = match system.kind() {
+        SystemKind::Embedded => id.to_owned(),
+        // The end of an event's subject: 128 bits of a digest.
+        SystemKind::Cluster => {
+            let digest = Sha256::digest(id.as_bytes());
+            digest[..16]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        }
+    };
+    plant_undecodable_entry(system, &name)
 }
 
 /// Deletes the stream of the event log, as an operator would.

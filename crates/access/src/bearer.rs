@@ -20,7 +20,11 @@ pub enum AuthError {
     #[error("the token has expired")]
     Expired,
     /// The principal is known and lacks the permission.
-    #[error("this needs the permission {:?}", .0.as_str())]
+    #[error(
+        "this needs the permission {:?}: list it under `permissions` of the token, in the file that \
+         auth.token_file names",
+        .0.as_str()
+    )]
     Forbidden(Permission),
 }
 

@@ -1,4 +1,4 @@
-//! Places of one kind on one edge (streams, connections), shared out between principals.
+//! Places of one kind on one edge (streams, connections, bytes), shared out between principals.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -43,30 +43,57 @@ impl PlaceShares {
     /// # Errors
     /// No place is free, or the principal has its share.
     pub fn take(&mut self, principal: &PrincipalId, max: usize) -> Result<(), NoPlace> {
+        self.take_many(principal, 1, max)
+    }
+
+    /// Takes `count` of `max` places, or none: as many calls of [`Self::take`].
+    ///
+    /// # Errors
+    /// Not as many are free, or the principal would have more than its share.
+    pub fn take_many(
+        &mut self,
+        principal: &PrincipalId,
+        count: usize,
+        max: usize,
+    ) -> Result<(), NoPlace> {
+        let Some(before_last) = count.checked_sub(1) else {
+            return Ok(());
+        };
         let own = self.by_principal.get(principal).copied().unwrap_or(0);
         let free = max.saturating_sub(self.taken);
-        if free == 0 {
+        let Some(free) = free.checked_sub(before_last).filter(|free| *free > 0) else {
             return Err(NoPlace::Full { max });
-        }
+        };
         let is_everyone = *principal == PrincipalId::anonymous();
-        if !is_everyone && own >= free.saturating_mul(SHARE_OF_FREE) {
+        if !is_everyone && own + before_last >= free.saturating_mul(SHARE_OF_FREE) {
             return Err(NoPlace::Share { max, own });
         }
-        self.taken += 1;
-        *self.by_principal.entry(principal.clone()).or_default() += 1;
+        self.taken += count;
+        *self.by_principal.entry(principal.clone()).or_default() += count;
         Ok(())
     }
 
     /// Gives back a place that was taken.
     pub fn give_back(&mut self, principal: &PrincipalId) {
+        self.give_back_many(principal, 1);
+    }
+
+    /// Gives back places that were taken.
+    pub fn give_back_many(&mut self, principal: &PrincipalId, count: usize) {
         let Some(own) = self.by_principal.get_mut(principal) else {
             return;
         };
-        *own -= 1;
-        self.taken -= 1;
+        *own -= count;
+        self.taken -= count;
         if *own == 0 {
             self.by_principal.remove(principal);
         }
+    }
+
+    /// The places that are taken.
+    #[must_use]
+    pub const fn taken(&self) -> usize {
+        self.taken
     }
 }
 
@@ -154,6 +181,30 @@ mod tests {
         drop(greedy);
         assert_eq!(take_all(&places, "second").0.len(), 800);
         assert!(places.shares.lock().by_principal.is_empty());
+    }
+
+    #[test]
+    fn many_places_are_taken_as_one_by_one() {
+        for (max, others) in [(900, 0), (900, 100), (10, 3), (1, 0)] {
+            for count in 0..=max {
+                let shares = || {
+                    let mut shares = PlaceShares::default();
+                    for n in 0..others {
+                        shares.take(&principal(&format!("other{n}")), max).unwrap();
+                    }
+                    shares
+                };
+                let (mut singly, mut together) = (shares(), shares());
+                let one = principal("one");
+                let is_possible = (0..count).all(|_| singly.take(&one, max).is_ok());
+                assert_eq!(together.take_many(&one, count, max).is_ok(), is_possible);
+                if is_possible {
+                    assert_eq!(together.taken(), singly.taken());
+                    together.give_back_many(&one, count);
+                }
+                assert_eq!(together.taken(), others);
+            }
+        }
     }
 
     #[test]

@@ -45,6 +45,15 @@ impl Visibility {
         Self(None)
     }
 
+    /// Nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Some(Arc::new(VisibleNames {
+            owners: Box::default(),
+            repositories: Box::default(),
+        })))
+    }
+
     /// Only what belongs to one of `owners`, or to one of `repositories` (`owner/repo`, or the URL on
     /// github.com). Without any name: nothing.
     ///

@@ -1,5 +1,7 @@
 //! The floor of a tool call: a bare axum server, in its own process, that reads the request and
 //! always answers with the same JSON. A protocol on top of HTTP cannot cost less than HTTP itself.
+//!
+//! And the peer: rmcp's own server with one tool that always answers with the same text.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,12 +10,20 @@ use axum::{
     Router,
     body::Bytes,
     http::{HeaderValue, header},
-    routing::post,
+    routing::{any_service, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
+};
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
+    service::RequestContext,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 use tokio::net::TcpListener;
 
@@ -25,11 +35,17 @@ pub(crate) struct AnswererArgs {
     /// Length of each answer.
     #[arg(long)]
     body_bytes: usize,
+    /// Serve MCP with the crate rmcp.
+    #[arg(long)]
+    rmcp: bool,
 }
 
 /// Runs until stdin ends.
 pub(crate) fn run(args: &AnswererArgs) -> Result<()> {
-    let body = Bytes::from(format!("\"{}\"", "x".repeat(args.body_bytes.max(2) - 2)));
+    let router = match args.rmcp {
+        true => rmcp_server(args.body_bytes),
+        false => bare_server(args.body_bytes),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -40,18 +56,56 @@ pub(crate) fn run(args: &AnswererArgs) -> Result<()> {
     print_json(&HelperPort {
         port: listening.local_addr()?.port(),
     })?;
-    runtime.spawn(serve(listening, body));
+    runtime.spawn(serve(listening, router));
     std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
     Ok(())
 }
 
-async fn serve(listener: TcpListener, body: Bytes) {
+fn bare_server(body_bytes: usize) -> Router {
+    let body = Bytes::from(format!("\"{}\"", "x".repeat(body_bytes.max(2) - 2)));
     let answer = move |_: Bytes| {
         let json = HeaderValue::from_static("application/json");
         let answer = ([(header::CONTENT_TYPE, json)], body.clone());
         async move { answer }
     };
-    let router: Router = Router::new().route("/mcp", post(answer));
+    Router::new().route("/mcp", post(answer))
+}
+
+/// Bytes of an answer of rmcp around the text of its tool.
+const RMCP_ENVELOPE_BYTES: usize = 130;
+
+fn rmcp_server(body_bytes: usize) -> Router {
+    let text = "x".repeat(body_bytes.saturating_sub(RMCP_ENVELOPE_BYTES));
+    let tool = ConstantTool { text };
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
+    let service = StreamableHttpService::new(
+        move || Ok(tool.clone()),
+        NeverSessionManager::default().into(),
+        config,
+    );
+    Router::new().route("/mcp", any_service(service))
+}
+
+/// A server whose tools all answer with the same text.
+#[derive(Clone)]
+struct ConstantTool {
+    text: String,
+}
+
+impl ServerHandler for ConstantTool {
+    async fn call_tool(
+        &self,
+        _: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let text = ContentBlock::text(self.text.clone());
+        Ok(CallToolResult::success(vec![text]).into())
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router) {
     while let Ok((socket, _)) = listener.accept().await {
         let _ = socket.set_nodelay(true);
         let connection = http1::Builder::new()

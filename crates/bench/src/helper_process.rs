@@ -211,9 +211,21 @@ pub(crate) struct AnswererProcess {
 }
 
 impl AnswererProcess {
-    /// Starts a server whose answers have this many bytes.
+    /// Starts a bare server whose answers have this many bytes.
     pub(crate) fn start(body_bytes: usize) -> Result<Self> {
-        let arguments = ["answerer", "--body-bytes", &body_bytes.to_string()].map(str::to_owned);
+        Self::start_with(body_bytes, &[])
+    }
+
+    /// Starts rmcp's own server, with a tool whose answers have about this many bytes.
+    pub(crate) fn start_rmcp(body_bytes: usize) -> Result<Self> {
+        Self::start_with(body_bytes, &["--rmcp"])
+    }
+
+    fn start_with(body_bytes: usize, options: &[&str]) -> Result<Self> {
+        let body_bytes = body_bytes.to_string();
+        let arguments = ["answerer", "--body-bytes", &body_bytes];
+        let arguments = arguments.iter().chain(options);
+        let arguments: Vec<_> = arguments.map(|text| (*text).to_owned()).collect();
         let helper = HelperProcess::start(&arguments)?;
         let HelperPort { port } = helper.read_answer(ANSWER_TIMEOUT)?;
         Ok(Self {

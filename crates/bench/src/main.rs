@@ -58,7 +58,7 @@ struct Arguments {
     /// Run only on these topologies.
     #[arg(long, value_enum, value_delimiter = ',')]
     topology: Vec<Topology>,
-    /// Run only the comparison with nginx and nchan (`make bench-peers`).
+    /// Run only the comparisons with nchan and with rmcp (`make bench-peers`).
     #[arg(long, conflicts_with = "only")]
     peers: bool,
     /// Also write the plot of `growth` to this file.
@@ -186,7 +186,7 @@ fn run_all(arguments: &Arguments, plan: &MeasurePlan) -> (Vec<Row>, Vec<String>)
 
 fn is_selected(arguments: &Arguments, measure: Measure) -> bool {
     if arguments.peers {
-        return measure == Measure::Peers;
+        return matches!(measure, Measure::Peers | Measure::Calls);
     }
     // `peers` needs programs that no other measurement needs, so it runs only when it is named.
     is_chosen(&arguments.only, &measure)

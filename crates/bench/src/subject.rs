@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use testkit::cluster::{System, SystemKind};
+use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::load::IngestTarget;
@@ -111,6 +111,24 @@ impl BenchSystem {
             system: Some(system),
             runtime,
         })
+    }
+
+    /// Starts the first edge again on the same address and data; embedded, that is the whole system.
+    pub(crate) fn restart_edge(&mut self) -> Result<EdgeProcess> {
+        let system = self.system.as_mut().context("the system was stopped")?;
+        let restarted = self.runtime.block_on(system.restart(SystemNode::Edge(0)))?;
+        ensure!(
+            restarted == FaultOutcome::Done,
+            "the edge was not restarted"
+        );
+        let edge = self.edges.first_mut().context("there is no edge")?;
+        let name = match system.kind() {
+            SystemKind::Embedded => "forgewire",
+            SystemKind::Cluster => "edge-1",
+        };
+        let pid = system.cluster().process(name)?.id();
+        edge.pid = pid.context("the edge is not running")?;
+        Ok(*edge)
     }
 
     /// Addresses of all edges.

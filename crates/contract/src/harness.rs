@@ -16,8 +16,10 @@ use anyhow::bail;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use model::ManualClock;
-use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
+use model::{ManualClock, SessionId};
+use ports::{
+    Bus, EventLog, Leases, Mailbox, RecordKey, Records, ResourceReader, SessionStore, Topic,
+};
 
 use crate::HeldLog;
 
@@ -26,10 +28,9 @@ use crate::HeldLog;
 pub enum Port {
     /// [`ports::EventLog`], clauses EL-…
     EventLog,
-    /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::SessionLock`] and
-    /// [`ports::TaskStore`], clauses SS-…, MB-…, LK-… and TS-…: one adapter implements all four,
-    /// because a mailbox has the lifetime of its session and all state shared by edges is in one
-    /// place.
+    /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::Leases`] and [`ports::Records`], clauses SS-…,
+    /// MB-…, LK-… and RC-…, and the façades over records, clauses TS-…: one adapter implements all four, because
+    /// a mailbox has the lifetime of its session and all state shared by edges is in one place.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
@@ -55,7 +56,7 @@ pub struct Abilities {
     /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
     /// Carries bytes that another program or build could have written: the fixture of a bus has
-    /// `foreign`, that of a log has `plant`.
+    /// `foreign`, that of a log has `plant`, that of a session store has `spoil`.
     pub foreign_bytes: bool,
     /// Can be written by processes that are not of the installation, and recognises its own by their keys:
     /// the fixture of a bus or log has `keyed`.
@@ -275,6 +276,33 @@ impl EventLogFixture {
     }
 }
 
+/// Replaces the record of a session by one of another build, bypassing the adapter's encoding; create one with
+/// [`record_spoiler`].
+pub type RecordSpoiler =
+    Box<dyn Fn(SessionId) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// Creates a [`RecordSpoiler`] from an async closure.
+pub fn record_spoiler<F, Fut>(spoil: F) -> RecordSpoiler
+where
+    F: Fn(SessionId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    Box::new(move |id| Box::pin(spoil(id)))
+}
+
+/// Damages what surrounds the state of a record, bypassing the adapter; create one with [`record_damager`].
+pub type RecordDamager =
+    Box<dyn Fn(RecordKey) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// Creates a [`RecordDamager`] from an async closure.
+pub fn record_damager<F, Fut>(damage: F) -> RecordDamager
+where
+    F: Fn(RecordKey) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    Box::new(move |key| Box::pin(damage(key)))
+}
+
 /// Time to live if the backend's own clock decides: long enough for a call, short enough to wait
 /// for.
 const REAL_TTL: Duration = Duration::from_millis(300);
@@ -282,20 +310,38 @@ const REAL_TTL: Duration = Duration::from_millis(300);
 const MANUAL_TTL: Duration = Duration::from_secs(60);
 
 /// The ports that an adapter for sessions has to implement.
-pub trait SessionPorts: SessionStore + Mailbox + SessionLock + TaskStore {}
+pub trait SessionPorts: SessionStore + Mailbox + Leases {
+    /// The store as [`Records`], whose methods have the names of others.
+    fn records(self: Arc<Self>) -> Arc<dyn Records>;
+}
 
-impl<T: SessionStore + Mailbox + SessionLock + TaskStore> SessionPorts for T {}
+impl<T: SessionStore + Mailbox + Leases + Records> SessionPorts for T {
+    fn records(self: Arc<Self>) -> Arc<dyn Records> {
+        self
+    }
+}
 
 /// A session store for one case.
-#[derive(Debug)]
 pub struct SessionStoreFixture {
     /// The store, empty.
     pub store: Arc<dyn SessionPorts>,
     /// The clock of the store and its other handles, if the adapter accepts one. Without it the
     /// suite uses times to live of 300 ms and waits.
     pub clock: Option<Arc<ManualClock>>,
+    /// Makes a record unreadable. `foreign_bytes` needs it.
+    pub spoil: Option<RecordSpoiler>,
+    /// Damages a record of [`Records`]. `foreign_bytes` needs it.
+    pub damage: Option<RecordDamager>,
     /// Other handles on it.
     pub handles: Handles<dyn SessionPorts>,
+}
+
+impl fmt::Debug for SessionStoreFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionStoreFixture")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SessionStoreFixture {
@@ -305,7 +351,30 @@ impl SessionStoreFixture {
         Self {
             store,
             clock: None,
+            spoil: None,
+            damage: None,
             handles: Handles::default(),
+        }
+    }
+
+    /// The store as [`Records`].
+    pub(crate) fn records(&self) -> Arc<dyn Records> {
+        Arc::clone(&self.store).records()
+    }
+
+    /// Damages a record.
+    pub(crate) async fn damage(&self, key: &RecordKey) -> anyhow::Result<()> {
+        match &self.damage {
+            Some(damage) => damage(key.clone()).await,
+            None => bail!("the adapter says `foreign_bytes` but its store has no `damage`"),
+        }
+    }
+
+    /// Replaces the record of a session by one that this build cannot read.
+    pub(crate) async fn spoil(&self, id: &SessionId) -> anyhow::Result<()> {
+        match &self.spoil {
+            Some(spoil) => spoil(id.clone()).await,
+            None => bail!("the adapter says `foreign_bytes` but its session store has no `spoil`"),
         }
     }
 

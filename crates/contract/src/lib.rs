@@ -64,20 +64,24 @@ mod event_log;
 mod events;
 mod harness;
 mod held_log;
+mod leases;
 mod mailbox;
+mod records;
 mod resource_reader;
 mod run;
-mod session_lock;
 mod session_store;
 mod sessions;
-mod task_store;
+mod tasks;
 
 pub use async_trait::async_trait;
+/// The façades that the suite runs over every store, for an adapter's own tests.
+pub use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
 pub use events::{event, event_received_at, events, issue_event};
 pub use harness::{
     Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
-    Handles, Harness, KeyedHandles, Port, ResourceReaderFixture, SessionPorts, SessionStoreFixture,
-    SetBack, SetBackHooks, backend_hook, entry_planter, handle_opener, unique_name,
+    Handles, Harness, KeyedHandles, Port, RecordDamager, RecordSpoiler, ResourceReaderFixture,
+    SessionPorts, SessionStoreFixture, SetBack, SetBackHooks, backend_hook, entry_planter,
+    handle_opener, record_damager, record_spoiler, unique_name,
 };
 pub use held_log::HeldLog;
 pub use run::run;

@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
-    Abilities, Harness, Port, bus, case::Case, event_log, mailbox, resource_reader, session_lock,
-    session_store, task_store,
+    Abilities, Harness, Port, bus, case::Case, event_log, leases, mailbox, records,
+    resource_reader, session_store, tasks,
 };
 
 /// Maximum duration of one case.
@@ -36,13 +36,14 @@ pub fn run(harness: impl Harness) -> ExitCode {
 }
 
 /// The cases of each port.
-fn suites() -> [(Port, &'static [Case]); 7] {
+fn suites() -> [(Port, &'static [Case]); 8] {
     [
         (Port::EventLog, event_log::CASES),
         (Port::SessionStore, session_store::CASES),
         (Port::SessionStore, mailbox::CASES),
-        (Port::SessionStore, session_lock::CASES),
-        (Port::SessionStore, task_store::CASES),
+        (Port::SessionStore, leases::CASES),
+        (Port::SessionStore, records::CASES),
+        (Port::SessionStore, tasks::CASES),
         (Port::Bus, bus::CASES),
         (Port::ResourceReader, resource_reader::CASES),
     ]
@@ -103,12 +104,13 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 7] = [
+    const SOURCES: [&str; 8] = [
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../ports/src/session_store.rs"),
         include_str!("../../ports/src/mailbox.rs"),
-        include_str!("../../ports/src/session_lock.rs"),
-        include_str!("../../ports/src/task_store.rs"),
+        include_str!("../../ports/src/leases.rs"),
+        include_str!("../../ports/src/records.rs"),
+        include_str!("../../edge-records/src/tasks.rs"),
         include_str!("../../ports/src/bus.rs"),
         include_str!("../../ports/src/resources.rs"),
     ];
@@ -132,7 +134,7 @@ mod tests {
     fn every_clause_has_a_case_and_every_case_a_clause() {
         assert_eq!(promised(), checked());
         assert!(
-            promised().len() >= 72,
+            promised().len() >= 94,
             "the ports' doc comments are read wrongly"
         );
     }
@@ -144,7 +146,8 @@ mod tests {
             ("SS", 16),
             ("MB", 14),
             ("LK", 9),
-            ("TS", 11),
+            ("RC", 22),
+            ("TS", 15),
             ("BU", 10),
             ("RR", 4),
         ];

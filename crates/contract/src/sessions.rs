@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Epoch, EventSubscription, Filter, FilterSet, LogPosition, PrincipalId, ResourceType, Sequence,
-    Session, SessionId, SubscriptionId, Timestamp,
+    Session, SessionId, SessionTimes, SubscriptionId, Timestamp,
 };
 use ports::SessionLimits;
 
@@ -67,10 +67,16 @@ pub fn session(n: u64) -> Session {
         ]),
         resource_numbers: BTreeMap::from([("github://events".into(), n)]),
         newest_subscription: n + 1,
+        recent_subscriptions: (0..n % 3).collect(),
         log_level: (n.is_multiple_of(2)).then(|| "warning".into()),
         has_streamed: n % 3 == 1,
         streamed_subscription: (n % 3 == 1).then_some(n),
         stream_tag: n,
         ends_with_stream: n % 2 == 1,
+        times: n.is_multiple_of(2).then_some(SessionTimes {
+            idle_seconds: n,
+            max_seconds: 2 * n,
+        }),
+        reader_sees: None,
     }
 }

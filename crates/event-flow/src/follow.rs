@@ -11,6 +11,7 @@
 mod answers;
 mod deadline;
 mod reading;
+mod receipt;
 mod set_back;
 mod state;
 mod trail;
@@ -18,15 +19,20 @@ mod trail;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use model::{EntryTag, Epoch, LogPosition, LostRange, Sequence, Sequenced, Sequencer, StoredEvent};
-use ports::{Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, LogHead, Topic};
+use model::{
+    EntryTag, Epoch, LogPosition, LostRange, Sequence, Sequenced, Sequencer, StoredEvent,
+    TraceContext,
+};
+use ports::{
+    Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, EventLogError, LogHead, Topic,
+};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use deadline::within;
 use state::{FollowerState, answer_of};
-use trail::{TRAIL_ENTRIES, Trail};
+use trail::{FollowedEntry, TRAIL_ENTRIES, Trail};
 
 /// Shortest and longest pause before a retry while a store does not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -97,6 +103,8 @@ pub enum Followed {
         was: Sequence,
         /// The log is the same up to here, as far as that can be told.
         resumes_after: Sequence,
+        /// The tag of the entry there, if it is known.
+        tag: Option<EntryTag>,
         /// The log's head at this moment.
         head: Sequence,
     },
@@ -126,6 +134,8 @@ pub struct LostEvents {
     pub range: LostRange,
     /// The reason for which they are gone.
     pub reason: LossReason,
+    /// The tag of the entry at the end of that place, if the log has one there.
+    pub tag: Option<EntryTag>,
 }
 
 /// The reason for which events are gone before a follower read them.
@@ -238,9 +248,28 @@ impl Driver {
         }
     }
 
+    /// Begins once the log gives its head and the entries before the start: a position without the tag of its entry
+    /// could not be compared later, and readers would resume there on a log that was put back.
     async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> FollowerState {
-        let head = self.first_head(sink).await;
-        let position = match self.options.start {
+        let mut failures = 0;
+        let (head, position, trail) = loop {
+            let head = self.first_head(sink).await;
+            let position = self.first_position(head);
+            match self.seed(head, position).await {
+                Ok(trail) => break (head, position, trail),
+                Err(error) => warn!(%error, "event log cannot be read yet, trying again"),
+            }
+            self.stall(sink);
+            failures += 1;
+            tokio::time::sleep(pause(failures)).await;
+        };
+        let state = self.start(head, position, trail, sink);
+        self.recover(sink);
+        state
+    }
+
+    fn first_position(&self, head: LogHead) -> Sequence {
+        match self.options.start {
             FollowStart::Head => head.last,
             FollowStart::Beginning => head.trimmed_through,
             FollowStart::After(stored)
@@ -250,35 +279,25 @@ impl Driver {
             }
             FollowStart::After(stored) => {
                 warn!(
-                    epoch = stored.epoch.0,
+                    log = %stored.epoch,
                     position = stored.sequence.0,
                     "the stored position is not in this event log, beginning with its oldest event"
                 );
                 head.trimmed_through
             }
-        };
-        let trail = self.seed(head, position).await;
-        let state = self.start(head, position, trail, sink);
-        self.recover(sink);
-        state
+        }
     }
 
     /// The newest entries up to the start position: the log may be put back before anything was followed.
-    /// If they cannot be read, only its end shows that.
-    async fn seed(&self, head: LogHead, position: Sequence) -> Trail {
+    async fn seed(&self, head: LogHead, position: Sequence) -> Result<Trail, EventLogError> {
         let mut trail = Trail::default();
         if position > head.trimmed_through {
             let read = self.log.read_before(position.next(), SEED_ENTRIES);
-            match within(&*self.log, "read backwards", read).await {
-                Ok(mut page) => {
-                    page.events.reverse();
-                    trail.push(&page.events);
-                    trail.set_compared(position);
-                }
-                Err(error) => debug!(%error, "the entries before the start are not known"),
-            }
+            let page = within(&*self.log, "read backwards", read).await?;
+            trail.extend(FollowedEntry::all_of(&page));
+            trail.set_compared(position);
         }
-        trail
+        Ok(trail)
     }
 
     /// Continues after the bus was closed and subscribed again: only the log has the events of the meantime.
@@ -309,7 +328,7 @@ impl Driver {
             sink(Followed::CaughtUp { through: position });
         }
         info!(
-            epoch = head.epoch.0,
+            log = %head.epoch,
             position = position.0,
             "following the event log"
         );
@@ -371,7 +390,9 @@ impl Driver {
 
     fn on_bus(&self, state: &mut FollowerState, event: BusEvent, sink: &mut impl FnMut(Followed)) {
         match event {
-            BusEvent::Message(BusMessage::Events(hint), _) => self.on_hint(state, &hint, sink),
+            BusEvent::Message(BusMessage::Events(hint), trace) => {
+                self.on_hint(state, (&hint, trace), sink);
+            }
             BusEvent::Message(other, _) => sink(Followed::Other(other)),
             BusEvent::Gap => {
                 debug!("bus may have lost messages, comparing and reading the log");
@@ -383,7 +404,7 @@ impl Driver {
     fn on_hint(
         &self,
         state: &mut FollowerState,
-        hint: &EventHint,
+        (hint, trace): (&EventHint, Option<TraceContext>),
         sink: &mut impl FnMut(Followed),
     ) {
         if hint.epoch != state.epoch {
@@ -400,7 +421,8 @@ impl Driver {
                 // The comparison is followed by a read of the log.
                 return;
             }
-            let step = state.machine.hint(event.sequence, event.item.clone());
+            let item = receipt::announced(&event.item, trace);
+            let step = state.machine.hint(event.sequence, item);
             self.take(state, step, sink);
         }
     }

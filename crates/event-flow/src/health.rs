@@ -54,12 +54,12 @@ impl FollowerHealth {
         self.0.stalled.store(stalled, Ordering::Relaxed);
     }
 
-    /// Checks that the log answers and that the follower is not stalled.
+    /// Checks that the log can be read and that the follower is not stalled.
     ///
     /// # Errors
     /// One of them does not hold.
     pub async fn check(&self, log: &dyn EventLog) -> Result<(), ReadFailure> {
-        let head = log.head().await?;
+        let head = log.check_read().await?;
         self.0.head.store(head.last.0, Ordering::Relaxed);
         if self.0.stalled.load(Ordering::Relaxed) {
             return Err(ReadFailure::Stalled);

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use access::Principal;
 use async_trait::async_trait;
-use model::{Classified, ErrorClass, EventFacts, FilterMatcher, PublicError};
+use model::{Classified, ErrorClass, EventFacts, FilterMatcher, PrincipalId, PublicError};
 use ports::EventLogError;
 use tokio::{task::yield_now, time::error::Elapsed};
 
@@ -23,6 +23,9 @@ pub enum HistoryError {
     /// The log did not answer in time.
     #[error("the event log did not answer in time")]
     Timeout(#[from] Elapsed),
+    /// Too many other queries read the log.
+    #[error("the event log is searched by too many queries at once; ask again in a moment")]
+    Busy,
 }
 
 impl Classified for HistoryError {
@@ -30,13 +33,17 @@ impl Classified for HistoryError {
         match self {
             Self::Log(error) => error.class(),
             Self::Timeout(_) => ErrorClass::Transient,
+            Self::Busy => ErrorClass::Overloaded,
         }
     }
 }
 
 impl PublicError for HistoryError {
     fn code(&self) -> &'static str {
-        "event-log-unavailable"
+        match self {
+            Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
+            Self::Busy => "event-log-busy",
+        }
     }
 }
 
@@ -44,12 +51,14 @@ impl PublicError for HistoryError {
 /// with less work.
 #[async_trait]
 pub trait EventSource: fmt::Debug + Send + Sync {
-    /// The events that match the query and are visible; invisible events do not count towards the limit.
+    /// The events that match the query and are visible; invisible events do not count towards the limit. The
+    /// reader is the principal whose share of the work this is.
     ///
     /// # Errors
-    /// The log does not answer in time, or is damaged.
+    /// The log does not answer in time, is searched by too many queries, or is damaged.
     async fn query(
         &self,
+        reader: &PrincipalId,
         query: &EventQuery,
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError>;
@@ -88,7 +97,7 @@ impl History<'_> {
     /// Answers a query.
     ///
     /// # Errors
-    /// The log does not answer in time, or is damaged.
+    /// The log does not answer in time, is searched by too many queries, or is damaged.
     pub async fn query(&self, query: &EventQuery) -> Result<QueryPage, HistoryError> {
         self.query_where(query, &|_| true).await
     }
@@ -135,7 +144,8 @@ impl History<'_> {
         also: Visible<'_>,
     ) -> Result<QueryPage, HistoryError> {
         let visible = |event: &EventFacts| self.principal.sees.allows(event) && also(event);
-        self.source.query(query, &visible).await
+        let reader = &self.principal.id;
+        self.source.query(reader, query, &visible).await
     }
 
     /// Whether an event matches the filters and the principal may see it.
@@ -149,8 +159,8 @@ impl History<'_> {
 mod tests {
     use access::{Permissions, Visibility};
     use model::{
-        EventId, EventOrigin, EventType, FilterSet, PrincipalId, RandomIds, ResourceId,
-        ResourceType, Sequence, StoredEvent, Timestamp,
+        EventId, EventOrigin, EventType, FilterSet, RandomIds, ResourceId, ResourceType, Sequence,
+        StoredEvent, Timestamp,
     };
     use ports::EventLog;
     use store_memory::MemoryEventLog;
@@ -166,6 +176,7 @@ mod tests {
     impl EventSource for LogSource {
         async fn query(
             &self,
+            _: &PrincipalId,
             query: &EventQuery,
             visible: Visible<'_>,
         ) -> Result<QueryPage, HistoryError> {

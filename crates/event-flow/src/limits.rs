@@ -18,7 +18,7 @@ pub(crate) const FAILED_APPENDS_PERIOD: Duration = Duration::from_secs(5);
 /// Maximum number of events in the answer to one query.
 pub const MAX_QUERY_EVENTS: usize = 1000;
 /// Maximum JSON of the events in one answer, in bytes; what does not fit follows on the next page. An
-/// answer of this size is encoded within milliseconds, and 100 of them at once are 400 MiB.
+/// answer of this size is encoded within milliseconds, and the budget of answers under way (`sse_edge`) has room for 64 of it.
 pub const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Number of events that a query reads at a time.
 pub(crate) const PAGE_EVENTS: usize = 500;

@@ -139,7 +139,7 @@ async fn oldest_first(
             break;
         };
         truncated |= page.resumes_after.is_some();
-        search.count(page.events.len() + page.undecodable);
+        search.count(page.events.len() + page.undecodable.len());
         for event in page.events {
             let (sequence, id) = (event.sequence, event.item.facts.id.clone());
             if is_match(&matcher, visible, &event.item) && !answer.push(event) {
@@ -210,7 +210,8 @@ async fn newest_first(
         }
         // An undecodable entry is missing from the answer if it is in the range that was searched.
         let searched_from = before.max(query.after.next());
-        truncated |= page.undecodable.iter().any(|entry| *entry >= searched_from);
+        let mut undecodable = page.undecodable.iter();
+        truncated |= undecodable.any(|entry| entry.sequence >= searched_from);
     }
     if searched_all {
         // Asked last: events may have been removed during the search.

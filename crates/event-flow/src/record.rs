@@ -2,16 +2,18 @@
 //!
 //! The log knows an event by its id, which is the GUID of its delivery. Two webhooks that share a GUID and
 //! differ in the event's name are two events: the later one gets an id of its own, `<guid>.<event name>`.
-//! It depends on nothing but these two, so a redelivery to any process is recognised.
+//! It depends on nothing but these two, so a redelivery to any process is recognised. The same id is given to
+//! a delivery whose GUID is taken by an entry that does not decode, which would hide it for ever.
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use instruments::{SpanName, TraceSpan};
 use model::{
     Classified, Epoch, ErrorClass, EventFacts, EventId, Sequence, Sequenced, StoredEvent,
     TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
+use ports::{AppendResult, Bus, BusError, BusMessage, EventHint, EventLog, EventLogError, Topic};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use crate::limits::{EPOCH_LIFETIME, FAILED_APPENDS, FAILED_APPENDS_PERIOD, HINT_TIMEOUT};
@@ -51,6 +53,26 @@ pub enum AppendError {
     },
 }
 
+/// The reason why hints are not known to be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum HintCheckError {
+    /// The log does not say which one it is.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// The bus does not take them.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+impl Classified for HintCheckError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Log(error) => error.class(),
+            Self::Bus(error) => error.class(),
+        }
+    }
+}
+
 impl Classified for AppendError {
     fn class(&self) -> ErrorClass {
         match self {
@@ -63,8 +85,8 @@ impl Classified for AppendError {
 
 /// Counts the work of a [`Recorder`] in the metrics of its role.
 pub trait RecordObserver: fmt::Debug + Send + Sync {
-    /// An append has ended, successfully or not, after `took`.
-    fn appended(&self, took: Duration);
+    /// An append has ended, successfully or not, after `took`; `trace` is that of its span, if it is recorded.
+    fn appended(&self, took: Duration, trace: Option<TraceContext>);
     /// The log stored a new event.
     fn recorded(&self, event: &EventFacts);
     /// The bus did not accept a hint.
@@ -118,7 +140,13 @@ impl Recorder {
     /// # Errors
     /// The log does not answer, or its answer breaks the contract.
     pub async fn append(&self, events: Vec<StoredEvent>) -> Result<AppendedEvents, AppendError> {
-        let appended = self.append_once(events).await;
+        let span = TraceSpan::of_current(SpanName::Append);
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        span.set("forgewire.events", count);
+        let appended = span.enclose(self.append_once(events)).await;
+        if let Err(error) = &appended {
+            span.fail(error);
+        }
         self.count_failure(appended.as_ref().err());
         appended
     }
@@ -128,7 +156,8 @@ impl Recorder {
         let began = Instant::now();
         let mut events = events;
         let appended = timeout(self.append_timeout, self.append_all(&mut events)).await;
-        self.observer.appended(began.elapsed());
+        let trace = TraceSpan::current().context();
+        self.observer.appended(began.elapsed(), trace);
         let appended = self.checked(appended)?;
         if appended.len() != events.len() {
             let (given, answered) = (events.len(), appended.len());
@@ -163,7 +192,8 @@ impl Recorder {
         Ok(appended)
     }
 
-    /// The event under an id of its own, if the log has an event of another name at its place.
+    /// The event under an id of its own, if the log has an event of another name at its place, or an entry that
+    /// is none.
     async fn under_its_own_id(
         &self,
         event: &StoredEvent,
@@ -175,15 +205,18 @@ impl Recorder {
         let before = Sequence(place.sequence.0.saturating_sub(1));
         let page = self.log.read_after(before, 1).await?;
         let there = page.events.first();
-        // It may be trimmed by now, or not decode: then there is nothing to tell it from.
+        // It may be trimmed by now: then it was readable, and there is nothing to tell it from.
         let there = there.filter(|there| there.item.facts.id == place.id);
-        match there.and_then(|there| there.item.webhook_event()) {
-            Some(known) if known != name => {
-                let id = EventId::new(&format!("{}.{name}", place.id));
-                Ok(id.ok().and_then(|id| event.under_id(id)))
-            }
-            _ => Ok(None),
+        let known = there.and_then(|there| there.item.webhook_event());
+        let is_another = known.is_some_and(|known| known != name);
+        // An entry that nobody can read (damage, or no role's) is no event: the delivery is not lost for it.
+        let mut undecodable = page.undecodable.iter();
+        let is_unreadable = undecodable.any(|entry| entry.sequence == place.sequence);
+        if !is_another && !is_unreadable {
+            return Ok(None);
         }
+        let id = EventId::new(&format!("{}.{name}", place.id));
+        Ok(id.ok().and_then(|id| event.under_id(id)))
     }
 
     fn recorded(
@@ -211,15 +244,32 @@ impl Recorder {
     /// Sends a hint. A lost hint costs only latency, because readers poll the log: a failure is counted and
     /// logged, and is not an error for the caller.
     pub async fn hint(&self, hint: EventHint, trace: TraceContext) {
+        let span = TraceSpan::child(SpanName::Hint, Some(trace));
+        let count = i64::try_from(hint.events.len()).unwrap_or(i64::MAX);
+        span.set("forgewire.events", count);
+        span.set("messaging.destination.name", "mcp.broadcast");
         let message = BusMessage::Events(Arc::new(hint));
-        let publish = self.bus.publish(&Topic::Broadcast, message, Some(trace));
-        let failure = match timeout(HINT_TIMEOUT, publish).await {
+        let handed_on = span.context().unwrap_or(trace);
+        let publish = self
+            .bus
+            .publish(&Topic::Broadcast, message, Some(handed_on));
+        let failure = match timeout(HINT_TIMEOUT, span.enclose(publish)).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => chain(&error),
             Err(elapsed) => chain(&elapsed),
         };
+        span.fail_as(ErrorClass::Transient.as_str());
         self.observer.hint_failed();
         tracing::warn!(failure, trace_id = %trace.trace, "the bus did not take a hint");
+    }
+
+    /// Checks whether the bus takes hints (as [`Bus::check_publish`]).
+    ///
+    /// # Errors
+    /// The log or the bus does not answer, or the bus refuses hints.
+    pub async fn check_hints(&self) -> Result<(), HintCheckError> {
+        let epoch = self.epoch().await?;
+        Ok(self.bus.check_publish(&[Topic::Broadcast], epoch).await?)
     }
 
     /// Checks whether an append would succeed now, as far as that can be known without one: the log

@@ -1,14 +1,19 @@
 //! Past and future events, restricted to what one caller may see.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use event_flow::{
     history::{EventHistory, EventSource},
     query::{EventQuery, QueryPage, Visible},
 };
 use fanout::{
-    budget::MatchShare,
+    format::StreamReader,
     hub::{Hub, StreamStart},
+    waits::{EventWait, WokenTurn},
 };
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
@@ -78,45 +83,59 @@ impl EventAccess {
         question: &mut EventQuery,
         gone: bool,
         wait_seconds: u64,
-    ) -> Result<QueryPage, CallError> {
+    ) -> Result<WaitedPage, CallError> {
         let began = Instant::now();
         let until = began + Duration::from_secs(wait_seconds);
+        let until = caller.waits_until.map_or(until, |last| until.min(last));
         let generation = self.hub.generation();
         let filters = FilterMatcher::of(&question.filters);
-        let _share = match wait_seconds {
+        // Before the first read, so that no event is missed.
+        let mut waiting = match wait_seconds {
             0 => None,
-            _ => Some(self.share_of(caller, &question.filters)?),
+            _ => Some(self.begin_wait(caller, &question.filters)?),
         };
-        let mut page = self.query(caller, question).await?;
-        while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
-            question.after = page.through;
+        let mut page = WaitedPage::from(self.query(caller, question).await?);
+        loop {
+            if let Some(moved) = self.hub.moved_since(generation, page.through) {
+                // The log was replaced, or put back to an earlier state: what follows there may be new.
+                question.after = moved;
+                page.page = self.query(caller, question).await?;
+                page.truncated = true;
+                return Ok(page);
+            }
+            let has_events = !page.events.is_empty() || page.truncated || gone;
+            let Some(waiting) = &mut waiting else {
+                return Ok(page);
+            };
+            if has_events || Instant::now() >= until {
+                return Ok(page);
+            }
             // Asked again after each interval, so that a wait ends with its token.
             let reader = caller.reader()?;
             let history = self.history.of(&reader);
-            let published = self
-                .hub
-                .published_after(page.through, |event| history.shows(&filters, event));
+            let fits = |event: &EventFacts| history.shows(&filters, event);
+            let next = waiting.next(generation, page.through, fits);
             let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
-            if timeout_at(soon, published).await.is_err() {
+            let Ok(reached) = timeout_at(soon, next).await else {
                 let (waited, all) = (began.elapsed().as_secs_f64(), wait_seconds as f64);
                 let text = Some("waiting for an event");
                 caller.output.progress(waited, Some(all), text).await;
                 continue;
+            };
+            if self.hub.generation() != generation {
+                continue;
             }
-            if let Some(moved) = self.hub.moved_since(generation, page.through) {
-                // The log was put back to an earlier state: what follows there may be new.
-                question.after = moved;
-                page = self.query(caller, question).await?;
-                page.truncated = true;
-                break;
+            question.after = reached;
+            page.page = self.query(caller, question).await?;
+            if !page.events.is_empty() {
+                // After the query, so that the calls which one event woke share the log's head.
+                page.turn = Some(self.hub.woken_turn(&reader.id).await);
             }
-            page = self.query(caller, question).await?;
-            if page.through == question.after {
+            if page.through == question.after && self.hub.generation() == generation {
                 // The edge drains.
-                break;
+                return Ok(page);
             }
         }
-        Ok(page)
     }
 
     /// The position of a cursor, and whether events after it are gone: the log may have been
@@ -129,8 +148,8 @@ impl EventAccess {
         let Some(cursor) = cursor else {
             return Ok((Sequence::START, false));
         };
-        self.hub.check_started().map_err(CallError::failed)?;
         let opened = self.hub.open_cursor(cursor, scope(caller));
+        let opened = opened.map_err(CallError::failed)?;
         let cursor = opened.map_err(|error| InputError::new("cursor", &error.to_string()))?;
         let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
         resolved.map_err(CallError::failed)
@@ -146,19 +165,17 @@ impl EventAccess {
         let Some(cursor) = cursor else {
             return Ok((None, false));
         };
-        self.hub.check_started().map_err(CallError::failed)?;
         let opened = self.hub.open_cursor(cursor, scope(caller));
+        let opened = opened.map_err(CallError::failed)?;
         let cursor = opened.map_err(|error| InputError::new("before", &error.to_string()))?;
         let resolved = self.hub.resolve_before(cursor).await;
         resolved.map_err(CallError::failed)
     }
 
-    /// The share of a call that waits: until it ends, every event is compared with its filters.
-    fn share_of(&self, caller: &Caller, filters: &FilterSet) -> Result<MatchShare, InputError> {
-        let share = self
-            .hub
-            .take_match_share(&caller.principal.id, filters.cost());
-        share.map_err(|bound| InputError::new("filters", &bound.to_string()))
+    /// The place of a call that waits: until it ends, events are compared with its filters.
+    fn begin_wait(&self, caller: &Caller, filters: &FilterSet) -> Result<EventWait, InputError> {
+        let place = self.hub.begin_wait(&caller.principal.id, filters);
+        place.map_err(|bound| InputError::new("filters", &bound.to_string()))
     }
 
     /// Checks that the filters fit beside those of the caller's open streams on this edge.
@@ -177,32 +194,90 @@ impl EventAccess {
     }
 
     /// This server's present position in the log.
-    pub(crate) fn position(&self) -> LogPosition {
-        self.hub.position()
+    ///
+    /// # Errors
+    /// It does not follow the log yet; so for everything else that names a position.
+    pub(crate) fn position(&self) -> Result<LogPosition, CallError> {
+        self.hub.started_position().map_err(CallError::failed)
     }
 
     /// Where a position that was taken earlier continues in the log.
-    pub(crate) fn resolve(&self, stored: LogPosition) -> Sequence {
-        self.hub.timeline().resolve(stored)
+    pub(crate) fn resolve(&self, stored: LogPosition) -> Result<Sequence, CallError> {
+        self.position()?;
+        Ok(self.hub.timeline().resolve(stored))
     }
 
     /// The caller's cursor for a position.
-    pub(crate) fn cursor(&self, caller: &Caller, position: Sequence) -> String {
-        let reader = self.hub.reader(scope(caller));
-        self.hub.cursor(&reader, position).to_string()
+    pub(crate) fn cursor(
+        &self,
+        caller: &Caller,
+        position: LogPosition,
+    ) -> Result<String, CallError> {
+        let LogPosition { sequence, tag, .. } = position;
+        let reader = self.reader(caller)?;
+        Ok(self.hub.cursor_at(&reader, sequence, tag).to_string())
     }
 
     /// The caller's cursor after a page.
-    pub(crate) fn cursor_after(&self, caller: &Caller, page: &QueryPage) -> String {
-        let reader = self.hub.reader(scope(caller));
-        let cursor = self.hub.cursor_at(&reader, page.through, page.through_tag);
-        cursor.to_string()
+    pub(crate) fn cursor_after(
+        &self,
+        caller: &Caller,
+        page: &QueryPage,
+    ) -> Result<String, CallError> {
+        let reader = self.reader(caller)?;
+        Ok(self.hub.cursor_after(&reader, page).to_string())
     }
 
     /// The caller's cursor before a page of the newest events; `None` if there is nothing before it.
-    pub(crate) fn cursor_before(&self, caller: &Caller, page: &QueryPage) -> Option<String> {
-        let reader = self.hub.reader(scope(caller));
-        Some(self.hub.cursor_before(&reader, page)?.to_string())
+    pub(crate) fn cursor_before(
+        &self,
+        caller: &Caller,
+        page: &QueryPage,
+    ) -> Result<Option<String>, CallError> {
+        let reader = self.reader(caller)?;
+        let cursor = self.hub.cursor_before(&reader, page);
+        Ok(cursor.map(|cursor| cursor.to_string()))
+    }
+
+    fn reader(&self, caller: &Caller) -> Result<StreamReader, CallError> {
+        self.hub.reader(scope(caller)).map_err(CallError::failed)
+    }
+}
+
+/// What a call that may have waited found. The answer is made while this exists: if an event woke the call,
+/// that is its turn.
+pub(crate) struct WaitedPage {
+    page: QueryPage,
+    turn: Option<WokenTurn>,
+}
+
+impl WaitedPage {
+    /// Makes the answer in the turn.
+    pub(crate) fn answer<T>(self, make: impl FnOnce(QueryPage) -> T) -> T {
+        let Self { page, turn } = self;
+        let answer = make(page);
+        drop(turn);
+        answer
+    }
+}
+
+impl From<QueryPage> for WaitedPage {
+    fn from(page: QueryPage) -> Self {
+        Self { page, turn: None }
+    }
+}
+
+impl Deref for WaitedPage {
+    type Target = QueryPage;
+
+    fn deref(&self) -> &QueryPage {
+        &self.page
+    }
+}
+
+impl DerefMut for WaitedPage {
+    fn deref_mut(&mut self) -> &mut QueryPage {
+        &mut self.page
     }
 }
 

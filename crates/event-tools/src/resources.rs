@@ -110,7 +110,7 @@ impl GithubResources {
             max_bytes: MAX_RESULT_BYTES,
         };
         let page = self.events.query(caller, &question).await?;
-        let cursor = self.events.cursor_after(caller, &page);
+        let cursor = self.events.cursor_after(caller, &page)?;
         let RawEvents { events, truncated } =
             raw_events_up_to(page.events, page.truncated, MAX_RESULT_BYTES);
         let list = json!({

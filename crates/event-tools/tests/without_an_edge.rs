@@ -6,6 +6,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use access::{Permission, Permissions, PresentRights, Principal, Visibility};
 use async_trait::async_trait;
+use event_flow::follow::Followed;
 use event_tools::{
     EventToolDeps,
     sessions::{SessionChange, SessionEditor},
@@ -115,6 +116,7 @@ async fn server_beside(other: Toolset) -> OfferRegistry {
     let log = MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100).unwrap());
     let events = vec![event(1, "mine"), event(2, "theirs"), event(3, "mine")];
     log.append(events).await.unwrap();
+    let head = log.head().await.unwrap();
     let mut metrics = service_kit::metrics::MetricsRegistry::default();
     let age = MaxAge::new(0, 15);
     let hub = Hub::new(HubParts {
@@ -125,6 +127,12 @@ async fn server_beside(other: Toolset) -> OfferRegistry {
         cursor_keys: CursorKeys::new(&[], Epoch(0), true),
         bounds: StreamBounds::new(10, Descriptors::UNLIMITED, age, LagLimits::default()),
         draining: CancellationToken::new(),
+    });
+    hub.apply(Followed::Started {
+        epoch: head.epoch,
+        position: head.last,
+        head: head.last,
+        tag: None,
     });
     let deps = EventToolDeps {
         hub: Arc::new(hub),
@@ -162,6 +170,7 @@ fn caller(sees: Visibility) -> Caller {
         asking: None,
         output: CallOutput::new(None, None).0,
         is_task: false,
+        waits_until: None,
         server: Arc::new(ServerInfo::new("test", "0")),
         rates: Arc::new(RateLimiter::new(&RateLimits::default(), &mut metrics)),
     }
@@ -169,7 +178,7 @@ fn caller(sees: Visibility) -> Caller {
 
 async fn call(server: &OfferRegistry, caller: &Caller, tool: &str, arguments: Value) -> Value {
     let params = to_raw_value(&json!({ "name": tool, "arguments": arguments })).unwrap();
-    let called = server.tools().call(caller, Some(&params)).await.unwrap();
+    let called = server.tools().call(caller, Some(params)).await.unwrap();
     let ToolCall::Done(outcome) = called else {
         panic!("a client without tasks gets its answer");
     };
@@ -214,6 +223,40 @@ async fn a_wait_without_an_event_ends_with_a_cursor() {
     .await;
     assert!(ids(&waited).is_empty() && waited["structuredContent"]["cursor"].is_string());
     assert!(began.elapsed() >= Duration::from_secs(20));
+}
+
+/// The calls of a batch share the time of one wait.
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_the_time_of_its_batch() {
+    let server = server().await;
+    let began = tokio::time::Instant::now();
+    let caller = Caller {
+        waits_until: Some(began + Duration::from_secs(3)),
+        ..caller(Visibility::only(["nobody"], []).unwrap())
+    };
+    for _ in 0..2 {
+        let arguments = json!({ "waitSeconds": 20 });
+        let waited = call(&server, &caller, "replay_events", arguments).await;
+        assert!(
+            waited["structuredContent"]["cursor"].is_string(),
+            "{waited}"
+        );
+    }
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_number_in_a_filter_is_read_in_every_notation() {
+    let server = server().await;
+    for number in [json!(7), json!("7"), json!(7.0), json!("7.0"), json!(null)] {
+        let filters = json!({ "filters": [{ "number": number }] });
+        let caller = caller(Visibility::all());
+        let found = call(&server, &caller, "get_recent_events", filters).await;
+        assert!(
+            found["structuredContent"]["events"].is_array(),
+            "{number}: {found}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -313,7 +356,7 @@ async fn answer(
     params: Value,
 ) -> Result<Value, ErrorCode> {
     let params = to_raw_value(&params).unwrap();
-    let answer = server.call(caller, &RequestId::Integer(1), method, Some(&params));
+    let answer = server.call(caller, &RequestId::Integer(1), method, Some(params));
     let answer = answer.await.map_err(|refusal| refusal.error.code)?;
     Ok(serde_json::from_slice::<Value>(&answer).unwrap()["result"].take())
 }

@@ -149,9 +149,9 @@ mod tests {
             );
             (bounds.max_streams, bounds.bound)
         };
-        assert_eq!(bounds(15_000, 1024), (960, StreamBound::Descriptors));
+        assert_eq!(bounds(15_000, 1024), (944, StreamBound::Descriptors));
         assert_eq!(bounds(15_000, 20), (1, StreamBound::Descriptors));
-        assert_eq!(bounds(960, 1024), (960, StreamBound::Configured));
+        assert_eq!(bounds(944, 1024), (944, StreamBound::Configured));
         assert_eq!(bounds(15_000, 1 << 20), (15_000, StreamBound::Configured));
         assert_eq!(bounds(0, 1024), (0, StreamBound::Configured));
     }

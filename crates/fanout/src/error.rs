@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::AuthError;
+use access::{AuthError, NoPlace};
 use model::{Classified, ErrorClass, PublicError};
 use ports::EventLogError;
 use tokio::time::error::Elapsed;
@@ -35,6 +35,11 @@ pub enum HubError {
     /// for each event.
     #[error("{0}")]
     TooManyFilters(MatchBound),
+    /// The open streams follow as many tasks as there is room for.
+    #[error(
+        "no room to follow these tasks: {0}; follow fewer, or close a stream that follows some"
+    )]
+    TooManyFollowedTasks(NoPlace),
     /// The token was revoked while the stream was being opened.
     #[error(transparent)]
     Denied(#[from] AuthError),
@@ -55,7 +60,8 @@ impl Classified for HubError {
             Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
             Self::TooManyStreams { .. }
             | Self::TooManyOwnStreams { .. }
-            | Self::TooManyFilters(_) => ErrorClass::Overloaded,
+            | Self::TooManyFilters(_)
+            | Self::TooManyFollowedTasks(_) => ErrorClass::Overloaded,
             Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Page(error) => error.class(),
@@ -69,6 +75,7 @@ impl PublicError for HubError {
             Self::NotReady => "not-ready",
             Self::TooManyStreams { .. } | Self::TooManyOwnStreams { .. } => "too-many-streams",
             Self::TooManyFilters(_) => "too-many-filters",
+            Self::TooManyFollowedTasks(_) => "too-many-followed-tasks",
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Page(_) | Self::Timeout(_) => "event-log-unavailable",
         }

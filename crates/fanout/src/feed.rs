@@ -14,11 +14,13 @@ use std::{
 
 use bytes::{BufMut, Bytes};
 use futures_util::future::BoxFuture;
-use model::{Sequence, Timestamp};
+use instruments::TraceSpan;
+use model::{CursorText, EntryTag, Sequence, Timestamp};
 use stream_driver::{FillResult, OutgoingFrames, SendProgress, StreamSource};
 use tracing::info;
 
 use super::{
+    followed::{TaskFollower, TaskSource},
     format::{StreamEnd, StreamReader, lost_mail, mail},
     hub::Hub,
     inbox::{Inbox, MailStream, MailUpdate, answers, set_back_notice},
@@ -28,7 +30,7 @@ use super::{
     stream::OpenStream,
 };
 use crate::{
-    limits::{FAREWELL_GRACE, RETRY_MILLIS},
+    limits::{BURST_GRACE, FAREWELL_GRACE, RETRY_MILLIS, SMALL_UNREAD_BYTES},
     metrics::{CutReason, GapReason},
 };
 
@@ -47,9 +49,13 @@ pub struct Feed {
     reader: StreamReader,
     /// The client's socket has taken every wanted event up to here.
     position: Sequence,
+    /// The tag of the entry after which the stream began, which may be older than what this edge has in
+    /// memory; `None` once the stream has moved.
+    resumed: Option<EntryTag>,
     /// The edge's position when the stream began: events that the client had missed before do not
     /// count as lag.
     began_at: Sequence,
+    opened_at: Timestamp,
     interest: Arc<StreamInterest>,
     /// The generation of the log to which the position belongs.
     generation: u32,
@@ -63,12 +69,22 @@ pub struct Feed {
     page: Option<Arc<LogPage>>,
     /// The session's mailbox; only the streams of sessions have one.
     inbox: Option<Box<Inbox>>,
+    /// Only listen streams follow tasks.
+    tasks: Option<Box<TaskFollower>>,
     /// The time at which the newest of the events being sent was received, if this stream is
     /// measured.
     newest: Option<Timestamp>,
+    /// Spans of the events being sent, for those of recorded traces.
+    writes: Vec<TraceSpan>,
     wrote_since_beat: bool,
     /// The newest subscription that an event id of this stream covers, as recorded in the stream.
     covered_subscription: Option<u64>,
+    /// The client knows that an id may come without a message.
+    is_primed: bool,
+    /// The last id was sent on the way back ([`Rewind`]), and names less than what the client has.
+    id_is_behind: bool,
+    /// Bytes of a frame that the driver holds, as far as they count.
+    unread_bytes: usize,
 }
 
 /// The first frames of a stream.
@@ -101,6 +117,11 @@ struct Rewind {
 }
 
 impl Rewind {
+    /// Whether a client that names this position would get again what it had before the stream moved back.
+    fn is_ahead(&self, named: Sequence) -> bool {
+        named < self.until
+    }
+
     fn covers(&self, entry: &RingEntry) -> bool {
         entry.sequence <= self.until && entry.generation <= self.generation
     }
@@ -114,6 +135,7 @@ impl Feed {
         reader: StreamReader,
     ) -> Self {
         hub.metrics.stream_opened(stream.kind);
+        let opened_at = hub.clock.now();
         Self {
             generation: hub.generation(),
             interest: stream.interest(),
@@ -122,25 +144,37 @@ impl Feed {
             slot,
             reader,
             position: Sequence::START,
+            resumed: None,
             began_at: Sequence::START,
+            opened_at,
             rewinds: Vec::new(),
             more: true,
             opening: None,
             log: None,
             page: None,
             inbox: None,
+            tasks: None,
             newest: None,
+            writes: Vec::new(),
             wrote_since_beat: false,
             covered_subscription: None,
+            is_primed: false,
+            id_is_behind: false,
+            unread_bytes: 0,
         }
     }
 
-    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: OpeningFrames) {
-        self.position = position;
+    /// Begins at a position; `resumed` is the tag of the entry there, if it is known.
+    pub(crate) fn begin_at(&mut self, position: Sequence, resumed: Option<EntryTag>) {
+        (self.position, self.resumed) = (position, resumed);
         self.began_at = self.hub.ring.head();
+    }
+
+    pub(crate) fn begin(&mut self, truncated: bool, opening: OpeningFrames) {
+        self.is_primed = opening.has_event_id;
         let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
-            let cursor = self.hub.cursor(&self.reader, position);
+            let cursor = self.cursor();
             self.stream
                 .format
                 .truncated(&self.interest, &cursor, &mut out);
@@ -151,12 +185,35 @@ impl Feed {
         });
     }
 
+    /// The client's cursor after the present position, which names the entry there if it is known.
+    #[must_use]
+    pub fn cursor(&self) -> CursorText {
+        self.hub
+            .cursor_at(&self.reader, self.position, self.tag_here())
+    }
+
+    /// The tag of the entry at the present position.
+    fn tag_here(&self) -> Option<EntryTag> {
+        let position = self.position;
+        let in_memory = self.hub.ring.known_tag(position);
+        // Of the position's own generation: the ring of the next one may have another entry there.
+        let in_memory = in_memory.filter(|_| self.hub.generation() == self.generation);
+        let on_page = || self.page.as_ref()?.tag_at(position).known();
+        in_memory.or_else(on_page).or(self.resumed)
+    }
+
     /// Makes the stream read the session's mailbox too.
     pub fn read_inbox(&mut self, inbox: Inbox) {
         if inbox.has_answers() {
             self.hub.streams.carry_answers(self.slot);
         }
         self.inbox = Some(Box::new(inbox));
+    }
+
+    /// Makes the stream tell the states of the tasks that it wants, as `source` knows them.
+    pub fn follow_tasks(&mut self, source: Arc<dyn TaskSource>) {
+        let reader = Arc::clone(&self.stream.principal);
+        self.tasks = Some(Box::new(TaskFollower::new(source, reader)));
     }
 
     /// Adds what the session's mailbox has; returns whether it added anything.
@@ -188,19 +245,23 @@ impl Feed {
             out.push_unrepeatable(|out| answers(&page, out));
             return true;
         }
+        self.name_position();
+        let tag = self.tag_here();
         let reader = &mut self.reader;
         let (hub, position) = (&self.hub, self.position);
         out.push_unrepeatable(|out| {
             if let Some(resumes_after) = page.resumes_after {
                 reader.inbox = resumes_after;
-                lost_mail(&hub.cursor(reader, position), out);
+                lost_mail(&hub.cursor_at(reader, position, tag), out);
             }
             for message in &page.messages {
                 reader.inbox = message.sequence;
-                mail(&hub.cursor(reader, position), &message.item, out);
+                mail(&hub.cursor_at(reader, position, tag), &message.item, out);
             }
         });
-        inbox.report_delivery();
+        if let Some(inbox) = &self.inbox {
+            inbox.report_delivery();
+        }
         true
     }
 
@@ -251,7 +312,7 @@ impl Feed {
             until: self.position,
             generation,
         });
-        self.position = to;
+        (self.position, self.resumed) = (to, None);
     }
 
     /// Moves back if the log was put back to an earlier state, and tells the client; returns whether it
@@ -268,12 +329,14 @@ impl Feed {
             return false;
         }
         (self.page, self.log, self.more) = (None, None, true);
+        self.resumed = None;
         let to = timeline.moved_since(before, self.position);
         if to < self.position {
             self.move_back(Arc::clone(&self.interest), before, to);
         }
         self.hub.metrics.gap(GapReason::LogSetBack);
-        let cursor = self.hub.cursor(&self.reader, self.position);
+        self.name_position();
+        let cursor = self.cursor();
         let format = &self.stream.format;
         out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, out));
         true
@@ -281,7 +344,9 @@ impl Feed {
 
     /// Moves forward to a position, never back.
     fn move_to(&mut self, position: Sequence) {
-        self.position = self.position.max(position);
+        if position > self.position {
+            (self.position, self.resumed) = (position, None);
+        }
         if !self.rewinds.is_empty() {
             self.rewinds.retain(|rewind| rewind.until > self.position);
         }
@@ -299,7 +364,7 @@ impl Feed {
             Some(CutReason::Time)
         } else if lag.is_too_many(self.events_behind(), behind) {
             Some(CutReason::Lag)
-        } else if ending.is_some() && behind >= FAREWELL_GRACE {
+        } else if ending.is_some_and(|ending| behind >= farewell_grace(ending)) {
             Some(CutReason::Ended)
         } else {
             None
@@ -307,12 +372,46 @@ impl Feed {
     }
 
     /// Adds the news other than events; returns whether it added anything.
-    fn fill_news(&mut self, out: &mut OutgoingFrames) -> bool {
-        let Some(news) = self.stream.take_news() else {
+    fn fill_news(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
+        if let Some(mut news) = self.stream.take_news() {
+            if let Some(tasks) = &mut self.tasks {
+                tasks.add(std::mem::take(&mut news.tasks));
+            }
+            out.push_unrepeatable(|out| self.stream.format.news(&news, out));
+        }
+        !out.is_empty() || self.fill_task(cx, out)
+    }
+
+    /// Adds the state of one task that changed; returns whether it added anything.
+    fn fill_task(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
+        let Some((task, notice)) = self.tasks.as_mut().and_then(|tasks| tasks.poll(cx)) else {
             return false;
         };
-        out.push_unrepeatable(|out| self.stream.format.news(&news, out));
-        !out.is_empty()
+        if notice.is_over {
+            self.hub.streams.unfollow(&self.stream, &task);
+        }
+        out.push_unrepeatable(|out| self.stream.format.task(&notice.message, out));
+        true
+    }
+
+    /// Adds the id of the present position, if the last one was sent on the way back: a client that is cut now
+    /// would get again what it had before the stream moved back.
+    fn fill_id(&mut self, out: &mut OutgoingFrames) -> bool {
+        let may_be_sent = self.rewinds.is_empty() && self.stream.format.has_event_ids();
+        if !self.id_is_behind || !may_be_sent {
+            return false;
+        }
+        self.name_position();
+        let cursor = self.cursor();
+        let (format, is_primed) = (&self.stream.format, self.is_primed);
+        out.push_unrepeatable(|out| format.id_alone(&cursor, is_primed, out));
+        true
+    }
+
+    /// The next id names the present position.
+    fn name_position(&mut self) {
+        let mut rewinds = self.rewinds.iter();
+        self.id_is_behind = rewinds.any(|rewind| rewind.is_ahead(self.position));
     }
 
     /// The frames just added have an event id, from which the client can resume.
@@ -336,12 +435,12 @@ impl Feed {
             push_set_back_notice(out);
             return true;
         }
-        if self.fill_news(out) {
+        if self.fill_news(cx, out) {
             self.wrote_since_beat = true;
             return true;
         }
         // Mail before events: there is little of it, and a stream that is behind has many events.
-        if self.fill_mail(cx, out) || self.fill_events(cx, out) {
+        if self.fill_mail(cx, out) || self.fill_events(cx, out) || self.fill_id(out) {
             self.wrote_since_beat = true;
             self.record_event_id();
             return true;
@@ -354,6 +453,15 @@ impl Feed {
     }
 }
 
+/// The time that a client has for its farewell. A client whose session goes on elsewhere, or is over, needs
+/// none; and what it was sent from its mailbox no longer counts for its owner.
+const fn farewell_grace(ending: StreamEnd) -> Duration {
+    match ending {
+        StreamEnd::TakenOver | StreamEnd::SessionEnded => BURST_GRACE,
+        _ => FAREWELL_GRACE,
+    }
+}
+
 fn push_set_back_notice(out: &mut OutgoingFrames) {
     out.push_unrepeatable(|out| out.put_slice(&mcp::sse::message(None, &set_back_notice())));
 }
@@ -361,6 +469,9 @@ fn push_set_back_notice(out: &mut OutgoingFrames) {
 impl StreamSource for Feed {
     fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         self.stream.register(cx.waker());
+        if let Some(tasks) = &mut self.tasks {
+            tasks.record_sent();
+        }
         // At the moment of delivery: the revocation may not have come to this stream yet.
         if !self.stream.may_read() {
             self.stream.end(StreamEnd::Revoked);
@@ -384,13 +495,45 @@ impl StreamSource for Feed {
         let late = self.newest.take().filter(|_| progress.is_all);
         let late = late.map(|received| self.hub.clock.now().since(received));
         let metrics = &self.hub.metrics;
+        let trace = self.writes.first().and_then(TraceSpan::context);
+        let late = late.map(|late| (late, trace));
         metrics.events_delivered(self.stream.kind, progress.events, late);
+        // Handed to the socket, or to be sent again with the rest.
+        self.writes.clear();
         if !progress.is_all {
             self.more = true;
-            // A client that does not read holds no page meanwhile, and gets it from the cache
-            // again.
-            self.page = None;
         }
+    }
+
+    /// A client that does not read holds no page of the log, nor a read that would bring one; the stream asks
+    /// for it again.
+    fn release(&mut self) {
+        if self.page.is_some() || self.log.is_some() {
+            (self.page, self.log, self.more) = (None, None, true);
+        }
+    }
+
+    /// A frame that is in the ring is held once for all of its streams.
+    fn hold(&mut self, bytes: usize, is_shared: bool) -> bool {
+        if bytes <= SMALL_UNREAD_BYTES && self.unread_bytes == 0 {
+            return true;
+        }
+        let is_in_ring = is_shared && self.position > self.hub.ring.base();
+        let own = if is_in_ring { 0 } else { bytes };
+        let principal = &self.stream.principal.id;
+        let changed = self.hub.unread.change(principal, self.unread_bytes, own);
+        match changed {
+            Some(held) => self.unread_bytes = held,
+            None => {
+                let kind = self.stream.kind.as_str();
+                info!(
+                    kind,
+                    bytes, "stream cut: no room for what its client has not read"
+                );
+                self.hub.metrics.stream_cut(CutReason::Memory);
+            }
+        }
+        changed.is_some()
     }
 
     fn is_catching_up(&self) -> bool {
@@ -415,10 +558,12 @@ impl StreamSource for Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
+        self.hold(0, false);
         self.hub.streams.remove(self.slot);
         let cost = self.hub.streams.budget.total();
         self.hub.metrics.set_match_cost(cost);
-        self.hub.metrics.stream_closed(self.stream.kind);
+        let age = self.hub.clock.now().since(self.opened_at);
+        self.hub.metrics.stream_closed(self.stream.kind, age);
     }
 }
 

@@ -1,19 +1,26 @@
 //! Fixtures for the fan-out's tests: events, a log whose answers the test releases, and a hub.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use event_flow::follow::Followed;
 use model::{
-    Cursor, CursorKeys, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventSubscription,
-    EventType, Filter, FilterSet, LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType,
-    Sequence, Sequenced, Session, SessionId, StoredEvent, SubscriptionId, SystemClock, Timestamp,
+    Cursor, CursorKeys, CursorScope, EntryTag, Epoch, EventFacts, EventId, EventOrigin,
+    EventSubscription, EventType, Filter, FilterSet, LogPosition, PrincipalId, RandomIds,
+    ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId, StoredEvent, SubscriptionId,
+    SystemClock, Timestamp,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
+use ports::{
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
+    SeekResult, UndecodableEntry,
+};
 use service_kit::metrics::MetricsRegistry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -84,11 +91,14 @@ pub(crate) fn session() -> Session {
         resource_uris: std::collections::BTreeMap::new(),
         resource_numbers: std::collections::BTreeMap::new(),
         newest_subscription: 0,
+        recent_subscriptions: Vec::new(),
         log_level: None,
         has_streamed: true,
         streamed_subscription: None,
         stream_tag: 1,
         ends_with_stream: false,
+        times: None,
+        reader_sees: None,
     }
 }
 
@@ -119,7 +129,7 @@ pub(crate) fn interest(
             .collect(),
         ..session()
     };
-    StreamInterest::of_session(&session, revision, &LogTimeline::new(EPOCH))
+    StreamInterest::of_session(&session, revision, &LogTimeline::new(EPOCH, 0))
 }
 
 /// The keys of edges without a key from the operator, for the log of the tests.
@@ -210,12 +220,15 @@ pub(crate) struct GatedLog {
     reads: Semaphore,
     fails: AtomicBool,
     begun: AtomicUsize,
+    reads_back: AtomicBool,
     page_events: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     events: Vec<Sequenced<StoredEvent>>,
+    /// Those that do not decode, with the tags that the log tells of them.
+    damaged: BTreeMap<Sequence, EntryTag>,
     trimmed_through: Sequence,
 }
 
@@ -236,6 +249,7 @@ impl GatedLog {
             reads: Semaphore::new(0),
             fails,
             begun: AtomicUsize::new(0),
+            reads_back: AtomicBool::new(false),
             page_events,
         })
     }
@@ -267,6 +281,11 @@ impl GatedLog {
         }
     }
 
+    /// Allows reads backwards, which most tests must not need.
+    pub(crate) fn let_read_back(&self) {
+        self.reads_back.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn fail_next(&self) {
         self.fails.store(true, Ordering::SeqCst);
     }
@@ -279,8 +298,13 @@ impl GatedLog {
     pub(crate) fn replace(&self, events: Vec<Sequenced<StoredEvent>>) {
         *self.state.lock() = State {
             events,
-            trimmed_through: Sequence::START,
+            ..State::default()
         };
+    }
+
+    /// The entry at a position does not decode, and the log tells this tag of it.
+    pub(crate) fn damage(&self, sequence: u64, tag: EntryTag) {
+        self.state.lock().damaged.insert(Sequence(sequence), tag);
     }
 
     pub(crate) fn last(&self) -> Sequence {
@@ -314,19 +338,50 @@ impl EventLog for GatedLog {
         let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);
         let from = after.max(state.trimmed_through);
         let rest = state.events.iter().filter(|event| event.sequence > from);
-        let events: Vec<_> = rest.take(limit.min(self.page_events)).cloned().collect();
-        let through = events.last().map_or(from, |event| event.sequence);
+        let mut read = PageEntries::default();
+        for event in rest.take(limit.min(self.page_events)) {
+            let item = match state.damaged.get(&event.sequence) {
+                Some(tag) => Err(*tag),
+                None => Ok(event.item.clone()),
+            };
+            if !read.push(event.sequence, item) {
+                break;
+            }
+        }
+        let through = read.last().unwrap_or(from);
         Ok(EventPage {
-            events,
             through,
             at_head: through >= state.last(),
-            resumes_after,
-            undecodable: 0,
+            resumes_after: read.undecodable_through().or(resumes_after),
+            undecodable: read.undecodable,
+            events: read.events,
         })
     }
 
-    async fn read_before(&self, _: Sequence, _: usize) -> Result<EventsBefore, EventLogError> {
-        unreachable!("the fan-out reads forward")
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<EventsBefore, EventLogError> {
+        assert!(
+            self.reads_back.load(Ordering::SeqCst),
+            "this test reads forward"
+        );
+        self.answer("read backwards").await?;
+        let state = self.state.lock();
+        let older = state.events.iter().rev();
+        let older = older.filter(|event| event.sequence < before).take(limit);
+        let mut read = EventsBefore::default();
+        for event in older {
+            match state.damaged.get(&event.sequence) {
+                Some(tag) => read.undecodable.push(UndecodableEntry {
+                    sequence: event.sequence,
+                    tag: *tag,
+                }),
+                None => read.events.push(event.clone()),
+            }
+        }
+        Ok(read)
     }
 
     async fn seek(&self, _: Timestamp) -> Result<SeekResult, EventLogError> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use mcp::{
-    ProtocolVersion, RequestId, profile::ServerInfo, stateless::listen_result,
-    tagged::SUBSCRIPTION_ID,
+    ProtocolVersion, RequestId,
+    profile::ServerInfo,
+    stateless::listen_result,
+    tagged::{SUBSCRIPTION_ID, TaggedNotification},
 };
 use model::{Cursor, CursorKeys, CursorScope, CursorText, EntryTag, Sequence};
 use stream_driver::{Chunk, OutgoingFrames};
@@ -120,6 +122,7 @@ impl StreamReader {
     #[must_use]
     pub fn cursor(&self, sequence: Sequence, tag: Option<EntryTag>) -> Cursor {
         Cursor {
+            is_sealed: true,
             epoch: self.keys.epoch(),
             sequence,
             tag,
@@ -197,6 +200,22 @@ impl StreamFormat {
         }
     }
 
+    /// Whether a client can resume from the frames.
+    pub(crate) fn has_event_ids(&self) -> bool {
+        !matches!(self, Self::Listen { .. })
+    }
+
+    /// Adds an event id without a message. A client that was primed (MCP 2025-11-25, Streamable HTTP, "Sending
+    /// Messages to the Server") knows one with empty data; the parsers of others may take that for a message,
+    /// and skip an id alone ([HTML, 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
+    pub(crate) fn id_alone(&self, cursor: &CursorText, is_primed: bool, out: &mut BytesMut) {
+        let data = match self {
+            Self::Session if is_primed => "data: \n",
+            _ => "",
+        };
+        out.put_slice(format!("id: {cursor}\n{data}\n").as_bytes());
+    }
+
     /// Adds news other than events. They carry no id, because a client cannot resume from them.
     pub(crate) fn news(&self, news: &StreamNews, out: &mut BytesMut) {
         match self {
@@ -210,10 +229,16 @@ impl StreamFormat {
                 for list in news.lists() {
                     out.put_slice(&list.changed_tagged().frame(tag));
                 }
-                for task in &news.tasks {
-                    out.put_slice(&task.frame(tag));
-                }
             }
+        }
+    }
+
+    /// Adds the state of a task; only listen streams follow tasks.
+    pub(crate) fn task(&self, state: &TaggedNotification, out: &mut BytesMut) {
+        if let Self::Listen { tag, .. } = self {
+            out.put_slice(state.frame_head());
+            out.put_slice(tag.to_string().as_bytes());
+            out.put_slice(TaggedNotification::frame_tail());
         }
     }
 

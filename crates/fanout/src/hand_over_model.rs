@@ -23,7 +23,7 @@ use stream_driver::{
 use super::{
     feed::Feed,
     fixture::{self, GatedLog},
-    format::{StreamEnd, StreamFormat, StreamReader},
+    format::{StreamEnd, StreamFormat},
     hub::{Hub, StreamRequest, StreamStart},
     interest::StreamInterest,
     news::NewsSelection,
@@ -75,8 +75,8 @@ fn feed(
         ages: false,
     };
     let mut position = Sequence::START;
-    let opening = |_: &StreamReader, begins| {
-        position = begins;
+    let opening = |feed: &Feed| {
+        position = fixture::opened(&feed.cursor().to_string()).sequence;
         Bytes::new()
     };
     let feed = hub.open(open, opening).now_or_never();

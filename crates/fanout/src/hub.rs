@@ -10,25 +10,32 @@ use std::{
 
 use event_flow::follow::{Followed, LostEvents};
 use model::{
-    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, EventFacts, IdSource, LogPosition,
-    Sequence, Sequenced, StoredEvent, Timestamp,
+    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, IdSource, LogPosition, Sequence,
+    Sequenced, StoredEvent, Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     bounds::StreamBounds,
+    error::HubError,
     format::{StreamEnd, StreamFormat, StreamReader},
     interest::StreamInterest,
     log_end::LogEnd,
+    log_turns::LogTurns,
     news::NewsSelection,
     pages::{PageResult, Pages},
-    ring::{Ring, RingEntry, RingRead},
+    ring::{Ring, RingEntry},
     streams::{MarkWork, OpenStreams},
     timeline::{LogTimeline, SetBackRange},
+    unread::UnreadBytes,
+    waits::EventWaits,
 };
 use crate::{
     limits::{RING_BYTES, RING_EVENTS},
@@ -42,9 +49,15 @@ pub struct Hub {
     pub(crate) ring: Ring,
     pub(crate) streams: OpenStreams,
     pub(crate) metrics: FanoutMetrics,
+    /// What streams hold for clients that do not read.
+    pub(crate) unread: UnreadBytes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) log_end: LogEnd,
+    /// The calls that wait for an event.
+    pub(super) waits: EventWaits,
+    /// The turns of queries that read the log.
+    pub(super) log_turns: Arc<LogTurns>,
     pub(super) pages: Arc<Pages>,
     timeline: RwLock<Arc<LogTimeline>>,
     /// The keys of the cursors of this log.
@@ -56,9 +69,11 @@ pub struct Hub {
     /// are of the generation in which this edge first had them.
     set_back_entries: Mutex<HashMap<Sequence, (EntryTag, u32)>>,
     started: AtomicBool,
+    /// The ring is empty, because the edge began to follow a log.
+    pub(super) ring_restarted: Notify,
     /// The position of the newest event, for requests that wait for one.
     pub(super) published: watch::Sender<Sequence>,
-    draining: CancellationToken,
+    pub(super) draining: CancellationToken,
     pub(crate) bounds: StreamBounds,
     ids: Arc<dyn IdSource>,
     started_at: Instant,
@@ -148,16 +163,20 @@ impl Hub {
         Self {
             ring,
             pages: Pages::new(Arc::clone(&log), metrics.clone()),
+            log_turns: LogTurns::new(Arc::clone(&log)),
             streams: OpenStreams::new(metrics.ended_streams.clone()),
+            unread: UnreadBytes::new(metrics.unread_bytes.clone()),
             metrics,
             clock,
             log,
             log_end: LogEnd::default(),
-            timeline: RwLock::new(Arc::new(LogTimeline::new(Epoch(0)))),
+            waits: EventWaits::default(),
+            timeline: RwLock::new(Arc::new(LogTimeline::new(Epoch(0), 0))),
             cursor_keys: RwLock::new(Arc::new(cursor_keys)),
             generation: AtomicU32::new(0),
             set_back_entries: Mutex::default(),
             started: AtomicBool::new(false),
+            ring_restarted: Notify::new(),
             published: watch::Sender::new(Sequence::START),
             draining,
             bounds,
@@ -176,8 +195,11 @@ impl Hub {
                 ..
             } => self.start(epoch, position, tag),
             Followed::SetBack {
-                was, resumes_after, ..
-            } => self.set_back(was, resumes_after),
+                was,
+                resumes_after,
+                tag,
+                ..
+            } => self.set_back(was, (resumes_after, tag)),
             Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
             Followed::Lost(lost) => self.lose(lost),
             Followed::CaughtUp { .. }
@@ -195,10 +217,11 @@ impl Hub {
         let (after, resumes_after) = (range.after, range.resumes_after);
         warn!(%after, %resumes_after, reason, "events were gone before this edge read them");
         self.metrics.gap(lost.reason.into());
-        self.ring.restart(resumes_after, None);
+        self.ring.restart(resumes_after, lost.tag);
         self.pages.set_followed(resumes_after);
         self.streams
             .for_slice(0, 1, |stream| stream.rescan_after(after));
+        self.waits.wake_all();
     }
 
     /// Seconds since the hub began: the unit in which stream ages are counted.
@@ -216,18 +239,21 @@ impl Hub {
         let keys = self.cursor_keys().for_log(epoch);
         *self.cursor_keys.write() = Arc::new(keys);
         // Last: a reader that sees the new epoch sees positions of the new log only.
-        *self.timeline.write() = Arc::new(LogTimeline::new(epoch));
+        *self.timeline.write() = Arc::new(LogTimeline::new(epoch, generation));
         self.generation.store(generation, Ordering::Release);
         if replaced {
             self.metrics.gap(GapReason::LogReplaced);
             self.streams.end_all(StreamEnd::LogReplaced);
         }
         self.started.store(true, Ordering::Release);
+        self.published.send_replace(position);
+        self.ring_restarted.notify_one();
+        self.waits.wake_all();
     }
 
-    /// The log no longer has what came after `resumes_after`. No event of the new generation is published
-    /// before every stream can see the generation.
-    fn set_back(&self, was: Sequence, resumes_after: Sequence) {
+    /// The log no longer has what came after `resumes_after`, where it has the entry with this tag. No event of
+    /// the new generation is published before every stream can see the generation.
+    fn set_back(&self, was: Sequence, (resumes_after, tag): (Sequence, Option<EntryTag>)) {
         let generation = self.generation() + 1;
         let range = SetBackRange {
             generation,
@@ -240,7 +266,14 @@ impl Hub {
             longer.push(range);
             *timeline = Arc::new(longer);
         }
-        let removed = self.ring.set_back(resumes_after);
+        let removed = self.ring.set_back(resumes_after, tag);
+        {
+            let mut timeline = self.timeline.write();
+            let mut known = LogTimeline::clone(&timeline);
+            let tags = removed.iter().map(|entry| (entry.sequence, entry.tag));
+            known.remember_removed(tags.collect());
+            *timeline = Arc::new(known);
+        }
         let removed = removed
             .iter()
             .map(|entry| (entry.sequence, (entry.tag, entry.generation)));
@@ -251,6 +284,7 @@ impl Hub {
         self.generation.store(generation, Ordering::Release);
         self.metrics.gap(GapReason::LogSetBack);
         self.published.send_replace(resumes_after);
+        self.waits.wake_all();
         self.streams
             .for_slice(0, 1, |stream| stream.set_back(&range));
     }
@@ -270,7 +304,7 @@ impl Hub {
 
     fn publish(&self, event: Sequenced<StoredEvent>) {
         let generation = self.generation_of(&event);
-        let entry = Arc::new(RingEntry::new(event, generation));
+        let entry = Arc::new(RingEntry::live(event, generation));
         self.ring.push(Arc::clone(&entry));
         self.pages.set_followed(entry.sequence);
         self.published.send_replace(entry.sequence);
@@ -278,7 +312,9 @@ impl Hub {
             streams,
             comparisons,
         } = self.streams.mark(&entry);
-        self.metrics.matched(comparisons);
+        let woken = self.waits.wake(&entry);
+        self.metrics.calls_woken(woken.calls);
+        self.metrics.matched(comparisons + woken.comparisons);
         self.metrics.set_match_cost(self.streams.budget.total());
         if streams > 0 {
             let trace_id = entry.event.trace.map(|trace| trace.trace.to_string());
@@ -290,39 +326,6 @@ impl Hub {
                 "event goes to streams"
             );
         }
-    }
-
-    /// Waits until an event after `position` fits, until one may have fitted but has left the ring,
-    /// until the log is put back, or until the edge drains.
-    pub async fn published_after(
-        &self,
-        position: Sequence,
-        fits_event: impl Fn(&EventFacts) -> bool + Send,
-    ) {
-        let mut published = self.published.subscribe();
-        let mut looked_through = position;
-        let generation = self.generation();
-        let fits = async {
-            loop {
-                published.borrow_and_update();
-                if self.generation() != generation {
-                    return;
-                }
-                let mut found = false;
-                let window = self.ring.read(looked_through, usize::MAX, |entry| {
-                    found = fits_event(&entry.event.facts);
-                    !found
-                });
-                match window {
-                    RingRead::Read { through, .. } if !found => looked_through = through,
-                    _ => return,
-                }
-                if published.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = self.draining.run_until_cancelled(fits).await;
     }
 
     pub(crate) fn has_started(&self) -> bool {
@@ -357,6 +360,18 @@ impl Hub {
         *timeline = Arc::new(longer);
     }
 
+    /// As [`Self::position`], for whatever is stored with it: an edge that does not follow the log yet would
+    /// begin it with the oldest event.
+    ///
+    /// # Errors
+    /// [`HubError::NotReady`].
+    pub fn started_position(&self) -> Result<LogPosition, HubError> {
+        match self.has_started() {
+            true => Ok(self.position()),
+            false => Err(HubError::NotReady),
+        }
+    }
+
     /// This edge's position in the log; never ahead of the log.
     pub fn position(&self) -> LogPosition {
         let sequence = self.ring.head();
@@ -367,19 +382,32 @@ impl Hub {
         }
     }
 
-    /// The keys of the cursors of this log.
-    pub fn cursor_keys(&self) -> Arc<CursorKeys> {
+    /// The keys of the cursors of the log that this edge follows.
+    ///
+    /// # Errors
+    /// [`HubError::NotReady`]: it does not follow one yet.
+    pub fn started_keys(&self) -> Result<Arc<CursorKeys>, HubError> {
+        match self.has_started() {
+            true => Ok(self.cursor_keys()),
+            false => Err(HubError::NotReady),
+        }
+    }
+
+    fn cursor_keys(&self) -> Arc<CursorKeys> {
         Arc::clone(&self.cursor_keys.read())
     }
 
     /// A reader of this log at its beginning, for cursors of `scope`.
-    pub fn reader(&self, scope: CursorScope) -> StreamReader {
-        StreamReader {
-            keys: self.cursor_keys(),
+    ///
+    /// # Errors
+    /// As [`Self::started_keys`].
+    pub fn reader(&self, scope: CursorScope) -> Result<StreamReader, HubError> {
+        Ok(StreamReader {
+            keys: self.started_keys()?,
             scope,
             inbox: Sequence::START,
             newest_subscription: 0,
-        }
+        })
     }
 
     /// A page of the log after `position`, for a stream that fell off the ring: one read serves all

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use mcp::log::{LogLevel, log_message};
 use model::{Sequence, SessionId, StreamId};
-use ports::{Mailbox, MailboxError, MailboxPage};
+use ports::{Mailbox, MailboxError, MailboxPage, StoreFailure};
 use serde_json::json;
 use tokio::{
     sync::mpsc,
@@ -280,12 +280,7 @@ impl MailReader {
             };
             timeout(CALL_DEADLINE, read)
                 .await
-                .unwrap_or_else(|elapsed| {
-                    Err(MailboxError::Unavailable {
-                        op: "read",
-                        source: elapsed.into(),
-                    })
-                })
+                .unwrap_or_else(|elapsed| Err(StoreFailure::unavailable("read", elapsed).into()))
         })
     }
 }

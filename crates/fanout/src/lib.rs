@@ -15,6 +15,7 @@ mod error;
 pub mod feed;
 #[cfg(test)]
 mod fixture;
+pub mod followed;
 pub mod format;
 #[cfg(test)]
 #[cfg(feature = "shuttle")]
@@ -27,6 +28,7 @@ pub mod interest;
 pub mod lag;
 pub mod limits;
 mod log_end;
+mod log_turns;
 #[cfg(test)]
 mod match_bound_tests;
 pub mod metrics;
@@ -34,12 +36,16 @@ mod newest;
 pub mod news;
 mod open;
 mod pages;
+pub mod place;
+pub mod prefill;
 mod resume;
 mod ring;
 mod signals;
 mod stream;
 mod streams;
 pub mod timeline;
+mod unread;
+pub mod waits;
 pub mod wheel;
 
 pub use error::HubError;

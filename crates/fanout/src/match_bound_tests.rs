@@ -95,7 +95,7 @@ fn a_session_may_have_these_subscriptions_and_no_more() {
     let more = subscription("one", SUBSCRIPTIONS, 2);
     let more = asked.subscribe(more, Timestamp::default());
     assert_eq!(more, Err(SubscriptionBound::Cost));
-    let interest = StreamInterest::of_session(&asked, 1, &LogTimeline::new(fixture::EPOCH));
+    let interest = StreamInterest::of_session(&asked, 1, &LogTimeline::new(fixture::EPOCH, 0));
     assert!(interest.cost() <= MAX_SESSION_COST);
 }
 
@@ -112,7 +112,7 @@ fn open(hub: &Arc<Hub>, principal: &Arc<Principal>, session: &Session) -> Result
         begin: StreamStart::Head,
         ages: false,
     };
-    let feed = hub.open(open, |_, _| bytes::Bytes::new()).now_or_never();
+    let feed = hub.open(open, |_| bytes::Bytes::new()).now_or_never();
     feed.expect("the log is not asked")
 }
 
@@ -228,7 +228,7 @@ fn a_reader_gets_nothing_of_a_ring_that_was_reset_under_it() {
     let mut seen = 0;
     let read = ring.read(Sequence::START, 100, |entry| {
         if entry.sequence == Sequence(10) {
-            ring.set_back(Sequence(5));
+            ring.set_back(Sequence(5), None);
             (6..=80).for_each(push);
         }
         seen += 1;

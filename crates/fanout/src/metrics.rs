@@ -3,16 +3,21 @@
 use std::{fmt, time::Duration};
 
 use event_flow::follow::LossReason;
+use model::TraceContext;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
-use service_kit::metrics::{MetricsRegistry, latency_histogram};
+use service_kit::metrics::{LatencyHistogram, MetricsRegistry, counters};
 
 use crate::{
     bounds::{StreamBound, StreamBounds},
     format::StreamEnd,
 };
+
+/// Buckets for the ages of streams: from a second, over the minutes after which balancers cut, to a day.
+const AGE_BUCKETS_SECONDS: [f64; 8] =
+    [1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 43_200.0, 86_400.0];
 
 /// The kinds of stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,16 +28,19 @@ pub enum StreamKind {
     Session,
     /// `subscriptions/listen`.
     Listen,
+    /// The answer of a call that is resumed.
+    Call,
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Session, Self::Listen];
+    pub(crate) const ALL: [Self; 4] = [Self::Events, Self::Session, Self::Listen, Self::Call];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Session => "session",
             Self::Listen => "listen",
+            Self::Call => "call",
         }
     }
 }
@@ -66,6 +74,16 @@ impl From<LossReason> for GapReason {
 }
 
 impl GapReason {
+    const ALL: [Self; 7] = [
+        Self::Trimmed,
+        Self::Undecodable,
+        Self::LogReplaced,
+        Self::AheadOfLog,
+        Self::LogSetBack,
+        Self::UnknownCursor,
+        Self::StoreWentBack,
+    ];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Trimmed => "trimmed",
@@ -96,15 +114,26 @@ pub(crate) enum CutReason {
     Lag,
     /// Its stream has ended, and the farewell cannot be sent.
     Ended,
+    /// There is no room for what it has not read.
+    Memory,
 }
 
 impl CutReason {
+    const ALL: [Self; 5] = [
+        Self::Revoked,
+        Self::Time,
+        Self::Lag,
+        Self::Ended,
+        Self::Memory,
+    ];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
             Self::Time => "time",
             Self::Lag => "lag",
             Self::Ended => "ended",
+            Self::Memory => "memory",
         }
     }
 }
@@ -171,18 +200,23 @@ impl EndedStreams {
 /// The metrics of the fan-out. Cheap to clone; those per kind are looked up once.
 #[derive(Clone, Debug)]
 pub struct FanoutMetrics {
-    open_streams: [Gauge; 3],
-    delivered_events: [Counter; 3],
-    latency: Histogram,
+    open_streams: [Gauge; StreamKind::ALL.len()],
+    delivered_events: [Counter; StreamKind::ALL.len()],
+    ages: [Histogram; StreamKind::ALL.len()],
+    latency: LatencyHistogram,
     gaps: Family<Reason, Counter>,
     catch_up_reads: Counter,
     catch_up_pages: Counter,
+    pub(crate) catch_up_bytes: Gauge,
     pub(crate) ended_streams: EndedStreams,
     max_streams: Family<Bound, Gauge>,
     refused_streams: Counter,
+    refused_queries: Counter,
     cut_streams: Family<Cut, Counter>,
     match_cost: Gauge,
     match_comparisons: Counter,
+    woken_calls: Counter,
+    pub(crate) unread_bytes: Gauge,
 }
 
 impl FanoutMetrics {
@@ -190,6 +224,9 @@ impl FanoutMetrics {
     pub fn new(registry: &mut MetricsRegistry) -> Self {
         let open = Family::<Kind, Gauge>::default();
         let delivered = Family::<Kind, Counter>::default();
+        let ages = Family::<Kind, Histogram, fn() -> Histogram>::new_with_constructor(|| {
+            Histogram::new(AGE_BUCKETS_SECONDS)
+        });
         let by_kind = |kind| Kind { kind };
         let ended = Family::<Ended, Counter>::default();
         let by_reason = |reason| Ended { reason };
@@ -197,20 +234,30 @@ impl FanoutMetrics {
             open_streams: StreamKind::ALL.map(|kind| open.get_or_create_owned(&by_kind(kind))),
             delivered_events: StreamKind::ALL
                 .map(|kind| delivered.get_or_create_owned(&by_kind(kind))),
-            latency: latency_histogram(),
-            gaps: Family::default(),
+            ages: StreamKind::ALL.map(|kind| ages.get_or_create_owned(&by_kind(kind))),
+            latency: LatencyHistogram::default(),
+            gaps: counters(GapReason::ALL.map(|reason| Reason { reason })),
             catch_up_reads: Counter::default(),
             catch_up_pages: Counter::default(),
+            catch_up_bytes: Gauge::default(),
             ended_streams: EndedStreams(
                 StreamEnd::ALL.map(|reason| ended.get_or_create_owned(&by_reason(reason))),
             ),
             max_streams: Family::default(),
             refused_streams: Counter::default(),
-            cut_streams: Family::default(),
+            refused_queries: Counter::default(),
+            cut_streams: counters(CutReason::ALL.map(|reason| Cut { reason })),
             match_cost: Gauge::default(),
             match_comparisons: Counter::default(),
+            woken_calls: Counter::default(),
+            unread_bytes: Gauge::default(),
         };
         registry.register("forgewire_edge_open_streams", "Open streams", open);
+        registry.register(
+            "forgewire_edge_stream_seconds",
+            "Age of streams at their end, by kind, in buckets from a second to a day",
+            ages,
+        );
         registry.register(
             "forgewire_edge_delivered_events",
             "Events written to streams, counted once per stream",
@@ -233,7 +280,7 @@ impl FanoutMetrics {
         );
         registry.register(
             "forgewire_edge_cut_streams",
-            "Streams cut because their client did not read: behind for too long (time), too many events behind (lag), their token was no longer valid (revoked), or the stream had ended (ended)",
+            "Streams cut because their client did not read: behind for too long (time), too many events behind (lag), their token was no longer valid (revoked), the stream had ended (ended), or there was no room for the rest of what they were sent (memory)",
             metrics.cut_streams.clone(),
         );
         registry.register(
@@ -242,9 +289,19 @@ impl FanoutMetrics {
             metrics.catch_up_pages.clone(),
         );
         registry.register(
+            "forgewire_edge_catch_up_bytes",
+            "Bytes of the pages of the log that are being read, cached or held for streams that are behind the ring; at most 570425344",
+            metrics.catch_up_bytes.clone(),
+        );
+        registry.register(
             "forgewire_edge_refused_streams",
             "Streams refused because forgewire_edge_max_streams streams were open, or because of forgewire_edge_match_cost",
             metrics.refused_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_refused_queries",
+            "Queries refused because too many others read the event log",
+            metrics.refused_queries.clone(),
         );
         registry.register(
             "forgewire_edge_max_streams",
@@ -252,21 +309,36 @@ impl FanoutMetrics {
             metrics.max_streams.clone(),
         );
         registry.register(
-            "forgewire_edge_match_cost",
-            "Comparisons that the filters of all open streams and waiting calls may need for one event; at most 524288",
-            metrics.match_cost.clone(),
-        );
-        registry.register(
-            "forgewire_edge_match_comparisons",
-            "Comparisons of filters made to find the streams that want an event",
-            metrics.match_comparisons.clone(),
-        );
-        registry.register(
             "forgewire_edge_ended_streams",
             "Streams ended by the edge, by reason",
             ended,
         );
+        metrics.register_work(registry);
         metrics
+    }
+
+    /// Registers what the matching of events costs, and what is held for clients.
+    fn register_work(&self, registry: &mut MetricsRegistry) {
+        registry.register(
+            "forgewire_edge_match_cost",
+            "Comparisons that the filters of all open streams and waiting calls may need for one event; at most 524288",
+            self.match_cost.clone(),
+        );
+        registry.register(
+            "forgewire_edge_match_comparisons",
+            "Comparisons of filters made to find the streams and waiting calls that want an event",
+            self.match_comparisons.clone(),
+        );
+        registry.register(
+            "forgewire_edge_woken_calls",
+            "Waiting calls that were woken by an event that matches their filters, counted once per call and event",
+            self.woken_calls.clone(),
+        );
+        registry.register(
+            "forgewire_edge_unread_stream_bytes",
+            "Bytes of begun frames that streams hold for clients that do not read, without the first 16 KiB of each; at most 268435456",
+            self.unread_bytes.clone(),
+        );
     }
 
     /// Sets the maximum number of streams.
@@ -282,19 +354,34 @@ impl FanoutMetrics {
         self.open_streams[kind as usize].inc();
     }
 
-    pub(crate) fn stream_closed(&self, kind: StreamKind) {
+    pub(crate) fn stream_closed(&self, kind: StreamKind, age: Duration) {
         self.open_streams[kind as usize].dec();
+        self.ages[kind as usize].observe(age.as_secs_f64());
     }
 
-    pub(crate) fn events_delivered(&self, kind: StreamKind, events: usize, late: Option<Duration>) {
+    /// `late` is the latency of the newest of them, if it is measured, with its trace.
+    pub(crate) fn events_delivered(
+        &self,
+        kind: StreamKind,
+        events: usize,
+        late: Option<(Duration, Option<TraceContext>)>,
+    ) {
         self.delivered_events[kind as usize].inc_by(events as u64);
-        if let Some(late) = late {
-            self.latency.observe(late.as_secs_f64());
+        if let Some((late, trace)) = late {
+            self.latency.observe(late, trace);
         }
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {
         self.gaps.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn calls_woken(&self, calls: usize) {
+        self.woken_calls.inc_by(calls as u64);
+    }
+
+    pub(crate) fn query_refused(&self) {
+        self.refused_queries.inc();
     }
 
     pub(crate) fn catch_up_read(&self) {
@@ -320,5 +407,24 @@ impl FanoutMetrics {
 
     pub(crate) fn stream_refused(&self) {
         self.refused_streams.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_there_from_the_start() {
+        let mut registry = MetricsRegistry::default();
+        let _metrics = FanoutMetrics::new(&mut registry);
+        let text = service_kit::metrics::encode(&registry).unwrap();
+        let gaps = GapReason::ALL.map(|reason| ("gaps", reason.as_str()));
+        let cuts = CutReason::ALL.map(|reason| ("cut_streams", reason.as_str()));
+        let ends = StreamEnd::ALL.map(|reason| ("ended_streams", reason.as_str()));
+        for (name, reason) in gaps.into_iter().chain(cuts).chain(ends) {
+            let line = format!("forgewire_edge_{name}_total{{reason=\"{reason}\"}} 0");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The newest events: from the ring if it reaches far enough back, otherwise from the log.
+//! Recent events, the newest first or those after a cursor: from the ring if it reaches far enough back,
+//! otherwise from the log.
 //!
 //! An answer from the ring equals the log's answer: the log is asked for its head, and the ring is
 //! used only if it has reached that position. Calls that wait at the same time share one such
@@ -12,15 +13,15 @@ use event_flow::{
     history::{EventSource, HistoryError},
     query::{EventQuery, Order, QueryAnswer, QueryPage, Visible, is_truncated, query_visible},
 };
-use model::{Sequence, Sequenced};
+use model::{PrincipalId, Sequence, Sequenced};
 use ports::{EventLogError, LogHead};
-use tokio::time::{error::Elapsed, timeout};
+use tokio::time::timeout;
 
 use super::{
     hub::Hub,
-    ring::{Ring, RingEntry},
+    ring::{Ring, RingEntry, RingRead},
 };
-use crate::limits::CALL_DEADLINE;
+use crate::limits::{CALL_DEADLINE, TURN_WAIT};
 
 /// Events examined under one lock of the ring, so that a filter without matches does not delay new
 /// events.
@@ -34,37 +35,106 @@ const CATCH_UP_WAIT: Duration = Duration::from_millis(20);
 impl EventSource for Hub {
     async fn query(
         &self,
+        reader: &PrincipalId,
         question: &EventQuery,
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError> {
-        let answer = async {
-            if question.order == Order::NewestFirst {
-                let reached = self.ring.head();
-                let head = self.log_end.head(&*self.log).await?;
-                // A log that ends before a position that this edge has reached was put back; the ring
-                // still has what was lost.
-                if head.last >= reached
-                    && self.has_reached(head.last, CATCH_UP_WAIT).await
-                    && let Some(mut page) = newest(&self.ring, head, question, visible)
-                    // Last: events of another log arrive only after its epoch.
-                    && head.epoch == self.epoch()
-                {
-                    if page.truncated {
-                        let trimmed = head.trimmed_through;
-                        page.truncated = is_truncated(&*self.log, question, trimmed).await?;
-                    }
-                    return Ok(page);
-                }
-            }
-            query_visible(&*self.log, question, visible).await
+        let epoch = self.epoch();
+        let page = self.answer(reader, question, visible).await?;
+        if self.epoch() == epoch {
+            return Ok(page);
+        }
+        // The log was replaced meanwhile: in the new one, the positions of the question mean nothing.
+        let anew = EventQuery {
+            after: Sequence::START,
+            before: None,
+            ..question.clone()
         };
-        let answered: Result<Result<_, EventLogError>, Elapsed> =
-            timeout(CALL_DEADLINE, answer).await;
-        Ok(answered??)
+        let mut page = self.answer(reader, &anew, visible).await?;
+        page.truncated = true;
+        Ok(page)
     }
 }
 
 impl Hub {
+    async fn answer(
+        &self,
+        reader: &PrincipalId,
+        question: &EventQuery,
+        visible: Visible<'_>,
+    ) -> Result<QueryPage, HistoryError> {
+        let in_memory = self.in_memory(question, visible);
+        if let Some(page) = timeout(CALL_DEADLINE, in_memory).await?? {
+            return Ok(page);
+        }
+        // The wait for the turn does not shorten the search: it would end without what it has found.
+        let Some(log) = self.log_turns.begin(reader, TURN_WAIT).await else {
+            self.metrics.query_refused();
+            return Err(HistoryError::Busy);
+        };
+        let answer = query_visible(&log, question, visible);
+        Ok(timeout(CALL_DEADLINE, answer).await??)
+    }
+
+    /// The answer from the ring, if it reaches far enough back.
+    async fn in_memory(
+        &self,
+        question: &EventQuery,
+        visible: Visible<'_>,
+    ) -> Result<Option<QueryPage>, EventLogError> {
+        match question.order {
+            Order::NewestFirst => self.newest_in_memory(question, visible).await,
+            // What the ring lost does not come back: then the log is not asked for its head first.
+            Order::OldestFirst if question.after < self.ring.base() => Ok(None),
+            Order::OldestFirst => self.next_in_memory(question, visible).await,
+        }
+    }
+
+    /// The events after a position, from the ring.
+    async fn next_in_memory(
+        &self,
+        question: &EventQuery,
+        visible: Visible<'_>,
+    ) -> Result<Option<QueryPage>, EventLogError> {
+        let (reached, generation) = (self.ring.head(), self.generation());
+        let head = self.log_end.head(&*self.log).await?;
+        // What was removed before the position is of no concern, as for a reader of the log.
+        let is_whole = head.trimmed_through <= question.after && head.last >= reached;
+        if is_whole
+            && self.has_reached(head.last, CATCH_UP_WAIT).await
+            && let Some(page) = next(&self.ring, question, visible)
+            && (head.epoch, generation) == (self.epoch(), self.generation())
+        {
+            return Ok(Some(page));
+        }
+        Ok(None)
+    }
+
+    /// The newest events from the ring, if it reaches far enough back.
+    async fn newest_in_memory(
+        &self,
+        question: &EventQuery,
+        visible: Visible<'_>,
+    ) -> Result<Option<QueryPage>, EventLogError> {
+        let reached = self.ring.head();
+        let head = self.log_end.head(&*self.log).await?;
+        // A log that ends before a position that this edge has reached was put back; the ring
+        // still has what was lost.
+        if head.last >= reached
+            && self.has_reached(head.last, CATCH_UP_WAIT).await
+            && let Some(mut page) = newest(&self.ring, head, question, visible)
+            // Last: events of another log arrive only after its epoch.
+            && head.epoch == self.epoch()
+        {
+            if page.truncated {
+                let trimmed = head.trimmed_through;
+                page.truncated = is_truncated(&*self.log, question, trimmed).await?;
+            }
+            return Ok(Some(page));
+        }
+        Ok(None)
+    }
+
     /// Whether this edge has reached a position, after a wait of up to `wait` if that is needed.
     pub(super) async fn has_reached(&self, position: Sequence, wait: Duration) -> bool {
         if self.ring.head() >= position {
@@ -123,6 +193,43 @@ fn newest(
         has_more: !searched_all && !answer.has_all_asked_for(),
         older: (!searched_all).then_some(before),
         truncated: searched_all && head.trimmed_through > question.after,
+        events: answer.into_events(),
+    })
+}
+
+/// The log's answer if the ring is at its end; `None` if the ring does not reach back to `question.after`.
+fn next(ring: &Ring, question: &EventQuery, visible: Visible<'_>) -> Option<QueryPage> {
+    let matcher = question.matcher();
+    let mut answer = QueryAnswer::to(question);
+    let mut through = question.after;
+    let read = ring.read(question.after, usize::MAX, |entry| {
+        let facts = &entry.event.facts;
+        let is_match = matcher.matches(facts) && visible(facts);
+        let bytes = entry.event.json.len();
+        let has_room = !is_match || answer.push_with(bytes, || sequenced(entry));
+        // A full answer still passes over what does not match, as the log's does.
+        if has_room {
+            through = entry.sequence;
+        }
+        has_room
+    });
+    let RingRead::Read {
+        through: read_through,
+        more,
+    } = read
+    else {
+        return None;
+    };
+    let is_full = answer.is_full();
+    if !is_full {
+        through = read_through;
+    }
+    Some(QueryPage {
+        through,
+        through_tag: ring.known_tag(through),
+        has_more: more || is_full,
+        older: None,
+        truncated: false,
         events: answer.into_events(),
     })
 }

@@ -1,12 +1,9 @@
 //! News beside events: a list changed, or the state of a task did. News is not in the log, because
 //! a client that was away reads the list or the task again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
-};
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use mcp::{notification::ListKind, tagged::TaggedNotification, task::TaskId};
+use mcp::{notification::ListKind, task::TaskId};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicU8, Mutex};
 
@@ -45,21 +42,22 @@ pub(crate) struct PendingNews {
     wanted: u8,
     waiting: AtomicU8,
     /// Few streams follow tasks, so the others pay only a pointer.
-    tasks: Option<Box<FollowedTasks>>,
+    tasks: Option<Box<WantedTasks>>,
 }
 
 #[derive(Debug)]
-struct FollowedTasks {
+struct WantedTasks {
     wanted: BTreeSet<TaskId>,
-    /// Up to one entry per followed task.
-    waiting: Mutex<BTreeMap<TaskId, TaggedNotification>>,
+    /// Their ids alone: a client that does not read holds no state of a task here.
+    waiting: Mutex<BTreeSet<TaskId>>,
 }
 
 /// The news that a stream takes in one turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StreamNews {
     lists: u8,
-    pub(crate) tasks: Vec<TaggedNotification>,
+    /// Tasks that may have changed.
+    pub(crate) tasks: BTreeSet<TaskId>,
 }
 
 impl StreamNews {
@@ -73,16 +71,17 @@ impl StreamNews {
 }
 
 impl PendingNews {
+    /// News of the tasks waits from the beginning: the stream tells how they stand.
     pub(crate) fn new(wants: NewsSelection) -> Self {
         let tasks = (!wants.tasks.is_empty()).then(|| {
-            Box::new(FollowedTasks {
+            Box::new(WantedTasks {
+                waiting: Mutex::new(wants.tasks.clone()),
                 wanted: wants.tasks,
-                waiting: Mutex::default(),
             })
         });
         Self {
             wanted: bits(wants.lists),
-            waiting: AtomicU8::new(0),
+            waiting: AtomicU8::new(if tasks.is_some() { TASKS } else { 0 }),
             tasks,
         }
     }
@@ -99,12 +98,12 @@ impl PendingNews {
         wanted != 0
     }
 
-    /// Records that a task changed; returns whether the stream wants to know.
-    pub(crate) fn notify_task(&self, id: &TaskId, how: &TaggedNotification) -> bool {
+    /// Records that a task may have changed; returns whether the stream wants to know.
+    pub(crate) fn notify_task(&self, id: &TaskId) -> bool {
         let Some(tasks) = self.tasks.as_deref().filter(|t| t.wanted.contains(id)) else {
             return false;
         };
-        tasks.waiting.lock().insert(id.clone(), how.clone());
+        tasks.waiting.lock().insert(id.clone());
         self.waiting.fetch_or(TASKS, Ordering::AcqRel);
         true
     }
@@ -118,7 +117,7 @@ impl PendingNews {
         let tasks = tasks.map(|tasks| std::mem::take(&mut *tasks.waiting.lock()));
         Some(StreamNews {
             lists: waiting & !TASKS,
-            tasks: tasks.unwrap_or_default().into_values().collect(),
+            tasks: tasks.unwrap_or_default(),
         })
     }
 }
@@ -126,7 +125,6 @@ impl PendingNews {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn task(name: &str) -> TaskId {
         TaskId::new(name).unwrap()
@@ -142,6 +140,9 @@ mod tests {
             lists: tools,
             tasks: BTreeSet::from([task("mine")]),
         });
+        let mine = BTreeSet::from([task("mine")]);
+        let first = pending.take().unwrap();
+        assert_eq!((first.lists().count(), first.tasks), (0, mine.clone()));
         assert_eq!(pending.take(), None);
         assert!(!pending.notify_lists(ListChanges {
             tools: false,
@@ -150,13 +151,11 @@ mod tests {
         assert!(
             pending.notify_lists(NewsSelection::all_lists().lists) && pending.notify_lists(tools)
         );
-        let how = |n: u8| TaggedNotification::new("notifications/tasks", &json!({"n": n}));
-        assert!(!pending.notify_task(&task("other"), &how(1)));
-        assert!(pending.notify_task(&task("mine"), &how(1)));
-        assert!(pending.notify_task(&task("mine"), &how(2)));
+        assert!(!pending.notify_task(&task("other")));
+        assert!(pending.notify_task(&task("mine")) && pending.notify_task(&task("mine")));
         let news = pending.take().unwrap();
         assert_eq!(news.lists().collect::<Vec<_>>(), [ListKind::Tools]);
-        assert_eq!(news.tasks, [how(2)]);
+        assert_eq!(news.tasks, mine);
         assert_eq!(pending.take(), None);
     }
 

@@ -2,36 +2,33 @@
 
 use std::sync::Arc;
 
-use access::{AuthError, NoPlace};
-use model::Sequence;
+use access::AuthError;
 
 use crate::{
     bounds::MaxAge,
     error::HubError,
     feed::{Feed, OpeningFrames},
     format::StreamReader,
-    hub::{Hub, StreamRequest},
+    hub::{Hub, StreamRequest, StreamStart},
     stream::OpenStream,
     streams::NoRoom,
 };
 
 impl Hub {
-    /// Opens a stream; `opening` builds its first frames from the cursor at which it begins.
+    /// Opens a stream; `opening` builds its first frames, from the cursor at which it begins
+    /// ([`Feed::cursor`]).
     ///
     /// # Errors
     /// The edge has not reached the log yet, is full, or cannot check the cursor now.
     pub async fn open<O: Into<OpeningFrames>>(
         self: &Arc<Self>,
         open: StreamRequest,
-        opening: impl FnOnce(&StreamReader, Sequence) -> O,
+        opening: impl FnOnce(&Feed) -> O,
     ) -> Result<Feed, HubError> {
-        if !self.has_started() {
-            return Err(HubError::NotReady);
-        }
         let reader = StreamReader {
             newest_subscription: open.interest.newest_subscription,
             inbox: open.inbox,
-            ..self.reader(open.scope)
+            ..self.reader(open.scope)?
         };
         let StreamRequest {
             kind,
@@ -56,33 +53,42 @@ impl Hub {
         let slot = self
             .streams
             .insert(&stream, self.bounds.max_streams)
-            .map_err(|refusal| {
-                self.metrics.stream_refused();
-                match refusal {
-                    NoRoom::Streams(NoPlace::Full { max }) => HubError::TooManyStreams {
-                        max_streams: max,
-                        bound: self.bounds.bound,
-                    },
-                    NoRoom::Streams(NoPlace::Share { own, .. }) => {
-                        HubError::TooManyOwnStreams { own }
-                    }
-                    NoRoom::Filters(bound) => HubError::TooManyFilters(bound),
+            .map_err(|refusal| match refusal {
+                NoRoom::Streams(full) => self.no_place(full),
+                NoRoom::Filters(bound) => {
+                    self.metrics.stream_refused();
+                    HubError::TooManyFilters(bound)
+                }
+                NoRoom::Tasks(full) => {
+                    self.metrics.stream_refused();
+                    HubError::TooManyFollowedTasks(full)
                 }
             })?;
         self.metrics.set_match_cost(self.streams.budget.total());
         let may_read = stream.may_read();
-        let mut feed = Feed::new(Arc::clone(self), stream, slot, reader.clone());
+        let epoch = reader.keys.epoch();
+        let mut feed = Feed::new(Arc::clone(self), stream, slot, reader);
         if !may_read {
             // Revoked while the stream was being opened, perhaps before the revocation could end
             // it.
             return Err(HubError::Denied(AuthError::Unknown));
         }
-        if self.epoch() != reader.keys.epoch() {
+        if self.epoch() != epoch {
             // The log was replaced just now, perhaps before the replacement could end this stream.
             return Err(HubError::NotReady);
         }
+        let (resumed, is_elsewhere) = match &begin {
+            StreamStart::After(cursor) => (cursor.tag, false),
+            begin => (None, matches!(begin, StreamStart::Since(_))),
+        };
         let (position, truncated) = self.resolve(begin).await?;
-        feed.begin(position, truncated, opening(&reader, position).into());
+        let tag = match is_elsewhere || truncated {
+            true => self.look_up(position).await,
+            false => resumed,
+        };
+        feed.begin_at(position, tag);
+        let opening = opening(&feed).into();
+        feed.begin(truncated, opening);
         Ok(feed)
     }
 }

@@ -3,7 +3,10 @@
 //! Clients that reconnect at the same time read the same range of the log: one read serves them
 //! all. A reader's position is aligned down, so that readers at slightly different positions ask
 //! for the same page. While a page is being read, all readers that ask for it wait for that read.
-//! Afterwards the page stays for a short time in a cache that is bounded in bytes.
+//! Afterwards the page stays for a short time in a cache that is bounded in bytes. All pages together have a
+//! bound too: a page that is being read, cached or held by a stream has its part of [`CATCH_UP_BYTES`], and
+//! further reads wait until streams have given theirs back. A stream does so when its client does not read, so
+//! such clients stop nobody.
 
 use std::{
     collections::HashMap,
@@ -19,17 +22,22 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
-use model::{EntryTag, Sequence};
+use model::Sequence;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use parking_lot::Mutex;
-use ports::{EventLog, EventLogError, EventPage};
-use tokio::{sync::Semaphore, time::timeout};
+use ports::{EventLog, EventLogError, EventPage, UndecodableEntry};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ring::{RingEntry, RingRead};
+use super::ring::{RingEntry, RingRead, RingTag};
 use crate::{
     limits::{
-        CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_LIFETIME, CATCH_UP_READS,
+        CALL_DEADLINE, CATCH_UP_BYTES, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES,
+        CATCH_UP_PAGE_LIFETIME, CATCH_UP_READ_BYTES,
     },
     metrics::{FanoutMetrics, GapReason},
 };
@@ -47,25 +55,47 @@ pub(crate) struct LogPage {
     at_head: bool,
     /// Everything between `from` and this position is trimmed or does not decode.
     resumes_after: Option<Sequence>,
-    /// Whether some of it does not decode.
-    is_undecodable: bool,
+    /// The entries of that part that do not decode.
+    undecodable: Box<[UndecodableEntry]>,
+    /// Its part of the bytes of all pages.
+    _room: PageRoom,
 }
 
 impl LogPage {
-    /// The page as it was read; of the part after `followed` only that there is more.
-    fn new(from: Sequence, page: EventPage, generation: u32, followed: Sequence) -> Self {
-        let events = page.events.into_iter();
-        let events = events.filter(|event| event.sequence <= followed);
+    /// The page as it was read; of the part after `followed` only that there is more, and the same of what
+    /// does not fit into `room`. The first event always fits.
+    fn new(
+        from: Sequence,
+        (page, mut room): (EventPage, PageRoom),
+        generation: u32,
+        followed: Sequence,
+    ) -> Self {
         let known = followed.max(page.resumes_after.unwrap_or(from));
+        let (mut through, mut at_head) = (page.through.min(known), page.through > known);
+        at_head |= page.at_head;
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for event in page.events {
+            if event.sequence > followed {
+                break;
+            }
+            let entry = RingEntry::new(event, generation);
+            bytes += page_bytes(&entry);
+            if bytes > room.bytes() && !entries.is_empty() {
+                bytes -= page_bytes(&entry);
+                (through, at_head) = (last_of(&entries, through), false);
+                break;
+            }
+            entries.push(entry);
+        }
+        room.shrink_to(bytes);
         Self {
-            entries: events
-                .map(|event| RingEntry::new(event, generation))
-                .collect(),
+            entries: entries.into(),
             from,
-            through: page.through.min(known),
-            at_head: page.at_head || page.through > known,
+            through,
+            at_head,
             resumes_after: page.resumes_after,
-            is_undecodable: page.undecodable > 0,
+            undecodable: page.undecodable.into(),
+            _room: room,
         }
     }
 
@@ -80,19 +110,34 @@ impl LogPage {
         self.resumes_after.filter(|gone| *gone > position)
     }
 
-    /// The tag of the entry at a position, if the page has it.
-    pub(crate) fn tag_at(&self, sequence: Sequence) -> Option<EntryTag> {
-        let found = self
-            .entries
-            .binary_search_by_key(&sequence, |entry| entry.sequence);
-        found.ok().map(|found| self.entries[found].tag)
+    /// The tag of the entry at a position. Whatever comes after the page is [`RingTag::Absent`]: nothing shows
+    /// that the entry that a reader had there still is.
+    pub(crate) fn tag_at(&self, sequence: Sequence) -> RingTag {
+        if sequence <= self.trimmed_through().unwrap_or(self.from) {
+            return RingTag::Outside;
+        }
+        let entries = &self.entries;
+        if let Ok(found) = entries.binary_search_by_key(&sequence, |entry| entry.sequence) {
+            return RingTag::Known(entries[found].tag);
+        }
+        let mut undecodable = self.undecodable.iter();
+        let found = undecodable.find(|entry| entry.sequence == sequence);
+        found.map_or(RingTag::Absent, |entry| RingTag::Known(entry.tag))
+    }
+
+    /// The position up to which everything after `from` was trimmed.
+    fn trimmed_through(&self) -> Option<Sequence> {
+        match self.undecodable.first() {
+            Some(first) => Some(first.sequence.previous().max(self.from)),
+            None => self.resumes_after,
+        }
     }
 
     /// The reason for the gap, if there is one.
     pub(crate) fn gap_reason(&self) -> GapReason {
-        match self.is_undecodable {
-            true => GapReason::Undecodable,
-            false => GapReason::Trimmed,
+        match self.undecodable.is_empty() {
+            true => GapReason::Trimmed,
+            false => GapReason::Undecodable,
         }
     }
 
@@ -129,16 +174,66 @@ impl LogPage {
         }
     }
 
-    /// Approximate bytes in memory: the JSON of each event and the frame that its first reader
-    /// encodes.
+    /// Approximate bytes in memory.
     fn bytes(&self) -> u32 {
-        let bytes: usize = self.entries.iter().map(|entry| 2 * entry.bytes()).sum();
-        u32::try_from(bytes).unwrap_or(u32::MAX)
+        let bytes: usize = self.entries.iter().map(page_bytes).sum();
+        let undecodable = size_of_val(&*self.undecodable);
+        u32::try_from(bytes + undecodable).unwrap_or(u32::MAX)
     }
 
     /// It has nothing for a reader at `position`, but the log may have something by now.
     fn is_stale(&self, position: Sequence) -> bool {
         self.through <= position && (self.at_head || self.from == position)
+    }
+}
+
+/// Approximate bytes of an event in a page: its JSON, and the frame that its first reader encodes.
+fn page_bytes(entry: &RingEntry) -> usize {
+    2 * entry.bytes()
+}
+
+fn last_of(entries: &[RingEntry], otherwise: Sequence) -> Sequence {
+    entries.last().map_or(otherwise, |entry| entry.sequence)
+}
+
+/// A page's part of the bytes of all pages, in units of 1 KiB; given back when it is dropped.
+#[derive(Debug)]
+struct PageRoom {
+    units: OwnedSemaphorePermit,
+    all_bytes: Gauge,
+}
+
+impl PageRoom {
+    const UNIT_BYTES: usize = 1 << 10;
+
+    fn units(bytes: usize) -> usize {
+        bytes.div_ceil(Self::UNIT_BYTES)
+    }
+
+    fn new(units: OwnedSemaphorePermit, all_bytes: Gauge) -> Self {
+        all_bytes.inc_by(Self::bytes_of(&units));
+        Self { units, all_bytes }
+    }
+
+    fn bytes_of(units: &OwnedSemaphorePermit) -> i64 {
+        i64::try_from(units.num_permits() * Self::UNIT_BYTES).unwrap_or(i64::MAX)
+    }
+
+    fn bytes(&self) -> usize {
+        self.units.num_permits() * Self::UNIT_BYTES
+    }
+
+    fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.units.num_permits().saturating_sub(Self::units(bytes));
+        if let Some(surplus) = self.units.split(surplus) {
+            self.all_bytes.dec_by(Self::bytes_of(&surplus));
+        }
+    }
+}
+
+impl Drop for PageRoom {
+    fn drop(&mut self) {
+        self.all_bytes.dec_by(Self::bytes_of(&self.units));
     }
 }
 
@@ -174,6 +269,10 @@ struct PageBounds {
     bytes: u64,
     /// Time for which a page is cached.
     lifetime: Duration,
+    /// Bytes that one read may need.
+    read_bytes: usize,
+    /// Maximum bytes of all pages: those that are being read, cached and held by streams.
+    all_bytes: usize,
 }
 
 /// moka's own single flight is not used: there a read belongs to one of its waiters, restarts if
@@ -183,7 +282,7 @@ pub(crate) struct Pages {
     log: Arc<dyn EventLog>,
     metrics: FanoutMetrics,
     bounds: PageBounds,
-    read_permits: Semaphore,
+    room: Arc<Semaphore>,
     /// The edge's position in the log. Pages end there: the follower notices when the log is put back to
     /// before this position, and nothing would notice it for what lies beyond.
     followed: AtomicU64,
@@ -197,6 +296,8 @@ impl Pages {
             events: CATCH_UP_EVENTS,
             bytes: CATCH_UP_PAGE_BYTES,
             lifetime: CATCH_UP_PAGE_LIFETIME,
+            read_bytes: CATCH_UP_READ_BYTES,
+            all_bytes: CATCH_UP_BYTES,
         };
         Self::bounded(log, metrics, bounds)
     }
@@ -214,7 +315,7 @@ impl Pages {
             log,
             metrics,
             bounds,
-            read_permits: Semaphore::new(CATCH_UP_READS),
+            room: Arc::new(Semaphore::new(PageRoom::units(bounds.all_bytes))),
             followed: AtomicU64::new(u64::MAX),
             cache,
             state: Mutex::default(),
@@ -224,8 +325,8 @@ impl Pages {
     /// A page with the events after `position`. If it has none (`through() <= position`), the log
     /// had none at that moment: pause before asking again.
     ///
-    /// Has to be polled within a tokio runtime, on any thread; a worker does the reading. A caller
-    /// that holds the page for long keeps its memory beyond the bound of [`CATCH_UP_PAGE_BYTES`].
+    /// Has to be polled within a tokio runtime, on any thread; a worker does the reading. A page that a caller
+    /// holds counts towards [`CATCH_UP_BYTES`]: a caller that waits for a client gives it back.
     ///
     /// # Errors
     /// The log cannot be read within [`CALL_DEADLINE`], or was replaced meanwhile.
@@ -300,17 +401,20 @@ impl Pages {
         flight
     }
 
-    /// Reads the log once a permit is free; up to [`CATCH_UP_READS`] reads run at once.
+    /// Reads the log once there is room for what the read may bring.
     ///
     /// # Errors
     /// The log does not answer within [`CALL_DEADLINE`], or cannot be read.
-    pub(super) async fn read(&self, after: Sequence) -> Result<EventPage, EventLogError> {
-        let permit = self.read_permits.acquire().await;
+    async fn read(&self, after: Sequence) -> Result<(EventPage, PageRoom), EventLogError> {
+        let units = u32::try_from(PageRoom::units(self.bounds.read_bytes)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(units).await;
+        let room = room.map_err(|closed| unavailable(closed.into()))?;
+        let room = PageRoom::new(room, self.metrics.catch_up_bytes.clone());
         self.metrics.catch_up_read();
         let read = self.log.read_after(after, self.bounds.events);
         let page = timeout(CALL_DEADLINE, read).await;
-        drop(permit);
-        page.unwrap_or_else(|elapsed| Err(unavailable(elapsed.into())))
+        let page = page.unwrap_or_else(|elapsed| Err(unavailable(elapsed.into())))?;
+        Ok((page, room))
     }
 
     /// The edge has every event up to here.
@@ -328,9 +432,18 @@ impl Pages {
         self.cache.invalidate_all();
     }
 
-    /// Frees the memory of expired pages. Otherwise they stay until the next read.
+    /// Bytes of the pages that are being read, cached or held.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        let free = self.room.available_permits();
+        (PageRoom::units(self.bounds.all_bytes) - free) * PageRoom::UNIT_BYTES
+    }
+
+    /// Frees the memory of expired pages. Otherwise they stay until the next read. The cache drops some pages
+    /// later than it removes them, so it is asked as long as any has a part of the bytes.
     pub(super) fn drop_expired(&self) {
-        if self.cache.entry_count() > 0 {
+        let is_used = self.room.available_permits() < PageRoom::units(self.bounds.all_bytes);
+        if is_used || self.cache.entry_count() > 0 {
             self.cache.run_pending_tasks();
         }
     }
@@ -379,7 +492,7 @@ impl ReadGuard {
                 return;
             }
             // Before an undecodable entry the log still has events, so their readers have pages to share.
-            let trimmed_through = page.resumes_after.filter(|_| !page.is_undecodable);
+            let trimmed_through = page.resumes_after.filter(|_| page.undecodable.is_empty());
             state.trimmed_through = state
                 .trimmed_through
                 .max(trimmed_through.unwrap_or_default());

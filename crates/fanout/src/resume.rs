@@ -10,17 +10,12 @@ use crate::{
     error::HubError,
     format::StreamReader,
     hub::{Hub, StreamStart},
-    limits::{CALL_DEADLINE, RESUME_WAIT},
+    limits::{CALL_DEADLINE, MAX_COMPARED_POSITIONS, RESUME_WAIT},
     metrics::GapReason,
     ring::RingTag,
 };
 
 impl Hub {
-    /// The reader's cursor after a position. It names the entry there, if this edge has it in memory.
-    pub fn cursor(&self, reader: &StreamReader, position: Sequence) -> CursorText {
-        self.cursor_at(reader, position, self.ring.known_tag(position))
-    }
-
     /// The reader's cursor after a position, at which there is an entry with this tag. It differs from all
     /// earlier ones also if the position is the same.
     pub fn cursor_at(
@@ -34,33 +29,36 @@ impl Hub {
         reader.keys.seal_salted(&cursor, salt)
     }
 
+    /// The reader's cursor after a page. Where nothing comes after the position from which the page was asked
+    /// for, it names the entry there, as the cursor did with which the reader asked.
+    pub fn cursor_after(&self, reader: &StreamReader, page: &QueryPage) -> CursorText {
+        let tag = page.through_tag;
+        let tag = tag.or_else(|| self.ring.known_tag(page.through));
+        self.cursor_at(reader, page.through, tag)
+    }
+
     /// The reader's cursor at which a page of the newest events ended, for a page of what is before it;
     /// `None` if nothing is.
     pub fn cursor_before(&self, reader: &StreamReader, page: &QueryPage) -> Option<CursorText> {
         let older = page.older?;
         let oldest = page.events.last().filter(|event| event.sequence == older);
         let tag = oldest.map(|event| EntryTag::of(&event.item.facts.id));
+        let tag = tag.or_else(|| self.ring.known_tag(older));
         Some(self.cursor_at(reader, older, tag))
     }
 
-    /// Whether cursors can be opened: without keys of the operator, theirs is that of the log, which an edge
-    /// that has just started does not know yet. It would take every cursor for one of another log.
+    /// Opens the cursor of a reader. The inner error: it is damaged, was not issued by this server, or belongs
+    /// to another reader.
     ///
     /// # Errors
-    /// [`HubError::NotReady`].
-    pub fn check_started(&self) -> Result<(), HubError> {
-        match self.has_started() {
-            true => Ok(()),
-            false => Err(HubError::NotReady),
-        }
-    }
-
-    /// Opens the cursor of a reader, on an edge that has started ([`Self::check_started`]).
-    ///
-    /// # Errors
-    /// It is damaged, was not issued by this server, or belongs to another reader.
-    pub fn open_cursor(&self, text: &str, scope: CursorScope) -> Result<Cursor, CursorError> {
-        self.cursor_keys().open(text, scope)
+    /// [`HubError::NotReady`] on an edge that has just started: without keys of the operator, those of cursors
+    /// are the log's, which it does not know yet. It would take every cursor for one of another log.
+    pub fn open_cursor(
+        &self,
+        text: &str,
+        scope: CursorScope,
+    ) -> Result<Result<Cursor, CursorError>, HubError> {
+        Ok(self.started_keys()?.open(text, scope))
     }
 
     /// The position at which to begin, and whether requested events are gone.
@@ -80,6 +78,9 @@ impl Hub {
                 self.metrics.gap(GapReason::LogReplaced);
                 return Ok((Sequence::START, true));
             }
+            StreamStart::After(cursor) if !cursor.is_sealed => {
+                return self.resolve_claim(cursor).await;
+            }
             StreamStart::After(cursor) => (cursor.sequence, cursor.tag),
             StreamStart::Position(position) => (position, None),
             StreamStart::AfterLoss(position) => return Ok((position.min(head), true)),
@@ -92,6 +93,37 @@ impl Hub {
             }
         };
         self.resolve_at(position, tag).await
+    }
+
+    /// Where the reader of a cursor continues that no seal vouches for, and whether events are gone: at the
+    /// position if the log has the entry there that the tag names. The answer to any other is that to a cursor
+    /// of another log, whatever its position: a different one would tell a reader where the log ends, and so
+    /// count the events that it may not see.
+    async fn resolve_claim(&self, cursor: Cursor) -> Result<(Sequence, bool), HubError> {
+        let position = cursor.sequence;
+        let is_proven = match cursor.tag {
+            Some(tag) => self.has_entry(position, tag).await?,
+            None => false,
+        };
+        if is_proven {
+            return Ok((position, false));
+        }
+        self.metrics.gap(GapReason::UnknownCursor);
+        Ok((Sequence::START, true))
+    }
+
+    /// Whether the log has an entry with this tag at this position. One that was trimmed is not there.
+    async fn has_entry(&self, position: Sequence, tag: EntryTag) -> Result<bool, HubError> {
+        if position > self.ring.head() {
+            let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
+            if position > last {
+                return Ok(false);
+            }
+        }
+        match self.has_reached(position, RESUME_WAIT).await {
+            true => Ok(self.entry_at(position).await? == RingTag::Known(tag)),
+            false => Err(HubError::NotReady),
+        }
     }
 
     /// Where a reader continues whose position is at the entry with this tag, and whether events are gone.
@@ -131,8 +163,9 @@ impl Hub {
 
     /// Compares positions of this log that were stored with the log as it is. Those of a part that was lost
     /// before this edge began are then resolved to the start ([`Self::timeline`]); returns the position from
-    /// which a stream has all that took their numbers and all that came after the others, if there are any. Where the newest position still has
-    /// its entry, the older ones do too.
+    /// which a stream has all that took their numbers and all that came after the others, if there are any. An
+    /// older position may be lost where a newer one, stored since, is not; but beyond
+    /// [`MAX_COMPARED_POSITIONS`] that are kept, the older ones count as kept too.
     ///
     /// # Errors
     /// As [`Self::resolve`] for a cursor: a stream that begins without the comparison could take new events
@@ -145,18 +178,25 @@ impl Hub {
         let stored = stored.into_iter();
         let mut stored: Vec<_> = stored.filter(|stored| stored.epoch == epoch).collect();
         stored.sort_unstable_by_key(|stored| Reverse(stored.sequence));
-        let mut resumes_after = None;
+        stored.dedup();
+        let (mut resumes_after, mut kept) = (None, 0);
         for position in &stored {
-            // A set-back that this edge saw needs no comparison.
             let Some(tag) = position.tag else {
                 continue;
             };
-            if self.timeline().moved(position.sequence) < position.sequence {
+            // A set-back that this edge saw needs no comparison, unless the entry was lost before that.
+            let timeline = self.timeline();
+            let has_moved = timeline.moved(position.sequence) < position.sequence;
+            if has_moved && !timeline.is_of_earlier_part(*position) {
                 continue;
             }
             let (resumes, is_lost) = self.resolve_at(position.sequence, Some(tag)).await?;
             if !is_lost {
-                break;
+                kept += 1;
+                if kept == MAX_COMPARED_POSITIONS {
+                    break;
+                }
+                continue;
             }
             if self.timeline().resolve(*position) != Sequence::START {
                 self.learn_loss(position.sequence, tag);
@@ -170,8 +210,8 @@ impl Hub {
         Ok(resumes_after.map(|resumes| there.map_or(resumes, |there| there.min(resumes))))
     }
 
-    /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry
-    /// that was trimmed cannot be compared.
+    /// Whether a reader's position, at the entry with this tag, may be in a part that the log lost: nothing
+    /// shows that the entry is still there. One that was trimmed cannot be compared, and counts as kept.
     async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {
         // Not compared, and lost if the number was lost: that repeats events, and misses none.
         let is_lost_number = || self.timeline().moved(position) < position;
@@ -185,16 +225,35 @@ impl Hub {
                 false => Err(HubError::NotReady),
             };
         }
+        Ok(match self.entry_at(position).await? {
+            RingTag::Known(known) => known != tag,
+            RingTag::Absent => true,
+            RingTag::Outside => false,
+        })
+    }
+
+    /// The tag of the entry at a position that the client did not name: from memory, or from the page that the
+    /// stream then reads. If the log does not answer, the stream finds that itself.
+    pub(crate) async fn look_up(&self, position: Sequence) -> Option<EntryTag> {
+        let is_behind = position > Sequence::START && position < self.ring.head();
         match self.ring.tag_at(position) {
-            RingTag::Known(known) => Ok(known != tag),
-            RingTag::Absent => Ok(true),
-            RingTag::Outside => {
-                // The readers that come back together share this page, and then read on in it.
+            RingTag::Outside if is_behind => {
                 let page = self.page_after(position.previous()).await;
-                let page = page.map_err(HubError::Page)?;
-                Ok(page.tag_at(position).is_some_and(|known| known != tag))
+                page.ok()?.tag_at(position).known()
             }
+            found => found.known(),
         }
+    }
+
+    /// The entry at a position that this edge has reached, from memory or the log.
+    async fn entry_at(&self, position: Sequence) -> Result<RingTag, HubError> {
+        let here = self.ring.tag_at(position);
+        if here != RingTag::Outside {
+            return Ok(here);
+        }
+        // The readers that come back together share this page, and then read on in it.
+        let page = self.page_after(position.previous()).await;
+        Ok(page.map_err(HubError::Page)?.tag_at(position))
     }
 
     /// Where a position of an earlier generation continues; `None` if the log was not put back since.

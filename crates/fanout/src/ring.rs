@@ -2,16 +2,20 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use access::{ForeignContent, Visibility, without_foreign_content};
 use bytes::Bytes;
 use event_flow::matching::MatchedEvent;
+use instruments::{SpanName, TraceSpan, recording};
 use model::{CursorScope, EntryTag, EventDigest, Sequence, Sequenced, StoredEvent};
 use stream_driver::{Chunk, sync::RwLock};
 
-use crate::limits::RING_CHUNK_EVENTS;
+use crate::limits::{RING_CHUNK_EVENTS, WRITE_SPANS_PER_EVENT};
 
 /// An event in the ring, with the encoded forms that its streams share.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(crate) struct RingEntry {
     /// The whole frame, for the first reader scope that asked: with a single principal, that is
     /// every reader.
     pub(crate) frame: OnceLock<(CursorScope, Chunk)>,
+    /// The number of streams whose write of this event is still recorded.
+    write_spans: AtomicU8,
 }
 
 impl RingEntry {
@@ -48,6 +54,34 @@ impl RingEntry {
             cut: OnceLock::new(),
             digest: OnceLock::new(),
             frame: OnceLock::new(),
+            write_spans: AtomicU8::new(0),
+        }
+    }
+
+    /// As [`Self::new`], for an event that is on its way to streams now: writes of a recorded trace have spans.
+    pub(crate) fn live(event: Sequenced<StoredEvent>, generation: u32) -> Self {
+        let is_recorded = event.item.trace.is_some_and(|trace| trace.sampled) && recording::is_on();
+        let entry = Self::new(event, generation);
+        if is_recorded {
+            entry
+                .write_spans
+                .store(WRITE_SPANS_PER_EVENT, Ordering::Relaxed);
+        }
+        entry
+    }
+
+    /// The span of a write to a stream, unless the event has had its share of them.
+    pub(crate) fn write_span(&self) -> TraceSpan {
+        if self.write_spans.load(Ordering::Relaxed) == 0 {
+            return TraceSpan::none();
+        }
+        let one_less = |left: u8| left.checked_sub(1);
+        let taken = self
+            .write_spans
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        match taken {
+            Ok(_) => TraceSpan::child(SpanName::SseWrite, self.event.trace),
+            Err(_) => TraceSpan::none(),
         }
     }
 
@@ -133,15 +167,36 @@ struct RingChunk {
     is_last: bool,
 }
 
-/// The entry at a position, as far as the ring knows it.
+/// Where a ring begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RingBeginning {
+    /// The number of resets of the ring.
+    resets: u64,
+    /// The ring has everything after this position.
+    pub(crate) base: Sequence,
+    /// Number of older events that it takes.
+    pub(crate) free_events: usize,
+}
+
+/// The entry at a position, as far as the ring or a page of the log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RingTag {
     /// The entry has this tag.
     Known(EntryTag),
     /// There is no entry with this number.
     Absent,
-    /// The position is not in the ring.
+    /// The position is not in the ring; or it is in the part of the log that was trimmed.
     Outside,
+}
+
+impl RingTag {
+    /// The tag, if it is known.
+    pub(crate) fn known(self) -> Option<EntryTag> {
+        match self {
+            Self::Known(tag) => Some(tag),
+            Self::Absent | Self::Outside => None,
+        }
+    }
 }
 
 /// The result of reading the ring.
@@ -186,8 +241,13 @@ impl Ring {
         inner.resets += 1;
     }
 
-    /// Removes everything after a position, because the log no longer has it; returns what it removed.
-    pub(crate) fn set_back(&self, resumes_after: Sequence) -> VecDeque<Arc<RingEntry>> {
+    /// Removes everything after a position, because the log no longer has it; returns what it removed. The entry
+    /// at the position has this tag.
+    pub(crate) fn set_back(
+        &self,
+        resumes_after: Sequence,
+        tag: Option<EntryTag>,
+    ) -> VecDeque<Arc<RingEntry>> {
         let mut inner = self.inner.write();
         let kept = inner
             .entries
@@ -196,7 +256,7 @@ impl Ring {
         inner.bytes -= removed.iter().map(|entry| entry.bytes()).sum::<usize>();
         if resumes_after < inner.base {
             inner.base = resumes_after;
-            inner.base_tag = None;
+            inner.base_tag = tag;
         }
         inner.head = resumes_after;
         inner.resets += 1;
@@ -222,10 +282,51 @@ impl Ring {
 
     /// The tag of the entry at a position, if the ring knows it.
     pub(crate) fn known_tag(&self, sequence: Sequence) -> Option<EntryTag> {
-        match self.tag_at(sequence) {
-            RingTag::Known(tag) => Some(tag),
-            RingTag::Absent | RingTag::Outside => None,
+        self.tag_at(sequence).known()
+    }
+
+    /// Where the ring begins, if older events still fit: not more than half of its bounds is for events from
+    /// before the edge began.
+    pub(crate) fn beginning(&self) -> Option<RingBeginning> {
+        let inner = self.inner.read();
+        let free_events = (self.max_events / 2).saturating_sub(inner.entries.len());
+        let is_open = free_events > 0 && 2 * inner.bytes < self.max_bytes;
+        is_open.then_some(RingBeginning {
+            resets: inner.resets,
+            base: inner.base,
+            free_events,
+        })
+    }
+
+    /// Adds the events that the log has between `base` and the beginning of the ring, newest first; `tag` is
+    /// that of the entry at `base`, if it is known. Returns whether all were added: not if they are too large, or
+    /// if the ring does not begin there any more.
+    pub(crate) fn push_front(
+        &self,
+        beginning: RingBeginning,
+        older: impl IntoIterator<Item = Arc<RingEntry>>,
+        (base, tag): (Sequence, Option<EntryTag>),
+    ) -> bool {
+        let mut inner = self.inner.write();
+        if (inner.resets, inner.base) != (beginning.resets, beginning.base) {
+            return false;
         }
+        for entry in older {
+            debug_assert!(entry.sequence <= inner.base, "the ring begins after it");
+            if inner.base == entry.sequence && inner.base_tag.is_some_and(|tag| tag != entry.tag) {
+                // The log was put back since the edge began: the follower will say so.
+                return false;
+            }
+            if 2 * (inner.bytes + entry.bytes()) > self.max_bytes {
+                (inner.base, inner.base_tag) = (entry.sequence, Some(entry.tag));
+                return false;
+            }
+            inner.bytes += entry.bytes();
+            (inner.base, inner.base_tag) = (entry.sequence.previous(), None);
+            inner.entries.push_front(entry);
+        }
+        (inner.base, inner.base_tag) = (base, tag);
+        true
     }
 
     /// Everything after this position is in the ring.

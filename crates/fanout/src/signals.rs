@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use access::Principal;
-use mcp::{tagged::TaggedNotification, task::TaskId};
+use mcp::task::TaskId;
 use model::{PrincipalId, Session, SessionId};
 use ports::ListChanges;
 use tracing::warn;
@@ -18,10 +17,10 @@ use crate::{
 };
 
 impl Hub {
-    /// Number of open streams.
+    /// Number of open streams, with the answers of calls that are resumed.
     #[must_use]
     pub fn open_streams(&self) -> usize {
-        self.streams.len()
+        self.streams.taken()
     }
 
     /// The sessions whose stream is open here.
@@ -93,7 +92,15 @@ impl Hub {
     /// The stored state of the session changed to this revision: updates the interest of its
     /// stream.
     pub fn session_changed(&self, session: &Session, revision: u64) {
-        if let Some(stream) = self.streams.of_session(&session.id) {
+        let Some(stream) = self.streams.of_session(&session.id) else {
+            return;
+        };
+        let interest = stream.interest();
+        let is_newer = revision > interest.revision;
+        if is_newer && !session.has_had_subscription(interest.newest_subscription) {
+            // The store lost what the stream knew, and has been changed since.
+            self.session_put_back(session, revision);
+        } else {
             stream.set_interest(self.interest_of(session, revision));
         }
     }
@@ -145,34 +152,18 @@ impl Hub {
         self.streams.check_answers(slice, slices);
     }
 
-    /// Whether a stream here follows the task.
+    /// The tasks that streams here follow, with their owners.
     #[must_use]
-    pub fn follows_task(&self, task: &TaskId) -> bool {
-        !self.streams.of_task(task).is_empty()
+    pub fn followed_tasks(&self) -> BTreeSet<(PrincipalId, TaskId)> {
+        self.streams.followed_tasks()
     }
 
-    /// The tasks that streams here follow.
-    #[must_use]
-    pub fn followed_tasks(&self) -> Vec<TaskId> {
-        self.streams.tasks()
-    }
-
-    /// The principals whose streams here follow a task.
-    #[must_use]
-    pub fn task_followers(&self, task: &TaskId) -> BTreeSet<PrincipalId> {
-        self.streams.followers(task)
-    }
-
-    /// Sends the state of a task to the streams of its owner that follow it.
-    pub fn notify_task(
-        &self,
-        owner: &PrincipalId,
-        task: &TaskId,
-        state: impl Fn(&Principal) -> TaggedNotification,
-    ) {
+    /// A task changed: the streams of its owner that follow it read it again when their clients can take
+    /// it.
+    pub fn notify_task(&self, owner: &PrincipalId, task: &TaskId) {
         for stream in self.streams.of_task(task) {
             if stream.principal().id == *owner {
-                stream.notify_task(task, &state(stream.principal()));
+                stream.notify_task(task);
             }
         }
     }

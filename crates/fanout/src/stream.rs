@@ -7,8 +7,9 @@ use std::{
 };
 
 use event_flow::matching::MatchIndex;
-use mcp::{tagged::TaggedNotification, task::TaskId};
-use model::{EventFacts, Sequence, SessionId};
+use instruments::TraceSpan;
+use mcp::task::TaskId;
+use model::{EventFacts, Sequence, SessionId, TraceContext};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
@@ -33,6 +34,8 @@ pub(crate) struct OpenStream {
     pub(crate) session: Option<(SessionId, u64)>,
     /// The reader. The stream carries only what this principal may see, regardless of its interest.
     pub(super) principal: Arc<Principal>,
+    /// The recorded request that opened the stream.
+    opened_by: Option<Box<TraceContext>>,
     pub(super) interest: RwLock<Arc<StreamInterest>>,
     /// The stream's place among the open ones, while it is open.
     place: Mutex<Option<Place>>,
@@ -83,6 +86,7 @@ impl OpenStream {
             format,
             session,
             principal,
+            opened_by: TraceSpan::current().context().map(Box::new),
             interest: RwLock::new(Arc::new(interest)),
             place: Mutex::new(None),
             interest_changed: AtomicBool::new(false),
@@ -96,6 +100,16 @@ impl OpenStream {
             covered: AtomicU64::new(0),
             covered_at_check: AtomicU64::new(0),
             waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Says of the span of a write which stream it is of.
+    pub(crate) fn describe_write(&self, span: &TraceSpan, sequence: Sequence) {
+        span.set("forgewire.stream.kind", self.kind.as_str());
+        let sequence = i64::try_from(sequence.0).unwrap_or(i64::MAX);
+        span.set("forgewire.sequence", sequence);
+        if let Some(request) = &self.opened_by {
+            span.link(**request);
         }
     }
 
@@ -261,9 +275,9 @@ impl OpenStream {
         }
     }
 
-    /// Records a change of a task that the stream may follow.
-    pub(crate) fn notify_task(&self, id: &TaskId, how: &TaggedNotification) {
-        if self.news.notify_task(id, how) {
+    /// Records that a task which the stream may follow has changed.
+    pub(crate) fn notify_task(&self, id: &TaskId) {
+        if self.news.notify_task(id) {
             self.waker.wake();
         }
     }

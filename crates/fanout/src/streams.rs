@@ -18,13 +18,16 @@ use super::{
     ring::RingEntry,
     stream::{OpenStream, StreamIndex, StreamRef},
 };
-use crate::{limits::STREAMS_PER_VISIT, metrics::EndedStreams};
+use crate::{
+    limits::{MAX_FOLLOWED_TASKS, STREAMS_PER_VISIT},
+    metrics::EndedStreams,
+};
 
 /// All open streams, with an index of the stream of each session.
 #[derive(Debug, Default)]
 pub(crate) struct OpenStreams {
     slab: RwLock<Slab<Arc<OpenStream>>>,
-    /// The places of these streams. Locked while the slab is.
+    /// The places of these streams, and of the answers of calls that are resumed. Locked while the slab is.
     places: Mutex<PlaceShares>,
     index: Arc<StreamIndex>,
     /// The comparisons that they need for one event.
@@ -34,6 +37,8 @@ pub(crate) struct OpenStreams {
     by_session: RwLock<HashMap<SessionId, Arc<OpenStream>>>,
     /// The streams that follow each task.
     by_task: RwLock<HashMap<TaskId, Vec<Arc<OpenStream>>>>,
+    /// The number of tasks that the streams of each principal follow.
+    followed: Mutex<PlaceShares>,
     /// Slots of the streams that carry answers: they also check for answers without a hint.
     answering: Mutex<HashSet<usize>>,
     /// Every event up to here has been compared with every stream.
@@ -48,6 +53,8 @@ pub(crate) enum NoRoom {
     Streams(NoPlace),
     /// The filters would need too many comparisons.
     Filters(MatchBound),
+    /// There is no place for its tasks.
+    Tasks(NoPlace),
 }
 
 /// The work that one event caused.
@@ -78,9 +85,18 @@ impl OpenStreams {
         let cost = stream.interest().cost();
         let share = self.budget.take(principal, cost);
         let share = share.map_err(NoRoom::Filters)?;
+        let tasks = stream.news.wanted_tasks().count();
+        let followed = self
+            .followed
+            .lock()
+            .take_many(principal, tasks, MAX_FOLLOWED_TASKS);
+        followed.map_err(NoRoom::Tasks)?;
         let slot = {
             let mut slab = self.slab.write();
             let place = self.places.lock().take(principal, max_streams);
+            if place.is_err() {
+                self.give_back_followed(stream);
+            }
             place.map_err(NoRoom::Streams)?;
             slab.insert(Arc::clone(stream))
         };
@@ -100,6 +116,30 @@ impl OpenStreams {
             }
         }
         Ok(slot)
+    }
+
+    fn give_back_followed(&self, stream: &OpenStream) {
+        let tasks = stream.news.wanted_tasks().count();
+        let principal = &stream.principal().id;
+        self.followed.lock().give_back_many(principal, tasks);
+    }
+
+    /// Takes a place for something that is no stream of the slab.
+    pub(crate) fn take_place(
+        &self,
+        principal: &PrincipalId,
+        max_streams: usize,
+    ) -> Result<(), NoPlace> {
+        self.places.lock().take(principal, max_streams)
+    }
+
+    pub(crate) fn give_back_place(&self, principal: &PrincipalId) {
+        self.places.lock().give_back(principal);
+    }
+
+    /// The number of places that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.places.lock().taken()
     }
 
     pub(crate) fn remove(&self, slot: usize) {
@@ -123,14 +163,9 @@ impl OpenStreams {
             self.ended.count(ending);
         }
         for task in stream.news.wanted_tasks() {
-            let mut by_task = self.by_task.write();
-            if let Some(followers) = by_task.get_mut(task) {
-                followers.retain(|follower| !Arc::ptr_eq(follower, &stream));
-                if followers.is_empty() {
-                    by_task.remove(task);
-                }
-            }
+            self.unfollow(&stream, task);
         }
+        self.give_back_followed(&stream);
         if let Some((session, _)) = &stream.session {
             let mut by_session = self.by_session.write();
             if by_session
@@ -176,16 +211,25 @@ impl OpenStreams {
         self.by_task.read().get(task).cloned().unwrap_or_default()
     }
 
-    /// The principals whose streams follow a task here.
-    pub(crate) fn followers(&self, task: &TaskId) -> BTreeSet<PrincipalId> {
-        let streams = self.of_task(task);
-        let owners = streams.iter().map(|stream| stream.principal.id.clone());
-        owners.collect()
+    /// All tasks that are followed here, with the principals of their streams.
+    pub(crate) fn followed_tasks(&self) -> BTreeSet<(PrincipalId, TaskId)> {
+        let by_task = self.by_task.read();
+        let followed = by_task.iter().flat_map(|(task, streams)| {
+            let owners = streams.iter().map(|stream| stream.principal.id.clone());
+            owners.map(|owner| (owner, task.clone()))
+        });
+        followed.collect()
     }
 
-    /// All tasks that are followed here.
-    pub(crate) fn tasks(&self) -> Vec<TaskId> {
-        self.by_task.read().keys().cloned().collect()
+    /// The stream has told the last state of a task.
+    pub(crate) fn unfollow(&self, stream: &Arc<OpenStream>, task: &TaskId) {
+        let mut by_task = self.by_task.write();
+        if let Some(followers) = by_task.get_mut(task) {
+            followers.retain(|follower| !Arc::ptr_eq(follower, stream));
+            if followers.is_empty() {
+                by_task.remove(task);
+            }
+        }
     }
 
     #[cfg(test)]
@@ -294,6 +338,48 @@ mod tests {
             assert_eq!(visits.len(), 1000);
             assert!(visits.values().all(|count| *count == 1));
         }
+    }
+
+    /// Streams of 256 tasks each, up to the bound of them all.
+    #[test]
+    fn the_tasks_that_streams_follow_are_bounded_together_and_shared_out() {
+        let tasks = (0..256).map(|n| TaskId::new(&format!("t{n}")).unwrap());
+        let wants = NewsSelection {
+            tasks: tasks.collect(),
+            ..NewsSelection::default()
+        };
+        let follows = |name: &str| {
+            let id = PrincipalId::new(name).unwrap();
+            let principal = Principal::new(id, Default::default(), access::Visibility::all());
+            Arc::new(OpenStream::new(
+                StreamKind::Listen,
+                StreamFormat::Events,
+                None,
+                Arc::new(principal),
+                StreamInterest::default(),
+                wants.clone(),
+                u32::MAX,
+            ))
+        };
+        let streams = OpenStreams::default();
+        let mut slots = Vec::new();
+        let refused = loop {
+            match streams.insert(&follows("greedy"), usize::MAX) {
+                Ok(slot) => slots.push(slot),
+                Err(refused) => break refused,
+            }
+        };
+        assert!(matches!(refused, NoRoom::Tasks(NoPlace::Share { .. })));
+        assert!((slots.len() * 256) <= MAX_FOLLOWED_TASKS && slots.len() > 512);
+        assert_eq!(
+            streams.followed_tasks().len(),
+            256,
+            "however many follow it"
+        );
+        slots.push(streams.insert(&follows("other"), usize::MAX).unwrap());
+        slots.into_iter().for_each(|slot| streams.remove(slot));
+        assert_eq!(streams.followed.lock().taken(), 0);
+        assert!(streams.followed_tasks().is_empty());
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! The history of the log's identity, as far as this edge saw it: which log it is, and when its store was
 //! put back to an earlier state.
 
+use std::{collections::HashMap, sync::Arc};
+
 use model::{EntryTag, Epoch, LogPosition, Sequence};
+
+/// Tags of entries by their numbers.
+pub(crate) type RemovedEntries = HashMap<Sequence, EntryTag>;
 
 /// Maximum number of remembered set-backs. Positions from before an older one are no longer moved.
 const MAX_SET_BACKS: usize = 16;
@@ -15,8 +20,12 @@ const MAX_LOST_POSITIONS: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct LogTimeline {
     epoch: Epoch,
+    /// The generation in which this log was found.
+    began: u32,
     /// Oldest first.
     set_backs: Vec<SetBackRange>,
+    /// The entries that each of them removed, as far as this edge had them in memory.
+    removed: Vec<Arc<RemovedEntries>>,
     /// Stored positions whose entries were lost before this edge began; oldest first.
     lost: Vec<(Sequence, EntryTag)>,
 }
@@ -45,12 +54,14 @@ impl SetBackRange {
 }
 
 impl LogTimeline {
-    /// The timeline of a log without set-backs.
+    /// The timeline of a log without set-backs, which was found in this generation.
     #[must_use]
-    pub fn new(epoch: Epoch) -> Self {
+    pub fn new(epoch: Epoch, began: u32) -> Self {
         Self {
             epoch,
+            began,
             set_backs: Vec::new(),
+            removed: Vec::new(),
             lost: Vec::new(),
         }
     }
@@ -58,8 +69,28 @@ impl LogTimeline {
     pub(crate) fn push(&mut self, range: SetBackRange) {
         if self.set_backs.len() == MAX_SET_BACKS {
             self.set_backs.remove(0);
+            self.removed.remove(0);
         }
         self.set_backs.push(range);
+        self.removed.push(Arc::default());
+    }
+
+    /// Remembers the entries that the last set-back removed.
+    pub(crate) fn remember_removed(&mut self, removed: RemovedEntries) {
+        if let Some(last) = self.removed.last_mut() {
+            *last = Arc::new(removed);
+        }
+    }
+
+    /// Whether a set-back removed the number of a stored position without its entry, as far as this edge knows:
+    /// that one may have been lost before, and the set-back does not tell where.
+    pub(crate) fn is_of_earlier_part(&self, stored: LogPosition) -> bool {
+        let Some(tag) = stored.tag.filter(|_| stored.epoch == self.epoch) else {
+            return false;
+        };
+        let mut ranges = self.set_backs.iter().zip(&self.removed);
+        let first = ranges.find(|(range, _)| range.moved(stored.sequence) < stored.sequence);
+        first.is_some_and(|(_, removed)| removed.get(&stored.sequence) != Some(&tag))
     }
 
     /// Remembers a stored position whose entry the log lost before this edge began.
@@ -98,8 +129,11 @@ impl LogTimeline {
         ranges.fold(position, |position, range| range.moved(position))
     }
 
-    /// Where a position that was reached in `generation` continues.
+    /// Where a position that was reached in `generation` continues: at the start if that was in another log.
     pub(crate) fn moved_since(&self, generation: u32, position: Sequence) -> Sequence {
+        if generation < self.began {
+            return Sequence::START;
+        }
         let ranges = self.set_backs.iter();
         ranges
             .filter(|range| range.generation > generation)
@@ -115,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_position_in_a_lost_part_moves_to_where_that_began() {
-        let mut timeline = LogTimeline::new(Epoch(1));
+        let mut timeline = LogTimeline::new(Epoch(1), 0);
         for (generation, was, resumes_after) in [(1, 100, 80), (2, 90, 70)] {
             timeline.push(SetBackRange {
                 generation,
@@ -136,6 +170,31 @@ mod tests {
         assert_eq!(resolve(2, 95), 0);
         assert_eq!(timeline.moved_since(0, Sequence(200)), Sequence(70));
         assert_eq!(timeline.moved_since(2, Sequence(200)), Sequence(200));
+        let later = LogTimeline::new(Epoch(2), 3);
+        assert_eq!(later.moved_since(2, Sequence(200)), Sequence::START);
+        assert_eq!(later.moved_since(3, Sequence(200)), Sequence(200));
+    }
+
+    #[test]
+    fn a_position_of_an_earlier_part_is_told_from_one_of_the_part_that_was_removed() {
+        let tag = |id: &str| EntryTag::of(&model::EventId::new(id).unwrap());
+        let stored = |sequence, id: &str| LogPosition {
+            epoch: Epoch(1),
+            sequence: Sequence(sequence),
+            tag: Some(tag(id)),
+        };
+        let mut timeline = LogTimeline::new(Epoch(1), 0);
+        timeline.push(SetBackRange {
+            generation: 1,
+            was: Sequence(5),
+            resumes_after: Sequence(2),
+        });
+        timeline.remember_removed([(Sequence(3), tag("e14"))].into());
+        assert!(timeline.is_of_earlier_part(stored(3, "e3")));
+        assert!(timeline.is_of_earlier_part(stored(4, "other")));
+        for known in [stored(3, "e14"), stored(2, "e3")] {
+            assert!(!timeline.is_of_earlier_part(known));
+        }
     }
 
     #[test]
@@ -146,7 +205,7 @@ mod tests {
             sequence: Sequence(90),
             tag: id.map(tag),
         };
-        let mut timeline = LogTimeline::new(Epoch(1));
+        let mut timeline = LogTimeline::new(Epoch(1), 0);
         timeline.learn_loss(Sequence(90), tag("lost"));
         assert_eq!(timeline.resolve(stored(Some("lost"))), Sequence::START);
         for there in [Some("new"), None] {

@@ -5,7 +5,7 @@ use anyhow::bail;
 use crate::{
     config::{BackendKey, BackendProfile, Config, Presence},
     roles::RoleSet,
-    trust,
+    telemetry, trust,
 };
 
 /// Checks every section, and the rules that span sections.
@@ -30,6 +30,7 @@ pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     #[cfg(feature = "nats")]
     crate::backends::nats_settings(config).check()?;
     trust::check(config)?;
+    telemetry::check(&config.telemetry, roles)?;
     config.github.check()?;
     if config.retention.max_memory_events == 0 {
         bail!("retention.max_memory_events = 0 would keep no event; use 1 or more");
@@ -287,6 +288,7 @@ mod tests {
         uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
         creates_log: false,
         listen: |config| config.sync.listen,
+        listener_use: service_kit::descriptors::ListenerUse::Requests,
         check_section: |_| Ok(()),
         check: |_, _| Ok(()),
         start: |_| Ok(()),

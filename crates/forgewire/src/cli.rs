@@ -5,10 +5,10 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use model::RandomIds;
 use service_kit::{
     config::{LoadedConfig, Override},
     line_queue::LineQueue,
-    telemetry,
 };
 use tracing::{info, warn};
 
@@ -17,9 +17,11 @@ use crate::{
     config::{self, Config},
     demo::DemoArgs,
     effects::{IdleSettings, idle},
+    metrics_page::metrics_page,
     roles::{self, RoleSet, RoleSpec},
     run, shared_log,
     stdio::StdioArgs,
+    telemetry::ProcessTelemetry,
     tokens::{self, NewTokenArgs},
     toolsets::MakeToolsets,
 };
@@ -48,6 +50,8 @@ enum Command {
     /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print all metrics and spans as Markdown tables, as in docs/metrics.md.
+    Metrics,
     /// Create tokens for clients of the edge (`auth.mode = "tokens"`).
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -192,6 +196,10 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
             settings,
         }) => check_command(&roles, json, &settings),
         Command::Config(ConfigCommand::Show { json, settings }) => show_command(json, &settings),
+        Command::Metrics => on_runtime(async {
+            print(metrics_page().await?.trim_end());
+            Ok(true)
+        }),
         Command::Tokens(TokensCommand::New { args, json }) => answer(tokens::new(&args, json)),
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
@@ -212,17 +220,19 @@ fn run_command(args: &RunArgs, toolsets: MakeToolsets) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
-    let logs = match telemetry::init(&loaded.config.telemetry) {
-        Ok(logs) => logs,
-        Err(error) => return refuse(&error.into()),
-    };
     let roles = chosen(&args.roles);
+    let opened = ProcessTelemetry::open(&loaded.config.telemetry, &roles, &RandomIds);
+    let telemetry = match opened {
+        Ok(telemetry) => telemetry,
+        Err(error) => return refuse(&error),
+    };
+    let logs = telemetry.logs.clone();
     match checked(&loaded, &roles) {
         Ok(idle) => report(&idle),
         Err(error) => return refuse(&error),
     }
-    let (config, running) = (loaded.config, logs.clone());
-    let code = on_runtime(async move { run::run(&config, &roles, toolsets, &running).await });
+    let config = loaded.config;
+    let code = on_runtime(async move { run::run(&config, &roles, toolsets, telemetry).await });
     logs.flush();
     code
 }
@@ -278,7 +288,7 @@ fn stdio_command(args: &StdioArgs) -> ExitCode {
         Ok(options) => options,
         Err(error) => return refuse(&error),
     };
-    let logs = match telemetry::init(&args.telemetry()) {
+    let logs = match service_kit::telemetry::init(&args.telemetry()) {
         Ok(logs) => logs,
         Err(error) => return refuse(&error.into()),
     };

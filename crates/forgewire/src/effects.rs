@@ -89,6 +89,11 @@ const SOCKETS: Condition = Condition {
     needs: "edge.take_over_sockets = true",
 };
 
+const COLLECTOR: Condition = Condition {
+    holds: |config, _| config.telemetry.endpoint.is_some(),
+    needs: "telemetry.endpoint",
+};
+
 /// Every key and what reads it. A test compares it with the schema.
 const READERS: &[(&str, Reader)] = &[
     ("admin.listen", Reader::Process),
@@ -162,8 +167,31 @@ const READERS: &[(&str, Reader)] = &[
     ("sync.organizations", Reader::Planned(NO_GITHUB)),
     ("sync.repositories", Reader::Planned(NO_GITHUB)),
     ("sync.resources", Reader::Planned(NO_GITHUB)),
+    ("telemetry.endpoint", Reader::Process),
+    (
+        "telemetry.export_timeout_seconds",
+        Reader::While(ALL, COLLECTOR),
+    ),
     ("telemetry.filter", Reader::Process),
+    (
+        "telemetry.follow_client_sampling",
+        Reader::While(ALL, COLLECTOR),
+    ),
     ("telemetry.format", Reader::Process),
+    ("telemetry.header_files", Reader::While(ALL, COLLECTOR)),
+    ("telemetry.headers", Reader::While(ALL, COLLECTOR)),
+    (
+        "telemetry.metrics_interval_seconds",
+        Reader::While(ALL, COLLECTOR),
+    ),
+    ("telemetry.protocol", Reader::While(ALL, COLLECTOR)),
+    ("telemetry.queue_spans", Reader::While(ALL, COLLECTOR)),
+    (
+        "telemetry.resource_attributes",
+        Reader::While(ALL, COLLECTOR),
+    ),
+    ("telemetry.sampling_ratio", Reader::While(ALL, COLLECTOR)),
+    ("telemetry.service_name", Reader::While(ALL, COLLECTOR)),
 ];
 
 /// A setting that was set and does nothing in this process.

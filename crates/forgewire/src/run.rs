@@ -8,14 +8,19 @@ use std::{
 
 use anyhow::bail;
 use futures_util::{StreamExt, stream::BoxStream};
+use instruments::store_calls::StoreMetrics;
+use role_keys::RoleTrust;
 use service_kit::{
     admin::{AdminRoutes, AdminSlot},
-    descriptors::Descriptors,
+    bodies::BodyBudget,
+    dependency,
+    descriptors::{DescriptorPlan, Descriptors, ListenerUse},
+    hosts::AllowedHosts,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit, ProcessOutcome, stop_signals},
     line_queue::LineQueue,
     metrics::MetricsRegistry,
-    telemetry::LogLines,
+    request_threads::RequestThreads,
 };
 use tokio::net::TcpListener;
 use tracing::error;
@@ -27,6 +32,7 @@ use crate::{
     listeners::{Addresses, Listeners},
     retention::Retention,
     roles::{RoleSet, Startup},
+    telemetry::ProcessTelemetry,
     toolsets::MakeToolsets,
 };
 
@@ -43,7 +49,9 @@ type BackendFailure = Arc<OnceLock<String>>;
 pub(crate) struct RunningProcess {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) addresses: Addresses,
+    pub(crate) metrics: Arc<MetricsRegistry>,
     backends: OpenBackends,
+    _request_threads: Vec<RequestThreads>,
     stops: BoxStream<'static, ()>,
     failure: BackendFailure,
 }
@@ -91,33 +99,41 @@ pub(crate) async fn start(
     config: &Config,
     roles: &RoleSet,
     toolsets: MakeToolsets,
-    logs: &LogLines,
+    telemetry: ProcessTelemetry,
 ) -> anyhow::Result<RunningProcess> {
     check(config, roles)?;
-    let descriptors = Descriptors::raise();
+    let uses = roles.iter().map(|role| role.listener_use);
+    let connections = DescriptorPlan::new(Descriptors::raise(), uses);
     let listeners = Listeners::bind(config, roles)?;
     let addresses = listeners.addresses()?;
     let drain = Duration::from_secs(config.edge.drain_seconds);
     // A balancer learns with a delay that this process is no longer ready; until then we accept.
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
     // Before the stores answer: a process that waits for them is alive, and says what it waits for.
-    let admin = serve_admin(listeners.admin, roles, &lifecycle);
+    let admin = serve_admin(listeners.admin, config, roles, &connections, &lifecycle)?;
     let opened = lifecycle.latch("backends");
     opened.not_ready(
         "the stores of [backends] are being opened; the log says which one does not answer",
     );
-    let backends = OpenBackends::open(config, |key| roles.uses(key), roles.creates_log()).await?;
     let mut registry = MetricsRegistry::default();
-    logs.register(&mut registry);
+    let stores = StoreMetrics::new(&mut registry);
+    let uses = |key| roles.uses(key);
+    let backends = OpenBackends::open(config, uses, roles.creates_log(), &stores).await?;
+    telemetry.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
     spawn_retention(config, &backends, &mut registry, &lifecycle);
     register_role_metrics(&mut registry, &backends.trust);
+    observe_keys(&backends.trust, &lifecycle);
+    backends.register_driver_metrics(&mut registry);
+    let bodies = BodyBudget::new(&mut registry);
     let mut startup = Startup {
         config,
         backends: &backends,
         registry: &mut registry,
         lifecycle: &lifecycle,
-        descriptors,
+        connections: &connections,
+        request_threads: Vec::new(),
+        bodies,
         listeners: listeners.roles,
         toolsets,
         local_resources: None,
@@ -126,8 +142,14 @@ pub(crate) async fn start(
     for role in roles.iter() {
         (role.start)(&mut startup)?;
     }
-    let details = startup.details;
-    let routes = admin_routes(&lifecycle, Arc::new(registry), roles);
+    let Startup {
+        details,
+        request_threads,
+        ..
+    } = startup;
+    let registry = Arc::new(registry);
+    telemetry.start(Arc::clone(&registry), &lifecycle)?;
+    let routes = admin_routes(&lifecycle, Arc::clone(&registry), roles);
     let routes = details
         .into_iter()
         .fold(routes, |routes, (role, detail)| routes.detail(role, detail));
@@ -140,10 +162,24 @@ pub(crate) async fn start(
     Ok(RunningProcess {
         lifecycle,
         addresses,
+        metrics: registry,
         backends,
+        _request_threads: request_threads,
         stops,
         failure,
     })
+}
+
+/// Shows in `/health` that another process has other keys of the roles: the counter and the log name them too.
+fn observe_keys(trust: &RoleTrust, lifecycle: &Lifecycle) {
+    if !trust.has_keys() {
+        return;
+    }
+    let trust = trust.clone();
+    dependency::observe(lifecycle, "keys of the roles", move || {
+        let mismatch = trust.recent_mismatch();
+        async move { mismatch.map_or(Ok(()), |mismatch| Err(mismatch.into())) }
+    });
 }
 
 fn admin_routes(
@@ -156,18 +192,31 @@ fn admin_routes(
 }
 
 /// Serves the admin routes, which have no metrics and no details yet. Probes are answered until the end, so
-/// that a balancer sees "not ready" and not a refused connection.
-fn serve_admin(listener: TcpListener, roles: &RoleSet, lifecycle: &Lifecycle) -> AdminSlot {
+/// that a balancer sees "not ready" and not a refused connection; they have descriptors of their own.
+fn serve_admin(
+    listener: TcpListener,
+    config: &Config,
+    roles: &RoleSet,
+    connections: &DescriptorPlan,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<AdminSlot> {
     let routes = admin_routes(lifecycle, Arc::default(), roles);
     let admin = AdminSlot::new(routes);
-    let serving = http::serve_until_closed(
-        listener,
-        admin.router(),
-        HttpLimits::default(),
-        lifecycle.clone(),
-    );
+    // On another address, a NetworkPolicy or firewall decides who asks, and probes name addresses of their own.
+    let router = match listener.local_addr()?.ip().is_loopback() {
+        true => {
+            let names = config.edge.allowed_hosts.iter();
+            admin.router_for(AllowedHosts::new(names.map(String::as_str)))
+        }
+        false => admin.router(),
+    };
+    let limits = HttpLimits {
+        max_connections: connections.max_connections(ListenerUse::Probes),
+        ..HttpLimits::default()
+    };
+    let serving = http::serve_until_closed(listener, router, limits, lifecycle.clone());
     lifecycle.spawn_until_closed("admin-http", OnExit::EndsProcess, serving);
-    admin
+    Ok(admin)
 }
 
 /// Ends the process when a backend fails in a way that only a restart can mend.
@@ -214,9 +263,9 @@ pub(crate) async fn run(
     config: &Config,
     roles: &RoleSet,
     toolsets: MakeToolsets,
-    logs: &LogLines,
+    telemetry: ProcessTelemetry,
 ) -> anyhow::Result<bool> {
-    let running = start(config, roles, toolsets, logs).await?;
+    let running = start(config, roles, toolsets, telemetry).await?;
     let line = running.addresses.ready_line();
     let ready = running.ready();
     running

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Target;
+use crate::{Target, random::XorShift};
 
 /// Longest input that mutations make, in bytes.
 const MAX_INPUT_BYTES: usize = 4096;
@@ -74,7 +74,7 @@ fn words(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The tokens of `tokens.dict`, which libFuzzer reads too: one `"word"` per line.
-fn tokens() -> impl Iterator<Item = &'static [u8]> {
+pub(crate) fn tokens() -> impl Iterator<Item = &'static [u8]> {
     let lines = include_str!("../tokens.dict").lines();
     let words = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
     words.map(str::as_bytes)
@@ -83,7 +83,7 @@ fn tokens() -> impl Iterator<Item = &'static [u8]> {
 struct Mutator<'a> {
     seeds: &'a [Vec<u8>],
     tokens: Vec<&'static [u8]>,
-    state: u64,
+    chance: XorShift,
 }
 
 impl<'a> Mutator<'a> {
@@ -91,21 +91,16 @@ impl<'a> Mutator<'a> {
         Self {
             seeds,
             tokens: tokens().collect(),
-            state: random_seed | 1,
+            chance: XorShift::new(random_seed),
         }
     }
 
-    /// xorshift64*: random enough to choose bytes.
     fn random(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+        self.chance.random()
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound.max(1)).unwrap_or(u64::MAX);
-        usize::try_from(self.random() % bound).unwrap_or_default()
+        self.chance.below(bound)
     }
 
     fn byte(&mut self) -> u8 {

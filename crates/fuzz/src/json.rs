@@ -79,12 +79,19 @@ pub(crate) fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Whether JSON-RPC and MCP allow the value as an id.
-pub(crate) fn is_id(value: &Value) -> bool {
-    match value {
-        Value::Number(n) => n.is_i64(),
-        Value::String(text) => text.len() <= 256,
-        _ => false,
+/// The value as an id, if JSON-RPC and MCP allow it as one: `12.0` is the integer 12, which JavaScript
+/// does not tell apart, as long as floating-point numbers are exact.
+pub(crate) fn as_id(value: Value) -> Option<Value> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    match &value {
+        Value::Number(n) if n.is_i64() => Some(value),
+        Value::Number(n) if n.is_f64() => {
+            let number = n.as_f64().filter(|n| n.abs() < EXACT && n.fract() == 0.0)?;
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+            Some(Value::from(number as i64))
+        }
+        Value::String(text) if text.len() <= 256 => Some(value),
+        _ => None,
     }
 }
 

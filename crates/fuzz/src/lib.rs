@@ -1,5 +1,5 @@
 //! Fuzz targets for everything that parses input from outside: requests, event streams, lines,
-//! cursors, sealed states, messages of the bus, filters and URIs.
+//! cursors, sealed states, messages of the bus, filters, URIs and the parameters of REST.
 //!
 //! A target is a plain function that takes bytes, returns nothing, and panics when a property is
 //! violated. Every target checks properties beyond "does not panic". The same functions run under
@@ -11,11 +11,16 @@
 //!   LLVM's own (`-Cpasses=sancov-module`), so no nightly is needed. Address sanitizer is, and we go
 //!   without: none of our code has `unsafe`.
 //!
+//! [`client`] is no target but a client: it mutates whole requests, which a test and `make fuzz` send to a
+//! running server.
+//!
 //! Seeds are in `seeds/<target>/`, one file each, as small as possible, and text where the format
 //! is text. An input that violated a property becomes a seed once the bug is fixed.
 
+pub mod client;
 pub mod engine;
 mod json;
+mod random;
 mod targets;
 
 /// One entry point.
@@ -28,7 +33,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     target("dispatch", targets::dispatch::run),
     target("envelope", targets::envelope::run),
     target("lines", targets::lines::run),
@@ -39,6 +44,7 @@ pub const TARGETS: [Target; 10] = [
     target("bus", targets::bus::run),
     target("filter", targets::filter::run),
     target("uri", targets::uri::run),
+    target("rest", targets::rest::run),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -74,7 +74,8 @@ pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
         received_at: envelope.received_at,
         source: EventOrigin::WEBHOOK,
         actor: payload::owned(payload, "/sender/login"),
-        data: object.clone(),
+        // GitHub's object and changes follow (`normalise`).
+        data: Value::Null,
         metadata: EventMetadata {
             delivery: Some(envelope.delivery.to_string()),
             event: Some(envelope.event.clone()),
@@ -82,10 +83,11 @@ pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
             installation_id: payload::number(payload, "/installation/id"),
             project_id: subject.project_id,
             is_pull_request: kind == ResourceType::PULL_REQUEST,
-            changes: payload.get("changes").cloned().unwrap_or_default(),
+            changes: Value::Null,
             tags: payload::label_names(object),
             data_omitted: false,
             repeated_body: false,
+            body_digest: None,
         },
     }
 }

@@ -31,13 +31,16 @@ pub use encode::encode;
 ///
 /// # Errors
 /// The reason why the payload has no events.
-pub fn normalise(envelope: &Envelope, payload: &Value) -> Result<Vec<ResourceEvent>, Skip> {
-    let event = match envelope.event.as_str() {
-        "issues" => issues::normalise(envelope, payload)?,
-        "pull_request" => pull_request::normalise(envelope, payload)?,
-        "milestone" => milestone::normalise(envelope, payload)?,
-        "projects_v2" => projects_v2::normalise(envelope, payload)?,
-        "projects_v2_item" => projects_v2_item::normalise(envelope, payload)?,
+pub fn normalise(envelope: &Envelope, mut payload: Value) -> Result<Vec<ResourceEvent>, Skip> {
+    let (mut event, object) = match envelope.event.as_str() {
+        "issues" => (issues::normalise(envelope, &payload)?, "issue"),
+        "pull_request" => (pull_request::normalise(envelope, &payload)?, "pull_request"),
+        "milestone" => (milestone::normalise(envelope, &payload)?, "milestone"),
+        "projects_v2" => (projects_v2::normalise(envelope, &payload)?, "projects_v2"),
+        "projects_v2_item" => {
+            let event = projects_v2_item::normalise(envelope, &payload)?;
+            (event, "projects_v2_item")
+        }
         "ping" => return Err(Skip::Ping),
         other => {
             return Err(Skip::Unmapped {
@@ -45,5 +48,9 @@ pub fn normalise(envelope: &Envelope, payload: &Value) -> Result<Vec<ResourceEve
             });
         }
     };
+    // Moved: a copy would take as much memory again.
+    let mut take = |key| payload.get_mut(key).map(Value::take).unwrap_or_default();
+    event.data = take(object);
+    event.metadata.changes = take("changes");
     Ok(vec![event])
 }

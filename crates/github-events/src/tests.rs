@@ -16,13 +16,13 @@ fn envelope(event: &str) -> Envelope {
 }
 
 fn one(event: &str, payload: &Value) -> ResourceEvent {
-    let mut events = normalise(&envelope(event), payload).unwrap();
+    let mut events = normalise(&envelope(event), payload.clone()).unwrap();
     assert_eq!(events.len(), 1);
     events.remove(0)
 }
 
 fn skipped(event: &str, payload: &Value) -> String {
-    normalise(&envelope(event), payload)
+    normalise(&envelope(event), payload.clone())
         .unwrap_err()
         .to_string()
 }
@@ -341,7 +341,7 @@ proptest! {
     fn no_json_makes_it_panic(payload in any_json(), event in prop::sample::select(vec![
         "issues", "pull_request", "milestone", "projects_v2", "projects_v2_item", "ping", "push",
     ])) {
-        if let Ok(events) = normalise(&envelope(event), &payload) {
+        if let Ok(events) = normalise(&envelope(event), payload.clone()) {
             for event in events {
                 prop_assert_eq!(&event.resource_id, &event.resource.node_id);
                 for max_bytes in [usize::MAX, MAX_BARE_EVENT_BYTES] {

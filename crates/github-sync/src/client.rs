@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use instruments::{SpanName, TraceSpan};
 use model::{EventId, LogPosition, ResourceUri, Sequence, Timestamp, TraceContext};
 use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 use proto::v1::{
@@ -114,25 +115,39 @@ impl ResourceReader for Client {
                 sequence: seen.sequence.0,
             }),
         };
+        let span = TraceSpan::below(SpanName::SyncCall, trace);
+        grpc::describe(&span, "GetResource");
+        let trace = span.context().or(trace);
         let answer = self.read(OP, |mut client| {
             let request = grpc::request(message.clone(), trace, self.deadline);
             async move { client.get_resource(request).await }
         });
-        match answer.await? {
-            Ok(answer) => from_wire(uri, answer).map(Some),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) if status.code() == BEHIND => Err(ResourceError::Behind),
-            Err(status) => Err(error(OP, status)),
+        let state = match span.enclose(answer).await {
+            Ok(Ok(answer)) => from_wire(uri, answer).map(Some),
+            Ok(Err(status)) if status.code() == Code::NotFound => Ok(None),
+            Ok(Err(status)) if status.code() == BEHIND => Err(ResourceError::Behind),
+            Ok(Err(status)) => Err(error(OP, status)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &state {
+            span.fail(error);
         }
+        state
     }
 
     async fn status(&self, trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
         const OP: &str = "report its status";
+        let span = TraceSpan::below(SpanName::SyncCall, trace);
+        grpc::describe(&span, "Status");
+        let trace = span.context().or(trace);
         let answer = self.read(OP, |mut client| {
             let request = grpc::request(StatusRequest {}, trace, self.deadline);
             async move { client.status(request).await }
         });
-        let answer = answer.await?.map_err(|status| error(OP, status))?;
+        let answer = span
+            .enclose(answer)
+            .await?
+            .map_err(|status| error(OP, status))?;
         Ok(SyncStatus {
             position: Sequence(answer.position),
             head: Sequence(answer.head),

@@ -3,8 +3,8 @@
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
+use service_kit::metrics::{MetricsRegistry, counters};
 
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -30,6 +30,21 @@ struct RequestLabels {
     outcome: SyncCallOutcome,
 }
 
+impl RequestLabels {
+    /// All that occur: a call for the status always succeeds.
+    const ALL: [Self; 5] = [
+        Self::of(SyncMethod::get_resource, SyncCallOutcome::ok),
+        Self::of(SyncMethod::get_resource, SyncCallOutcome::missing),
+        Self::of(SyncMethod::get_resource, SyncCallOutcome::behind),
+        Self::of(SyncMethod::get_resource, SyncCallOutcome::caller),
+        Self::of(SyncMethod::status, SyncCallOutcome::ok),
+    ];
+
+    const fn of(method: SyncMethod, outcome: SyncCallOutcome) -> Self {
+        Self { method, outcome }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SyncMetrics {
     pub(crate) resources: Gauge,
@@ -42,31 +57,33 @@ pub(crate) struct SyncMetrics {
 }
 
 impl SyncMetrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
-        let sync = registry.sub_registry_with_prefix("forgewire_sync");
-        sync.register(
-            "resources",
+    pub(crate) fn register(registry: &mut MetricsRegistry) -> Self {
+        let metrics = Self {
+            requests: counters(RequestLabels::ALL),
+            ..Self::default()
+        };
+        registry.register(
+            "forgewire_sync_resources",
             "Resources whose state is known",
             metrics.resources.clone(),
         );
-        sync.register(
-            "lag_events",
+        registry.register(
+            "forgewire_sync_lag_events",
             "Positions between the log's head and the last one processed",
             metrics.lag_events.clone(),
         );
-        sync.register(
-            "evicted",
+        registry.register(
+            "forgewire_sync_evicted",
             "States evicted at a bound",
             metrics.evicted.clone(),
         );
-        sync.register(
-            "outdated",
+        registry.register(
+            "forgewire_sync_outdated",
             "Events with an older state than the known one",
             metrics.outdated.clone(),
         );
-        sync.register(
-            "requests",
+        registry.register(
+            "forgewire_sync_requests",
             "Calls of the sync role",
             metrics.requests.clone(),
         );
@@ -75,7 +92,7 @@ impl SyncMetrics {
 
     pub(crate) fn request(&self, method: SyncMethod, outcome: SyncCallOutcome) {
         self.requests
-            .get_or_create(&RequestLabels { method, outcome })
+            .get_or_create(&RequestLabels::of(method, outcome))
             .inc();
     }
 }

@@ -8,12 +8,12 @@ use event_flow::{
 };
 use model::IdSource;
 use ports::{Bus, EventLog, ResourceReader};
-use prometheus_client::registry::Registry;
 use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
     dependency,
     lifecycle::{Lifecycle, OnExit},
+    metrics::MetricsRegistry,
 };
 use tokio::{
     net::TcpListener,
@@ -57,7 +57,7 @@ impl SyncService {
     pub fn build(
         config: &SyncConfig,
         deps: SyncDeps,
-        registry: &mut Registry,
+        registry: &mut MetricsRegistry,
     ) -> Result<Self, SyncBuildError> {
         config.check()?;
         let metrics = SyncMetrics::register(registry);
@@ -171,17 +171,24 @@ impl RunningSync {
 
     /// Serves gRPC (`forgewire.v1.Sync` and `grpc.health.v1.Health`) until the drain. With keys of the
     /// roles, `forgewire.v1.Sync` answers only calls with a stamp; the health service answers anybody,
-    /// because probes have no key, and it tells nothing but the status. The health status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on.
+    /// because probes have no key, and it tells nothing but the status. The health
+    /// status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on. Beyond
+    /// `max_connections` a new connection takes the place of the one that has been silent for longest.
     ///
     /// # Errors
     /// The transport failed.
-    pub async fn serve_grpc(&self, listener: TcpListener) -> Result<(), ServeError> {
+    pub async fn serve_grpc(
+        &self,
+        listener: TcpListener,
+        max_connections: usize,
+    ) -> Result<(), ServeError> {
         let api = api::SyncApi {
             mirror: Arc::clone(&self.mirror),
             reader: Arc::clone(&self.reader),
             ids: Arc::clone(&self.ids),
             trust: self.trust.clone(),
             deadline: self.deadline,
+            max_connections,
         };
         api::serve(listener, api, &self.lifecycle).await
     }

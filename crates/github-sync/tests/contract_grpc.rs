@@ -26,7 +26,10 @@ impl Harness for OverGrpc {
         let endpoint = format!("http://{}", listener.local_addr()?);
         let served = running.clone();
         lifecycle.spawn("grpc", OnExit::MayFinish, async move {
-            served.serve_grpc(listener).await.expect("the server runs");
+            served
+                .serve_grpc(listener, 100)
+                .await
+                .expect("the server runs");
         });
         Ok(ResourceReaderFixture {
             reader: github_sync::client::connect(

@@ -80,7 +80,7 @@ fn session_gone() -> RpcError {
     );
     let detail = "the session has ended; initialize a new one and call again";
     let data = serde_json::json!({ "code": "session-gone", "detail": detail });
-    RpcError::internal().with_data(data)
+    RpcError::new(ErrorCode::Internal, detail).with_data(data)
 }
 
 impl From<InputError> for CallError {
@@ -112,6 +112,13 @@ mod tests {
     use access::{Permission, Principal};
 
     use super::*;
+
+    #[test]
+    fn a_session_that_has_ended_is_told_in_the_message_which_is_all_that_many_clients_show() {
+        let error = CallError::SessionGone.into_rpc();
+        assert!(error.message.contains("initialize a new one"), "{error}");
+        assert_eq!(error.data.unwrap()["code"], "session-gone");
+    }
 
     #[test]
     fn a_permission_that_is_missing_is_named_to_models_and_programs() {

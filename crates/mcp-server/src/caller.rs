@@ -13,6 +13,7 @@ use mcp::{
 };
 use model::{LogPosition, Session, TraceContext};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{
     ask::Ask,
@@ -50,6 +51,9 @@ pub struct Caller {
     pub output: CallOutput,
     /// Whether the call continues as a task after its answer, for up to a day.
     pub is_task: bool,
+    /// The time at which its waits have to end; `None`: as late as a request may wait. The calls of a
+    /// batch share one.
+    pub waits_until: Option<Instant>,
     /// The identity of the server, part of every answer of the stateless era.
     pub server: Arc<ServerInfo>,
     /// The rate limits.

@@ -40,9 +40,11 @@ pub(crate) async fn complete(
     (prompts, resources): (&Prompts, &Resources),
     completers: &[Box<dyn Completer>],
     caller: &Caller,
-    params: Option<&RawValue>,
+    params: Option<Box<RawValue>>,
 ) -> Result<CompleteResult, CallError> {
-    let mut params = CompleteParams::parse(params)?;
+    let read = CompleteParams::parse(params.as_deref());
+    drop(params);
+    let mut params = read?;
     if let CompletionReference::Resource { uri } = &mut params.reference
         && let Some(canonical) = ResourceUri::canonical_template(uri)
     {

@@ -5,8 +5,10 @@
 //! | [`caller`] | the client of one call: principal, revision, capabilities, ways to reach it |
 //! | [`ask`] | questions to that client, in the form of its revision |
 //! | [`output`] | messages sent before the answer |
+//! | [`call_metrics`] | spans and latencies of calls |
 //! | [`call_error`] | the reason for which a call has no result |
 //! | [`policy`], [`rates`] | the requirements of a call: a permission, and room under a rate limit |
+//! | [`cpu_turns`] | the order in which the work of all clients runs |
 //! | [`tool`], [`prompt`], [`resource`], [`completion`], [`method`] | one trait for each kind of offer |
 //! | [`toolset`] | a named set of offers, from this workspace or from outside |
 //! | [`registry`] | all offers of a server, and the methods that both eras share |
@@ -18,8 +20,10 @@
 
 pub mod ask;
 pub mod call_error;
+pub mod call_metrics;
 pub mod caller;
 pub mod completion;
+pub mod cpu_turns;
 pub mod lists;
 pub mod method;
 mod metrics;
@@ -35,6 +39,6 @@ pub mod toolset;
 pub use call_error::CallError;
 pub use caller::Caller;
 pub use policy::{Policy, RateClass};
-pub use rates::{RateLimiter, RateLimits};
+pub use rates::{RateLimited, RateLimiter, RateLimits};
 pub use registry::{OfferRegistry, RegistryError};
 pub use toolset::Toolset;

@@ -1,12 +1,12 @@
 //! The instruments of admission. Names are a contract with dashboards.
 
-use std::fmt;
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
-use service_kit::metrics::MetricsRegistry;
+use service_kit::metrics::{LatencyHistogram, MetricsRegistry};
 
 use crate::policy::RateClass;
 
@@ -21,7 +21,7 @@ struct ClassLabel {
     class: RateClass,
 }
 
-/// Counts refused calls, by class.
+/// Counts refused requests, by class.
 #[derive(Clone, Debug)]
 pub(crate) struct RateMetrics([Counter; RateClass::ALL.len()]);
 
@@ -32,7 +32,7 @@ impl RateMetrics {
             RateClass::ALL.map(|class| refused.get_or_create_owned(&ClassLabel { class }));
         registry.register(
             "forgewire_edge_calls_refused",
-            "Calls refused because their principal reached a limit of edge.rates",
+            "Requests refused because their principal reached a limit of edge.rates",
             refused,
         );
         Self(counters)
@@ -40,5 +40,47 @@ impl RateMetrics {
 
     pub(crate) fn call_refused(&self, class: RateClass) {
         self.0[class as usize].inc();
+    }
+}
+
+/// The instruments of turns. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct TurnMetrics {
+    pub(crate) waiting: Gauge,
+    waits: LatencyHistogram,
+    used_seconds: Counter<f64, AtomicU64>,
+}
+
+impl TurnMetrics {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
+        let metrics = Self {
+            waiting: Gauge::default(),
+            waits: LatencyHistogram::default(),
+            used_seconds: Counter::default(),
+        };
+        registry.register(
+            "forgewire_edge_requests_waiting_for_cpu",
+            "Requests and calls that are ready and wait for their turn at a core",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "forgewire_edge_cpu_wait_seconds",
+            "Time for which requests and calls waited for one turn at a core; those that began at once do not count",
+            metrics.waits.clone(),
+        );
+        registry.register(
+            "forgewire_edge_request_cpu_seconds",
+            "Time that requests and calls had a core, in all their turns",
+            metrics.used_seconds.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        self.waits.observe(time, None);
+    }
+
+    pub(crate) fn used(&self, time: Duration) {
+        self.used_seconds.inc_by(time.as_secs_f64());
     }
 }

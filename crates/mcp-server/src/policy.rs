@@ -6,9 +6,9 @@ use access::Permission;
 /// The cost of a call; it decides which limit of `edge.rates` applies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RateClass {
-    /// Answers from memory.
+    /// Answers from memory; every request counts here.
     Memory,
-    /// Reads or writes a store, or calls the sync role.
+    /// Reads or writes a store, reads the log, calls the sync role, or opens something that stays.
     Store,
     /// Like [`Self::Store`], and may then wait for an event or for an answer of the client.
     Wait,

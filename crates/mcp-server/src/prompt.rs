@@ -79,9 +79,11 @@ impl Prompts {
     pub async fn get(
         &self,
         caller: &Caller,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<GetPromptResult, CallError> {
-        let params = GetPromptParams::parse(params)?;
+        let read = GetPromptParams::parse(params.as_deref());
+        drop(params);
+        let params = read?;
         let place = self.place(&params.name);
         let place = place.ok_or_else(|| params.unknown_prompt())?;
         params.check(&self.descriptors[place])?;

@@ -1,5 +1,5 @@
 //! Rate limits, one set for each principal. They are high: they stop a runaway loop, not an agent
-//! at work.
+//! at work. A check is a look at a table and an atomic operation.
 
 use std::{
     collections::HashMap,
@@ -36,26 +36,32 @@ const IDLE_SECONDS: u64 = 2;
 /// Retry delay if too many calls wait. An estimate: they end when an event or answer arrives.
 const WAIT_RETRY: Duration = Duration::from_secs(1);
 
-/// Default of `edge.rates.memory_calls_per_second`: several times what one connection can request.
-const MEMORY_CALLS_PER_SECOND: u32 = 50_000;
-/// Default of `edge.rates.store_calls_per_second`. Without tokens all clients share one principal,
-/// and all of them may read a resource when it changes.
-const STORE_CALLS_PER_SECOND: u32 = 20_000;
+/// Default of `edge.rates.memory_calls_per_second`: more than the cores of an edge serve. Without tokens all
+/// clients share one principal.
+const MEMORY_CALLS_PER_SECOND: u32 = 200_000;
+/// Default of `edge.rates.store_calls_per_second`. Without tokens, all clients may read a resource when it
+/// changes, or come back when another edge has gone: three such requests for each stream of
+/// `edge.max_streams`.
+const STORE_CALLS_PER_SECOND: u32 = 50_000;
 /// Default of `edge.rates.waiting_calls`: a waiting call holds a task and a connection, but no
 /// thread.
 const WAITING_CALLS: usize = 1024;
 /// Largest limit that can be configured; a higher one would have no effect.
 const MAX_RATE: usize = 1_000_000;
 
-/// Rate limits of one principal on one edge. Without `auth` all clients are one principal. A call
-/// beyond a limit is refused; the error says when to try again.
+/// Rate limits of one principal on one edge. Without `auth` all clients are one principal. A request
+/// beyond a limit is refused: over MCP the error says when to try again; outside a call, and over REST,
+/// the answer is 429 with Retry-After.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
-    /// Calls that are answered from memory, in calls per second; from 1 to 1,000,000.
+    /// Requests of any kind, each line on `/mcp/stream` and each message of a batch, in requests per
+    /// second; from 1 to 1,000,000. What is answered from memory counts here only.
     pub memory_calls_per_second: u32,
-    /// Calls that use a store or the sync role (most tools, prompts, `resources/read`,
-    /// `completion/complete`), in calls per second; from 1 to 1,000,000.
+    /// Requests that use a store, the log or the sync role, in requests per second; from 1 to 1,000,000:
+    /// most tools, prompts, resources and their subscriptions, completions and tasks; REST reads; the
+    /// opening of streams and connections; the beginning and end of sessions; messages to sessions; and the
+    /// first message of a session that this edge does not know.
     pub store_calls_per_second: u32,
     /// Concurrent calls that may wait, such as `replay_events` with `waitSeconds`; from 1 to
     /// 1,000,000.
@@ -105,7 +111,7 @@ impl RateLimits {
     }
 }
 
-/// A call beyond the limit.
+/// A call or another request beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "too many calls (class {}) for one principal; try again in {retry_after_millis} ms",
@@ -119,8 +125,16 @@ pub struct RateLimited {
 }
 
 impl RateLimited {
+    /// Time until there is room again, in whole seconds, as `Retry-After` says it.
+    #[must_use]
+    pub fn retry_after_seconds(self) -> u32 {
+        let seconds = self.retry_after_millis.div_ceil(1000);
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    }
+
     /// The error for the client: it names the limit and says when to try again.
-    pub(crate) fn into_rpc(self) -> RpcError {
+    #[must_use]
+    pub fn into_rpc(self) -> RpcError {
         let data = serde_json::json!({
             "code": "rate-limited",
             "class": self.class.as_str(),
@@ -136,7 +150,7 @@ pub struct AdmissionPermit {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Counts the calls of each principal and refuses those beyond its limits.
+/// Counts the requests of each principal and refuses those beyond its limits.
 #[derive(Debug)]
 pub struct RateLimiter {
     limits: RateLimits,

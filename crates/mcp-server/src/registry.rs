@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     call_error::CallError,
+    call_metrics::CallMetrics,
     caller::Caller,
     completion::{Completer, complete},
     method::ExtensionMethod,
@@ -104,6 +105,15 @@ impl OfferRegistry {
         })
     }
 
+    /// Counts the calls of its tools in these metrics.
+    #[must_use]
+    pub fn observed_by(self, metrics: &CallMetrics) -> Self {
+        Self {
+            tools: self.tools.observed_by(metrics),
+            ..self
+        }
+    }
+
     /// The description of the server for clients.
     #[must_use]
     pub fn profile(&self) -> &ServerProfile {
@@ -124,6 +134,7 @@ impl OfferRegistry {
 
     /// Answers a method that both eras have, `server/discover`, or a method of an extension. The
     /// server handles `tools/call`, because it may become a task.
+    /// The params are dropped as soon as they are read: a call may wait for long.
     ///
     /// # Errors
     /// The JSON-RPC error to answer with, and its HTTP status if no stream has begun.
@@ -132,7 +143,7 @@ impl OfferRegistry {
         caller: &Caller,
         id: &RequestId,
         name: &str,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<Bytes, HttpRefusal> {
         match name {
             method::DISCOVER => {
@@ -140,10 +151,10 @@ impl OfferRegistry {
                 let found = found.with_extensions(&self.extensions);
                 Ok(caller.cached(id, &found, CacheHint::public(LIST_TTL_MILLIS)))
             }
-            method::TOOLS_LIST => self.list_tools(caller, id, params),
-            method::PROMPTS_LIST => self.list_prompts(caller, id, params),
-            method::RESOURCES_LIST => self.list_resources(caller, id, params),
-            method::RESOURCES_TEMPLATES_LIST => self.list_templates(caller, id, params),
+            method::TOOLS_LIST => self.list_tools(caller, id, params.as_deref()),
+            method::PROMPTS_LIST => self.list_prompts(caller, id, params.as_deref()),
+            method::RESOURCES_LIST => self.list_resources(caller, id, params.as_deref()),
+            method::RESOURCES_TEMPLATES_LIST => self.list_templates(caller, id, params.as_deref()),
             method::RESOURCES_READ => match self.resources.read(caller, params).await {
                 Ok(read) => Ok(caller.cached(id, &read, CacheHint::private(RESOURCE_TTL_MILLIS))),
                 Err(error) => caller.error_answer(id, error),
@@ -160,7 +171,10 @@ impl OfferRegistry {
                 }
             }
             other => match self.methods.get(other) {
-                Some(method) => method.call(caller, id, params).await,
+                Some(method) => match caller.admit(method.policy()) {
+                    Ok(_admitted) => method.call(caller, id, params).await,
+                    Err(error) => caller.error_answer(id, error),
+                },
                 None => Err(RpcError::method_not_found(other).into()),
             },
         }
@@ -280,7 +294,7 @@ mod tests {
             &self,
             caller: &Caller,
             id: &RequestId,
-            _: Option<&RawValue>,
+            _: Option<Box<RawValue>>,
         ) -> Result<Bytes, HttpRefusal> {
             Ok(caller.done(id))
         }

@@ -11,6 +11,7 @@ use mcp::{
         not_found,
     },
 };
+use model::ResourceUri;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -85,16 +86,22 @@ impl Resources {
     pub(crate) async fn read(
         &self,
         caller: &Caller,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<ReadResourceResult, CallError> {
-        let UriParams { uri } = params::parse(params)?;
+        let read = params::parse(params.as_deref());
+        drop(params);
+        let UriParams { uri } = read?;
         let _admitted = caller.admit(Policy::read(RateClass::Store))?;
         for source in &self.sources {
             if let Some(contents) = source.read(caller, &uri).await? {
                 return Ok(ReadResourceResult::new(contents));
             }
         }
-        Err(not_found(caller.version, &uri).into())
+        let reason = match ResourceUri::parse(&uri) {
+            Ok(_) => "no event has mentioned it yet".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(not_found(caller.version, &uri, &reason).into())
     }
 
     /// Whether some source announces changes of `uri` to this principal.

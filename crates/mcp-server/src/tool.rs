@@ -1,10 +1,13 @@
 //! Tools that a model can call.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use instruments::TraceSpan;
 use mcp::{
     Era, HttpRefusal,
+    limits::MAX_CALL_ARGUMENT_BYTES,
+    method,
     task::require_extension,
     tool::{CallToolParams, CallToolResult, ToolDescriptor, check_param_headers, input_failure},
 };
@@ -12,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     call_error::{CallError, log_failure},
+    call_metrics::{CallMetrics, ToolLatency},
     caller::Caller,
     policy::Policy,
 };
@@ -33,6 +37,12 @@ pub trait Tool: Send + Sync + 'static {
         caller: &Caller,
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError>;
+
+    /// Maximum size of the arguments, in bytes without white space between their parts. A call keeps them
+    /// until it ends.
+    fn max_argument_bytes(&self) -> usize {
+        MAX_CALL_ARGUMENT_BYTES
+    }
 
     /// Whether a call may continue after its answer.
     fn execution(&self) -> Execution {
@@ -68,6 +78,8 @@ pub enum ToolCall {
 pub struct Tools {
     descriptors: Vec<ToolDescriptor>,
     tools: Vec<Arc<dyn Tool>>,
+    /// Of the tool at the same place.
+    latencies: Vec<ToolLatency>,
 }
 
 impl fmt::Debug for Tools {
@@ -82,7 +94,19 @@ impl Tools {
         tools.sort_by_key(|(descriptor, _)| descriptor.name());
         let tools = tools.into_iter();
         let (descriptors, tools) = tools.map(|(d, tool)| (d, Arc::from(tool))).unzip();
-        Self { descriptors, tools }
+        let tools = Self {
+            descriptors,
+            tools,
+            latencies: Vec::new(),
+        };
+        tools.observed_by(&CallMetrics::default())
+    }
+
+    /// Counts the calls of each tool in these metrics.
+    pub(crate) fn observed_by(self, metrics: &CallMetrics) -> Self {
+        let names = self.descriptors.iter().map(ToolDescriptor::name);
+        let latencies = names.map(|name| metrics.of_tool(name)).collect();
+        Self { latencies, ..self }
     }
 
     /// The tools that `tools/list` lists.
@@ -91,7 +115,7 @@ impl Tools {
         &self.descriptors
     }
 
-    /// `tools/call`, up to a result or a task.
+    /// `tools/call`, up to a result or a task. Of the params only the name and the arguments outlive this.
     ///
     /// # Errors
     /// No such tool; (before 2025-11-25) arguments that do not fit; (stateless era) headers that differ
@@ -99,9 +123,11 @@ impl Tools {
     pub async fn call(
         &self,
         caller: &Caller,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<ToolCall, HttpRefusal> {
-        let call = CallToolParams::parse(params)?;
+        let read = CallToolParams::parse(params.as_deref());
+        drop(params);
+        let call = read?;
         let place = self
             .descriptors
             .binary_search_by(|tool| tool.name().cmp(&call.name));
@@ -111,13 +137,31 @@ impl Tools {
             check_param_headers(&self.descriptors[place], arguments, &caller.param_headers)?;
         }
         let tool = &self.tools[place];
+        name_span(self.descriptors[place].name());
+        let call = match call.within(tool.max_argument_bytes()) {
+            Ok(call) => call,
+            Err(error) => return Ok(ToolCall::Done(Err(error.into()))),
+        };
         if !becomes_task(caller, tool.execution())? {
-            return Ok(ToolCall::Done(run(&**tool, caller, &call).await));
+            let began = Instant::now();
+            let outcome = run(&**tool, caller, &call).await;
+            let is_ok = outcome.as_ref().is_ok_and(|result| !result.is_error());
+            self.latencies[place].observe(began, is_ok);
+            return Ok(ToolCall::Done(outcome));
         }
         Ok(match before_task(&**tool, caller, &call).await {
             Ok(()) => ToolCall::Task(Arc::clone(tool), call),
             Err(error) => ToolCall::Done(Err(error)),
         })
+    }
+}
+
+/// Names the tool in the span of its call.
+fn name_span(tool: &str) {
+    let span = TraceSpan::current();
+    if span.is_recorded() {
+        span.rename(|| format!("{} {tool}", method::TOOLS_CALL));
+        span.set("gen_ai.tool.name", tool.to_owned());
     }
 }
 

@@ -28,7 +28,10 @@ pub struct CompleteParams {
 
 /// A prompt or resource, which has arguments to complete.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(tag = "type")]
+#[serde(
+    tag = "type",
+    expecting = "an object with the type ref/prompt or ref/resource"
+)]
 pub enum CompletionReference {
     /// A prompt.
     #[serde(rename = "ref/prompt")]

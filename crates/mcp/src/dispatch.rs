@@ -231,6 +231,11 @@ fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision,
         MessageBody::One(Incoming::Request(request)) => self::request(surface, claims, request),
         MessageBody::One(Incoming::Notification(notification)) => {
             let is_modern = meta::claims_stateless(notification.params.as_deref());
+            // The header decides where neither body nor session does. A client of both eras that keeps the
+            // header in a session learns it, as with a request: its cancellation would be lost in silence.
+            if claims.is_stateless() && claims.has_session() && !is_modern {
+                return Err(meta::missing(meta::PROTOCOL_VERSION));
+            }
             if claims.is_stateless() || is_modern {
                 return Ok(Decision::Accepted);
             }

@@ -15,6 +15,9 @@ mod parse;
 
 pub use parse::{InvalidMessage, MessageBody, parse};
 
+/// Up to here, two different whole numbers are different as 64-bit floating-point numbers.
+const EXACT_WHOLE: f64 = 9_007_199_254_740_991.0;
+
 /// The id of a request. It keeps its JSON type: 7 is not "7".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum RequestId {
@@ -26,7 +29,7 @@ pub enum RequestId {
 
 impl RequestId {
     /// Reads an id; `None` for null, fractions, other types, integers beyond 64 bits and text
-    /// longer than 256 bytes.
+    /// longer than 256 bytes. `1.0` is the integer 1: languages with one type of numbers write it so.
     #[must_use]
     pub fn from_raw(raw: &RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
@@ -60,6 +63,15 @@ impl<'de> Deserialize<'de> for RequestId {
                 i64::try_from(n)
                     .map(RequestId::Integer)
                     .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(n), &self))
+            }
+            fn visit_f64<E: serde::de::Error>(self, n: f64) -> Result<RequestId, E> {
+                // Written without a fraction, a whole number has digits only.
+                match format!("{n:.0}").parse() {
+                    Ok(whole) if n.fract() == 0.0 && n.abs() <= EXACT_WHOLE => {
+                        Ok(RequestId::Integer(whole))
+                    }
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Float(n), &self)),
+                }
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RequestId, E> {
                 if text.len() > MAX_REQUEST_ID_BYTES {
@@ -411,13 +423,18 @@ mod tests {
         for bad in [
             "null",
             "1.5",
-            "1.0",
+            "1e300",
+            "9007199254740992.0",
             "true",
             "[]",
             "{}",
             "18446744073709551615",
         ] {
             assert!(serde_json::from_str::<RequestId>(bad).is_err(), "{bad}");
+            for (json, n) in [("1.0", 1), ("-0.0", 0), ("1e3", 1000), ("-7.0", -7)] {
+                let read: RequestId = serde_json::from_str(json).unwrap();
+                assert_eq!(read, RequestId::Integer(n), "{json}");
+            }
         }
         let long = format!("\"{}\"", "a".repeat(257));
         assert!(serde_json::from_str::<RequestId>(&long).is_err());

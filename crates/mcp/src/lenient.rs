@@ -37,17 +37,56 @@ pub fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
 /// # Errors
 /// Any other value.
 pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    deserializer.deserialize_any(FlagVisitor)
+    optional_flag(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A number that counts something: `10`, `"10"`, `10.0`; null counts as absent.
+/// As [`flag`], where absent means something else than `false`.
+///
+/// # Errors
+/// As [`flag`].
+pub fn optional_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    deserializer.deserialize_any(OptionalFlagVisitor)
+}
+
+/// The whole number that a text means: `10`, `10.0`, `1e1`, with white space around it or not.
+#[must_use]
+pub fn whole_number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| whole(text.parse().ok()?))
+}
+
+/// As [`whole_number`], and with the sign of GitHub's numbers: `#7`.
+#[must_use]
+pub fn resource_number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    whole_number(text.strip_prefix('#').unwrap_or(text))
+}
+
+/// The number, if it is whole and not negative.
+fn whole(number: f64) -> Option<u64> {
+    // Written without a fraction, a whole number has digits only.
+    let digits = format!("{number:.0}");
+    digits.parse().ok().filter(|_| number.fract() == 0.0)
+}
+
+/// A number that counts something: `10`, `"10"`, `10.0`, `"10.0"`; null counts as absent.
 ///
 /// # Errors
 /// Any other value, and a number that is negative, has a fraction or does not fit `T`.
 pub fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    deserializer.deserialize_any(CountVisitor(PhantomData))
+    deserializer.deserialize_any(CountVisitor(whole_number, PhantomData))
+}
+
+/// The number of a resource on GitHub: as [`count`], and `"#7"`.
+///
+/// # Errors
+/// As [`count`].
+pub fn optional_resource_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    deserializer.deserialize_any(CountVisitor(resource_number, PhantomData))
 }
 
 /// As [`count`]; absent counts as 0.
@@ -146,33 +185,32 @@ impl<'de> Deserialize<'de> for TextOrScalar {
     }
 }
 
-struct FlagVisitor;
+struct OptionalFlagVisitor;
 
-impl Visitor<'_> for FlagVisitor {
-    type Value = bool;
+impl Visitor<'_> for OptionalFlagVisitor {
+    type Value = Option<bool>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("true or false")
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<bool, E> {
-        Ok(flag)
+    fn visit_bool<E>(self, flag: bool) -> Result<Option<bool>, E> {
+        Ok(Some(flag))
     }
 
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E>(self) -> Result<Option<bool>, E> {
+        Ok(None)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
-        let wrong = || E::invalid_value(Unexpected::Str(text), &self);
-        text.trim()
-            .to_ascii_lowercase()
-            .parse()
-            .map_err(|_| wrong())
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<bool>, E> {
+        let flag = text.trim().to_ascii_lowercase().parse();
+        let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
+        flag.map(Some).map_err(wrong)
     }
 }
 
-struct CountVisitor<T>(PhantomData<T>);
+/// How a text is read, and the type of the count.
+struct CountVisitor<T>(fn(&str) -> Option<u64>, PhantomData<T>);
 
 impl<T: TryFrom<u64>> Visitor<'_> for CountVisitor<T> {
     type Value = Option<T>;
@@ -198,17 +236,16 @@ impl<T: TryFrom<u64>> Visitor<'_> for CountVisitor<T> {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Option<T>, E> {
-        // Written without a fraction, a whole number of a JSON text has digits only.
-        match format!("{number:.0}").parse() {
-            Ok(whole) if number.fract() == 0.0 => self.visit_u64(whole),
-            _ => Err(E::invalid_value(Unexpected::Float(number), &self)),
+        match whole(number) {
+            Some(whole) => self.visit_u64(whole),
+            None => Err(E::invalid_value(Unexpected::Float(number), &self)),
         }
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
-        match text.trim().parse() {
-            Ok(number) => self.visit_u64(number),
-            Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        match (self.0)(text) {
+            Some(number) => self.visit_u64(number),
+            None => Err(E::invalid_value(Unexpected::Str(text), &self)),
         }
     }
 }
@@ -245,12 +282,13 @@ mod tests {
 
     #[test]
     fn a_number_is_read_in_every_notation() {
-        for ten in ["10", "\"10\"", "\" 10 \"", "10.0", "1e1"] {
+        for ten in ["10", "\"10\"", "\" 10 \"", "10.0", "1e1", "\"10.0\""] {
             let input = read(&format!(r#"{{"limit":{ten},"seconds":{ten}}}"#)).unwrap();
             assert_eq!((input.limit, input.seconds), (Some(10), 10), "{ten}");
         }
         for bad in [
-            "-1", "1.5", "\"1.5\"", "\"\"", "\"ten\"", "true", "[]", "-0.5", "1e300",
+            "-1", "1.5", "\"1.5\"", "\"\"", "\"ten\"", "true", "[]", "-0.5", "1e300", "\"inf\"",
+            "\"-1.0\"", "\"NaN\"",
         ] {
             let error = read(&format!(r#"{{"seconds":{bad}}}"#))
                 .unwrap_err()
@@ -258,6 +296,16 @@ mod tests {
             assert!(error.contains("a whole number"), "{bad}: {error}");
         }
         assert!(read(r#"{"limit":65536}"#).is_err());
+    }
+
+    #[test]
+    fn the_number_of_a_resource_may_have_its_sign() {
+        for (text, number) in [("#7", 7), (" #7 ", 7), ("7", 7), ("7.0", 7), ("#0", 0)] {
+            assert_eq!(resource_number(text), Some(number), "{text}");
+        }
+        for text in ["", "#", "##7", "#-7", "acme/rocket#7"] {
+            assert_eq!(resource_number(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -57,9 +57,21 @@ pub const MAX_REQUEST_STATE_BYTES: usize = 24 * 1024;
 /// `hasMore` is set.
 pub const MAX_COMPLETION_VALUES: usize = 100;
 
-/// Longest text to complete, and longest name or value of a prompt's argument, in bytes; longer is
-/// refused with -32602.
+/// Longest text to complete, in bytes; longer is refused with -32602.
 pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Largest arguments of one call of a tool or prompt, in bytes; those of a tool without white space between
+/// their parts. A call keeps them until it ends, which is a day for a task, so they are bounded more tightly
+/// than the body; more is refused with a message that names the field.
+pub const MAX_CALL_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Largest `inputResponses` of one call, in bytes. A call keeps them until it ends; more is refused with
+/// -32602.
+pub const MAX_INPUT_RESPONSE_BYTES: usize = 128 * 1024;
+
+/// Largest params of a call that may ask its client, in bytes without `_meta`, answers and state: the call
+/// keeps them, because the state is bound to them. The largest arguments fit; more is refused with -32602.
+pub const MAX_SALIENT_BYTES: usize = MAX_CALL_ARGUMENT_BYTES + 16 * 1024;
 
 /// Maximum number of arguments of one `prompts/get` or completion context; more are refused with
 /// -32602.

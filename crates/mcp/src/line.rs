@@ -311,8 +311,19 @@ impl OpenRequests {
         self.0.is_empty()
     }
 
-    /// Registers a message from the server.
+    /// Registers a message from the server. Answers to a batch may come in one, of which each is registered.
     pub fn register(&mut self, message: &[u8]) -> ServerMessageKind {
+        if message.trim_ascii_start().starts_with(b"[") {
+            let answers: Vec<&RawValue> = serde_json::from_slice(message).unwrap_or_default();
+            for answer in answers {
+                self.register_one(answer.get().as_bytes());
+            }
+            return ServerMessageKind::Other;
+        }
+        self.register_one(message)
+    }
+
+    fn register_one(&mut self, message: &[u8]) -> ServerMessageKind {
         let Some(id) = answered(message) else {
             return ServerMessageKind::Other;
         };
@@ -338,7 +349,7 @@ impl OpenRequests {
         if raw.get().starts_with('[') {
             let messages: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
             for message in messages {
-                self.register(message.get().as_bytes());
+                self.register_one(message.get().as_bytes());
             }
             return Some(compact(raw.get()));
         }

@@ -17,7 +17,7 @@ use crate::{
     client::{ClientRequest, ClientResult},
     envelope::{RequestId, RpcError},
     lenient,
-    limits::{MAX_INPUT_RESPONSES, MAX_REQUEST_STATE_BYTES},
+    limits::{MAX_INPUT_RESPONSE_BYTES, MAX_INPUT_RESPONSES, MAX_REQUEST_STATE_BYTES},
     method,
     params::{self, InputError},
     profile::ServerInfo,
@@ -28,7 +28,7 @@ use crate::{
 mod binding;
 mod seal;
 
-pub use binding::Binding;
+pub use binding::{Binding, salient};
 pub use seal::{InvalidRequestState, KeyError, SealError, StateKey, StateKeys};
 
 /// Whether a method may answer `input_required` ("Supported Requests"). No other method may.
@@ -219,12 +219,20 @@ impl Retry {
     /// attempt have neither answers nor state.
     ///
     /// # Errors
-    /// -32602: `inputResponses` is not an object or has more than 64 members, or `requestState` is
-    /// not text or is longer than 24 KiB.
+    /// -32602: `inputResponses` is not an object or has more than 64 members or 128 KiB, or `requestState`
+    /// is not text or is longer than 24 KiB.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let retry: Self = params::parse(params)?;
         if retry.input_responses.len() > MAX_INPUT_RESPONSES {
             return Err(InputError::new("inputResponses", "at most 64 answers").into());
+        }
+        let answers = retry.input_responses.iter();
+        let bytes: usize = answers
+            .map(|(key, answer)| key.len() + answer.get().len())
+            .sum();
+        if bytes > MAX_INPUT_RESPONSE_BYTES {
+            let reason = format!("{bytes} bytes; at most {MAX_INPUT_RESPONSE_BYTES}");
+            return Err(InputError::new("inputResponses", &reason).into());
         }
         let state = retry.request_state.as_deref().unwrap_or_default();
         if state.len() > MAX_REQUEST_STATE_BYTES {

@@ -8,6 +8,10 @@ use crate::{
     limits::MAX_LINE_BYTES,
 };
 
+/// Bytes by which the buffer of a line grows, at least and at most.
+const MIN_STEP_BYTES: usize = 4 << 10;
+const MAX_STEP_BYTES: usize = 256 << 10;
+
 /// A JSON-RPC message as a line. `json` has no line breaks, like all output of [`crate::envelope`].
 #[must_use]
 pub fn line(json: &[u8]) -> Bytes {
@@ -72,10 +76,22 @@ impl LineReader {
         messages
     }
 
+    /// Bytes of the line that has begun.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether a line has begun and not ended.
     #[must_use]
     pub const fn is_within_line(&self) -> bool {
         self.skipping || !self.buffer.is_empty()
+    }
+
+    /// Bytes of memory for the line that has begun.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// Ends the input: the rest is the last line, unless it is blank.
@@ -92,7 +108,19 @@ impl LineReader {
             self.buffer = Vec::new();
             messages.push(Err(InvalidMessage::TooLarge));
         } else {
+            self.reserve(content.len());
             self.buffer.extend_from_slice(content);
+        }
+    }
+
+    /// Makes room for `more` bytes: twice as much as before while the line is short, later in steps, so that
+    /// a long line holds little more memory than it has bytes.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.buffer.len() + more;
+        if needed > self.buffer.capacity() {
+            let steps = self.buffer.capacity().clamp(MIN_STEP_BYTES, MAX_STEP_BYTES);
+            let room = needed.next_multiple_of(steps);
+            self.buffer.reserve_exact(room - self.buffer.len());
         }
     }
 
@@ -174,6 +202,21 @@ mod tests {
             reader.feed(part.as_bytes());
             assert_eq!(reader.is_within_line(), within, "{part}");
         }
+    }
+
+    #[test]
+    fn a_line_holds_little_more_memory_than_it_has_bytes_and_none_when_it_has_ended() {
+        let mut reader = LineReader::default();
+        for bytes in (1..=30).map(|n| n * 100_000) {
+            reader.feed(&[b'x'; 100_000]);
+            let held = reader.held_bytes();
+            assert!(
+                (bytes..=bytes + MAX_STEP_BYTES).contains(&held),
+                "{bytes}: {held}"
+            );
+        }
+        reader.feed(b"\n");
+        assert_eq!(reader.held_bytes(), 0);
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 //! pages, nothing is skipped and nothing is repeated. Any edge can read it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::{envelope::RpcError, limits::MAX_PAGE_CURSOR_BYTES, params};
@@ -12,9 +12,15 @@ use crate::{envelope::RpcError, limits::MAX_PAGE_CURSOR_BYTES, params};
 /// Params of all list requests.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 pub struct ListParams {
-    /// The start of the page; absent for the first page.
-    #[serde(default)]
+    /// The start of the page; absent for the first page. Empty counts as absent: form-like clients send every
+    /// field that they have.
+    #[serde(default, deserialize_with = "empty_as_absent")]
     pub cursor: Option<String>,
+}
+
+fn empty_as_absent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let cursor = Option::<String>::deserialize(deserializer)?;
+    Ok(cursor.filter(|cursor| !cursor.is_empty()))
 }
 
 impl ListParams {
@@ -116,6 +122,17 @@ mod tests {
         fn no_cursor_makes_it_panic(cursor in "\\PC{0,40}") {
             let _ = paginate("tools", &["a"], Some(&cursor), 1, |n| n);
         }
+    }
+
+    #[test]
+    fn an_empty_cursor_is_an_absent_one() {
+        for params in [r#"{"cursor":""}"#, r#"{"cursor":null}"#, "{}"] {
+            let raw = RawValue::from_string(params.to_owned()).unwrap();
+            let params = ListParams::parse(Some(&raw));
+            assert_eq!(params.unwrap(), ListParams::default());
+        }
+        let raw = RawValue::from_string(r#"{"cursor":7}"#.to_owned()).unwrap();
+        assert!(ListParams::parse(Some(&raw)).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Parameters and tool arguments, parsed into types; errors name the field.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{envelope::RpcError, lenient::is_no_object, limits::MAX_INPUT_ERROR_BYTES};
@@ -58,11 +58,37 @@ fn shortened(mut text: String) -> String {
     text
 }
 
+/// The same JSON without white space between its parts.
+pub(crate) fn compact(json: &RawValue) -> Box<RawValue> {
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = |character: &char| {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_string,
+            '"' => in_string = !in_string,
+            ' ' | '\t' | '\n' | '\r' => return in_string,
+            _ => {}
+        }
+        true
+    };
+    let compact = json.get().chars().filter(kept).collect();
+    RawValue::from_string(compact).unwrap_or_else(|_| json.to_owned())
+}
+
 /// Reads params or arguments; absent ones, null and an empty array count as an empty object.
 ///
 /// # Errors
 /// They do not fit `T`; the error names the field.
 pub fn parse<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, InputError> {
+    read(params)
+}
+
+/// As [`parse`], for a type that borrows from the params.
+pub(crate) fn borrow<'p, T: Deserialize<'p>>(params: &'p RawValue) -> Result<T, InputError> {
+    read(Some(params))
+}
+
+fn read<'p, T: Deserialize<'p>>(params: Option<&'p RawValue>) -> Result<T, InputError> {
     let given = params.filter(|raw| !is_no_object(raw));
     let text = given.map_or("{}", RawValue::get);
     if text.starts_with('[') {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     envelope::RpcError,
     lenient,
-    limits::{MAX_ARGUMENT_BYTES, MAX_PROMPT_ARGUMENTS},
+    limits::{MAX_CALL_ARGUMENT_BYTES, MAX_PROMPT_ARGUMENTS},
     params::{self, InputError},
     tool::ContentBlock,
     version::ProtocolVersion,
@@ -113,8 +113,8 @@ impl GetPromptParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: there is no name, an argument is neither text nor a number or flag, there are more than 64 arguments, or one
-    /// is longer than 64 KiB.
+    /// -32602: there is no name, an argument is neither text nor a number or flag, there are more than 64 arguments, or they
+    /// have more than 64 KiB together.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let parsed: Self = params::parse(params)?;
         check_arguments("arguments", &parsed.arguments)?;
@@ -155,12 +155,9 @@ pub(crate) fn check_arguments(
     if arguments.len() > MAX_PROMPT_ARGUMENTS {
         return Err(InputError::new(field, "at most 64 arguments"));
     }
-    let is_long = |text: &String| text.len() > MAX_ARGUMENT_BYTES;
-    if arguments
-        .iter()
-        .any(|(name, value)| is_long(name) || is_long(value))
-    {
-        return Err(InputError::new(field, "an argument has at most 64 KiB"));
+    let bytes = |(name, value): (&String, &String)| name.len() + value.len();
+    if arguments.iter().map(bytes).sum::<usize>() > MAX_CALL_ARGUMENT_BYTES {
+        return Err(InputError::new(field, "at most 64 KiB of arguments"));
     }
     Ok(())
 }
@@ -277,7 +274,7 @@ mod tests {
 
     #[test]
     fn params_that_do_not_fit_are_named() {
-        let long = "x".repeat(MAX_ARGUMENT_BYTES + 1);
+        let long = "x".repeat(MAX_CALL_ARGUMENT_BYTES + 1);
         let many: BTreeMap<_, _> = (0..65).map(|n| (n.to_string(), "")).collect();
         for (bad, field) in [
             (json!({}), "name"),

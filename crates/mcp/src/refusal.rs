@@ -130,6 +130,16 @@ impl HttpRefusal {
         )
     }
 
+    /// As [`Self::session_not_found`], for a session that its HTTP+SSE stream opens (2024-11-05).
+    #[must_use]
+    pub fn stream_session_not_found() -> Self {
+        Self::plain(
+            StatusCode::NOT_FOUND,
+            ErrorCode::SessionNotFound,
+            "no such session; open a new stream, whose event `endpoint` names the URL for messages",
+        )
+    }
+
     /// 400: traffic of the handshake era without a session.
     pub(crate) fn session_missing() -> Self {
         Self::invalid_request(

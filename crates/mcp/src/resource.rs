@@ -181,10 +181,11 @@ impl ReadResourceResult {
 }
 
 /// The error for a resource that does not exist, or is not visible to this principal: -32002 with a
-/// handshake, -32602 in the stateless era, both on HTTP 200.
+/// handshake, -32602 in the stateless era, both on HTTP 200. `reason` may say what to do.
 #[must_use]
-pub fn not_found(version: ProtocolVersion, uri: &str) -> RpcError {
-    RpcError::new(version.resource_not_found(), "no such resource").with_data(json!({"uri": uri}))
+pub fn not_found(version: ProtocolVersion, uri: &str, reason: &str) -> RpcError {
+    let text = format!("no such resource: {reason}");
+    RpcError::new(version.resource_not_found(), text).with_data(json!({"uri": uri}))
 }
 
 #[derive(Serialize)]
@@ -268,7 +269,7 @@ mod tests {
             (ProtocolVersion::V2025_11_25, -32002),
             (ProtocolVersion::V2026_07_28, -32602),
         ] {
-            let error = not_found(version, "github://x");
+            let error = not_found(version, "github://x", "try another");
             assert_eq!(error.code.number(), code);
             assert_eq!(error.data, Some(json!({"uri": "github://x"})));
         }

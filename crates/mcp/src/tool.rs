@@ -200,7 +200,8 @@ pub fn list_result<'a>(
 pub struct CallToolParams {
     /// The name of the tool.
     pub name: String,
-    /// The tool's input, not parsed yet; absent counts as an empty object.
+    /// The tool's input, not parsed yet; absent counts as an empty object. A call keeps it until it ends, so
+    /// the server bounds it ([`Self::within`]).
     #[serde(default)]
     pub arguments: Option<Box<RawValue>>,
 }
@@ -212,6 +213,26 @@ impl CallToolParams {
     /// -32602: there is no name, or it is not text.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         Ok(params::parse(params)?)
+    }
+
+    /// The call with arguments of up to `max_bytes` bytes, without white space between their parts if they
+    /// do not fit with it.
+    ///
+    /// # Errors
+    /// The arguments do not fit; the error names the field.
+    pub fn within(mut self, max_bytes: usize) -> Result<Self, InputError> {
+        if let Some(arguments) = &self.arguments
+            && arguments.get().len() > max_bytes
+        {
+            let compact = params::compact(arguments);
+            let bytes = compact.get().len();
+            if bytes > max_bytes {
+                let reason = format!("{bytes} bytes; this tool takes up to {max_bytes}");
+                return Err(InputError::new("arguments", &reason));
+            }
+            self.arguments = Some(compact);
+        }
+        Ok(self)
     }
 
     /// Reads the arguments.
@@ -357,5 +378,22 @@ mod tests {
         let new = input_failure(ProtocolVersion::V2025_11_25, error).unwrap();
         assert!(new.is_error());
         assert!(CallToolParams::parse(None).is_err());
+    }
+
+    #[test]
+    fn arguments_are_bounded_and_white_space_between_their_parts_does_not_count() {
+        let call = |arguments: String| CallToolParams {
+            name: "find".to_owned(),
+            arguments: RawValue::from_string(arguments).ok(),
+        };
+        let spaced = format!("{{ \"a\" :{}[\"b \\\" c\"] }}", " \n".repeat(1000));
+        let kept = call(spaced).within(100).unwrap().arguments.unwrap();
+        assert_eq!(kept.get(), r#"{"a":["b \" c"]}"#);
+        assert!(call(r#"{"a":1}"#.to_owned()).within(7).is_ok());
+        let refused = call(r#"{"a":12}"#.to_owned()).within(7).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "arguments: 8 bytes; this tool takes up to 7"
+        );
     }
 }

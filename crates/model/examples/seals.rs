@@ -11,6 +11,7 @@ fn main() {
     let keys = CursorKeys::new(&[SharedKey::of_text("a key")], Epoch(7), false);
     for (name, newest_subscription) in [("an event's id", 0), ("a session's event id", 3)] {
         let cursor = |n: u32| Cursor {
+            is_sealed: true,
             epoch: Epoch(7),
             sequence: Sequence(n.into()),
             tag: EntryTag::from_number(5),

@@ -38,14 +38,16 @@ impl Clock for SystemClock {
     }
 }
 
-/// The operating system's randomness.
+/// Unguessable ids, from a generator in each thread that the operating system seeds: a call of the system for each
+/// id would cost more than the rest of a short request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RandomIds;
 
 impl IdSource for RandomIds {
     fn random_u64(&self) -> u64 {
         // Rotated so that the bits fixed by version and variant do not overlap.
-        Uuid::new_v4().as_u64_pair().0 ^ Uuid::new_v4().as_u64_pair().1.rotate_left(20)
+        let (high, low) = Uuid::new_v4().as_u64_pair();
+        high ^ low.rotate_left(20)
     }
 
     fn uuid(&self) -> String {

@@ -3,10 +3,12 @@
 //! | module | idea |
 //! | --- | --- |
 //! | `keys` | the secrets that all edges share, and the seals made with them |
+//! | `mark` | names that only an edge can have given out |
 //! | `sealed` | the text of a cursor: sealed, so that nobody but an edge can read the position |
 //! | `unsealed` | the text that earlier versions wrote; still read |
 
 mod keys;
+mod mark;
 mod sealed;
 mod unsealed;
 
@@ -72,6 +74,9 @@ fn first_u64(bytes: &[u8]) -> u64 {
 /// it may not see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cursor {
+    /// Whether an edge sealed it. Anybody can make up one without a seal, so its position is believed only
+    /// where the log has the entry that its tag names.
+    pub is_sealed: bool,
     /// The log that assigned the position.
     pub epoch: Epoch,
     /// The reader has everything up to and including this position.

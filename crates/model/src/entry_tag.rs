@@ -17,11 +17,21 @@ use crate::EventId;
 pub struct EntryTag(NonZeroU32);
 
 impl EntryTag {
+    /// The tag of every entry that does not decode and whose event nobody can tell. A cursor that names one is
+    /// told from a cursor of whatever takes its number.
+    pub const UNDECODABLE: Self = Self(NonZeroU32::MAX);
+
     /// The tag of the event with this id.
     #[must_use]
     pub fn of(id: &EventId) -> Self {
         let digest = Sha256::digest(id.as_str());
-        let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        Self::of_digest([digest[0], digest[1], digest[2], digest[3]])
+    }
+
+    /// The tag of the event whose id has a SHA-256 digest that begins with these bytes.
+    #[must_use]
+    pub fn of_digest(first: [u8; 4]) -> Self {
+        let number = u32::from_be_bytes(first);
         Self(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
     }
 

@@ -84,6 +84,11 @@ pub struct EventMetadata {
     /// one body twice, and somebody who has seen a body can send it again, because its GUID is not signed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated_body: bool,
+    /// A digest of the signature of the delivery's body, 32 hexadecimal digits: events of different deliveries
+    /// with the same digest come from one body. Unlike [`Self::repeated_body`], which is what one ingest
+    /// remembers, it does not depend on who received them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_digest: Option<String>,
 }
 
 /// A change of a resource on GitHub.

@@ -185,8 +185,15 @@ fn tags(tags: &[String]) -> Result<Vec<String>, FilterError> {
 /// The place that the value of `owner` or `repo` names.
 fn place(field: &'static str, text: &str) -> Result<GithubReference, FilterError> {
     let read = || {
+        // In the place of a repository, `@acme/rocket` can only be one.
+        if field == "owner" && text.trim().starts_with('@') && text.contains('/') {
+            return Err(NameError::Team);
+        }
         if let Some(named) = GithubReference::read(text)? {
             return Ok(named);
+        }
+        if field == "repo" && text.trim().starts_with('@') {
+            return Err(NameError::Account);
         }
         let name = trimmed(text)?;
         let mut plain = GithubReference::default();
@@ -221,7 +228,12 @@ fn node_id(text: &str) -> Result<NodeIdText, FilterError> {
         return Err(refused(NameError::NodeId));
     }
     let id = ResourceId::new(text).map_err(|error| FilterError::ResourceId { error })?;
-    Ok(NodeIdText::Id(id))
+    // For instance `rocket#7`, which names an issue and is the id of none.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-=+".contains(&byte);
+    match text.bytes().all(fits) {
+        true => Ok(NodeIdText::Id(id)),
+        false => Err(refused(NameError::NodeId)),
+    }
 }
 
 /// Takes over the place that `field` names.

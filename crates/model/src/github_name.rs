@@ -31,6 +31,14 @@ pub enum NameError {
     /// Not a label.
     #[error("not a label; a label has 1 to {MAX_LABEL_CHARACTERS} characters on one line")]
     Label,
+    /// A list of labels with an unclosed quote.
+    #[error(
+        "a label in quotes ends with a quote, a comma follows, and a quote inside is doubled: \"say \"\"hi\"\"\", bug"
+    )]
+    LabelQuotes,
+    /// The mention of an account in the place of a repository.
+    #[error("names an account and no repository; put it into owner, or use acme/rocket")]
+    Account,
     /// A URL whose meaning is not certain.
     #[error(
         "not the URL of an owner, a repository, an issue, a pull request, a milestone or a project on \
@@ -40,9 +48,17 @@ pub enum NameError {
     /// A URL that names more than the field can hold.
     #[error("names more than an owner; a repository goes into repo or repositories")]
     MoreThanOwner,
+    /// The mention of a team.
+    #[error(
+        "names a team, and events name no team; give the organization, or in repo a repository such as acme/rocket"
+    )]
+    Team,
     /// A URL that names less or more than a repository.
     #[error("names no repository; use owner/repo")]
     NotRepository,
+    /// Not a number.
+    #[error("not a whole number such as 7; numbers begin at 1")]
+    Number,
     /// Not a node id.
     #[error(
         "not a node id such as I_kwDOAbc123; give owner, repo and number, or the URL of the issue"
@@ -110,6 +126,55 @@ pub(crate) fn label(text: &str) -> Result<String, NameError> {
         true => Ok(fold(text)),
         false => Err(NameError::Label),
     }
+}
+
+/// The labels in one text: separated by commas. A label with a comma is quoted, as in CSV, where `""` is a
+/// quote. They are checked when a filter is read.
+///
+/// # Errors
+/// A quote that is not closed, or that something else than a comma follows.
+pub fn label_list(text: &str) -> Result<Vec<String>, NameError> {
+    let (mut labels, mut rest) = (Vec::new(), text);
+    loop {
+        rest = rest.trim_start();
+        let label = match rest.strip_prefix('"') {
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let label = rest[..end].to_owned();
+                rest = &rest[end..];
+                label
+            }
+            Some(quoted) => {
+                let (label, after) = unquoted(quoted).ok_or(NameError::LabelQuotes)?;
+                rest = after;
+                label
+            }
+        };
+        labels.push(label);
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => return Ok(labels),
+        }
+    }
+}
+
+/// The label that begins after a quote, and the text after it: empty, or beginning with a comma.
+fn unquoted(quoted: &str) -> Option<(String, &str)> {
+    let (mut label, mut rest) = (String::new(), quoted);
+    loop {
+        let end = rest.find('"')?;
+        label.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(more) => {
+                label.push('"');
+                rest = more;
+            }
+            None => break,
+        }
+    }
+    let rest = rest.trim_start();
+    (rest.is_empty() || rest.starts_with(',')).then_some((label, rest))
 }
 
 /// The form in which labels are compared. A letter stays one letter, so that the form of a label is a label.

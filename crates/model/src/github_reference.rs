@@ -33,10 +33,13 @@ impl GithubReference {
         if let Some(path) = path_on_github(text)? {
             return Self::of_page(&page_segments(path)).map(Some);
         }
-        match text.contains('/') {
-            true => Self::of_path(&text.split('/').collect::<Vec<_>>()).map(Some),
-            false => Ok(None),
+        if !text.contains('/') {
+            return Ok(None);
         }
+        // Copied out of a URL.
+        let path = text.strip_prefix('/').unwrap_or(text);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        Self::of_path(&path.split('/').collect::<Vec<_>>()).map(Some)
     }
 
     /// Reads an owner: a login, or a URL that names only an owner. In lower case.
@@ -67,6 +70,19 @@ impl GithubReference {
                 item: None,
             }) => Ok((owner, repo)),
             _ => Err(NameError::NotRepository),
+        }
+    }
+
+    /// Reads a number as people write it: `7`, `#7`. Numbers begin at 1.
+    ///
+    /// # Errors
+    /// Anything else, also the URL of something with a number.
+    pub fn read_number(text: &str) -> Result<u64, NameError> {
+        let text = text.trim();
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        match count(digits) {
+            Ok(number) if number > 0 => Ok(number),
+            _ => Err(NameError::Number),
         }
     }
 
@@ -184,31 +200,48 @@ fn page_segments(path: &str) -> Vec<&str> {
 /// # Errors
 /// A URL of another host.
 fn path_on_github(text: &str) -> Result<Option<&str>, NameError> {
-    let (has_scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => {
-            let known = ["https", "http", "ssh", "git"];
-            if !known.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-                return Err(NameError::Url);
-            }
-            (true, rest)
-        }
-        None => (false, text),
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
+        None => (None, text),
+    };
+    let ports: &[&str] = match scheme.as_deref() {
+        Some("https" | "git+https") => &["443"],
+        Some("http") => &["80"],
+        // GitHub takes SSH also where only the port of HTTPS is open.
+        Some("ssh" | "git+ssh") => &["22", "443"],
+        Some("git") => &["9418"],
+        Some(_) => return Err(NameError::Url),
+        None => &[],
     };
     let is_clone_address = rest.starts_with("git@");
-    let rest = rest.strip_prefix("git@").unwrap_or(rest);
-    let host_end = match is_clone_address {
+    let host_end = match is_clone_address && scheme.is_none() {
         true => rest.find(['/', ':']),
         false => rest.find('/'),
     };
     // A repository may be called github.com.
-    if host_end.is_none() && !has_scheme {
+    if host_end.is_none() && scheme.is_none() {
         return Ok(None);
     }
-    let (host, path) = host_end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]));
-    let hosts = ["github.com", "www.github.com", "api.github.com"];
+    let (authority, path) = host_end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]));
+    // The user of a clone address, which names nothing that can be read.
+    let host = match (authority.rsplit_once('@'), is_clone_address) {
+        (Some((_, host)), _) if scheme.is_some() => host,
+        (Some((_, host)), true) => host,
+        _ => authority,
+    };
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if ports.contains(&port) => host,
+        _ => host,
+    };
+    let hosts = [
+        "github.com",
+        "www.github.com",
+        "api.github.com",
+        "ssh.github.com",
+    ];
     match hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
         true => Ok(Some(path)),
-        false if has_scheme || is_clone_address => Err(NameError::Url),
+        false if scheme.is_some() || is_clone_address => Err(NameError::Url),
         false => Ok(None),
     }
 }
@@ -227,6 +260,8 @@ mod tests {
     fn every_usual_spelling_of_a_repository_is_the_repository() {
         for text in [
             "acme/rocket",
+            "/acme/rocket",
+            "acme/rocket/",
             " Acme/Rocket ",
             "@acme/rocket",
             "https://github.com/acme/rocket",
@@ -236,6 +271,14 @@ mod tests {
             "https://github.com/acme/rocket?tab=readme-ov-file#use",
             "git@github.com:acme/rocket.git",
             "ssh://git@github.com/acme/rocket.git",
+            "ssh://git@ssh.github.com:443/acme/rocket.git",
+            "ssh://git@github.com:22/acme/rocket",
+            "git+ssh://git@github.com/acme/rocket.git",
+            "git+https://github.com/acme/rocket.git#v1",
+            "git@ssh.github.com:acme/rocket.git",
+            "https://mona@github.com/acme/rocket.git",
+            "https://github.com:443/acme/rocket?tab=readme",
+            "http://www.github.com:80/acme/rocket/",
             "https://api.github.com/repos/acme/rocket",
             "github://events/acme/rocket",
             "GITHUB://events/acme/rocket/",
@@ -289,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_may_have_its_sign() {
+        for text in ["7", " 7 ", "#7", " #07"] {
+            assert_eq!(GithubReference::read_number(text), Ok(7), "{text}");
+        }
+        for text in ["", "#", "0", "-7", "+7", "7.5", "##7", "a/b/issues/7"] {
+            let read = GithubReference::read_number(text);
+            assert_eq!(read, Err(NameError::Number), "{text}");
+        }
+    }
+
+    #[test]
     fn accounts_are_read_with_and_without_signs_and_addresses() {
         for (text, login) in [
             ("mona", "mona"),
@@ -320,9 +374,17 @@ mod tests {
             "https://github.com/acme/rocket/issues/x",
             "https://github.com/acme/rocket/issues/+7",
             "ftp://github.com/acme/rocket",
+            "https://github.com:8443/acme/rocket",
+            "https://github.com:/acme/rocket",
+            "https://github.com@evil.example/acme/rocket",
+            "https://evil.example/@github.com/acme/rocket",
+            "mona@github.com/acme/rocket",
             "acme/rocket/main",
             "acme//rocket",
+            "//acme/rocket",
+            "acme/rocket//",
             "acme/",
+            "/acme/",
             "/rocket",
             "acme/..",
             "acme/rocket#7",

@@ -157,8 +157,16 @@ id!(
     TaskId, "task id", token, "letters, digits, '-' and '_'", 128
 );
 id!(
-    /// The name of a lock, which says what the lock protects.
-    LockName, "lock name", visible, "visible ASCII"
+    /// The id of a stored record, unique in its collection. The longest are those of [`RecordId::scoped`].
+    RecordId, "record id", visible, "visible ASCII", 512
+);
+id!(
+    /// The name of a mailbox. It becomes part of NATS subjects and Redis keys, so its alphabet is narrow.
+    MailboxName, "mailbox name", token, "letters, digits, '-' and '_'"
+);
+id!(
+    /// The name of a lease, which says what the lease protects.
+    LeaseName, "lease name", visible, "visible ASCII"
 );
 id!(
     /// The principal that a request acts for.
@@ -170,6 +178,33 @@ impl PrincipalId {
     #[must_use]
     pub fn anonymous() -> Self {
         Self("anonymous".into())
+    }
+}
+
+impl RecordId {
+    /// The id that sorts before all others.
+    #[must_use]
+    pub fn first() -> Self {
+        Self("!".into())
+    }
+
+    /// The id of a record that only its owner can find: another owner may use the same name.
+    #[must_use]
+    pub fn scoped(name: &TaskId, owner: &PrincipalId) -> Self {
+        // No name has an `@`, so no two pairs have the same text.
+        Self(format!("{name}@{owner}").into())
+    }
+}
+
+impl From<&SessionId> for RecordId {
+    fn from(session: &SessionId) -> Self {
+        Self(Arc::clone(&session.0))
+    }
+}
+
+impl From<&SessionId> for MailboxName {
+    fn from(session: &SessionId) -> Self {
+        Self(Arc::clone(&session.0))
     }
 }
 
@@ -214,8 +249,26 @@ mod tests {
         let refused = TaskId::new(&"t".repeat(TaskId::MAX_BYTES + 1)).unwrap_err();
         assert_eq!(refused.to_string(), "task id is longer than 128 bytes");
         assert!(
-            LockName::new(&"l".repeat(256)).is_ok() && LockName::new(&"l".repeat(257)).is_err()
+            LeaseName::new(&"l".repeat(256)).is_ok() && LeaseName::new(&"l".repeat(257)).is_err()
         );
+    }
+
+    #[test]
+    fn every_task_of_every_owner_has_a_record_id_of_its_own() {
+        let longest = (
+            TaskId::new(&"t".repeat(TaskId::MAX_BYTES)).unwrap(),
+            PrincipalId::new(&"@".repeat(PrincipalId::MAX_BYTES)).unwrap(),
+        );
+        let id = RecordId::scoped(&longest.0, &longest.1);
+        assert_eq!(RecordId::new(id.as_str()).unwrap(), id);
+        let of = |task, owner| {
+            RecordId::scoped(
+                &TaskId::new(task).unwrap(),
+                &PrincipalId::new(owner).unwrap(),
+            )
+        };
+        assert_ne!(of("a", "b@c"), of("a", "@b@c"));
+        assert_ne!(of("a", "b"), of("b", "a"));
     }
 
     #[test]

@@ -37,15 +37,15 @@ pub use facts::{EventFacts, StoredEvent};
 pub use file_text::{FileTextError, file_text, without_byte_order_mark};
 pub use filter::{Filter, FilterCountError, FilterSet};
 pub use filter_request::{FilterError, FilterRequest};
-pub use github_name::NameError;
+pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
 pub use ids::{
-    DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,
-    SubscriptionId, TaskId,
+    DeliveryId, EventId, InvalidId, LeaseName, MailboxName, PrincipalId, RecordId, ResourceId,
+    SessionId, StreamId, SubscriptionId, TaskId,
 };
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};
 pub use sequencer::{LostRange, ReadNeed, Sequencer, SequencerStep};
-pub use session::{EventSubscription, Session, SubscriptionBound, next_number};
+pub use session::{EventSubscription, Session, SessionTimes, SubscriptionBound, next_number};
 pub use timestamp::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};

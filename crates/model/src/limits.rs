@@ -32,6 +32,10 @@ pub const MAX_FILTER_TAGS: usize = 32;
 /// each of its tags.
 pub const MAX_FILTER_COST: usize = 1 + 9 + MAX_FILTER_TAGS;
 
+/// Number of subscription numbers that a session remembers after the subscriptions were ended (20 bytes each):
+/// more than a client makes while it is away.
+pub const MAX_RECENT_SUBSCRIPTIONS: usize = 64;
+
 /// Maximum number of subscriptions of one session: an agent has a few.
 pub const MAX_SUBSCRIPTIONS: usize = 64;
 /// Maximum number of resources to which one session may subscribe.

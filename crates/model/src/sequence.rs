@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::EntryTag;
 
@@ -43,9 +44,26 @@ impl fmt::Debug for Sequence {
 
 /// Identity of a log. A log that is wiped and recreated restarts its sequences, so a position is
 /// meaningful only together with the epoch in which it was assigned.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+///
+/// Edges without keys of their own derive the key of their cursors from it, so logs and errors show only a
+/// short name, which tells one log from another and cannot be turned back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = Sha256::digest(self.0.to_be_bytes());
+        write!(f, "log-{:02x}{:02x}", digest[0], digest[1])
+    }
+}
+
+/// Never shows the identity.
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// A position together with the log that it belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

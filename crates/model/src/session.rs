@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use crate::{
     FilterSet, LogPosition, PrincipalId, ResourceUri, SessionId, SubscriptionId, Timestamp,
-    limits::{MAX_RESOURCE_URIS, MAX_SESSION_COST, MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTIONS},
+    limits::{
+        MAX_RECENT_SUBSCRIPTIONS, MAX_RESOURCE_URIS, MAX_SESSION_COST, MAX_SUBSCRIPTION_BYTES,
+        MAX_SUBSCRIPTIONS,
+    },
 };
 
 /// A subscription that a session made with `subscribe_to_events`.
@@ -83,6 +86,10 @@ pub struct Session {
     /// Number of the newest subscription, to events or to a resource. It only rises.
     #[serde(rename = "wishes", default)]
     pub newest_subscription: u64,
+    /// Numbers of the newest subscriptions, of those that were ended too, ascending; up to
+    /// [`MAX_RECENT_SUBSCRIPTIONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_subscriptions: Vec<u64>,
     /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
@@ -101,6 +108,24 @@ pub struct Session {
     /// Whether the session ends with its stream, as in HTTP+SSE (2024-11-05), where a session is one stream.
     #[serde(default)]
     pub ends_with_stream: bool,
+    /// Of such a session: what the token that reads its stream may see, as `access::Visibility` is stored, so
+    /// that another token of the principal shows it no more. `None`: everything, or an earlier version
+    /// opened or changed the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_sees: Option<Value>,
+    /// The times after which it ends, as the edge that created it was configured: edges with other times do not
+    /// change them. `None` in the record of an older build: each edge goes by its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<SessionTimes>,
+}
+
+/// The times after which a session ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionTimes {
+    /// Seconds without use.
+    pub idle_seconds: u64,
+    /// Seconds since its creation, regardless of use.
+    pub max_seconds: u64,
 }
 
 impl Session {
@@ -108,8 +133,38 @@ impl Session {
     /// last number. After the store went back to an earlier state, the numbers of the lost time are not
     /// given out again, so that no cursor claims to cover a subscription that its stream did not know.
     pub fn next_subscription_number(&mut self, now: Timestamp) -> u64 {
-        self.newest_subscription = next_number(self.newest_subscription, now);
+        let before = self.newest_subscription;
+        let recent = &mut self.recent_subscriptions;
+        if recent.is_empty() && before > 0 {
+            // Given out by a build that kept no list.
+            recent.push(before);
+        }
+        self.newest_subscription = next_number(before, now);
+        recent.push(self.newest_subscription);
+        let excess = recent.len().saturating_sub(MAX_RECENT_SUBSCRIPTIONS);
+        recent.drain(..excess);
         self.newest_subscription
+    }
+
+    /// Whether the session had a subscription with this number, as far as it remembers: if not, the store went
+    /// back to before it. No subscription is number 0.
+    #[must_use]
+    pub fn has_had_subscription(&self, number: u64) -> bool {
+        let recent = &self.recent_subscriptions;
+        let is_known = number == 0
+            || recent.contains(&number)
+            || self
+                .subscriptions
+                .iter()
+                .any(|known| known.number == number)
+            || self.resource_numbers.values().any(|known| *known == number);
+        match recent.first() {
+            // A list that is full has forgotten older ones.
+            Some(first) => {
+                is_known || (number < *first && recent.len() == MAX_RECENT_SUBSCRIPTIONS)
+            }
+            None => is_known || number <= self.newest_subscription,
+        }
     }
 
     /// Allocates the tag of one more stream, by the rule of [`Self::next_subscription_number`].
@@ -130,13 +185,13 @@ impl Session {
         if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
             return Err(SubscriptionBound::Subscriptions);
         }
-        let before = self.newest_subscription;
+        let before = (self.newest_subscription, self.recent_subscriptions.clone());
         new.number = self.next_subscription_number(now);
         self.subscriptions.push(new);
         let fits = self.check_subscriptions();
         if fits.is_err() {
             self.subscriptions.pop();
-            self.newest_subscription = before;
+            (self.newest_subscription, self.recent_subscriptions) = before;
         }
         fits
     }

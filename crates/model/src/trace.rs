@@ -14,6 +14,36 @@ pub struct TraceId(u128);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId(u64);
 
+impl TraceId {
+    /// The id of these bytes, big-endian; `None` if all are zero.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let id = u128::from_be_bytes(bytes);
+        (id != 0).then_some(Self(id))
+    }
+
+    /// Its bytes, big-endian.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl SpanId {
+    /// The id of these bytes, big-endian; `None` if all are zero.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
+        let id = u64::from_be_bytes(bytes);
+        (id != 0).then_some(Self(id))
+    }
+
+    /// Its bytes, big-endian.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
+
 /// The trace that a piece of work belongs to, and the span that caused it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TraceContext {
@@ -21,12 +51,12 @@ pub struct TraceContext {
     pub trace: TraceId,
     /// The span that caused the work.
     pub span: SpanId,
-    /// Whether the caller that started the trace records it.
+    /// Whether the caller records the trace.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// Starts a new trace.
+    /// Starts a new trace, which is not recorded: a process that records it says so.
     #[must_use]
     pub fn start(ids: &dyn IdSource) -> Self {
         let high = u128::from(ids.random_u64());
@@ -34,7 +64,7 @@ impl TraceContext {
         Self {
             trace: TraceId(trace),
             span: SpanId(ids.random_u64() | 1),
-            sampled: true,
+            sampled: false,
         }
     }
 

@@ -26,7 +26,9 @@ use crate::{
         CLIENT_COMMANDS, CONNECT_TIMEOUT, PING_INTERVAL, RECONNECT_PAUSE, REQUEST_TIMEOUT,
         SUBSCRIPTION_MESSAGES,
     },
-    credentials, payload,
+    credentials,
+    denials::{Denials, NatsDenial},
+    payload,
 };
 
 /// Interval of checks for losses without an event, because the driver's events can get lost as
@@ -46,6 +48,7 @@ struct Inner {
     /// Number of times that subscriptions were re-established after a loss.
     resyncs: watch::Receiver<u64>,
     watcher: AbortHandle,
+    signals: Arc<Signals>,
     trust: RoleTrust,
 }
 
@@ -66,7 +69,10 @@ impl fmt::Debug for NatsConnection {
 /// Signals from the driver's event callback to the watcher.
 #[derive(Default)]
 struct Signals {
+    /// Reports of the driver that it dropped a message.
     slow_consumers: AtomicU64,
+    /// What the server refuses.
+    denials: Denials,
     changed: Notify,
 }
 
@@ -82,8 +88,10 @@ impl NatsConnection {
         let (servers, options) = credentials::separate(&config.url, options(&config, &signals))?;
         let client = connect(&servers, options, config.startup_timeout).await?;
         payload::check(client.max_payload())?;
+        payload::warn_if_small(client.max_payload());
         let (resynced, resyncs) = watch::channel(0);
-        let watcher = tokio::spawn(watch_losses(client.clone(), signals, resynced)).abort_handle();
+        let watcher = tokio::spawn(watch_losses(client.clone(), Arc::clone(&signals), resynced));
+        let watcher = watcher.abort_handle();
         let (prefix, trust) = (config.prefix, config.trust);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -91,6 +99,7 @@ impl NatsConnection {
                 prefix,
                 resyncs,
                 watcher,
+                signals,
                 trust,
             }),
         })
@@ -129,6 +138,43 @@ impl NatsConnection {
     /// Refuses a server that came back with messages that are too small.
     pub(crate) fn check_payload(&self) -> Result<(), NatsError> {
         payload::check(self.client().max_payload())
+    }
+
+    /// Number of reports of the driver that it dropped a message, because a subscription had as many
+    /// waiting as it may. Readers of the log find what was lost; a large number means that somebody floods
+    /// the server, or that this process is overloaded.
+    #[must_use]
+    pub fn slow_consumers(&self) -> u64 {
+        self.inner.signals.slow_consumers.load(Ordering::SeqCst)
+    }
+
+    /// What the server refuses.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.inner.signals.denials
+    }
+
+    /// The reason, in the server's words, for which a call got no answer: a permission or credentials that
+    /// the server has refused since the call began.
+    pub(crate) fn refusal_since(
+        &self,
+        began: Instant,
+        concerns: impl Fn(&NatsDenial) -> bool,
+    ) -> Option<BoxError> {
+        if let Some(refused) = self.denials().refused_credentials() {
+            return Some(refused.into());
+        }
+        self.denials().since(began, concerns).map(Into::into)
+    }
+
+    /// Sends all subscriptions again, over a new connection: the server has forgotten those that it refused.
+    pub(crate) async fn connect_again(&self) {
+        // The driver's task has ended with the connection otherwise.
+        let _ = self.client().force_reconnect().await;
+    }
+
+    /// Number of the present connection: they are counted from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.client().statistics().connects.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -179,10 +225,25 @@ fn reconnect_pause(attempt: usize) -> Duration {
 
 fn record_driver_event(signals: &Signals, event: &Event) {
     match event {
-        Event::Connected => info!("connected to NATS"),
+        Event::Connected => {
+            signals.denials.connected();
+            info!("connected to NATS");
+        }
+        Event::ServerError(said) => signals.denials.server_error(said),
+        Event::ClientError(said) => {
+            signals.denials.client_error(said);
+            debug!(event = %event, "NATS connection");
+        }
         Event::Disconnected => warn!("connection to NATS lost; reconnecting"),
-        Event::SlowConsumer(_) => {
-            signals.slow_consumers.fetch_add(1, Ordering::SeqCst);
+        Event::SlowConsumer(subscription) => {
+            let count = signals.slow_consumers.fetch_add(1, Ordering::SeqCst) + 1;
+            // The 1st, 2nd, 4th, 8th …: a client that floods the server does not flood the log.
+            if count.is_power_of_two() {
+                warn!(
+                    count,
+                    subscription, "dropped a message of NATS: more of them wait than may"
+                );
+            }
         }
         other => debug!(event = %other, "NATS connection"),
     }
@@ -247,10 +308,12 @@ async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Se
         // it fails, the next check tries again.
         if round_trip(&client).await.is_ok() {
             known = now;
-            if std::mem::replace(&mut max_payload, client.max_payload()) != client.max_payload()
-                && let Err(error) = payload::check(client.max_payload())
-            {
-                error!(%error, "no event can be stored");
+            let before = std::mem::replace(&mut max_payload, client.max_payload());
+            if before != max_payload {
+                payload::warn_if_small(max_payload);
+                if let Err(error) = payload::check(max_payload) {
+                    error!(%error, "no event can be stored");
+                }
             }
             resynced.send_modify(|count| *count += 1);
         }
@@ -273,6 +336,24 @@ async fn round_trip(client: &Client) -> Result<(), BoxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A stranger that publishes faster than this process reads.
+    #[tokio::test]
+    async fn what_the_driver_drops_is_counted() {
+        let server = testkit::servers::NatsServer::start().unwrap();
+        let connection = NatsConnection::connect(NatsConfig::new(server.url()));
+        let connection = connection.await.unwrap();
+        let mut resyncs = connection.resyncs();
+        let _unread = connection.client().subscribe("flood").await.unwrap();
+        for _ in 0..=SUBSCRIPTION_MESSAGES {
+            let flood = connection.client().publish("flood", bytes::Bytes::new());
+            flood.await.unwrap();
+        }
+        // Readers learn that something may be missing.
+        let told = timeout(Duration::from_secs(10), resyncs.changed());
+        told.await.unwrap().unwrap();
+        assert!(connection.slow_consumers() > 0);
+    }
 
     #[test]
     fn pauses_grow_and_stay_bounded() {

@@ -34,6 +34,7 @@ mod bus;
 mod config;
 mod connection;
 mod credentials;
+mod denials;
 mod error;
 mod log;
 mod payload;

@@ -17,7 +17,7 @@ const FULL_PAYLOAD_BYTES: usize = 512 * 1024 + OVERHEAD_BYTES;
 pub(crate) const TOO_SMALL: &str =
     "max_payload of the NATS server is below 128 KiB: raise it in the server's configuration";
 
-/// Refuses a server that is too small for any event, and warns of one that is too small for some.
+/// Refuses a server that is too small for any event.
 pub(crate) fn check(max_payload: usize) -> Result<(), NatsError> {
     if max_payload < MIN_PAYLOAD_BYTES {
         return Err(NatsError::MaxPayload {
@@ -25,7 +25,12 @@ pub(crate) fn check(max_payload: usize) -> Result<(), NatsError> {
             min_bytes: MIN_PAYLOAD_BYTES,
         });
     }
-    if max_payload < FULL_PAYLOAD_BYTES {
+    Ok(())
+}
+
+/// Warns of a server that is too small for some events: once, when it is known.
+pub(crate) fn warn_if_small(max_payload: usize) {
+    if (MIN_PAYLOAD_BYTES..FULL_PAYLOAD_BYTES).contains(&max_payload) {
         warn!(
             max_payload,
             max_event_bytes = max_event_bytes(max_payload),
@@ -33,7 +38,6 @@ pub(crate) fn check(max_payload: usize) -> Result<(), NatsError> {
              small; raise it to the default of 1 MiB"
         );
     }
-    Ok(())
 }
 
 /// Largest JSON of an event that fits into a message.

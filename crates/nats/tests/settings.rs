@@ -169,3 +169,30 @@ async fn a_stream_that_cannot_keep_its_promises_is_refused_with_the_setting() {
     let kept = context.get_stream(STREAM).await.unwrap();
     assert_eq!(kept.cached_info().config.max_messages, 1000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_weakened_while_it_is_used_takes_no_events_until_that_is_undone() {
+    let server = NatsServer::start().unwrap();
+    let log = open(&server, true, days(30)).await.unwrap();
+    log.check_append().await.unwrap();
+    log.append(contract::events(0, 1)).await.unwrap();
+    let context = context(&server).await;
+    let stream = context.get_stream(STREAM).await.unwrap();
+    let good = stream.cached_info().config.clone();
+    let no_acks = Config {
+        no_ack: true,
+        ..good.clone()
+    };
+    context.update_stream(no_acks).await.unwrap();
+    let refused = log.check_append().await.unwrap_err();
+    let reason = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(
+        reason.contains("no_ack") && reason.contains("nats stream edit"),
+        "{reason}"
+    );
+    let page = log.read_after(model::Sequence::START, 10).await.unwrap();
+    assert_eq!(page.events.len(), 1, "what is there can be read");
+    context.update_stream(good).await.unwrap();
+    log.check_append().await.unwrap();
+    log.append(contract::events(1, 2)).await.unwrap();
+}

@@ -20,6 +20,18 @@ pub enum Topic {
     AllSessions,
 }
 
+impl Topic {
+    /// The topic of a session that no client has, for messages without content: whoever subscribes to it hears
+    /// of the other processes, at intervals, without the traffic of the broadcast ([`Bus::check_publish`]).
+    ///
+    /// # Panics
+    /// Never: the id is valid.
+    #[must_use]
+    pub fn trial() -> Self {
+        Self::Session(SessionId::new("probe").expect("letters are a session id"))
+    }
+}
+
 /// Announces events that the log has, with their payload, so that the fast path needs no read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventHint {
@@ -142,9 +154,20 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// The bus is unavailable.
     async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError>;
 
-    /// Checks whether the bus answers now; used for readiness.
+    /// Checks whether the bus answers now, and takes the subscriptions of this process; used for readiness.
     ///
     /// # Errors
-    /// The bus does not answer.
+    /// The bus does not answer, or refuses a subscription.
     async fn check(&self) -> Result<(), BusError>;
+
+    /// Checks whether the bus takes messages to these topics now, as far as that can be known; used for
+    /// readiness. A bus that several processes share gets a hint without events of the log `epoch`, at
+    /// intervals: its readers learn whether they share the keys of the roles with this process.
+    ///
+    /// # Errors
+    /// The bus does not answer, or refuses messages.
+    async fn check_publish(&self, topics: &[Topic], epoch: Epoch) -> Result<(), BusError> {
+        let _ = (topics, epoch);
+        Ok(())
+    }
 }

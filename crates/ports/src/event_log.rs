@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::{Classified, Epoch, ErrorClass, EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 
-use crate::BoxError;
+use crate::{BoxError, StoreFailure, UndecodableEntry};
 
 /// The result of an append for one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,9 +52,9 @@ pub struct EventPage {
     /// Set when the entries directly after the requested position are trimmed or do not decode: the page
     /// begins after this position instead.
     pub resumes_after: Option<Sequence>,
-    /// Number of entries up to `resumes_after` that the log has but that do not decode; 0 if all of the
-    /// gap was trimmed.
-    pub undecodable: usize,
+    /// The entries up to `resumes_after` that the log has but that do not decode, ascending; empty if all of
+    /// the gap was trimmed. Between two of them nothing was trimmed.
+    pub undecodable: Vec<UndecodableEntry>,
 }
 
 /// Entries before a position.
@@ -62,8 +62,8 @@ pub struct EventPage {
 pub struct EventsBefore {
     /// Events, descending by sequence.
     pub events: Vec<Sequenced<StoredEvent>>,
-    /// Positions of the entries in the same range that do not decode, descending.
-    pub undecodable: Vec<Sequence>,
+    /// The entries in the same range that do not decode, descending.
+    pub undecodable: Vec<UndecodableEntry>,
 }
 
 impl EventsBefore {
@@ -72,7 +72,7 @@ impl EventsBefore {
     #[must_use]
     pub fn lowest(&self) -> Option<Sequence> {
         let event = self.events.last().map(|event| event.sequence);
-        let undecodable = self.undecodable.last().copied();
+        let undecodable = self.undecodable.last().map(|entry| entry.sequence);
         match (event, undecodable) {
             (Some(event), Some(undecodable)) => Some(event.min(undecodable)),
             (event, undecodable) => event.or(undecodable),
@@ -107,6 +107,16 @@ pub enum EventLogError {
         #[source]
         source: BoxError,
     },
+}
+
+impl From<StoreFailure> for EventLogError {
+    fn from(failure: StoreFailure) -> Self {
+        match failure {
+            StoreFailure::Unavailable { op, source } => Self::Unavailable { op, source },
+            StoreFailure::Overloaded { what, .. } => Self::Overloaded { what },
+            StoreFailure::Corrupt { op, source } => Self::Corrupt { op, source },
+        }
+    }
 }
 
 impl Classified for EventLogError {
@@ -152,8 +162,9 @@ impl Classified for EventLogError {
 /// - **EL-14** an event is read exactly as it was stored: facts, JSON bytes and trace.
 /// - **EL-15** an entry that does not decode (damaged, or written by another build) stops no reader: it
 ///   keeps its position; `read_after` skips it at the front of a page only, and reports this in
-///   `resumes_after` and `undecodable`; `read_before` names its position. `seek` does not go past it
-///   when an event after it is asked for, and it is counted.
+///   `resumes_after` and `undecodable`; `read_before` names its position. It has its event's tag where the
+///   store tells the id apart from the body, and has that from a role. `seek` does not go past it when an event
+///   after it is asked for, and it is counted.
 /// - **EL-16** (restorable) a store can be put back to an earlier state under the same epoch, by a power cut
 ///   or a restored snapshot, and then gives out the same sequences again. A handle remembers nothing of the
 ///   lost part: `head`, reads and `append` answer for the store as it is, and a lost id is new. Readers that
@@ -170,6 +181,8 @@ impl Classified for EventLogError {
 ///   the log has no clock other than this process's.
 /// - **EL-27** no event is refused for its size whose JSON has up to `max_event_bytes` bytes and whose
 ///   facts have up to 40 KiB.
+/// - **EL-28** `check_read` succeeds while `head`, `read_after` and `read_before` do, of few and of many
+///   entries, and fails with the reason while one of them is refused.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -219,6 +232,17 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// The store is unavailable or full.
     async fn check_append(&self) -> Result<(), EventLogError> {
         self.head().await.map(|_| ())
+    }
+
+    /// Checks whether the log can be read now, in each way in which the adapter reads it, and returns its
+    /// ends; used for readiness.
+    ///
+    /// # Errors
+    /// The store is unavailable, or refuses a read.
+    async fn check_read(&self) -> Result<LogHead, EventLogError> {
+        let head = self.head().await?;
+        self.read_before(head.last.next(), 1).await?;
+        Ok(head)
     }
 
     /// The log's own time; see EL-26.

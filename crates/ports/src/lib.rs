@@ -5,19 +5,21 @@
 //!
 //! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps the events, which must
 //! survive; `Bus` announces that there is something new; `SessionStore` keeps sessions with their owners
-//! and subscriptions; `Mailbox` keeps the messages that one session has not read yet; `SessionLock`
-//! admits one holder at a time to state that has no revision. `TaskStore` keeps work that continues
-//! after its first answer. `ResourceReader` is the sync role as its callers see it.
+//! and subscriptions; `Mailbox` keeps the messages that one session has not read yet; `Leases`
+//! admit one holder at a time to state that has no revision. `Records` keeps state of any other kind, with a
+//! revision. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
 mod edge_news;
 mod event_log;
+mod leases;
 mod mailbox;
+mod record;
+mod records;
 mod resources;
-mod session_lock;
 mod session_store;
+mod store_failure;
 mod stores;
-mod task_store;
 mod undecodable;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
@@ -25,15 +27,20 @@ pub use edge_news::{EdgeNews, ListChanges};
 pub use event_log::{
     AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
 };
+pub use leases::{Lease, LeaseToken, Leases, Pauses};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
-pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
-pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
-pub use session_store::{
-    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
+pub use record::{
+    Collection, NewRecord, RecordBound, RecordCreation, RecordKey, RecordLife, RecordLimits,
+    RecordPage, RecordsError, Revision, StoredRecord,
 };
+pub use records::Records;
+pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
+pub use session_store::{
+    SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
+};
+pub use store_failure::StoreFailure;
 pub use stores::Stores;
-pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 /// The boxed source of an error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
-pub use undecodable::{PageEntries, UndecodableEntries};
+pub use undecodable::{PageEntries, UndecodableEntries, UndecodableEntry};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::{Classified, ErrorClass, Sequence, Sequenced, SessionId, StreamId};
 
-use crate::BoxError;
+use crate::StoreFailure;
 
 /// Limits on what a mailbox keeps for one session. Messages beyond a limit are removed, the oldest
 /// first, whatever their stream; the loss is reported to a reader that missed them.
@@ -19,16 +19,41 @@ pub struct MailboxLimits {
     /// Maximum number of streams that are remembered. Beyond it, closed streams are forgotten first,
     /// then the one that has been idle longest.
     pub max_streams: u32,
-    /// Maximum age of a message; older ones are removed with the next append.
+    /// Maximum age of a message; older ones are removed with the next append, or when another mailbox of the
+    /// owner needs their room.
     pub max_age: Duration,
+    /// Maximum weight in bytes of the mailboxes of all sessions of one owner together; see MB-17.
+    pub max_owner_bytes: u64,
 }
 
 impl MailboxLimits {
     /// Maximum payload of one message in bytes: 1 MiB.
     pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+    /// Bytes that a message weighs beside its payload: about what stores need for it.
+    pub const MESSAGE_BYTES: u64 = 128;
+    /// A mailbox of up to this weight does not count towards the bound of its owner: the mailboxes of most
+    /// sessions, which therefore need no account.
+    pub const UNCOUNTED_BYTES: u64 = 32 << 10;
+
+    /// The weight of messages in bytes.
+    #[must_use]
+    pub const fn weight(messages: u64, payload_bytes: u64) -> u64 {
+        payload_bytes.saturating_add(messages.saturating_mul(Self::MESSAGE_BYTES))
+    }
+
+    /// The weight that one mailbox may have if the others of its owner count `others` bytes; `None` if a
+    /// message of `payload` bytes does not fit.
+    #[must_use]
+    pub fn room(&self, others: u64, payload: usize) -> Option<u64> {
+        let left = self.max_owner_bytes.saturating_sub(others);
+        let payload = u64::try_from(payload).unwrap_or(u64::MAX);
+        let room = left.max(Self::UNCOUNTED_BYTES);
+        (Self::weight(1, payload) <= room).then_some(room)
+    }
 }
 
-/// 1,000 messages, 16 MiB, 1,000 streams, one hour.
+/// 1,000 messages, 16 MiB, 1,000 streams, one hour; 256 MiB for all sessions of one owner. Together with what
+/// does not count, 10,000 sessions of one owner hold 569 MiB.
 impl Default for MailboxLimits {
     fn default() -> Self {
         Self {
@@ -36,6 +61,7 @@ impl Default for MailboxLimits {
             max_bytes: 16 << 20,
             max_streams: 1000,
             max_age: Duration::from_secs(3600),
+            max_owner_bytes: 256 << 20,
         }
     }
 }
@@ -76,15 +102,6 @@ impl MailboxPage {
 /// Errors of a mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum MailboxError {
-    /// The store does not answer, or answers too late. The outcome of an append is unknown.
-    #[error("mailbox cannot {op} now")]
-    Unavailable {
-        /// The operation that failed.
-        op: &'static str,
-        /// The driver's error.
-        #[source]
-        source: BoxError,
-    },
     /// The session does not exist, has expired or has ended.
     #[error("no such session")]
     Missing,
@@ -100,24 +117,21 @@ pub enum MailboxError {
         /// Its length in bytes.
         bytes: usize,
     },
-    /// The store as a whole is full; nothing was appended.
-    #[error("the mailboxes are full: {what}")]
-    Overloaded {
-        /// The limit that was reached.
-        what: &'static str,
-    },
-    /// The stored data is not what was written.
-    #[error("mailbox has an entry that cannot be read while trying to {op}")]
-    Corrupt {
-        /// The operation that failed.
-        op: &'static str,
-        /// The reason why it cannot be read.
-        #[source]
-        source: BoxError,
-    },
+    /// The store failed; the outcome of an append is unknown. It is `Overloaded` when it is full or the owner of
+    /// the session has its share: then nothing was appended.
+    #[error(transparent)]
+    Failed(#[from] StoreFailure),
 }
 
 impl MailboxError {
+    /// The mailboxes of the session's owner have no room for the message (MB-17).
+    #[must_use]
+    pub const fn owner_is_full() -> Self {
+        Self::Failed(StoreFailure::full(
+            "unread messages and answers of this client's sessions",
+        ))
+    }
+
     /// Refuses a payload that is too long, before anything is sent to the store.
     ///
     /// # Errors
@@ -134,12 +148,10 @@ impl MailboxError {
 impl Classified for MailboxError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unavailable { .. } => ErrorClass::Transient,
+            Self::Failed(failure) => failure.class(),
             Self::Missing => ErrorClass::Missing,
             Self::Closed => ErrorClass::Conflict,
             Self::TooLarge { .. } => ErrorClass::Caller,
-            Self::Overloaded { .. } => ErrorClass::Overloaded,
-            Self::Corrupt { .. } => ErrorClass::Permanent,
         }
     }
 }
@@ -181,6 +193,10 @@ impl Classified for MailboxError {
 ///   went to, so that a reader with a later position knows that the store went back.
 /// - **MB-16** (goes back) after the store went back to an earlier state, a sequence that it gave out in the
 ///   lost time is not given out again: later messages have higher ones, as long as the store's clock goes on.
+/// - **MB-17** the mailboxes of one owner's sessions weigh at most `max_owner_bytes` together, apart from those
+///   of up to 32 KiB, which do not count; a message weighs 128 bytes more than its payload. An append beyond
+///   that removes the oldest messages of its own mailbox; it is `Overloaded` and changes nothing if the message
+///   does not fit even so. What is trimmed, too old, or in a session that ended no longer counts.
 #[async_trait]
 pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
     /// Opens a stream of a session and returns its position; see MB-10, MB-11.

@@ -5,11 +5,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use model::{Classified, ErrorClass, Session, SessionId, Timestamp};
 
-use crate::BoxError;
-
-/// A version of a stored record; it rises with each change.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Revision(pub u64);
+use crate::{BoxError, Revision, StoreFailure};
 
 /// A session with its revision.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +40,8 @@ impl Default for SessionLimits {
 pub struct SessionPage {
     /// Sessions, ordered by id.
     pub sessions: Vec<VersionedSession>,
+    /// Number of further sessions in the same range whose records cannot be read (SS-17).
+    pub unreadable: usize,
     /// Continue the list after this id; `None` at the end.
     pub next: Option<SessionId>,
 }
@@ -51,15 +49,6 @@ pub struct SessionPage {
 /// Errors of a session store.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionStoreError {
-    /// The store does not answer, or answers too late.
-    #[error("session store cannot {op} now")]
-    Unavailable {
-        /// The operation that failed.
-        op: &'static str,
-        /// The driver's error.
-        #[source]
-        source: BoxError,
-    },
     /// The session does not exist, has expired or has ended.
     #[error("no such session")]
     Missing,
@@ -78,13 +67,17 @@ pub enum SessionStoreError {
         /// The limit that was reached.
         what: &'static str,
     },
-    /// The stored data is not what was written.
-    #[error("stored session cannot be read")]
-    Corrupt {
+    /// The record of this session cannot be read: it is damaged, or another build wrote it. Other sessions
+    /// are not affected.
+    #[error("the record of the session cannot be read")]
+    Unreadable {
         /// The reason why it cannot be read.
         #[source]
         source: BoxError,
     },
+    /// The store failed; the outcome of a change is unknown unless it is `Overloaded`.
+    #[error(transparent)]
+    Failed(#[from] StoreFailure),
 }
 
 impl SessionStoreError {
@@ -108,11 +101,11 @@ impl SessionStoreError {
 impl Classified for SessionStoreError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unavailable { .. } => ErrorClass::Transient,
+            Self::Failed(failure) => failure.class(),
             Self::Missing => ErrorClass::Missing,
             Self::Exists | Self::Conflict { .. } => ErrorClass::Conflict,
             Self::Overloaded { .. } => ErrorClass::Overloaded,
-            Self::Corrupt { .. } => ErrorClass::Permanent,
+            Self::Unreadable { .. } => ErrorClass::Permanent,
         }
     }
 }
@@ -147,6 +140,8 @@ impl Classified for SessionStoreError {
 /// - **SS-15** `time` is the clock by which the store lets sessions expire, the same through every handle.
 /// - **SS-16** `check` succeeds while changes are accepted, and fails while the store refuses them, though it
 ///   may answer: it is read-only, or has no room. It leaves nothing that another call sees.
+/// - **SS-17** a record that cannot be read (damaged, or written by another build) concerns its session
+///   alone: `load` is `Unreadable`, `list` leaves it out and counts it in `unreadable`, and `end` ends it.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session; see SS-01, SS-02, SS-11.
@@ -163,7 +158,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Loads a live session.
     ///
     /// # Errors
-    /// The store is unavailable or holds unreadable data. A session that does not exist is `None`.
+    /// The store is unavailable, or the record is `Unreadable`. A session that does not exist is `None`.
     async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError>;
 
     /// Stores a changed session and restarts its `ttl`; see SS-03, SS-08.

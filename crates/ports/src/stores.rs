@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Bus, EventLog, Mailbox, SessionLock, SessionStore, TaskStore};
+use crate::{Bus, EventLog, Leases, Mailbox, Records, SessionStore};
 
 /// A handle on each store and on the bus: what a process opens once and hands to its services.
 #[derive(Debug, Clone)]
@@ -13,10 +13,10 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     /// Messages that sessions have yet to read.
     pub mailbox: Arc<dyn Mailbox>,
-    /// Work that goes on after its answer.
-    pub tasks: Arc<dyn TaskStore>,
+    /// State of any kind with a revision: tasks.
+    pub records: Arc<dyn Records>,
     /// Leases: one holder at a time changes what has no revision.
-    pub locks: Arc<dyn SessionLock>,
+    pub locks: Arc<dyn Leases>,
     /// Hints between processes.
     pub bus: Arc<dyn Bus>,
 }
@@ -26,13 +26,13 @@ impl Stores {
     #[must_use]
     pub fn new<S>(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, store: Arc<S>) -> Self
     where
-        S: SessionStore + Mailbox + TaskStore + SessionLock,
+        S: SessionStore + Mailbox + Records + Leases,
     {
         Self {
             log,
             sessions: store.clone(),
             mailbox: store.clone(),
-            tasks: store.clone(),
+            records: store.clone(),
             locks: store,
             bus,
         }

@@ -14,6 +14,9 @@ use crate::{
     limits::{MAX_KEY_CHARACTERS, MAX_KEY_FILE_BYTES, MAX_KEYS, MIN_KEY_CHARACTERS},
 };
 
+/// Bytes of a derived secret: a digest of SHA-256.
+pub const SECRET_BYTES: usize = 32;
+
 /// A keyed digest, with the key already in it.
 pub(crate) type KeyedDigest = Hmac<Sha256>;
 
@@ -74,6 +77,8 @@ pub(crate) struct RoleKey {
     /// Names the key in stamps; not secret.
     pub(crate) id: u32,
     digests: [KeyedDigest; StampedChannel::ALL.len()],
+    /// For what the edges seal.
+    sealing: [u8; SECRET_BYTES],
 }
 
 impl RoleKey {
@@ -83,6 +88,7 @@ impl RoleKey {
         Self {
             id: u32::from_be_bytes([named[0], named[1], named[2], named[3]]),
             digests: StampedChannel::ALL.map(|channel| keyed(&derived(&secret, channel.purpose()))),
+            sealing: derived(&secret, b"forgewire roles: what edges seal"),
         }
     }
 
@@ -96,7 +102,7 @@ fn keyed(key: &[u8]) -> KeyedDigest {
     KeyedDigest::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
-fn derived(secret: &[u8], purpose: &[u8]) -> [u8; 32] {
+fn derived(secret: &[u8], purpose: &[u8]) -> [u8; SECRET_BYTES] {
     keyed(secret)
         .chain_update(purpose)
         .finalize()
@@ -150,6 +156,13 @@ impl RoleKeys {
             }
         }
         Ok((!keys.is_empty()).then_some(Self { keys }))
+    }
+
+    /// Secrets for what the edges seal, one per key and in the same order. They are derived, so that neither a
+    /// stamp nor a seal helps with the other.
+    #[must_use]
+    pub fn sealing_secrets(&self) -> Vec<[u8; SECRET_BYTES]> {
+        self.keys.iter().map(|key| key.sealing).collect()
     }
 
     /// The key that stamps.
@@ -236,6 +249,23 @@ mod tests {
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         assert!(refusal(&many, &[]).contains("up to 4"));
         assert!(refusal(&[KEY, &format!(" {KEY}\n")], &[]).contains("twice"));
+    }
+
+    #[test]
+    fn each_key_has_a_secret_of_its_own_for_seals_which_is_not_that_of_stamps() {
+        let (first, second) = (format!("{KEY}, first"), format!("{KEY}, second"));
+        let keys = RoleKeys::read([first.as_str(), second.as_str()], &[]).unwrap();
+        let secrets = keys.unwrap().sealing_secrets();
+        assert_eq!(
+            secrets,
+            [&first, &second].map(|key| RoleKey::new(key).sealing)
+        );
+        assert_ne!(secrets[0], secrets[1]);
+        let text = Sha256::digest(first.as_bytes());
+        for channel in StampedChannel::ALL {
+            assert_ne!(secrets[0], derived(&text, channel.purpose()));
+        }
+        assert_ne!(secrets[0][..], text[..]);
     }
 
     #[test]

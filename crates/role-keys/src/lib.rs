@@ -21,7 +21,7 @@ mod stamp;
 mod trust;
 
 pub use channel::StampedChannel;
-pub use keys::{RoleKeyError, RoleKeys};
+pub use keys::{RoleKeyError, RoleKeys, SECRET_BYTES};
 pub use memory::StampMemory;
 pub use refusal::StampRefusal;
-pub use trust::RoleTrust;
+pub use trust::{KeyMismatch, RoleTrust};

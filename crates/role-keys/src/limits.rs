@@ -16,6 +16,9 @@ pub const MAX_KEY_FILE_BYTES: u64 = 4096;
 pub const STAMP_WINDOW: Duration = Duration::from_secs(60);
 /// Maximum length of the text of a stamp, in bytes; the longest that is written has 92.
 pub const MAX_STAMP_BYTES: usize = 128;
+/// Shortest time between two lines of the log about refusals for one reason, and the time for which `/health`
+/// shows one: twice as long as the longest interval between two messages of an edge.
+pub const REFUSAL_INTERVAL: Duration = Duration::from_secs(60);
 /// Number of stamps that one receiver remembers, so that a recorded message does not count twice; about
 /// 2 MiB when it is full. Beyond it the oldest is forgotten, and only its time protects from a repetition:
 /// at 500 messages a second the memory reaches further than the window.

@@ -37,6 +37,12 @@ impl StampRefusal {
         Self::Repeated,
     ];
 
+    /// Whether it comes of keys that differ, and not of what a stranger or a network does.
+    #[must_use]
+    pub const fn is_of_keys(self) -> bool {
+        matches!(self, Self::Unsigned | Self::UnknownKey)
+    }
+
     /// The label in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -9,15 +9,37 @@ use std::{
 };
 
 use model::{Clock, IdSource, Timestamp};
+use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::{
-    channel::StampedChannel, keys::RoleKeys, limits::STAMP_WINDOW, memory::StampMemory,
-    refusal::StampRefusal, stamp::StampClaims,
+    channel::StampedChannel,
+    keys::{RoleKeys, SECRET_BYTES},
+    limits::{REFUSAL_INTERVAL, STAMP_WINDOW},
+    memory::StampMemory,
+    refusal::StampRefusal,
+    stamp::StampClaims,
 };
 
 const CHANNELS: usize = StampedChannel::ALL.len();
 const REASONS: usize = StampRefusal::ALL.len();
+
+/// This process and another one have different keys of the roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "what comes over the {channel} is not believed: {refusal}. Other roles then do not believe this one either: give \
+     all of them the same keys"
+)]
+pub struct KeyMismatch {
+    channel: &'static str,
+    refusal: StampRefusal,
+}
+
+impl model::Classified for KeyMismatch {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Unauthorized
+    }
+}
 
 /// The rule by which a process believes others: with keys, what carries a stamp of one of them; without keys, everything.
 /// Clones share the counters.
@@ -32,6 +54,14 @@ struct Keyed {
     /// same one at the same millisecond.
     nonce: AtomicU64,
     refusals: [[AtomicU64; REASONS]; CHANNELS],
+    told: [[Mutex<RefusalTimes>; REASONS]; CHANNELS],
+}
+
+/// When something was refused for one reason.
+#[derive(Debug, Default, Clone, Copy)]
+struct RefusalTimes {
+    last: Option<Timestamp>,
+    last_line: Option<Timestamp>,
 }
 
 impl fmt::Debug for RoleTrust {
@@ -65,6 +95,7 @@ impl RoleTrust {
             clock,
             nonce: AtomicU64::new(ids.random_u64()),
             refusals: Default::default(),
+            told: Default::default(),
         })))
     }
 
@@ -72,6 +103,13 @@ impl RoleTrust {
     #[must_use]
     pub const fn has_keys(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Secrets for what the edges seal ([`RoleKeys::sealing_secrets`]); none without keys.
+    #[must_use]
+    pub fn sealing_secrets(&self) -> Vec<[u8; SECRET_BYTES]> {
+        let keyed = self.0.as_ref();
+        keyed.map_or_else(Vec::new, |keyed| keyed.keys.sealing_secrets())
     }
 
     /// The stamp for these parts, made now; `None` without keys.
@@ -85,8 +123,8 @@ impl RoleTrust {
         Some(claims.stamp(keyed.keys.first(), channel, parts))
     }
 
-    /// Checks the stamp of a message or call that has just arrived. A refusal is counted, and logged at
-    /// the 1st, 2nd, 4th, 8th …, so that a flood of them does not flood the log.
+    /// Checks the stamp of a message or call that has just arrived. A refusal is counted, and
+    /// logged at the first one and once a minute, so that a flood of them does not flood the log.
     ///
     /// # Errors
     /// It has no stamp of one of the keys for these parts and this time, or had it before.
@@ -135,6 +173,27 @@ impl RoleTrust {
             .inspect_err(|refusal| keyed.count(channel, *refusal))
     }
 
+    /// A refusal of the last minute because this process and another one have different keys: for instance
+    /// what this process writes is believed by nobody.
+    #[must_use]
+    pub fn recent_mismatch(&self) -> Option<KeyMismatch> {
+        let keyed = self.0.as_ref()?;
+        let now = keyed.clock.now();
+        let channels = StampedChannel::ALL.into_iter();
+        let all = channels.flat_map(|channel| StampRefusal::ALL.map(|refusal| (channel, refusal)));
+        let mut recent = all.filter(|(channel, refusal)| {
+            let times = keyed.told[*channel as usize][*refusal as usize].lock();
+            refusal.is_of_keys()
+                && times
+                    .last
+                    .is_some_and(|last| now.since(last) < REFUSAL_INTERVAL)
+        });
+        recent.next().map(|(channel, refusal)| KeyMismatch {
+            channel: channel.label(),
+            refusal,
+        })
+    }
+
     /// The number of refusals for each channel and reason; none without keys.
     pub fn refusals(&self) -> impl Iterator<Item = (StampedChannel, StampRefusal, u64)> + use<'_> {
         self.0.iter().flat_map(|keyed| {
@@ -176,7 +235,16 @@ impl Keyed {
             .counter(channel, refusal)
             .fetch_add(1, Ordering::Relaxed)
             + 1;
-        if count.is_power_of_two() {
+        let now = self.clock.now();
+        let mut times = self.told[channel as usize][refusal as usize].lock();
+        times.last = Some(now);
+        let is_due = times.last_line.is_none_or(|last| {
+            // A clock that was set back is no reason for silence.
+            last > now || now.since(last) >= REFUSAL_INTERVAL
+        });
+        if is_due {
+            times.last_line = Some(now);
+            drop(times);
             let (channel, reason) = (channel.label(), refusal.label());
             warn!(
                 channel,
@@ -277,6 +345,26 @@ mod tests {
                 (StampedChannel::Grpc, StampRefusal::Repeated, 1)
             ]
         );
+    }
+
+    #[test]
+    fn another_key_is_a_mismatch_for_a_minute_and_a_repetition_is_none() {
+        let installation = Installation::new();
+        let (one, other) = (
+            installation.role(&[NEW], None),
+            installation.role(&[OLD], None),
+        );
+        let (memory, parts) = (StampMemory::default(), [&b"x"[..]]);
+        let stamp = one.stamp(StampedChannel::Bus, &parts);
+        for _ in 0..2 {
+            let _ = one.verify(StampedChannel::Bus, &parts, stamp.as_deref(), &memory);
+        }
+        assert_eq!(one.recent_mismatch(), None, "repeated, with the right key");
+        assert_eq!(say(&one, &other), Err(StampRefusal::UnknownKey));
+        let shown = other.recent_mismatch().map(|mismatch| mismatch.to_string());
+        assert!(shown.is_some_and(|text| text.contains("bus") && text.contains("roles.keys")));
+        installation.clock.advance(REFUSAL_INTERVAL);
+        assert_eq!(other.recent_mismatch(), None);
     }
 
     #[test]

@@ -1,21 +1,26 @@
 //! The admin listener's routes: `/livez`, `/readyz`, `/health`, `/metrics`.
 //!
-//! It listens on loopback by default and has no authentication: its content is meant for operators.
+//! It listens on loopback by default and has no authentication: its content is meant for operators. There,
+//! a web page may have given this machine a name of its own (see [`crate::hosts`]): for a name that the
+//! operator did not choose, `/livez` and `/readyz` answer with the status alone, because balancers send names
+//! of their own with their probes, and everything else is refused.
 
 use std::{fmt, sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::header;
+use http::{HeaderMap, StatusCode, header};
 use model::ErrorClass;
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    hosts::AllowedHosts,
     lifecycle::Lifecycle,
     metrics::{self, MetricsRegistry},
     problem::Problem,
@@ -114,6 +119,12 @@ impl AdminSlot {
             .with_state(self.clone())
     }
 
+    /// The routes of a listener on loopback, which shows its content under these names only.
+    pub fn router_for(&self, hosts: AllowedHosts) -> Router {
+        self.router()
+            .layer(middleware::from_fn_with_state(hosts, check_host))
+    }
+
     fn now(&self) -> Arc<AdminRoutes> {
         Arc::clone(&self.0.read())
     }
@@ -124,6 +135,26 @@ impl fmt::Debug for AdminRoutes {
         f.debug_struct("AdminRoutes")
             .field("lifecycle", &self.lifecycle)
             .finish_non_exhaustive()
+    }
+}
+
+/// Shows a request for a foreign host nothing but the status of a probe.
+async fn check_host(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
+    let (uri, headers) = (request.uri(), request.headers());
+    let is_probe = matches!(uri.path(), "/livez" | "/readyz");
+    match is_probe {
+        true if hosts.foreign(uri, headers).is_some() => {
+            next.run(request).await.status().into_response()
+        }
+        true => next.run(request).await,
+        false if hosts.allows(uri, headers) => next.run(request).await,
+        false => Problem::new(ErrorClass::Caller, "host-refused", "Host refused")
+            .status(StatusCode::FORBIDDEN)
+            .detail(
+                "the Host header names neither this machine nor a host of edge.allowed_hosts: add the name \
+                 there, or ask for localhost",
+            )
+            .into_response(),
     }
 }
 
@@ -175,10 +206,12 @@ async fn health(State(admin): State<AdminSlot>) -> Json<Value> {
     }))
 }
 
-async fn encode_metrics(State(admin): State<AdminSlot>) -> Response {
+async fn encode_metrics(State(admin): State<AdminSlot>, headers: HeaderMap) -> Response {
     let admin = admin.now();
-    match metrics::encode(&admin.registry) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    match metrics::encode_for(&admin.registry, accept.unwrap_or_default()) {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be encoded");
             Problem::new(
@@ -201,12 +234,15 @@ mod tests {
     use tower::ServiceExt;
 
     async fn ask(router: &Router, path: &str) -> (u16, String, String) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
+        ask_for("localhost:3009", router, path).await
+    }
+
+    async fn ask_for(host: &str, router: &Router, path: &str) -> (u16, String, String) {
+        let request = Request::get(path).header(header::HOST, host);
+        let request = request.body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
-        let kind = response.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let kind = kind.map_or(String::new(), |kind| kind.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, kind, String::from_utf8(bytes.to_vec()).unwrap())
@@ -244,15 +280,50 @@ mod tests {
         assert!(body["uptimeSeconds"].is_u64());
     }
 
+    /// DNS rebinding: the page of a name that resolves to this machine now.
     #[tokio::test]
-    async fn metrics_are_open_metrics() {
+    async fn a_foreign_host_learns_the_status_of_probes_and_nothing_else() {
+        let life = Lifecycle::new(Duration::from_secs(1));
+        let bus = life.latch("bus");
+        let admin = AdminSlot::new(AdminRoutes::new(life, Arc::default(), "1.2.3"));
+        let router = admin.router_for(AllowedHosts::new(["edge.example.com"]));
+        bus.not_ready("connection refused");
+        for host in [
+            "127.0.0.1:3009",
+            "[::1]:3009",
+            "LOCALHOST",
+            "edge.example.com:80",
+        ] {
+            assert_eq!(ask_for(host, &router, "/livez").await.0, 200, "{host}");
+            let (status, _, body) = ask_for(host, &router, "/readyz").await;
+            assert!(status == 503 && body.contains("refused"), "{host}: {body}");
+            for path in ["/health", "/metrics"] {
+                assert_eq!(ask_for(host, &router, path).await.0, 200, "{host}");
+            }
+        }
+        for host in ["evil.example", "edges", "evil.example:3009", "10.0.0.7"] {
+            assert_eq!(ask_for(host, &router, "/livez").await.0, 200, "{host}");
+            let (status, _, body) = ask_for(host, &router, "/readyz").await;
+            assert_eq!((status, body.as_str()), (503, ""), "{host}");
+            for path in ["/health", "/metrics", "/"] {
+                let (status, _, body) = ask_for(host, &router, path).await;
+                assert_eq!(status, 403, "{host} {path}");
+                assert!(body.contains("edge.allowed_hosts"), "{body}");
+            }
+        }
+        bus.ready();
+        assert_eq!(ask_for("edges", &router, "/readyz").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_text_for_prometheus() {
         let life = Lifecycle::new(Duration::from_secs(1));
         let (status, kind, body) = ask(
             &AdminRoutes::new(life, Arc::default(), "1").router(),
             "/metrics",
         )
         .await;
-        assert_eq!((status, kind.as_str()), (200, metrics::CONTENT_TYPE));
-        assert_eq!(body, "# EOF\n");
+        assert_eq!((status, kind.as_str()), (200, metrics::PROMETHEUS_TYPE));
+        assert_eq!(body, "");
     }
 }

@@ -1,13 +1,15 @@
 //! gRPC between roles: trace context in metadata, error classes as codes, channels and servers with
 //! deadlines, calls that only roles of the same installation may make.
 
+mod connections;
 mod stamped;
 
 use std::{error::Error, io, net::IpAddr, time::Duration};
 
 use futures_util::{Stream, stream};
+use instruments::{SpanName, TraceSpan};
 use model::{Classified, ErrorClass, IdSource, TraceContext};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Code, Request, Status,
@@ -16,6 +18,8 @@ use tonic::{
 };
 
 pub use stamped::{CallStamper, StampedService};
+
+use self::connections::{CallConnections, WatchedSocket};
 
 use crate::{
     lifecycle::Lifecycle,
@@ -111,10 +115,27 @@ pub fn extract(metadata: &MetadataMap) -> Option<TraceContext> {
         .and_then(TraceContext::parse)
 }
 
-/// The trace of an incoming call: a child of the caller's, or a new one.
+/// The trace of an incoming call, a child of the caller's or a new one, and its span if it is recorded.
 #[must_use]
-pub fn trace_of<T>(request: &Request<T>, ids: &dyn IdSource) -> TraceContext {
-    extract(request.metadata()).map_or_else(|| TraceContext::start(ids), |caller| caller.child(ids))
+pub fn trace_of<T>(
+    request: &Request<T>,
+    method: &'static str,
+    ids: &dyn IdSource,
+) -> (TraceSpan, TraceContext) {
+    let caller = extract(request.metadata());
+    let span = TraceSpan::child(SpanName::SyncRequest, caller);
+    describe(&span, method);
+    let context = span.context().unwrap_or_else(|| {
+        caller.map_or_else(|| TraceContext::start(ids), |caller| caller.child(ids))
+    });
+    (span, context)
+}
+
+/// Sets name and attributes of the span of a call.
+pub fn describe(span: &TraceSpan, method: &'static str) {
+    span.rename(|| format!("{}/{method}", SpanName::SyncCall.as_str()));
+    span.set("rpc.system.name", "grpc");
+    span.set("rpc.method", method);
 }
 
 /// The time that the caller waits, of a call's metadata; `None` without a readable `grpc-timeout` (gRPC
@@ -200,18 +221,20 @@ pub fn server(deadline: Duration) -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Serves until listeners stop accepting. Then connections that the kernel holds are accepted, the
-/// listener closes, every connection gets a GOAWAY, and calls in flight finish. At the hard stop it
-/// returns at once. The listener comes from [`crate::http::bind`].
+/// Serves up to `max_connections` until listeners stop accepting; at that bound a new one takes the place of the one that
+/// has been silent for longest. Then connections that the kernel holds are accepted, the listener closes, every connection
+/// gets a GOAWAY, and calls in flight finish. At the hard stop it returns at once. The listener comes from
+/// [`crate::http::bind`].
 ///
 /// # Errors
 /// The transport failed.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    max_connections: usize,
     lifecycle: Lifecycle,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = incoming(listener, lifecycle.stop_accepting());
+    let incoming = incoming(listener, max_connections, lifecycle.stop_accepting());
     // The end of `incoming` is the signal; with one of its own tonic would drop the listener at once.
     let serving = router.serve_with_incoming_shutdown(incoming, std::future::pending());
     let closed = lifecycle.closed();
@@ -229,23 +252,30 @@ enum AcceptStep {
 /// The connections of a listener; with the end of the stream it has closed.
 fn incoming(
     listener: TcpListener,
+    max_connections: usize,
     stop: CancellationToken,
-) -> impl Stream<Item = io::Result<TcpStream>> {
+) -> impl Stream<Item = io::Result<WatchedSocket>> {
     let open = AcceptStep::Open(listener, stop);
-    stream::try_unfold(open, |mut step| async move {
+    let connections = CallConnections::new(max_connections);
+    stream::try_unfold((open, connections), |(mut step, connections)| async move {
         loop {
             step = match step {
                 AcceptStep::Open(listener, stop) => {
                     match stop.run_until_cancelled(accept(&listener)).await {
                         Some((stream, _)) => {
-                            return Ok(Some((stream, AcceptStep::Open(listener, stop))));
+                            let socket = connections.admit(stream).await?;
+                            let step = AcceptStep::Open(listener, stop);
+                            return Ok(Some((socket, (step, connections))));
                         }
                         None => AcceptStep::Closing(ClosingListener::new(listener)?),
                     }
                 }
                 AcceptStep::Closing(mut closing) => {
-                    let last = closing.next().await;
-                    return Ok(last.map(|(stream, _)| (stream, AcceptStep::Closing(closing))));
+                    let Some((stream, _)) = closing.next().await else {
+                        return Ok(None);
+                    };
+                    let socket = connections.admit(stream).await?;
+                    return Ok(Some((socket, (AcceptStep::Closing(closing), connections))));
                 }
             }
         }

@@ -20,6 +20,7 @@ mod connection;
 mod handover;
 mod lenient_path;
 mod recent;
+mod room;
 mod service;
 mod socket;
 mod state;
@@ -34,18 +35,20 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use stream_driver::Reactors;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     connection::{ConnectionSettings, ConnectionTask},
     recent::RecentRequests,
+    room::OpenConnections,
     stops::{RequestWaits, StopSignals},
 };
 use crate::{
     lifecycle::Lifecycle,
+    limits::ROOM_INTERVAL,
     listener::{ClosingListener, accept},
 };
 
@@ -82,8 +85,10 @@ const MIN_BUFFER_BYTES: usize = 8192;
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Maximum number of open connections. At the limit nothing is accepted until one ends: clients wait
-    /// in the kernel's backlog, and a balancer sees a slow connect and chooses another server.
+    /// Maximum number of open connections; one more waits for room. At the limit a new one takes the place of the
+    /// connection that has been idle for longest, or whose head or body makes no progress for half a second. While all others
+    /// are worked on, clients wait in the kernel's backlog, and a balancer sees a slow connect and chooses another
+    /// server.
     pub max_connections: usize,
     /// Maximum time for which a connection waits for a request; then it closes. It should be longer than
     /// the time after which a balancer in front closes idle connections: one side has to be the first,
@@ -146,48 +151,61 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves the router until listeners stop accepting, and returns once every connection has ended.
+/// Serves the router until listeners stop accepting, and returns once every connection has ended. The threads
+/// for streams are started by this call, with the priority of its thread.
 ///
 /// Spawn it as a task of the lifecycle, with [`OnExit::EndsProcess`](crate::lifecycle::OnExit::EndsProcess).
-pub async fn serve(
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn serve(
     listener: TcpListener,
     router: Router,
     limits: HttpLimits,
     lifecycle: Lifecycle,
-) {
+) -> impl Future<Output = ()> + Send {
     let until = lifecycle.stop_accepting();
-    serve_until(until, listener, router, limits, lifecycle).await;
+    let reactors = reactors(limits.stream_threads);
+    serve_until(until, listener, router, (limits, reactors), lifecycle)
 }
 
 /// As [`serve`], but accepts until the hard stop, for probes. Spawn it with
 /// [`Lifecycle::spawn_until_closed`].
-pub async fn serve_until_closed(
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn serve_until_closed(
     listener: TcpListener,
     router: Router,
     limits: HttpLimits,
     lifecycle: Lifecycle,
-) {
+) -> impl Future<Output = ()> + Send {
     let until = lifecycle.closed();
-    serve_until(until, listener, router, limits, lifecycle).await;
+    let reactors = reactors(limits.stream_threads);
+    serve_until(until, listener, router, (limits, reactors), lifecycle)
+}
+
+/// Starts the threads for streams.
+fn reactors(threads: usize) -> Option<Arc<Reactors>> {
+    if threads == 0 {
+        return None;
+    }
+    match Reactors::start(threads) {
+        Ok(reactors) => Some(Arc::new(reactors)),
+        Err(error) => {
+            tracing::warn!(%error, threads, "no stream threads: each stream costs more memory");
+            None
+        }
+    }
 }
 
 async fn serve_until(
     stop_accepting: CancellationToken,
     listener: TcpListener,
     router: Router,
-    limits: HttpLimits,
+    (limits, reactors): (HttpLimits, Option<Arc<Reactors>>),
     lifecycle: Lifecycle,
 ) {
-    let reactors = match limits.stream_threads {
-        0 => None,
-        threads => match Reactors::start(threads) {
-            Ok(reactors) => Some(Arc::new(reactors)),
-            Err(error) => {
-                tracing::warn!(%error, threads, "no stream threads: each stream costs more memory");
-                None
-            }
-        },
-    };
     set_silent_timeout(&listener, limits.silent_timeout);
     let closed = lifecycle.closed();
     // Of what waits for clients once the listener has closed: half of the window is left for answers.
@@ -207,6 +225,7 @@ async fn serve_until(
                 last: LAST_REQUEST_TIMEOUT.min(longest),
             },
             recent: Arc::new(RecentRequests::new(longest)),
+            open: OpenConnections::default(),
             unread_timeout: limits.unread_timeout,
             reactors: reactors.clone(),
         }),
@@ -214,12 +233,13 @@ async fn serve_until(
     };
     let permits = limits.max_connections.min(Semaphore::MAX_PERMITS);
     let permits = Arc::new(Semaphore::new(permits));
+    let mut waiting = None;
     tokio::select! {
-        () = server.accept_forever(&listener, &permits) => {},
+        () = server.accept_forever(&listener, &permits, &mut waiting) => {},
         () = stop_accepting.cancelled_owned() => {},
         () = reactors_failed(reactors.as_deref()) => tracing::error!("a stream thread has ended"),
     }
-    let last = timeout(longest, server.accept_last(listener, &permits));
+    let last = timeout(longest, server.accept_last(listener, &permits, waiting));
     let _ = closed.run_until_cancelled(last).await;
     server.connections.close();
     // Bounded by the lifecycle: each connection ends itself at the hard stop.
@@ -262,18 +282,31 @@ fn builder(limits: HttpLimits) -> Builder {
     builder
 }
 
+/// A connection that has no task yet, and its remote address.
+type AcceptedConnection = (TcpStream, SocketAddr);
+
 struct Server {
     settings: Arc<ConnectionSettings>,
     connections: TaskTracker,
 }
 
 impl Server {
-    async fn accept_forever(&self, listener: &TcpListener, permits: &Arc<Semaphore>) {
+    /// Accepts until it is cancelled; a connection that then waits for room is left in `waiting`.
+    async fn accept_forever(
+        &self,
+        listener: &TcpListener,
+        permits: &Arc<Semaphore>,
+        waiting: &mut Option<AcceptedConnection>,
+    ) {
         let mut accepted = 0_usize;
-        // The semaphore is never closed, so this loop ends only when it is cancelled.
-        while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
-            let (stream, remote) = accept(listener).await;
-            self.start(stream, remote, permit);
+        loop {
+            *waiting = Some(accept(listener).await);
+            let Some(permit) = self.room(permits).await else {
+                return;
+            };
+            if let Some(connection) = waiting.take() {
+                self.start(connection, permit);
+            }
             // A burst of thousands of connections waits in the backlog and does not hold up all other
             // tasks.
             accepted += 1;
@@ -284,20 +317,46 @@ impl Server {
     }
 
     /// Accepts the connections that the kernel holds already, then closes the listener.
-    async fn accept_last(&self, listener: TcpListener, permits: &Arc<Semaphore>) {
+    async fn accept_last(
+        &self,
+        listener: TcpListener,
+        permits: &Arc<Semaphore>,
+        mut waiting: Option<AcceptedConnection>,
+    ) {
         let Ok(mut closing) = ClosingListener::new(listener) else {
             return;
         };
         // At the bound they wait until other connections have ended.
         while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
-            match closing.next().await {
-                Some((stream, remote)) => self.start(stream, remote, permit),
+            let next = match waiting.take() {
+                None => closing.next().await,
+                waiting => waiting,
+            };
+            match next {
+                Some(connection) => self.start(connection, permit),
                 None => return,
             }
         }
     }
 
-    fn start(&self, stream: TcpStream, remote: SocketAddr, permit: OwnedSemaphorePermit) {
+    /// Waits for room for a connection; at the bound another one is asked to end. `None` if there are no permits any
+    /// more, which never happens while this listener serves.
+    async fn room(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        loop {
+            match Arc::clone(permits).try_acquire_owned() {
+                Ok(permit) => return Some(permit),
+                Err(TryAcquireError::Closed) => return None,
+                Err(TryAcquireError::NoPermits) => {}
+            }
+            self.settings.open.make_room(Instant::now());
+            let freed = Arc::clone(permits).acquire_owned();
+            if let Ok(permit) = timeout(ROOM_INTERVAL, freed).await {
+                return permit.ok();
+            }
+        }
+    }
+
+    fn start(&self, (stream, remote): AcceptedConnection, permit: OwnedSemaphorePermit) {
         let task = ConnectionTask::new(&self.settings, stream, RemoteAddr(remote), permit);
         self.connections.spawn(task);
     }

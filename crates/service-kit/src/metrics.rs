@@ -4,40 +4,67 @@
 //! an enum, never from a user: the number of time series stays bounded. Units come last in a name
 //! (`forgewire_ingest_append_seconds`); counters get `_total` from the encoder.
 
-use std::fmt;
+use std::{fmt, hash::Hash};
 
 use model::ErrorClass;
 use prometheus_client::{
-    encoding::{EncodeLabelValue, LabelValueEncoder, text},
-    metrics::histogram::Histogram,
+    encoding::{EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family},
 };
 
-/// The registry of a process's metrics.
-pub type MetricsRegistry = prometheus_client::registry::Registry;
+pub use instruments::{
+    latency::{LATENCY_BUCKETS_SECONDS, LatencyHistogram},
+    registry::MetricsRegistry,
+};
 
-/// Buckets for latencies in seconds: 100 µs to 10 s, in steps of 1, 2.5 and 5.
-pub const LATENCY_BUCKETS_SECONDS: [f64; 16] = [
-    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0,
-];
+use crate::prometheus_text::without_open_metrics;
 
-/// The media type of the text that [`encode`] returns (OpenMetrics 1.0).
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of OpenMetrics 1.0.
+pub const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of Prometheus' text format.
+pub const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A histogram of latencies in seconds; also the constructor for a `Family`.
+/// Counters by labels, with one time series for each of these values from the start: an alert on an increase
+/// does not see the step from no series at all to its first value.
 #[must_use]
-pub fn latency_histogram() -> Histogram {
-    Histogram::new(LATENCY_BUCKETS_SECONDS)
+pub fn counters<L>(labels: impl IntoIterator<Item = L>) -> Family<L, Counter>
+where
+    L: Clone + Hash + Eq,
+{
+    let family = Family::default();
+    for label in labels {
+        drop(family.get_or_create(&label));
+    }
+    family
 }
 
-/// All metrics as OpenMetrics text.
+/// All metrics as OpenMetrics text, with exemplars.
 ///
 /// # Errors
 /// A metric cannot be encoded, which is a mistake in its type.
 pub fn encode(registry: &MetricsRegistry) -> Result<String, fmt::Error> {
-    let mut out = String::new();
-    text::encode(&mut out, registry)?;
-    Ok(out)
+    registry.open_metrics()
+}
+
+/// All metrics as the reader's `Accept` header asks, with their media type: OpenMetrics if it names that,
+/// else Prometheus' text format, which has no exemplars.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_for(
+    registry: &MetricsRegistry,
+    accept: &str,
+) -> Result<(&'static str, String), fmt::Error> {
+    let text = registry.open_metrics()?;
+    let names_open_metrics = accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_named = parts.next() == Some("application/openmetrics-text");
+        is_named && !parts.any(|parameter| parameter == "q=0")
+    });
+    Ok(match names_open_metrics {
+        true => (OPEN_METRICS_TYPE, text),
+        false => (PROMETHEUS_TYPE, without_open_metrics(&text)),
+    })
 }
 
 /// The label value of an error class.
@@ -59,32 +86,70 @@ impl EncodeLabelValue for ClassLabel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prometheus_client::metrics::{counter::Counter, family::Family};
+    use model::TraceContext;
+    use std::time::Duration;
 
-    #[test]
-    fn metrics_read_as_open_metrics() {
+    fn registry() -> MetricsRegistry {
         let mut registry = MetricsRegistry::default();
-        let latency = latency_histogram();
+        let latency = LatencyHistogram::default();
         registry.register(
             "forgewire_test_append_seconds",
             "Append time",
             latency.clone(),
         );
-        let errors = Family::<[(&'static str, ClassLabel); 1], Counter>::default();
+        let label = |class: ErrorClass| [("class", ClassLabel::from(class))];
+        let errors = counters([ErrorClass::Caller, ErrorClass::Transient].map(label));
         registry.register("forgewire_test_errors", "Errors by class", errors.clone());
-        latency.observe(0.0002);
-        errors
-            .get_or_create(&[("class", ErrorClass::Transient.into())])
-            .inc();
-        let text = encode(&registry).unwrap();
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        latency.observe(Duration::from_micros(200), TraceContext::parse(trace));
+        errors.get_or_create(&label(ErrorClass::Transient)).inc();
+        registry
+    }
+
+    #[test]
+    fn metrics_read_as_open_metrics() {
+        let text = encode(&registry()).unwrap();
         assert!(
-            text.contains("forgewire_test_append_seconds_bucket{le=\"0.00025\"} 1"),
+            text.contains("forgewire_test_append_seconds_bucket{le=\"0.00025\"} 1 # {trace_id="),
             "{text}"
         );
-        assert!(
-            text.contains("forgewire_test_errors_total{class=\"transient\"} 1"),
-            "{text}"
-        );
+        for line in ["{class=\"transient\"} 1", "{class=\"caller\"} 0"] {
+            let line = format!("forgewire_test_errors_total{line}");
+            assert!(text.contains(&line), "{text}");
+        }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_reader_gets_open_metrics_only_if_it_asks_for_it() {
+        let registry = registry();
+        for (accept, expected) in [
+            ("", PROMETHEUS_TYPE),
+            ("*/*", PROMETHEUS_TYPE),
+            ("text/plain;version=0.0.4", PROMETHEUS_TYPE),
+            (
+                "application/openmetrics-text;q=0,text/plain",
+                PROMETHEUS_TYPE,
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3,*/*;q=0.2",
+                OPEN_METRICS_TYPE,
+            ),
+        ] {
+            let (kind, text) = encode_for(&registry, accept).unwrap();
+            assert_eq!(kind, expected, "{accept}");
+            let is_open = expected == OPEN_METRICS_TYPE;
+            assert_eq!(text.contains("# EOF"), is_open, "{accept}");
+            assert_eq!(text.contains("trace_id"), is_open, "{accept}");
+        }
+        let (_, text) = encode_for(&registry, "").unwrap();
+        for line in [
+            "# TYPE forgewire_test_errors_total counter",
+            "forgewire_test_errors_total{class=\"transient\"} 1",
+            "# TYPE forgewire_test_append_seconds histogram",
+            "forgewire_test_append_seconds_bucket{le=\"0.00025\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
     }
 }

@@ -15,11 +15,15 @@ use std::{
     time::Duration,
 };
 
+use instruments::recording::{BoxedLayer, is_trace_span};
 use model::{Classified, ErrorClass};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
-use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::filter_fn, fmt, layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+pub use crate::telemetry_config::{LogFormat, TelemetryConfig, TelemetryValueError, TraceProtocol};
 
 use crate::{line_queue::LineQueue, metrics::MetricsRegistry};
 
@@ -28,35 +32,9 @@ const EXIT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the line of a panic, which may be the last one.
 const PANIC_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people; in colour on a terminal.
-    #[default]
-    Text,
-    /// One JSON object per line, for machines.
-    Json,
-}
-
-/// The section `[telemetry]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// Format of log lines: `text` or `json`.
-    pub format: LogFormat,
-    /// Filter of log lines: a level, and levels per crate, for instance `info,sse_edge=debug`.
-    pub filter: String,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: "info".to_owned(),
-        }
-    }
-}
+/// The driver of NATS writes a line for each of its events, which anybody who can publish on the server can
+/// cause. The adapter counts them and logs them at its own pace.
+const QUIET_DRIVERS: &str = "async_nats=warn";
 
 /// Errors in the section `[telemetry]`.
 #[derive(Debug, thiserror::Error)]
@@ -111,11 +89,22 @@ impl LogLines {
 /// # Errors
 /// The filter cannot be read, or the system has no further thread.
 pub fn init(config: &TelemetryConfig) -> Result<LogLines, TelemetryError> {
+    init_with(config, Vec::new())
+}
+
+/// As [`init`], with layers that record traces. Without any, log lines cost nothing more than before.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_with(
+    config: &TelemetryConfig,
+    recording: Vec<BoxedLayer<Registry>>,
+) -> Result<LogLines, TelemetryError> {
     let terminal = io::stderr().is_terminal();
     let report = missing_lines(config.format);
     let queue = LineQueue::start("log", io::stderr(), report).map_err(TelemetryError::Thread)?;
     let writer = queue.clone();
-    let subscriber = subscriber(config, terminal, move || writer.clone())?;
+    let subscriber = subscriber(config, terminal, move || writer.clone(), recording)?;
     if subscriber.try_init().is_ok() {
         let panicked = queue.clone();
         panic::set_hook(Box::new(move |panic| {
@@ -147,14 +136,26 @@ fn subscriber<W>(
     config: &TelemetryConfig,
     colour: bool,
     writer: W,
+    recording: Vec<BoxedLayer<Registry>>,
 ) -> Result<AnySubscriber, TelemetryError>
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|source| TelemetryError::Filter {
+    // What the filter says of the same target, coming later, replaces it.
+    let filter = format!("{QUIET_DRIVERS},{}", config.filter);
+    let filter = EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter {
         filter: config.filter.clone(),
         source,
     })?;
+    if !recording.is_empty() {
+        return Ok(recording_subscriber(
+            config.format,
+            filter,
+            colour,
+            writer,
+            recording,
+        ));
+    }
     let lines = fmt().with_env_filter(filter).with_writer(writer);
     Ok(match config.format {
         LogFormat::Text => Box::new(lines.with_ansi(colour).finish()),
@@ -166,6 +167,33 @@ where
                 .finish(),
         ),
     })
+}
+
+/// Log lines under their filter, beside layers that have filters of their own. Spans of traces are not shown
+/// in lines, which name their trace.
+fn recording_subscriber<W>(
+    format: LogFormat,
+    filter: EnvFilter,
+    colour: bool,
+    writer: W,
+    recording: Vec<BoxedLayer<Registry>>,
+) -> AnySubscriber
+where
+    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
+    let lines: BoxedLayer<Registry> = match format {
+        LogFormat::Text => lines.with_ansi(colour).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    let in_lines = filter_fn(|callsite| !is_trace_span(callsite));
+    let lines = lines.with_filter(in_lines).with_filter(filter).boxed();
+    let layers: Vec<_> = std::iter::once(lines).chain(recording).collect();
+    Box::new(tracing_subscriber::registry().with(layers))
 }
 
 /// Logs a panic like any other event, so that it is found among the log lines, with the trace in which
@@ -188,6 +216,13 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use instruments::{
+        SpanName, TraceSpan,
+        recording::{self, SamplingPolicy, line_span},
+    };
+    use model::RandomIds;
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
     use parking_lot::Mutex;
     use std::{io::Write, sync::Arc};
 
@@ -205,9 +240,17 @@ mod tests {
     }
 
     fn logged(config: &TelemetryConfig, work: impl FnOnce()) -> String {
+        logged_while_recording(config, Vec::new(), work)
+    }
+
+    fn logged_while_recording(
+        config: &TelemetryConfig,
+        recording: Vec<BoxedLayer<Registry>>,
+        work: impl FnOnce(),
+    ) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(config, false, move || writer.clone()).unwrap();
+        let subscriber = subscriber(config, false, move || writer.clone(), recording).unwrap();
         tracing::subscriber::with_default(subscriber, work);
         String::from_utf8(lines.0.lock().clone()).unwrap()
     }
@@ -216,7 +259,7 @@ mod tests {
     fn a_json_line_carries_its_fields_and_its_trace() {
         let config = TelemetryConfig {
             format: LogFormat::Json,
-            filter: "info".to_owned(),
+            ..TelemetryConfig::default()
         };
         let text = logged(&config, || {
             let _request = tracing::info_span!("request", trace_id = "4bf9").entered();
@@ -229,6 +272,39 @@ mod tests {
             (&"appended".into(), &3.into())
         );
         assert_eq!(line["span"]["trace_id"], "4bf9");
+    }
+
+    #[test]
+    fn a_line_inside_recorded_spans_has_the_fields_of_its_request_and_no_others() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let config = TelemetryConfig {
+                format,
+                ..TelemetryConfig::default()
+            };
+            let policy = SamplingPolicy {
+                ratio: 1.0,
+                follows_clients: false,
+            };
+            let provider = SdkTracerProvider::builder().build();
+            let layers = recording::layers(provider.tracer("test"), policy);
+            let text = logged_while_recording(&config, layers, || {
+                let request = tracing::info_span!("request", trace_id = "4bf9");
+                let (http, context) = request
+                    .in_scope(|| TraceSpan::of_request(SpanName::HttpRequest, None, &RandomIds));
+                let inner = request.in_scope(|| {
+                    http.in_scope(|| TraceSpan::child(SpanName::Delivery, Some(context)))
+                });
+                assert!(inner.is_recorded());
+                let around = inner.in_scope(line_span);
+                drop((request, http));
+                // On a task of its own.
+                around.in_scope(|| inner.in_scope(|| tracing::info!(events = 3, "appended")));
+                inner.in_scope(|| tracing::debug!("below the filter"));
+            });
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(text.contains("4bf9"), "{text}");
+            assert!(!text.contains("otel"), "{text}");
+        }
     }
 
     #[test]
@@ -256,6 +332,28 @@ mod tests {
             (&json["level"], &json["lines"]),
             (&"WARN".into(), &7.into())
         );
+    }
+
+    #[test]
+    fn the_lines_of_a_driver_are_written_only_if_the_filter_names_it() {
+        for (filter, is_written) in [
+            ("info", false),
+            ("debug", false),
+            ("info,sse_edge=debug", false),
+            ("info,async_nats=info", true),
+            ("async_nats=debug,info", true),
+        ] {
+            let config = TelemetryConfig {
+                filter: filter.to_owned(),
+                ..TelemetryConfig::default()
+            };
+            let text = logged(&config, || {
+                tracing::info!(target: "async_nats", "event: slow consumers for subscription 4");
+                tracing::warn!(target: "async_nats::connector", "a warning");
+            });
+            assert_eq!(text.contains("slow consumers"), is_written, "{filter}");
+            assert!(text.contains("a warning"), "{filter}: {text}");
+        }
     }
 
     #[test]

@@ -5,28 +5,35 @@
 //! [`Trace`]. Log lines of a handler are inside a span `request` with `trace_id`, method and path. The
 //! path is logged without its query, which may hold a token. The span ends with the response's head: a
 //! long stream is not one span.
+//!
+//! Here a trace enters the installation, so here is decided whether it is recorded
+//! ([`TraceSpan::of_request`]), and the latency of the request is counted.
 
 use std::{
     convert::Infallible,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Instant,
 };
 
-use axum::extract::FromRequestParts;
-use http::{HeaderMap, Request, request::Parts};
+use axum::extract::{FromRequestParts, MatchedPath};
+use http::{HeaderMap, Method, Request, Response, request::Parts};
+use instruments::{SpanName, TraceSpan};
 use model::{ErrorClass, IdSource, TraceContext};
+use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tracing::{Instrument, instrument::Instrumented};
 
-use crate::problem::Problem;
+use crate::{http_metrics::HttpMetrics, problem::Problem};
 
 /// The header, and the key of gRPC metadata and of bus headers.
 pub const TRACEPARENT: &str = "traceparent";
 
 /// The middleware; `ids` provides span and trace ids.
 #[must_use]
-pub fn layer(ids: Arc<dyn IdSource>) -> TraceLayer {
-    TraceLayer { ids }
+pub fn layer(ids: Arc<dyn IdSource>, metrics: HttpMetrics) -> TraceLayer {
+    TraceLayer { ids, metrics }
 }
 
 /// The trace context of a header map; `None` without a readable `traceparent`.
@@ -43,6 +50,7 @@ pub fn from_headers(headers: &HeaderMap) -> Option<TraceContext> {
 #[derive(Debug, Clone)]
 pub struct TraceLayer {
     ids: Arc<dyn IdSource>,
+    metrics: HttpMetrics,
 }
 
 impl<S> Layer<S> for TraceLayer {
@@ -52,6 +60,7 @@ impl<S> Layer<S> for TraceLayer {
         TraceService {
             inner,
             ids: Arc::clone(&self.ids),
+            metrics: self.metrics.clone(),
         }
     }
 }
@@ -61,30 +70,101 @@ impl<S> Layer<S> for TraceLayer {
 pub struct TraceService<S> {
     inner: S,
     ids: Arc<dyn IdSource>,
+    metrics: HttpMetrics,
 }
 
-impl<S, B> Service<Request<B>> for TraceService<S>
+impl<S, B, R> Service<Request<B>> for TraceService<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Instrumented<S::Future>;
+    type Future = TracedResponse<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let trace = from_headers(request.headers()).map_or_else(
-            || TraceContext::start(&*self.ids),
-            |caller| caller.child(&*self.ids),
-        );
+        let caller = from_headers(request.headers());
+        let (recorded, trace) = TraceSpan::of_request(SpanName::HttpRequest, caller, &*self.ids);
+        let matched = request.extensions().get::<MatchedPath>();
+        let route = self.metrics.route(matched.map(MatchedPath::as_str));
+        let exchange = TracedExchange {
+            route,
+            method: request.method().clone(),
+            began: Instant::now(),
+            trace,
+            recorded,
+            metrics: self.metrics.clone(),
+        };
+        exchange.describe();
         let (method, path) = (request.method(), request.uri().path());
         let span = tracing::info_span!("request", trace_id = %trace.trace, %method, path);
         request.extensions_mut().insert(trace);
-        let future = span.in_scope(|| self.inner.call(request));
-        future.instrument(span)
+        let future = span.in_scope(|| exchange.recorded.in_scope(|| self.inner.call(request)));
+        let work = exchange.recorded.enclose(future).instrument(span);
+        TracedResponse { work, exchange }
+    }
+}
+
+/// What is known of a request while it is answered.
+#[derive(Debug)]
+struct TracedExchange {
+    route: &'static str,
+    method: Method,
+    began: Instant,
+    trace: TraceContext,
+    recorded: TraceSpan,
+    metrics: HttpMetrics,
+}
+
+impl TracedExchange {
+    fn describe(&self) {
+        if self.recorded.is_recorded() {
+            self.recorded
+                .rename(|| format!("{} {}", self.method, self.route));
+            self.recorded
+                .set("http.request.method", self.method.as_str().to_owned());
+            self.recorded.set("http.route", self.route);
+        }
+    }
+
+    fn answered(&self, status: http::StatusCode) {
+        let code = i64::from(status.as_u16());
+        self.recorded.set("http.response.status_code", code);
+        if status.is_server_error() {
+            self.recorded.fail_as("5xx");
+        }
+        let latency = self.began.elapsed();
+        self.metrics
+            .answered(self.route, &self.method, status, latency, self.trace);
+    }
+}
+
+pin_project! {
+    /// The response of a traced request.
+    #[derive(Debug)]
+    pub struct TracedResponse<F> {
+        #[pin]
+        work: Instrumented<Instrumented<F>>,
+        exchange: TracedExchange,
+    }
+}
+
+impl<F, R, E> Future for TracedResponse<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.work.poll(cx));
+        if let Ok(response) = &answer {
+            this.exchange.answered(response.status());
+        }
+        Poll::Ready(answer)
     }
 }
 
@@ -115,6 +195,7 @@ impl<S: Sync> axum::extract::OptionalFromRequestParts<S> for Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::MetricsRegistry;
     use axum::{Router, body::Body, routing::get};
     use http_body_util::BodyExt;
     use model::ManualClock;
@@ -136,7 +217,10 @@ mod tests {
     fn router() -> Router {
         let ids = Arc::new(ManualClock::default());
         let say = |Trace(trace): Trace| async move { trace.to_string() };
-        Router::new().route("/", get(say)).layer(layer(ids))
+        let metrics = HttpMetrics::new(&mut MetricsRegistry::default(), "test", &["/"], "");
+        Router::new()
+            .route("/", get(say))
+            .layer(layer(ids, metrics))
     }
 
     #[tokio::test]
@@ -153,6 +237,31 @@ mod tests {
             let ours = ask(router(), header).await;
             assert!(TraceContext::parse(&ours).is_some(), "{header:?}: {ours}");
         }
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_under_their_route_and_strangers_under_one_label() {
+        let mut registry = MetricsRegistry::default();
+        let metrics = HttpMetrics::new(&mut registry, "test", &["/things/{id}"], "/base");
+        let routes = Router::new()
+            .route("/things/{id}", get(|| async { "thing" }))
+            .layer(layer(Arc::new(ManualClock::default()), metrics.clone()));
+        let outside = Router::new().layer(layer(Arc::new(ManualClock::default()), metrics));
+        let router = outside.nest("/base", routes);
+        for path in ["/base/things/1", "/base/things/2", "/base/none/7"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap();
+        }
+        let text = crate::metrics::encode(&registry).unwrap();
+        let count = |labels: &str| {
+            let name = format!("forgewire_test_http_request_seconds_count{{{labels}}} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&name));
+            line.map(|count| count.parse::<u32>().unwrap())
+        };
+        let labels = "route=\"/things/{id}\",method=\"GET\",status=\"2xx\"";
+        assert_eq!(count(labels), Some(2), "{text}");
+        let other = "route=\"other\",method=\"GET\",status=\"4xx\"";
+        assert_eq!(count(other), Some(1), "{text}");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Work that belongs to the process and not to a request.
 
+use mcp_server::cpu_turns::in_turns;
 use service_kit::lifecycle::{Lifecycle, OnExit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,8 @@ impl Background {
         self.0.closed()
     }
 
-    /// Starts work; its result can be awaited, but need not be.
+    /// Starts work; its result can be awaited, but need not be. It runs in turns of the account of the request that
+    /// starts it.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -34,7 +36,7 @@ impl Background {
             // The request may have ended; the work is complete anyway.
             let _ = done.send(work.await);
         };
-        self.0.spawn("mcp-call", OnExit::MayFinish, task);
+        self.0.spawn("mcp-call", OnExit::MayFinish, in_turns(task));
         answer
     }
 }

@@ -49,7 +49,7 @@ pub struct EdgeConfig {
     /// origin, nor this machine (localhost), is answered with 403, because a web page could use a name
     /// of its own for this machine (DNS rebinding). Without any name here, that holds on loopback only;
     /// on other addresses every `Host` is accepted. A TLS proxy on the same machine that passes `Host`
-    /// on needs its name here.
+    /// on needs its name here. An admin listener on loopback shows its details under the same names.
     pub allowed_hosts: Vec<String>,
     /// Path prefix of all routes, for a proxy that passes the prefix on: with `/forgewire`, MCP is
     /// at `/forgewire/mcp`. Empty for none.
@@ -85,10 +85,12 @@ pub struct EdgeConfig {
     /// "Balancers".
     pub idle_seconds: u64,
     /// Seconds without use after which a session ends (default: 1 day). A refused request and a
-    /// stream of another session are not use; the session's own open stream is.
+    /// stream of another session are not use; the session's own open stream is. A session keeps the
+    /// value of the edge on which it began.
     pub session_idle_seconds: u64,
     /// Maximum age of a session in seconds, regardless of use (default: 7 days); at least
-    /// `session_idle_seconds`. Its client starts a new one.
+    /// `session_idle_seconds`. Its client starts a new one. A session keeps the value of the edge on
+    /// which it began.
     pub session_max_seconds: u64,
     /// Maximum number of sessions on all edges together; beyond it a request gets 503 with
     /// Retry-After. Edges that share a session store should have the same value. 0 refuses every
@@ -97,24 +99,26 @@ pub struct EdgeConfig {
     /// Maximum number of sessions of one principal; beyond it a request gets 503 with Retry-After.
     /// Without authentication all clients are one principal, and only `max_sessions` counts.
     pub max_sessions_per_principal: u32,
-    /// Largest body of a POST, in bytes.
+    /// Largest body of a POST, in bytes, 1 to 67108864; all bodies of the process share 256 MiB.
     pub max_body_bytes: usize,
     /// Keys that seal `requestState`, cursors and event ids, at least 32 characters each, for instance the output of
     /// `openssl rand -base64 32`. All edges need the same keys. The first key seals, every key
     /// opens. To rotate: add the new key at the end on all edges, then move it to the front, and
     /// remove the old one when `retention.event_days` have passed: a client that comes back with a
     /// cursor of a key that is gone is told that events may be missing. Without any key, here or in
-    /// `state_key_files`, each process makes its own for `requestState`, so that a client that
-    /// answers a question has to reach the same edge, and cursors are sealed with one that is
-    /// derived from the identity of the log. See docs/production.md, "State keys".
+    /// `state_key_files`, keys derived from those in `[roles]` are used. If there are none either, each
+    /// process makes its own for `requestState`, so that a client that answers a question has to reach the
+    /// same edge, and cursors are sealed with one that is derived from the identity of the log. See
+    /// docs/production.md, "State keys".
     pub state_keys: Vec<Secret>,
     /// Files with such keys, one key per file; their keys come after those of `state_keys`.
     pub state_key_files: Vec<PathBuf>,
     /// Whether cursors and event ids are read that were issued before they were sealed, or before the
-    /// edges had a key in `state_keys` or `state_key_files`. Whoever has one can read positions in it and
-    /// make up others. Set it to false once clients have come back since the upgrade, at the latest after
-    /// `retention.event_days`: a client that still holds such a cursor is then told that events may be
-    /// missing. Without a key, it concerns the unsealed ones only.
+    /// edges had a key in `state_keys` or `state_key_files`. Because anybody can make one up, it is believed
+    /// only if it names the event at its position; the client of any other is told that events may be
+    /// missing, and gets all that are kept. A reader can still learn the number of an event that it has
+    /// seen, by trying, so set it to false once clients have come back since the upgrade, at the latest after
+    /// `retention.event_days`. Without a key, it concerns the unsealed ones only.
     pub accept_older_cursors: bool,
     /// Rate limits of one principal.
     pub rates: RateLimits,
@@ -208,6 +212,12 @@ impl EdgeConfig {
         }
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
         positive("edge.max_body_bytes", self.max_body_bytes as u64)?;
+        if self.max_body_bytes > limits::HIGHEST_MAX_BODY_BYTES {
+            return Err(EdgeBuildError::Value {
+                key: "edge.max_body_bytes",
+                reason: format!("must be at most {}", limits::HIGHEST_MAX_BODY_BYTES),
+            });
+        }
         if self.session_max_seconds < self.session_idle_seconds {
             return Err(EdgeBuildError::Value {
                 key: "edge.session_max_seconds",
@@ -309,8 +319,8 @@ fn check_hosts(hosts: &[String]) -> Result<(), String> {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
         let is_address = address.is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok());
-        let is_name =
-            (1..=limits::MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(is_plain);
+        let is_name = (1..=service_kit::hosts::MAX_HOST_BYTES).contains(&host.len())
+            && host.bytes().all(is_plain);
         if !is_address && !is_name {
             return Err(format!(
                 "`{host}` is not a host; write it without scheme, port and path, for instance \
@@ -414,6 +424,19 @@ mod tests {
         for wrong in [0, 701] {
             let refused = config(wrong).check().unwrap_err().to_string();
             assert!(refused.contains("edge.idle_seconds"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_body_fits_into_the_memory_for_bodies() {
+        let config = |max_body_bytes| EdgeConfig {
+            max_body_bytes,
+            ..EdgeConfig::default()
+        };
+        assert!(config(1).check().is_ok() && config(64 << 20).check().is_ok());
+        for wrong in [0, (64 << 20) + 1] {
+            let refused = config(wrong).check().unwrap_err().to_string();
+            assert!(refused.contains("edge.max_body_bytes"), "{refused}");
         }
     }
 

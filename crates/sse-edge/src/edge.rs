@@ -7,16 +7,22 @@ use event_flow::history::EventHistory;
 use fanout::hub::Hub;
 use http::HeaderMap;
 use mcp::{ProtocolVersion, Surface, capability::ClientCapabilities, profile::ServerInfo};
-use mcp_server::{Caller, OfferRegistry, RateLimiter, output::CallOutput};
-use model::{IdSource, TraceContext};
+use mcp_server::{
+    Caller, OfferRegistry, RateClass, RateLimited, RateLimiter, call_metrics::CallMetrics,
+    cpu_turns::CpuTurns, output::CallOutput,
+};
+use model::{IdSource, SessionId, TraceContext};
+use service_kit::{bodies::BodyBudget, http_metrics::HttpMetrics};
 
 use crate::{
+    answer_budget::AnswerBudget,
     background::Background,
     calls::{Calls, asking::RetryKeys},
     origins::Origins,
     session::Sessions,
+    shared_bytes::SharedBytes,
     store_clock::StoreClock,
-    tasks::Tasks,
+    tasks::{TaskTeller, Tasks},
 };
 
 /// The running edge.
@@ -26,7 +32,12 @@ pub(crate) struct Edge {
     pub(crate) history: EventHistory,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) calls: Arc<Calls>,
+    /// Params and answers of batches that are worked on.
+    pub(crate) batches: Arc<SharedBytes>,
+    /// Lines that wait on NDJSON connections.
+    pub(crate) lines: Arc<SharedBytes>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) task_teller: Arc<TaskTeller>,
     /// Seals the state that clients of the stateless era carry from one attempt to the next.
     pub(crate) retry_keys: Arc<RetryKeys>,
     /// The time by which all edges judge what they share.
@@ -40,13 +51,45 @@ pub(crate) struct Edge {
     pub(crate) server_info: Arc<ServerInfo>,
     pub(crate) surface: Surface,
     pub(crate) rates: Arc<RateLimiter>,
+    pub(crate) call_metrics: CallMetrics,
+    pub(crate) http_metrics: HttpMetrics,
+    pub(crate) turns: Arc<CpuTurns>,
+    /// Bytes of answers under way.
+    pub(crate) answers: Arc<AnswerBudget>,
     pub(crate) background: Background,
+    /// The memory for bodies, which all roles of the process share.
+    pub(crate) bodies: Arc<BodyBudget>,
     pub(crate) max_body_bytes: usize,
     /// Path prefix of all routes; empty for none.
     pub(crate) base_path: String,
 }
 
 impl Edge {
+    /// Admits a request that uses a store or the log, or opens something that stays.
+    ///
+    /// # Errors
+    /// The principal has reached its limit of such requests.
+    pub(crate) fn admit(&self, principal: &Principal) -> Result<(), RateLimited> {
+        let admitted = self.rates.admit(&principal.id, RateClass::Store);
+        admitted.map(drop)
+    }
+
+    /// Admits a message of a session. One that this edge does not know costs a look into the store: names
+    /// that were made up are bounded like other uses of it.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub(crate) fn admit_message(
+        &self,
+        principal: &Principal,
+        session: &SessionId,
+    ) -> Result<(), RateLimited> {
+        match self.sessions.is_fresh(session) {
+            true => Ok(()),
+            false => self.admit(principal),
+        }
+    }
+
     /// A caller without a session: the stateless era.
     pub(crate) fn caller(
         &self,
@@ -68,6 +111,7 @@ impl Edge {
             asking: None,
             output,
             is_task: false,
+            waits_until: None,
             server: Arc::clone(&self.server_info),
             rates: Arc::clone(&self.rates),
         }

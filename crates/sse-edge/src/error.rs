@@ -1,13 +1,17 @@
 //! Errors of the edge.
 
 use access::{AuthError, NoPlace};
+use edge_records::TaskRecordsError;
 use event_flow::history::HistoryError;
 use fanout::HubError;
 use mcp::{ErrorCode, HttpRefusal, RpcError};
-use mcp_server::{CallError, RegistryError};
-use model::{Classified, CursorError, ErrorClass, FilterError, PublicError};
-use ports::{MailboxError, SessionStoreError, TaskStoreError};
+use mcp_server::{CallError, RateLimited, RegistryError};
+use model::{Classified, CursorError, ErrorClass, PublicError};
+use ports::{MailboxError, RecordBound, SessionStoreError};
+use service_kit::bodies::BodyRefusal;
 use tokio::time::error::Elapsed;
+
+use crate::{limits::ANSWER_RETRY_MILLIS, parameters::ParameterError};
 
 /// A configuration, or a set of toolsets, with which the edge cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +40,30 @@ pub(crate) enum EdgeError {
     TooManyLineConnections(NoPlace),
     #[error("{0}")]
     Cursor(#[from] CursorError),
-    #[error("{0}")]
-    Filter(#[from] FilterError),
+    #[error(transparent)]
+    Query(#[from] ParameterError),
+    /// A body that was not read to its end.
+    #[error(transparent)]
+    Body(#[from] BodyRefusal),
     #[error("{field}: {reason}")]
     Parameter { field: String, reason: String },
+    #[error(transparent)]
+    Limited(#[from] RateLimited),
     #[error("the session is being changed by too many requests at once")]
     Busy,
     #[error("no room for another session: {what}")]
     TooManySessions { what: &'static str },
-    #[error("no room for another task: {what}; wait until one ends, or cancel one")]
-    TooManyTasks { what: &'static str },
+    #[error(
+        "no room for another task: {bound} has reached its limit; wait until one ends, or cancel one"
+    )]
+    TooManyTasks { bound: RecordBound },
     #[error("too many calls are running for this session, or on this server")]
     TooManyCalls,
+    #[error(
+        "too many bytes of earlier answers have not been read yet, by this client or by all together; read them, \
+         then try again in a second, or ask for less"
+    )]
+    AnswersFull,
     #[error("the session has ended")]
     SessionGone,
     #[error("there is no such session")]
@@ -66,7 +82,7 @@ pub(crate) enum EdgeError {
     #[error("mailbox failed")]
     Mailbox(#[from] MailboxError),
     #[error("task store failed")]
-    Tasks(#[source] TaskStoreError),
+    Tasks(#[source] TaskRecordsError),
     #[error("the record of a task cannot be read or written")]
     TaskRecord { source: serde_json::Error },
     #[error("a store did not answer in time")]
@@ -82,10 +98,10 @@ impl From<HubError> for EdgeError {
     }
 }
 
-impl From<TaskStoreError> for EdgeError {
-    fn from(error: TaskStoreError) -> Self {
+impl From<TaskRecordsError> for EdgeError {
+    fn from(error: TaskRecordsError) -> Self {
         match error {
-            TaskStoreError::Overloaded { what } => Self::TooManyTasks { what },
+            TaskRecordsError::NoRoom { bound } => Self::TooManyTasks { bound },
             error => Self::Tasks(error),
         }
     }
@@ -97,12 +113,17 @@ impl Classified for EdgeError {
             Self::Hub(error) => error.class(),
             Self::History(error) => error.class(),
             Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyLineConnections(_)
+            Self::Limited(_)
+            | Self::TooManyLineConnections(_)
             | Self::TooManySessions { .. }
             | Self::TooManyTasks { .. }
             | Self::Busy
+            | Self::AnswersFull
             | Self::TooManyCalls => ErrorClass::Overloaded,
-            Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
+            Self::Body(refusal) if refusal.is_overload() => ErrorClass::Overloaded,
+            Self::Cursor(_) | Self::Query(_) | Self::Parameter { .. } | Self::Body(_) => {
+                ErrorClass::Caller
+            }
             Self::SessionGone | Self::NoSuchSession => ErrorClass::Missing,
             Self::Origin | Self::Host | Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Sessions(error) => error.class(),
@@ -122,19 +143,37 @@ impl PublicError for EdgeError {
             Self::TooManySessions { .. } => "too-many-sessions",
             Self::Cursor(CursorError::Malformed) => "cursor-malformed",
             Self::Cursor(CursorError::Foreign) => "cursor-foreign",
-            Self::Filter(_) | Self::Parameter { .. } => "parameter-invalid",
+            Self::Query(_) | Self::Parameter { .. } => "parameter-invalid",
+            Self::Limited(_) => "rate-limited",
+            Self::Body(refusal) => body_code(*refusal),
             Self::Busy => "session-busy",
             Self::TooManyCalls => "too-many-calls",
+            Self::AnswersFull => "answers-full",
             Self::SessionGone => "session-gone",
             Self::NoSuchSession => "session-not-found",
             Self::Origin => "origin-refused",
             Self::Host => "host-refused",
             Self::Denied(denied) => denied.code(),
             Self::Timeout(_) => "event-log-unavailable",
+            Self::Sessions(_) | Self::Mailbox(_) | Self::Tasks(_)
+                if self.class() == ErrorClass::Overloaded =>
+            {
+                "store-full"
+            }
             Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
             Self::TooManyTasks { .. } => "too-many-tasks",
             Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
         }
+    }
+}
+
+const fn body_code(refusal: BodyRefusal) -> &'static str {
+    match refusal {
+        BodyRefusal::TooLarge { .. } => "body-too-large",
+        BodyRefusal::Incomplete => "body-incomplete",
+        BodyRefusal::TimedOut { .. } => "body-timeout",
+        BodyRefusal::TooSlow | BodyRefusal::Stalled => "body-stalled",
+        BodyRefusal::Share | BodyRefusal::Full => "too-many-bodies",
     }
 }
 
@@ -143,6 +182,8 @@ impl From<EdgeError> for CallError {
         match error {
             EdgeError::Denied(denied) => Self::Denied(denied),
             EdgeError::SessionGone => Self::SessionGone,
+            EdgeError::Limited(limited) => Self::Limited(limited),
+            EdgeError::AnswersFull => Self::Rpc(answers_full(&error)),
             error => Self::failed(error),
         }
     }
@@ -159,6 +200,18 @@ impl From<EdgeError> for HttpRefusal {
         RpcError::from(error).into()
     }
 }
+
+/// The error in place of an answer for which there is no room.
+fn answers_full(error: &EdgeError) -> RpcError {
+    let text = error.to_string();
+    let data = serde_json::json!({
+        "code": error.code(),
+        "detail": text,
+        "retryAfterMillis": ANSWER_RETRY_MILLIS,
+    });
+    RpcError::new(ErrorCode::Internal, text).with_data(data)
+}
+
 /// The error in place of an answer that shows more than its reader may see now.
 pub(crate) fn rights_changed() -> RpcError {
     let text = "the rights of the token have changed since this answer was made; call again";

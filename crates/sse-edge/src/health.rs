@@ -5,7 +5,7 @@ use std::sync::Arc;
 use event_flow::health::FollowerHealth;
 use fanout::hub::Hub;
 use parking_lot::Mutex;
-use ports::{Bus, EventLog, ResourceReader, SessionStore, SyncStatus};
+use ports::{Bus, EventLog, ResourceReader, SessionStore, SyncStatus, Topic};
 use serde_json::{Value, json};
 use service_kit::{dependency, lifecycle::Lifecycle};
 
@@ -28,7 +28,7 @@ pub(crate) struct EdgeHealth {
 impl EdgeHealth {
     /// Readiness needs the log, the bus and the session store: an edge without one of them gets no new
     /// clients, and keeps the existing ones. Without sync, only reads of resources fail.
-    pub(crate) fn probe(&self, stores: ProbedStores, lifecycle: &Lifecycle) {
+    pub(crate) fn probe(&self, stores: ProbedStores, hub: &Arc<Hub>, lifecycle: &Lifecycle) {
         let ProbedStores {
             log,
             bus,
@@ -40,9 +40,14 @@ impl EdgeHealth {
             let (log, follower) = (Arc::clone(&log), follower.clone());
             async move { Ok(follower.check(&*log).await?) }
         });
+        let hub = Arc::clone(hub);
         dependency::require(lifecycle, "edge: bus", move || {
-            let bus = Arc::clone(&bus);
-            async move { Ok(bus.check().await?) }
+            let (bus, topics) = (Arc::clone(&bus), [Topic::Broadcast, Topic::trial()]);
+            let epoch = hub.position().epoch;
+            async move {
+                bus.check().await?;
+                Ok(bus.check_publish(&topics, epoch).await?)
+            }
         });
         dependency::require(lifecycle, "edge: session store", move || {
             let sessions = Arc::clone(&sessions);

@@ -14,12 +14,14 @@
 //! | `calls` | questions to the client, cancellation, and answers that survive their connection |
 //! | `tasks` | work that continues after its answer |
 //! | `news` | dispatches bus messages to sessions, calls, tasks and streams |
+//! | `parameters` | query parameters of the REST routes |
 //! | `origins` | the web pages that may use the edge |
 //!
 //! Streams are in the crate `fanout`; tools, prompts and resources come from toolsets
 //! (`mcp-server`, `event-tools`). What is deliberately absent: a queue, channel, task or timer per
 //! stream; sticky sessions; local disk.
 
+mod answer_budget;
 mod api;
 mod background;
 mod calls;
@@ -32,9 +34,11 @@ mod methods;
 mod metrics;
 mod news;
 mod origins;
+pub mod parameters;
 mod profile;
 mod service;
 mod session;
+mod shared_bytes;
 mod store_clock;
 mod tasks;
 

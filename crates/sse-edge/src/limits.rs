@@ -1,32 +1,82 @@
-//! Every bound of the edge, with its unit and reason; and what the bounds of sessions allow together.
+//! Every bound of the edge, with its unit and reason; and what its bounds allow together.
 //!
-//! | together | at most | bound by |
-//! | --- | --- | --- |
-//! | the record of a session | 97 KiB: 64 KiB of subscriptions, 16 KiB each of client information and capabilities | [`model::limits::MAX_SUBSCRIPTION_BYTES`], `mcp::limits::MAX_CLIENT_INFO_BYTES` |
-//! | the records that running calls have loaded | 97 KiB × [`MAX_CALLS`] = 388 MiB | each loads its session once |
-//! | the records of one principal in the store | 97 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 950 MiB; less with a lower `edge.max_sessions_per_principal` | the number of sessions |
+//! | together | at most | bound by | test |
+//! | --- | --- | --- | --- |
+//! | the record of a session | 97 KiB: 64 KiB of subscriptions, 16 KiB each of client information and capabilities | [`model::limits::MAX_SUBSCRIPTION_BYTES`], `mcp::limits::MAX_CLIENT_INFO_BYTES` | `the_worst_subscriptions_of_a_client_are_bounded_and_others_get_their_events` |
+//! | the records that running calls have loaded | 97 KiB × [`MAX_CALLS`] = 388 MiB | each loads its session once | the same |
+//! | the records of one principal in the store | 97 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 950 MiB; less with a lower `edge.max_sessions_per_principal` | the number of sessions | `one_principal_cannot_take_the_room_of_others` |
+//! | of that, answers to questions | one of 1 MiB for each question that a call asked | the mark in the id of a question, and its stream is closed with the first answer | `an_answer_to_a_question_that_was_never_asked_is_told_and_not_kept`, `a_question_has_one_answer_of_a_bounded_size_on_all_edges_together` |
+//! | of that, answers to questions of an earlier version | [`UNMARKED_ANSWER_BYTES`] × [`UNMARKED_ANSWERS`] = 62 MiB for each start of an edge | counted for [`UNMARKED_ANSWERS_TIME`] | `questions_of_an_earlier_version_are_answered_for_a_while_within_bounds` |
+//! | the tasks of one principal in the store | 1 MiB × 1,000 = 1,000 MiB | [`edge_records::TaskLimits`] and [`TASK_LIMITS`] | `tasks_that_are_over_make_room_and_those_in_work_do_not` |
+//! | looks into the store for sessions that do not exist | `edge.rates.store_calls_per_second` for each principal and edge | a session that this edge does not know counts as a call that uses a store | `every_surface_that_costs_a_store_or_the_log_is_under_the_rates` |
+//! | bodies that arrive: `edge.max_body_bytes` × connections | 256 MiB, with ingest's in the same process | [`BODY_BUDGET_BYTES`](service_kit::limits::BODY_BUDGET_BYTES) | `bodies_that_are_held_back_take_no_more_than_the_budget` |
+//! | lines that arrive: 4 MiB × [`LINE_CONNECTIONS`], and × [`LINES_IN_FLIGHT`] while they are worked on | the same 256 MiB | the same | the same, and `a_large_line_that_does_not_end_is_told` |
+//! | what the waiting calls of one principal keep of their requests | 312 KiB × `edge.rates.waiting_calls` = 312 MiB: 64 KiB of arguments, 80 KiB to which a state is bound, 152 KiB of answers and state, 16 KiB of capabilities | `mcp::limits`; the body is dropped when it is read | `what_a_call_keeps_is_bounded_and_the_refusal_names_the_field`, `a_call_that_waits_holds_nothing_of_its_body` |
+//! | what the calls of all sessions keep of theirs | 64 KiB × [`MAX_CALLS`] = 256 MiB | `mcp::limits::MAX_CALL_ARGUMENT_BYTES` | the same |
+//! | what the tasks of one principal keep of theirs, for up to a day | 208 KiB × 1,000 = 203 MiB: arguments, capabilities and earlier answers | the number of tasks | `calls_and_tasks_that_wait_do_not_hold_their_bodies` |
+//! | params and answers of batches that are worked on | 2 × [`SMALL_BATCH_BYTES`] × [`MAX_CALLS`] + [`BATCH_BYTES`] = 192 MiB | shared out between principals; a batch without a running call ends at once | `requests_hold_what_the_bound_allows_and_leave_room_to_others`, `an_answer_that_does_not_fit_into_those_of_a_batch_is_an_error_in_its_place` |
+//! | states of tasks on their way to listen streams that do not read | 1 MiB × [`LARGE_TASKS`] = 64 MiB, and as much again while they are written; smaller ones 64 KiB for each stream, as any frame | shared out between principals | `listen_streams_that_do_not_read_do_not_hold_the_states_of_their_tasks` |
+//! | states of tasks that are being read for listen streams | 1 MiB × [`TASK_READS`] = 8 MiB, and three times as much while they are formatted | the number of reads | the same |
+//! | reads of the store by the check of followed tasks | one for each task that is not over and [`TASK_CHECK_INTERVAL`], however many streams follow it | a principal has 1,000 tasks | `a_stream_is_told_each_state_of_a_task_once` |
+//! | requests and calls that wait for a turn at the cores | 1 KiB × (the listener's connections + [`MAX_CALLS`] + [`LINES_IN_FLIGHT`] × [`LINE_CONNECTIONS`]) beside what they are | what waits is a request, a call or a line, each of which has its own bound; a client that has used up its share delays itself | `calls_are_charged_to_whoever_makes_them_on_every_surface`, `who_waits_no_longer_is_forgotten` |
+//! | bytes of answers that are made, wait or are not yet taken by their clients | [`ANSWER_BYTES`] = 256 MiB, with a token 8/9 of what others leave; up to three times as much while they are encoded | every answer above [`SMALL_ANSWER_BYTES`] holds its part of the budget until its last part is handed over | `answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_else`, `who_fills_the_budget_refuses_neither_others_nor_a_small_answer` |
+//! | small answers that are not taken | 32 KiB and hyper's buffer of 16 KiB for each of the listener's connections, for `edge.max_behind_seconds` | `service_kit::http::HttpLimits` | `the_permit_stays_until_the_last_part_is_handed_over` |
+//! | lines that wait on NDJSON connections | [`LINE_BYTES`] = 128 MiB, with a token 8/9 of what others leave, and [`LINE_FREE_BYTES`] × [`LINE_CONNECTIONS`] = 31 MiB; larger answers are in [`ANSWER_BYTES`] | a line without room is an error in its place, and the stream of a session goes on from its last line later | `lines_that_nobody_reads_have_one_budget_and_others_have_room`, `lines_that_nobody_reads_count_until_they_are_read_and_all_of_them_come` |
+//! | streams and resumed answers of calls | `edge.max_streams`, with a token 8/9 of what others leave | a resumed answer takes the place of a stream | `resumed_answers_take_the_places_of_streams` |
+//! | messages and answers that the sessions of one principal have not read | 256 MiB + 32 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 569 MiB in the store, for an hour | [`ports::MailboxLimits`] | `the_sessions_of_one_principal_have_a_bound_in_bytes` |
 
 use std::time::Duration;
 
-use ports::TaskLimits;
+use edge_records::TaskLimits;
 
 /// Extra time before the kernel drops a client that stopped reading; the edge should act first and
 /// give the reason.
 pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
 /// Number of hosts in `edge.allowed_hosts`; each request is compared with all of them.
 pub(crate) const MAX_ALLOWED_HOSTS: usize = 256;
-/// Longest host in `edge.allowed_hosts`, in bytes: the longest name of DNS.
-pub(crate) const MAX_HOST_BYTES: usize = 253;
-/// Number of refused hosts that the log names; strangers could otherwise fill it with names.
-pub(crate) const LOGGED_HOSTS: usize = 64;
+/// Number of sessions with unreadable records that the log names; the counter has all.
+pub(crate) const LOGGED_SESSIONS: usize = 256;
 /// Session changes that wait to be examined; on overflow all sessions with a stream are examined.
 pub(crate) const SESSION_CHANGES: usize = 1024;
 /// Time within which the body of a POST has to arrive.
 pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes of the answers of one edge that are under way: 64 of the largest pages.
+pub(crate) const ANSWER_BYTES: usize = 256 << 20;
+/// Largest answer outside that budget, in bytes: twice the list of tools, so that a client that has used up
+/// its share can still do what clients do at first.
+pub(crate) const SMALL_ANSWER_BYTES: usize = 32 << 10;
+/// Largest part of an answer that is handed to a connection, in bytes: as much as the kernel takes of what a
+/// client does not read (`TCP_NOTSENT_LOWAT`).
+pub(crate) const ANSWER_PART_BYTES: usize = 16 << 10;
+/// Time for which an answer waits for room in the budget.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(1);
+/// Answers that wait for room, each with its bytes; beyond that they are refused at once.
+pub(crate) const WAITING_ANSWERS: usize = 32;
+/// Time after which a client that was refused an answer may call again, in milliseconds.
+pub(crate) const ANSWER_RETRY_MILLIS: u64 = 1000;
+/// Time for which a connection of lines whose token is revoked waits until its client has read that.
+pub(crate) const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
 /// Concurrent calls of sessions on one edge; further ones get 503.
 pub(crate) const MAX_CALLS: usize = 4096;
 /// Concurrent calls of one session on one edge; further ones get 503.
 pub(crate) const MAX_CALLS_PER_SESSION: usize = 64;
+/// Time that a batch of the 2025-03-26 revision may take: below the 60 s after which the strictest balancers
+/// cut a response that has not begun. What has no answer by then gets an error in its place.
+pub(crate) const BATCH_TIME: Duration = Duration::from_secs(55);
+/// Time that all waits of a batch may last together, as long as the wait of one request: a later one answers
+/// at once with what there is, and its cursor.
+pub(crate) const BATCH_WAIT: Duration = Duration::from_secs(50);
+/// Bytes of the params of all requests in a batch, which wait for their turn; a request beyond it gets an
+/// error in its place. Four times the largest arguments.
+pub(crate) const BATCH_PARAM_BYTES: usize = 256 << 10;
+/// Bytes of the answers to a batch, as many as one answer over REST has; an answer beyond it is an error in
+/// its place, which comes on top of this.
+pub(crate) const BATCH_ANSWER_BYTES: usize = 4 << 20;
+/// Bytes of the params of a batch, and of its answers, that need no room in [`BATCH_BYTES`].
+pub(crate) const SMALL_BATCH_BYTES: usize = 16 << 10;
+/// Bytes that all batches may hold together beyond that while they are worked on, shared out between
+/// principals. At the bound a request gets an error in its place.
+pub(crate) const BATCH_BYTES: usize = 64 << 20;
 /// A call that has sent neither an answer nor a message for this long begins to answer as a stream:
 /// its connection is kept open, and (from 2025-11-25 on) the client can reconnect for the answer.
 pub(crate) const STREAM_AFTER: Duration = Duration::from_secs(3);
@@ -40,6 +90,13 @@ pub(crate) const UNKEPT_CLIENT_WAIT: Duration = Duration::from_secs(MAX_BEHIND_S
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
 /// Time that a call waits for the client's answer to a question: a person may have to think.
 pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
+/// Time after its start for which an edge takes answers to questions without a mark: edges of an earlier
+/// version ask them. A rollout is over by then, and the last of these questions [`ASK_DEADLINE`] after it.
+pub(crate) const UNMARKED_ANSWERS_TIME: Duration = Duration::from_secs(3600);
+/// Number of these answers; together with their bytes 62 MiB for each start of an edge.
+pub(crate) const UNMARKED_ANSWERS: u32 = 1000;
+/// Bytes of one of these answers: the form that a user has filled in, or a list of roots.
+pub(crate) const UNMARKED_ANSWER_BYTES: usize = 64 << 10;
 /// Interval at which a waiting call checks a mailbox without a hint: the maximum delay caused by a
 /// lost hint.
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
@@ -61,6 +118,9 @@ pub(crate) const TASK_LIMITS: TaskLimits = TaskLimits {
     max_tasks_per_owner: 1000,
     spare_ttl: TASK_OUTCOME_TTL,
     max_ttl: Duration::from_secs(2 * 24 * 60 * 60),
+    // 1,000 of the largest.
+    max_bytes_per_owner: 1010 << 20,
+    max_bytes: 64 << 30,
 };
 /// Interval at which a client should poll a task, in milliseconds.
 pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
@@ -71,8 +131,19 @@ pub(crate) const TASK_LEASE: Duration = Duration::from_secs(60);
 pub(crate) const TASK_OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two of these attempts.
 pub(crate) const TASK_OUTCOME_PAUSE: Duration = Duration::from_secs(1);
-/// Changes of tasks that wait to be announced; on overflow the periodic check announces them.
-pub(crate) const TASK_CHANGES: usize = 1024;
+/// Interval at which an edge checks the tasks that its listen streams follow, independent of the bus.
+pub(crate) const TASK_CHECK_INTERVAL: Duration = Duration::from_secs(15);
+/// Tasks that are read for listen streams concurrently; further reads wait for their turn. Formatting a large
+/// state takes some milliseconds of a core, which calls need too.
+pub(crate) const TASK_READS: usize = 8;
+/// Largest state of a task, in bytes, that a listen stream may hold for a client that does not read, as it
+/// may hold other frames; a larger one has a place.
+pub(crate) const SMALL_TASK_BYTES: usize = 64 << 10;
+/// Places for larger states of tasks on their way to listen streams, shared out between principals. At the
+/// bound a stream waits, with the id alone.
+pub(crate) const LARGE_TASKS: usize = 64;
+/// Pause before a stream asks again for such a place.
+pub(crate) const LARGE_TASK_PAUSE: Duration = Duration::from_millis(500);
 /// Delivery reports of messages that wait to be passed on; on overflow a sender gets "stored",
 /// which is also true.
 pub(crate) const DELIVERY_REPORTS: usize = 1024;
@@ -119,16 +190,23 @@ pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
 pub(crate) const CONCURRENT_SESSION_CHECKS: usize = 32;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
+/// Largest `edge.max_body_bytes`: three such bodies fit into the memory for large ones.
+pub(crate) const HIGHEST_MAX_BODY_BYTES: usize = 64 << 20;
 /// Time for which a call to a store or to the sync role may delay a request.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// NDJSON connections of one edge; further ones are refused with 503 and `Retry-After`. Each may
-/// hold a line of 4 MiB, which a stream does not.
+/// NDJSON connections of one edge; further ones are refused with 503 and `Retry-After`.
 pub(crate) const LINE_CONNECTIONS: usize = 1000;
 /// Concurrent requests of one NDJSON connection; beyond that its further lines wait.
 pub(crate) const LINES_IN_FLIGHT: usize = 64;
 /// Answers of one NDJSON connection that wait for a client that does not read; beyond that its
 /// requests wait.
 pub(crate) const LINES_QUEUED: usize = 64;
+/// Bytes of the lines that wait on all NDJSON connections, shared out between principals.
+pub(crate) const LINE_BYTES: usize = 128 << 20;
+/// Bytes of these on each connection that need no room there: whatever others hold, it works.
+pub(crate) const LINE_FREE_BYTES: usize = 32 << 10;
+/// Bytes of the lines of one connection together; one larger line waits alone.
+pub(crate) const LINE_QUEUE_BYTES: usize = 256 << 10;
 /// Shortest and longest pause before the stream of a session is opened again on an NDJSON connection.
 pub(crate) const LINE_STREAM_PAUSE: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));

@@ -16,7 +16,7 @@ use crate::{
     error::EdgeError,
     limits::{ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, SESSION_CHANGES},
     session::Sessions,
-    tasks::TaskUpdates,
+    tasks::Tasks,
 };
 
 /// Dispatches the edge's news to sessions, calls and tasks. Never blocks.
@@ -25,7 +25,7 @@ pub(crate) struct BusRouter {
     sessions: Arc<Sessions>,
     hub: Arc<Hub>,
     calls: Arc<Calls>,
-    tasks: TaskUpdates,
+    tasks: Arc<Tasks>,
     changed: mpsc::Sender<ChangedSession>,
 }
 
@@ -45,7 +45,7 @@ impl BusRouter {
         sessions: Arc<Sessions>,
         hub: Arc<Hub>,
         calls: Arc<Calls>,
-        tasks: TaskUpdates,
+        tasks: Arc<Tasks>,
     ) -> (Self, ChangedSessions) {
         let (changed, changes) = mpsc::channel(SESSION_CHANGES);
         let news = Self {
@@ -89,7 +89,10 @@ impl BusRouter {
                     self.calls.running.cancel(&session, &request);
                 }
             }
-            EdgeNews::TaskChanged { owner, task } => self.tasks.enqueue(owner, task),
+            EdgeNews::TaskChanged { owner, task } => {
+                self.tasks.hint(&task);
+                self.hub.notify_task(&owner, &task);
+            }
             EdgeNews::ListsChanged(lists) => self.hub.notify_lists(lists),
         }
     }
@@ -98,7 +101,7 @@ impl BusRouter {
     pub(crate) fn gap(&self) {
         self.calls.hints.wake_all();
         self.hub.read_all_mail();
-        self.tasks.gap();
+        self.tasks.hint_all();
         self.enqueue_check(ChangedSession::All);
     }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use access::Authenticator;
 use axum::Router;
+use edge_records::TaskRecords;
 use event_flow::{
     follow::{FollowOptions, Followed, follow},
     health::FollowerHealth,
@@ -14,25 +15,32 @@ use fanout::{
     bounds::StreamBounds,
     hub::{Hub, HubParts},
     metrics::FanoutMetrics,
+    prefill,
     wheel::{self, WheelStops},
 };
 use mcp::{Surface, mrtr::StateKeys};
-use mcp_server::{OfferRegistry, RateLimiter, Toolset};
-use model::{Clock, CursorKeys, Epoch, IdSource};
+use mcp_server::{
+    OfferRegistry, RateLimiter, Toolset, call_metrics::CallMetrics, cpu_turns::CpuTurns,
+};
+use model::{Clock, CursorKeys, Epoch, IdSource, SharedKey};
 use ports::{
-    Bus, BusMessage, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic,
+    Bus, BusMessage, EventLog, Leases, Mailbox, Records, ResourceReader, SessionStore, Topic,
 };
 use service_kit::{
     admin::HealthDetail,
+    bodies::BodyBudget,
     descriptors::Descriptors,
     http::{HttpLimits, MIN_SILENT_TIMEOUT},
+    http_metrics::HttpMetrics,
     lifecycle::{Lifecycle, OnExit},
     metrics,
+    request_threads::cores,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answer_budget::AnswerBudget,
     api,
     background::Background,
     calls::{Calls, asking::RetryKeys},
@@ -40,15 +48,16 @@ use crate::{
     edge::Edge,
     error::EdgeBuildError,
     health::{EdgeHealth, ProbedStores},
-    limits::KERNEL_EXTRA_TIME,
+    limits::{BATCH_BYTES, KERNEL_EXTRA_TIME, LINE_BYTES, LINE_FREE_BYTES, SMALL_BATCH_BYTES},
     methods,
-    metrics::{ClockMetrics, SessionMetrics},
+    metrics::{AnswerBudgetMetrics, AnswerMetrics, ClockMetrics, SessionMetrics},
     news::{BusRouter, poll_answers, watch_sessions},
     origins::Origins,
     profile,
     session::{DeliveryReports, Inboxes, SessionBounds, SessionDeps, Sessions, report},
+    shared_bytes::SharedBytes,
     store_clock::{StoreClock, measure},
-    tasks::{TaskDeps, TaskUpdates, Tasks, watch_tasks},
+    tasks::{TaskDeps, TaskTeller, Tasks, watch_tasks},
 };
 
 /// The dependencies of the edge.
@@ -60,10 +69,10 @@ pub struct EdgeDeps {
     pub sessions: Arc<dyn SessionStore>,
     /// Messages to single sessions: answers of clients, and streams that can be resumed.
     pub mailbox: Arc<dyn Mailbox>,
-    /// Work that continues after its answer.
-    pub tasks: Arc<dyn TaskStore>,
+    /// State of any kind: work that continues after its answer.
+    pub records: Arc<dyn Records>,
     /// Leases of running calls.
-    pub locks: Arc<dyn SessionLock>,
+    pub locks: Arc<dyn Leases>,
     /// Hints.
     pub bus: Arc<dyn Bus>,
     /// The sync role.
@@ -76,6 +85,11 @@ pub struct EdgeDeps {
     pub auth: Arc<Authenticator>,
     /// The number of connections that the process may have.
     pub descriptors: Descriptors,
+    /// Keys that all edges have from those of the roles, the first one first. They come after those of the
+    /// configuration.
+    pub role_keys: Vec<SharedKey>,
+    /// The memory for bodies, which all roles of the process share.
+    pub bodies: Arc<BodyBudget>,
     /// Toolsets in addition to the edge's own, for instance GitHub's tools.
     pub toolsets: Vec<Toolset>,
 }
@@ -90,9 +104,14 @@ pub struct EdgeService {
     fanout_metrics: FanoutMetrics,
     session_metrics: SessionMetrics,
     clock_metrics: ClockMetrics,
+    answer_metrics: AnswerMetrics,
+    budget_metrics: AnswerBudgetMetrics,
     rates: RateLimiter,
+    turns: Arc<CpuTurns>,
     state_keys: StateKeys,
     cursor_keys: CursorKeys,
+    call_metrics: CallMetrics,
+    http_metrics: HttpMetrics,
 }
 
 impl EdgeService {
@@ -106,14 +125,20 @@ impl EdgeService {
         registry: &mut metrics::MetricsRegistry,
     ) -> Result<Self, EdgeBuildError> {
         config.check()?;
-        let shared = config.shared_keys()?;
+        let mut shared = config.shared_keys()?;
+        shared.extend_from_slice(&deps.role_keys);
         Ok(Self {
             stream_bounds: config.stream_bounds(deps.descriptors),
             session_bounds: config.session_bounds(),
             fanout_metrics: FanoutMetrics::new(registry),
             session_metrics: SessionMetrics::new(registry),
             clock_metrics: ClockMetrics::new(registry),
+            answer_metrics: AnswerMetrics::new(registry),
+            budget_metrics: AnswerBudgetMetrics::new(registry),
             rates: RateLimiter::new(&config.rates, registry),
+            call_metrics: CallMetrics::new(registry),
+            http_metrics: HttpMetrics::new(registry, "edge", &api::ROUTES, &config.base_path),
+            turns: CpuTurns::new(cores(), registry),
             state_keys: EdgeConfig::state_keys(&shared, &*deps.ids)?,
             // The log is known when the edge follows it.
             cursor_keys: CursorKeys::new(&shared, Epoch(0), config.accept_older_cursors),
@@ -139,9 +164,9 @@ impl EdgeService {
             sessions: Arc::clone(&self.deps.sessions),
             resources: Arc::clone(&self.deps.resources),
         };
-        health.probe(stores, lifecycle);
         let (edge, reports) = self.edge(lifecycle)?;
         let edge = Arc::new(edge);
+        health.probe(stores, &edge.hub, lifecycle);
         let running = BackgroundTasks {
             edge: &edge,
             lifecycle,
@@ -184,7 +209,7 @@ impl EdgeService {
             inboxes,
         }));
         let tasks = Arc::new(Tasks::new(TaskDeps {
-            store: deps.tasks,
+            store: TaskRecords::new(deps.records),
             bus: deps.bus,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&deps.ids),
@@ -211,7 +236,10 @@ impl EdgeService {
             hub,
             history: EventHistory::new(source),
             sessions,
-            calls: Arc::new(Calls::new(deps.mailbox, deps.locks)),
+            calls: Arc::new(Calls::new(deps.mailbox, deps.locks, self.answer_metrics)),
+            batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
+            lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
+            task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),
             tasks,
             retry_keys: Arc::new(RetryKeys {
                 keys: self.state_keys,
@@ -226,11 +254,17 @@ impl EdgeService {
                 &config.allowed_hosts,
                 config.listen.ip().is_loopback(),
             ),
-            registry: OfferRegistry::new(profile, extensions, toolsets)?,
+            registry: OfferRegistry::new(profile, extensions, toolsets)?
+                .observed_by(&self.call_metrics),
             server_info,
             surface,
             rates: Arc::new(self.rates),
+            call_metrics: self.call_metrics,
+            http_metrics: self.http_metrics,
+            turns: self.turns,
+            answers: AnswerBudget::new(self.budget_metrics),
             background,
+            bodies: deps.bodies,
             max_body_bytes: config.max_body_bytes,
             base_path: config.base_path,
         };
@@ -301,8 +335,7 @@ impl BackgroundTasks<'_> {
         let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
         // Without one of them, streams would stay open and miss things for good.
         let ends_process = OnExit::EndsProcess;
-        let (task_news, changes) = TaskUpdates::new(hub(), Arc::clone(&edge.tasks));
-        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, closed());
+        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), closed());
         lifecycle.spawn_until_closed("edge-tasks", ends_process, watching);
         let reporting = report(Arc::clone(&edge.sessions), reports, closed());
         lifecycle.spawn_until_closed("edge-inboxes", ends_process, reporting);
@@ -311,7 +344,7 @@ impl BackgroundTasks<'_> {
             Arc::clone(&sessions),
             hub(),
             Arc::clone(&edge.calls),
-            task_news,
+            Arc::clone(&edge.tasks),
         );
         let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
         lifecycle.spawn("edge-sessions", ends_process, watching);
@@ -354,6 +387,9 @@ impl BackgroundTasks<'_> {
         let following = follow(log, bus, also, options, self.closed.clone(), sink);
         self.lifecycle
             .spawn_until_closed("edge-follower", OnExit::EndsProcess, following);
+        let filling = prefill::run(Arc::clone(&self.edge.hub), self.closed.clone());
+        self.lifecycle
+            .spawn_until_closed("edge-prefill", OnExit::EndsProcess, filling);
     }
 
     fn run_wheel(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {

@@ -17,7 +17,7 @@ use crate::{
     call::PendingCall,
     error::ExchangeError,
     events::ResponseEvents,
-    http::{body, is_stream},
+    http::{body, is_stream, may_pass},
     limits::{ANSWER_SILENCE, DELIVERY, RESUME_TRIES, STREAM_PAUSE, STREAM_PAUSE_MAX},
 };
 
@@ -154,7 +154,7 @@ impl Bridge {
             if self.is_lost(&call.head, status) {
                 return Err(ExchangeError::LostWithSession);
             }
-            if !status.is_server_error() {
+            if !may_pass(status) {
                 return Err(ExchangeError::Http(status));
             }
         }

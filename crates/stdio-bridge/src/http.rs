@@ -64,7 +64,7 @@ impl EndpointClient {
     }
 
     /// POSTs a message. A request that was not sent is retried a few times, and so is one that was
-    /// postponed with 503 and `Retry-After`; nothing else, because it may have been carried out.
+    /// postponed with 503 or 429 and `Retry-After`; nothing else, because it may have been carried out.
     pub(crate) async fn post(
         &self,
         headers: &HeaderMap,
@@ -167,11 +167,20 @@ fn tls(url: &Uri) -> Result<ClientConfig, BridgeError> {
 
 /// The delay that a server asks for when it has not carried out the request.
 fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
-    if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+    let postponed = [
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    if !postponed.contains(&response.status()) {
         return None;
     }
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Whether the same request may succeed later: the server has trouble, or is asked too often.
+pub(crate) fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Whether the response is a stream of events.

@@ -8,6 +8,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | `run` | from stdin to requests: starting, cancelling and finishing them |
+//! | `ending` | the times of the steps of the end |
 //! | `bridge`, `call`, `replay` | state shared by all lines; a line that requires a response; the requests that restore a session |
 //! | `exchange` | one line and its response, even over a stream that breaks |
 //! | `session` | handshake era: the session, its stream, and a new one when it is lost |
@@ -18,6 +19,7 @@
 mod backoff;
 mod bridge;
 mod call;
+mod ending;
 mod error;
 mod events;
 mod exchange;

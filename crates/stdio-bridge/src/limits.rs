@@ -55,7 +55,14 @@ pub(crate) const MAX_REMEMBERED: usize = 256;
 /// Maximum number of pages of `tools/list` that are read to find the arguments to mirror.
 pub(crate) const MAX_TOOL_PAGES: usize = 16;
 
-/// Longest time for running requests after the end of stdin.
-pub(crate) const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time for the DELETE of the session, and for the last lines on stdout.
-pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time from the end of stdin to the end of the bridge, whoever hangs; clients kill a server that
+/// stays much longer. Running requests have what the shares below leave of it.
+pub(crate) const INPUT_END_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time from a stop to the end of the bridge.
+pub(crate) const STOP_END_TIMEOUT: Duration = Duration::from_secs(2);
+/// The part of that time which is kept for the errors of abandoned requests.
+pub(crate) const ANSWERS_SHARE: Duration = Duration::from_millis(250);
+/// The part of that time which is kept for the DELETE of the session.
+pub(crate) const SESSION_SHARE: Duration = Duration::from_millis(750);
+/// The part of that time which is kept for the last lines on stdout.
+pub(crate) const OUTPUT_SHARE: Duration = Duration::from_millis(250);

@@ -24,7 +24,7 @@ use crate::{
     call::PendingCall,
     error::ExchangeError,
     events::ResponseEvents,
-    http::{body, is_stream},
+    http::{body, is_stream, may_pass},
     limits::{STREAM_HEALTHY_AFTER, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
 };
 
@@ -127,7 +127,7 @@ impl Bridge {
         let response = self.http.post(&call.head.headers, &call.line.text).await?;
         let status = response.status();
         if !is_stream(&response) {
-            if *acknowledged && status.is_server_error() {
+            if *acknowledged && may_pass(status) {
                 return Err(ExchangeError::Http(status));
             }
             let answer = body(response).await?;

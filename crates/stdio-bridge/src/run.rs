@@ -14,7 +14,7 @@ use serde_json::{json, value::RawValue};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     sync::mpsc,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -22,16 +22,18 @@ use tracing::{info, warn};
 use crate::{
     bridge::{Bridge, RunningRequest},
     call::PendingCall,
+    ending::EndDeadlines,
     error::{BridgeError, ExchangeError},
     http::EndpointClient,
-    limits::{CLOSE_TIMEOUT, DELIVERY, FINISH_TIMEOUT, MAX_IN_FLIGHT, READ_BYTES, WAITING_LINES},
+    limits::{DELIVERY, MAX_IN_FLIGHT, READ_BYTES, WAITING_LINES},
     options::BridgeOptions,
     output::Output,
 };
 
 /// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
-/// or the reader of the output is gone. Then running requests have five seconds to finish (none
-/// after `stop`), the session is ended with DELETE, and the remaining output is written.
+/// or the reader of the output is gone. Then running requests finish (not after `stop`), the session is
+/// ended with DELETE, and the remaining output is written: all of it within five seconds, or two after
+/// `stop`, also if the server or the client hangs.
 ///
 /// # Errors
 /// The system has no certificates, or reading the input fails.
@@ -53,17 +55,17 @@ where
     let bridge = Arc::new(Bridge::new(http, out));
     let (lines, waiting) = mpsc::channel(WAITING_LINES);
     bridge.handle_lines(waiting);
-    let ended = tokio::select! {
+    let (ended, deadlines) = tokio::select! {
         ended = read(input, lines) => {
-            bridge.finish(&stop).await;
-            ended
+            let deadlines = EndDeadlines::after_input(Instant::now());
+            (ended, bridge.finish(&stop, deadlines).await)
         }
-        () = stop.cancelled() => Ok(()),
-        () = bridge.out.closed() => Ok(()),
+        () = stop.cancelled() => (Ok(()), EndDeadlines::after_stop(Instant::now())),
+        () = bridge.out.closed() => (Ok(()), EndDeadlines::after_stop(Instant::now())),
     };
-    bridge.close().await;
+    bridge.close(deadlines).await;
     drop(bridge);
-    if timeout(CLOSE_TIMEOUT, &mut writing).await.is_err() {
+    if timeout_at(deadlines.output, &mut writing).await.is_err() {
         writing.abort();
     }
     ended
@@ -269,35 +271,43 @@ impl Bridge {
         });
     }
 
-    /// After the end of the input: lets waiting lines and running requests finish.
-    async fn finish(&self, stop: &CancellationToken) {
+    /// After the end of the input: lets waiting lines and running requests finish. Returns the times of the
+    /// steps that follow, which a stop meanwhile brings forward.
+    async fn finish(&self, stop: &CancellationToken, deadlines: EndDeadlines) -> EndDeadlines {
         self.until_close.cancel();
         self.tasks.close();
-        tokio::select! {
-            done = timeout(FINISH_TIMEOUT, self.tasks.wait()) => {
-                if done.is_err() {
-                    warn!("the input has ended; abandoning the requests that are still running");
-                    self.abandon.cancel();
-                    let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
-                }
+        let finishing = async {
+            let done = timeout_at(deadlines.requests, self.tasks.wait()).await;
+            if done.is_err() {
+                warn!("the input has ended; abandoning the requests that are still running");
+                self.abandon.cancel();
+                let _ = timeout_at(deadlines.answers, self.tasks.wait()).await;
             }
+        };
+        tokio::select! {
+            () = finishing => return deadlines,
             () = stop.cancelled() => {}
             () = self.out.closed() => {}
+        }
+        let stopped = EndDeadlines::after_stop(Instant::now());
+        match stopped.output < deadlines.output {
+            true => stopped,
+            false => deadlines,
         }
     }
 
     /// Ends all tasks, and the session.
-    async fn close(&self) {
+    async fn close(&self, deadlines: EndDeadlines) {
         self.stop.cancel();
         self.tasks.close();
         // The tasks end at their next await; none of them blocks.
-        let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
+        let _ = timeout_at(deadlines.session, self.tasks.wait()).await;
         let session = self.known.lock().session().cloned();
         let Some(session) = session.filter(|session| session.id.is_some()) else {
             return;
         };
         let headers = session.headers();
-        match timeout(CLOSE_TIMEOUT, self.http.delete(&headers)).await {
+        match timeout_at(deadlines.session, self.http.delete(&headers)).await {
             Ok(Ok(status)) => info!(%status, "the session has ended"),
             Ok(Err(error)) => warn!(%error, "the session could not be ended; it will expire"),
             Err(_) => warn!("the server did not confirm the end of the session; it will expire"),

@@ -181,7 +181,7 @@ impl EventLog for MemoryEventLog {
             through,
             at_head: end == state.events.len(),
             resumes_after,
-            undecodable: 0,
+            undecodable: Vec::new(),
         })
     }
 

@@ -6,13 +6,14 @@
 
 mod bus;
 mod event_log;
-mod lock_table;
+mod lease_table;
+mod leases;
+mod mail_accounts;
 mod mailbox;
 mod mailbox_state;
-mod session_lock;
+mod record_table;
+mod records;
 mod session_store;
-mod task_store;
-mod task_table;
 
 pub use bus::InProcessBus;
 pub use event_log::MemoryEventLog;

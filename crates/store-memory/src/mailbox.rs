@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{Sequence, SessionId, StreamId};
-use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
+use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 
 use crate::{MemorySessionStore, mailbox_state::payload_bytes};
 
@@ -30,14 +30,17 @@ impl Mailbox for MemorySessionStore {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
         MailboxError::check_payload(&payload)?;
-        self.with_mailbox(session, |mailbox, now, total| {
-            if total + payload_bytes(&payload) > MAX_TOTAL_BYTES {
+        self.forget_old_mail(session, limits.max_age);
+        self.with_mailbox(session, |mailbox, now, held| {
+            if held.in_all + payload_bytes(&payload) > MAX_TOTAL_BYTES {
                 let what = "the payloads of all sessions together";
-                return Err(MailboxError::Overloaded { what });
+                return Err(StoreFailure::full(what).into());
             }
             // A slice of a larger buffer would keep the whole buffer alive, uncounted.
             let payload = Bytes::copy_from_slice(&payload);
-            mailbox.append(stream, (payload, now), limits)
+            let room = limits.room(held.by_owners_others, payload.len());
+            let room = room.ok_or_else(MailboxError::owner_is_full)?;
+            mailbox.append(stream, (payload, now), (limits, room))
         })?
     }
 
@@ -97,6 +100,7 @@ mod tests {
         }
         let limits = MailboxLimits {
             max_bytes: u64::MAX,
+            max_owner_bytes: u64::MAX,
             ..MailboxLimits::default()
         };
         let payload = Bytes::from(vec![7; MailboxLimits::MAX_PAYLOAD_BYTES]);
@@ -112,7 +116,10 @@ mod tests {
         for id in [&ended, &expired] {
             let refused = append(id).await;
             assert!(
-                matches!(refused, Err(MailboxError::Overloaded { .. })),
+                matches!(
+                    refused,
+                    Err(MailboxError::Failed(StoreFailure::Overloaded { .. }))
+                ),
                 "{refused:?}"
             );
         }

@@ -51,6 +51,24 @@ impl MailboxState {
         self.bytes
     }
 
+    /// What it weighs in the account of its owner.
+    pub(crate) fn weight(&self) -> u64 {
+        MailboxLimits::weight(u64::from(count(self.messages.len())), self.bytes)
+    }
+
+    /// The time of the newest message.
+    pub(crate) fn newest_at(&self) -> Option<Timestamp> {
+        self.messages.last_key_value().map(|(_, newest)| newest.at)
+    }
+
+    /// Removes all messages: they are too old.
+    pub(crate) fn clear(&mut self) {
+        while let Some((first, message)) = self.messages.first_key_value() {
+            let (first, stream) = (*first, message.stream.clone());
+            self.remove(&stream, first);
+        }
+    }
+
     /// Opens a stream; returns the position before its first message.
     pub(crate) fn open(
         &mut self,
@@ -103,12 +121,12 @@ impl MailboxState {
     }
 
     /// Appends a message, and opens its stream if it is new; then removes the oldest messages beyond
-    /// the limits.
+    /// the limits and the weight `room`.
     pub(crate) fn append(
         &mut self,
         id: &StreamId,
         (payload, now): (Bytes, Timestamp),
-        limits: MailboxLimits,
+        (limits, room): (MailboxLimits, u64),
     ) -> Result<Sequence, MailboxError> {
         if self.streams.get(id).is_some_and(|stream| stream.closed) {
             return Err(MailboxError::Closed);
@@ -129,15 +147,16 @@ impl MailboxState {
             payload,
         };
         self.messages.insert(sequence, message);
-        self.keep_within(limits, now);
+        self.keep_within(limits, room, now);
         Ok(sequence)
     }
 
-    fn keep_within(&mut self, limits: MailboxLimits, now: Timestamp) {
+    fn keep_within(&mut self, limits: MailboxLimits, room: u64, now: Timestamp) {
         while let Some((first, message)) = self.messages.first_key_value() {
             let (first, stream) = (*first, message.stream.clone());
             let beyond = count(self.messages.len()) > limits.max_messages
                 || self.bytes > limits.max_bytes
+                || self.weight() > room
                 || message.at.plus(limits.max_age) <= now;
             if !beyond || first == self.last {
                 return;

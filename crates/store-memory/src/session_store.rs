@@ -17,9 +17,10 @@ use ports::{
 };
 
 use crate::{
-    lock_table::{LockTable, Locks},
+    lease_table::{LeaseTable, Locks},
+    mail_accounts::MailAccounts,
     mailbox_state::MailboxState,
-    task_table::TaskTable,
+    record_table::RecordTable,
 };
 
 /// Sessions of one process, up to `max_sessions` living ones, whatever limits `create` is given. At
@@ -32,8 +33,8 @@ use crate::{
 pub struct MemorySessionStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
-    pub(crate) tasks: Mutex<TaskTable>,
-    max_sessions: usize,
+    pub(crate) records: Mutex<RecordTable>,
+    pub(crate) max_sessions: usize,
     state: Mutex<State>,
 }
 
@@ -47,6 +48,17 @@ struct State {
     owners: HashMap<PrincipalId, u32>,
     /// Bytes of payload over all mailboxes.
     mailbox_bytes: u64,
+    /// What the mailboxes of each owner weigh.
+    mail: MailAccounts,
+}
+
+/// What mailboxes hold beside the one in question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldMail {
+    /// Bytes of payload in all of them, including that one.
+    pub(crate) in_all: u64,
+    /// What the others of its owner count.
+    pub(crate) by_owners_others: u64,
 }
 
 #[derive(Clone)]
@@ -65,8 +77,8 @@ struct Entry {
 #[derive(Clone)]
 pub struct SavedSessions {
     state: State,
-    tasks: TaskTable,
-    locks: LockTable,
+    records: RecordTable,
+    locks: LeaseTable,
 }
 
 impl fmt::Debug for SavedSessions {
@@ -92,7 +104,7 @@ impl MemorySessionStore {
         Self {
             clock,
             locks: Locks::default(),
-            tasks: Mutex::default(),
+            records: Mutex::default(),
             max_sessions,
             state: Mutex::default(),
         }
@@ -103,7 +115,7 @@ impl MemorySessionStore {
     pub fn save(&self) -> SavedSessions {
         SavedSessions {
             state: self.state.lock().clone(),
-            tasks: self.tasks.lock().clone(),
+            records: self.records.lock().clone(),
             locks: self.locks.table.lock().clone(),
         }
     }
@@ -112,30 +124,55 @@ impl MemorySessionStore {
     pub fn restore(&self, saved: &SavedSessions) {
         let SavedSessions {
             state,
-            tasks,
+            records,
             locks,
         } = saved.clone();
         *self.state.lock() = state;
-        *self.tasks.lock() = tasks;
+        *self.records.lock() = records;
         *self.locks.table.lock() = locks;
         self.locks.released.notify_waiters();
     }
 
-    /// Runs `work` on the mailbox of a living session; the number is the bytes held by all
-    /// mailboxes.
+    /// Runs `work` on the mailbox of a living session.
     pub(crate) fn with_mailbox<T>(
         &self,
         id: &SessionId,
-        work: impl FnOnce(&mut MailboxState, Timestamp, u64) -> T,
+        work: impl FnOnce(&mut MailboxState, Timestamp, HeldMail) -> T,
     ) -> Result<T, MailboxError> {
         self.with_living(|state, now| {
-            let total = state.mailbox_bytes;
-            let entry = state.living(id).ok_or(MailboxError::Missing)?;
+            let in_all = state.mailbox_bytes;
+            let entry = state.entries.get_mut(id);
+            let entry = entry.filter(|entry| entry.session.is_some());
+            let entry = entry.ok_or(MailboxError::Missing)?;
+            let held = HeldMail {
+                in_all,
+                by_owners_others: state.mail.others(&entry.owner, id),
+            };
             let before = entry.mailbox.bytes();
-            let done = work(&mut entry.mailbox, now, total);
-            state.mailbox_bytes = total - before + entry.mailbox.bytes();
+            let done = work(&mut entry.mailbox, now, held);
+            state.mailbox_bytes = in_all - before + entry.mailbox.bytes();
+            let (weight, newest) = (entry.mailbox.weight(), entry.mailbox.newest_at());
+            state
+                .mail
+                .set(&entry.owner, id, weight, newest.unwrap_or(now));
             Ok(done)
         })
+    }
+
+    /// Empties the mailboxes of the session's owner whose messages are all older than `max_age`.
+    pub(crate) fn forget_old_mail(&self, id: &SessionId, max_age: Duration) {
+        self.with_living(|state, now| {
+            let Some(owner) = state.living(id).map(|entry| entry.owner.clone()) else {
+                return;
+            };
+            while let Some(old) = state.mail.oldest_before(&owner, now.minus(max_age)) {
+                if let Some(entry) = state.entries.get_mut(&old) {
+                    state.mailbox_bytes -= entry.mailbox.bytes();
+                    entry.mailbox.clear();
+                }
+                state.mail.set(&owner, &old, 0, now);
+            }
+        });
     }
 
     #[cfg(test)]
@@ -160,8 +197,12 @@ impl State {
                 .is_some_and(|(expires_at, _)| *expires_at <= now)
             {
                 let first = by_time.pop_first();
-                if let Some(gone) = first.and_then(|(_, id)| self.entries.remove(&id)) {
+                let Some((_, id)) = first else {
+                    continue;
+                };
+                if let Some(gone) = self.entries.remove(&id) {
                     self.mailbox_bytes -= gone.mailbox.bytes();
+                    self.mail.set(&gone.owner, &id, 0, now);
                     if gone.session.is_some() {
                         lives_no_more(&mut self.owners, &gone.owner);
                     }
@@ -206,6 +247,7 @@ impl State {
         let mailbox = std::mem::take(&mut entry.mailbox);
         let key = (entry.expires_at, id.clone());
         self.mailbox_bytes -= mailbox.bytes();
+        self.mail.set(&owner, id, 0, key.0);
         self.living.remove(&key);
         self.ended.insert(key);
         lives_no_more(&mut self.owners, &owner);
@@ -326,7 +368,11 @@ impl SessionStore for MemorySessionStore {
                 .last()
                 .filter(|_| more)
                 .map(|last| last.session.id.clone());
-            SessionPage { sessions, next }
+            SessionPage {
+                sessions,
+                unreadable: 0,
+                next,
+            }
         }))
     }
 

@@ -56,7 +56,7 @@ impl Harness for Memory {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(
             1_790_000_000_000,
         )));
-        let store = Arc::new(MemorySessionStore::new(clock.clone(), 1000));
+        let store = Arc::new(MemorySessionStore::new(clock.clone(), 2000));
         let mut fixture = SessionStoreFixture::new(store.clone());
         fixture.clock = Some(clock);
         let saved = Arc::new(Mutex::new(store.save()));

@@ -19,6 +19,24 @@ local function remove(entry)
 end
 ";
 
+/// Makes the index whole again after a server removed one of its keys, which one that evicts does: what one
+/// of the sorted sets has lost is taken from the other, and the sessions of each owner are counted. An entry
+/// that gets no due time this way is due at once.
+const MEND: &str = r"
+local in_due, in_ids = redis.call('ZCARD', due), redis.call('ZCARD', ids)
+if in_due ~= in_ids or (in_due == 0) ~= (redis.call('EXISTS', owners) == 0) then
+  redis.call('ZUNIONSTORE', due, 2, due, ids, 'WEIGHTS', 1, 0, 'AGGREGATE', 'MAX')
+  redis.call('ZUNIONSTORE', ids, 1, due, 'WEIGHTS', 0)
+  local counts = {}
+  for _, entry in ipairs(redis.call('ZRANGE', due, 0, -1)) do
+    local owner = owner_of(entry)
+    counts[owner] = (counts[owner] or 0) + 1
+  end
+  redis.call('UNLINK', owners)
+  for owner, count in pairs(counts) do redis.call('HSET', owners, owner, count) end
+end
+";
+
 /// `ARGV` entry, milliseconds until the entry is checked, maximum number of sessions, maximum
 /// number per owner. Returns 0 if there was room, which is now taken; 1 (bound of all sessions) or
 /// 2 (bound of the owner) if there was not, followed by the time and entries as in `DUE`.
@@ -91,9 +109,10 @@ pub(crate) struct BoundScripts {
 impl BoundScripts {
     pub(crate) fn new() -> Self {
         let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
+        let mending = |body| Script::from_lua(format!("{PRELUDE}{MEND}{body}"));
         Self {
-            reserve: script(RESERVE),
-            due: script(DUE),
+            reserve: mending(RESERVE),
+            due: mending(DUE),
             reschedule: script(RESCHEDULE),
             remove: script(REMOVE),
             make_due_earlier: script(MAKE_DUE_EARLIER),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fred::types::{Value, scripts::Script};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ports::{SessionLimits, SessionStoreError};
+use ports::{SessionLimits, SessionStoreError, StoreFailure};
 use tracing::debug;
 
 use crate::{RedisSessionStore, config::PIPELINED, index::IndexEntry, store::millis};
@@ -47,11 +47,9 @@ impl RedisSessionStore {
         arguments: Vec<String>,
     ) -> Result<IndexAnswer, SessionStoreError> {
         let arguments = arguments.into_iter().map(Value::from).collect();
-        let call =
-            self.run::<Vec<Value>, SessionStoreError>(op, script, self.index.keys(), arguments);
-        IndexAnswer::read(call.await?).ok_or_else(|| SessionStoreError::Corrupt {
-            source: UnexpectedIndexAnswer.into(),
-        })
+        let call = self.run::<Vec<Value>>(op, script, self.index.keys(), arguments);
+        IndexAnswer::read(call.await?)
+            .ok_or_else(|| StoreFailure::corrupt(op, UnexpectedIndexAnswer).into())
     }
 
     /// Reserves room for a session that is about to be stored. At a bound it first checks all due
@@ -81,6 +79,12 @@ impl RedisSessionStore {
         }
     }
 
+    /// Makes the index whole again if the server removed a part of it.
+    pub(crate) async fn mend_index(&self, op: &'static str) -> Result<(), SessionStoreError> {
+        let script = &self.bound_scripts.due;
+        self.on_index(op, script, Vec::new()).await.map(drop)
+    }
+
     /// From time to time checks due entries, so that most expired sessions leave the index, however
     /// many sessions are created and expire.
     pub(crate) async fn sweep(&self, op: &'static str) {
@@ -105,7 +109,7 @@ impl RedisSessionStore {
         for entry in &answer.due {
             let keys = vec![self.index.session_key(entry.id())];
             let script = &self.bound_scripts.remaining_ttl;
-            checks.push(self.run::<u64, SessionStoreError>(op, script, keys, Vec::new()));
+            checks.push(self.run::<u64>(op, script, keys, Vec::new()));
         }
         let left: Vec<u64> = stream::iter(checks)
             .buffered(PIPELINED)

@@ -1,16 +1,16 @@
 //! The connection: the driver with bounds wherever its defaults wait without limit, and a
 //! replacement driver if it stops responding nevertheless.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    interfaces::ClientLike,
+    interfaces::{ClientLike, EventInterface},
     types::{
         Builder,
         config::{
-            Config, ConnectionConfig, ReconnectError, ReconnectPolicy, TcpConfig,
+            Config, ConnectionConfig, ReconnectError, ReconnectPolicy, Server, TcpConfig,
             UnresponsiveConfig,
         },
     },
@@ -18,6 +18,7 @@ use fred::{
 use parking_lot::Mutex;
 use ports::BoxError;
 use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
     task::{AbortHandle, JoinHandle},
     time::{Instant, sleep, sleep_until},
 };
@@ -29,6 +30,7 @@ use crate::{
         CONNECT_TIMEOUT, QUEUED_COMMANDS, RECONNECT_PAUSE_MILLIS, UNRESPONSIVE_POLL,
         UNRESPONSIVE_TIMEOUT,
     },
+    refusal::{RedisRefusal, SeenRefusal},
 };
 
 /// Pause between two attempts while starting.
@@ -44,6 +46,7 @@ const STARTUP_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct RedisConnection {
     builder: Builder,
     password: Option<String>,
+    refusal: Arc<SeenRefusal>,
     state: Mutex<State>,
 }
 
@@ -57,21 +60,34 @@ struct Driver {
     client: Client,
     /// The driver's task owns the connection, and does not end by itself.
     task: AbortHandle,
+    /// Reads the driver's own errors.
+    errors: AbortHandle,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
         self.task.abort();
+        self.errors.abort();
     }
 }
 
 impl Driver {
-    fn start(builder: &Builder) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
+    fn start(
+        builder: &Builder,
+        refusal: &Arc<SeenRefusal>,
+        password: Option<&str>,
+    ) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
         let client = builder.build()?;
+        let errors = tokio::spawn(note_refusals(
+            client.error_rx(),
+            Arc::clone(refusal),
+            password.map(ToOwned::to_owned),
+        ));
         let task = client.connect();
         let driver = Self {
             client,
             task: task.abort_handle(),
+            errors: errors.abort_handle(),
         };
         Ok((driver, task))
     }
@@ -83,9 +99,9 @@ impl RedisConnection {
         check_prefix(&config.key_prefix)?;
         let (mut builder, password) = builder(config)?;
         let deadline = Instant::now() + config.startup_timeout;
-        let mut is_told = false;
+        let (mut is_told, refusal) = (false, Arc::new(SeenRefusal::default()));
         let driver = loop {
-            let error = match try_start(&builder, deadline).await {
+            let error = match try_start(&builder, &refusal, password.as_deref(), deadline).await {
                 Ok(driver) => break driver,
                 Err(error) => error,
             };
@@ -113,6 +129,7 @@ impl RedisConnection {
         Ok(Self {
             builder,
             password,
+            refusal,
             state: Mutex::new(State {
                 driver,
                 last_answer_at,
@@ -127,6 +144,7 @@ impl RedisConnection {
 
     /// Records that the server has answered.
     pub(crate) fn record_answer(&self) {
+        self.refusal.clear();
         self.state.lock().last_answer_at = Instant::now();
     }
 
@@ -137,9 +155,11 @@ impl RedisConnection {
         if state.last_answer_at >= began {
             return; // Another call was answered, or the driver is new.
         }
-        match Driver::start(&self.builder) {
+        match Driver::start(&self.builder, &self.refusal, self.password.as_deref()) {
             Ok((driver, _)) => {
-                warn!("Redis does not answer; opening a new connection");
+                if self.refused_credentials().is_none() {
+                    warn!("Redis does not answer; opening a new connection");
+                }
                 state.driver = driver;
                 state.last_answer_at = Instant::now();
             }
@@ -147,9 +167,37 @@ impl RedisConnection {
         }
     }
 
-    /// A driver error for errors and logs, without the password.
+    /// The reason for which there is no connection, if the server refuses the credentials.
+    pub(crate) fn refused_credentials(&self) -> Option<BoxError> {
+        self.refusal.reason()
+    }
+
+    /// A driver error for errors and logs, without the password; a refusal of the server with its fix.
     pub(crate) fn hide(&self, error: Error) -> BoxError {
-        hide(error, self.password.as_deref())
+        let password = self.password.as_deref();
+        let is_refused = *error.kind() == ErrorKind::Auth;
+        let explained = RedisRefusal::explain(&error, || hide(error.clone(), password));
+        if is_refused {
+            self.refusal.note(&hide(error.clone(), password));
+        }
+        explained.unwrap_or_else(|| hide(error, password))
+    }
+}
+
+/// Notes refusals of the credentials that the driver meets while it connects again.
+async fn note_refusals(
+    mut errors: Receiver<(Error, Option<Server>)>,
+    refusal: Arc<SeenRefusal>,
+    password: Option<String>,
+) {
+    loop {
+        match errors.recv().await {
+            Ok((error, _)) if *error.kind() == ErrorKind::Auth => {
+                refusal.note(&hide(error, password.as_deref()));
+            }
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 
@@ -166,8 +214,13 @@ fn hide(error: Error, password: Option<&str>) -> BoxError {
 
 /// Waits for an answer, so that the returned driver has a connection on which the server accepts
 /// commands.
-async fn try_start(builder: &Builder, deadline: Instant) -> Result<Driver, Error> {
-    let (driver, task) = Driver::start(builder)?;
+async fn try_start(
+    builder: &Builder,
+    refusal: &Arc<SeenRefusal>,
+    password: Option<&str>,
+    deadline: Instant,
+) -> Result<Driver, Error> {
+    let (driver, task) = Driver::start(builder, refusal, password)?;
     tokio::select! {
         biased;
         // With `fail_fast` the task ends if it cannot connect.

@@ -18,10 +18,15 @@
 //!   session may be about to be stored.
 //! - A crash of the server's machine or a failover that loses the last writes may lose an entry but
 //!   keep its session. That session works, but is not listed and does not count.
+//! - A server that evicts keys removes one of the three alone. The next create or list mends it from the
+//!   others.
 //!
 //! Neither KEYS nor SCAN is used; both iterate over all other keys on the server.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    fmt::Write,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use fred::{
     clients::Client,
@@ -29,7 +34,7 @@ use fred::{
     interfaces::SortedSetsInterface,
     types::sorted_sets::{ZRange, ZRangeBound, ZRangeKind},
 };
-use model::{LockName, PrincipalId, SessionId, TaskId};
+use model::{LeaseName, PrincipalId, SessionId};
 
 /// One in this number of creates checks due entries.
 const SWEEP_EVERY: u64 = 16;
@@ -62,6 +67,21 @@ impl IndexEntry {
     }
 }
 
+/// An owner for use inside braces: its own braces would end the hash tag, and its keys would be in
+/// several slots.
+pub(crate) fn hash_tag(owner: &str) -> String {
+    let mut tag = String::with_capacity(owner.len());
+    for character in owner.chars() {
+        if matches!(character, '{' | '}' | '%') {
+            // Writing to a string cannot fail.
+            let _ = write!(tag, "%{:02x}", u32::from(character));
+        } else {
+            tag.push(character);
+        }
+    }
+    tag
+}
+
 /// The names of the keys.
 pub(crate) struct SessionIndex {
     key_prefix: String,
@@ -89,22 +109,35 @@ impl SessionIndex {
         [session].into_iter().chain(mailbox).collect()
     }
 
-    /// The keys of a task and of its owner's index, in the order of the scripts' `KEYS`: in the
-    /// owner's slot. `owner` must not contain braces.
-    pub(crate) fn task_keys(&self, owner: &str, id: &TaskId) -> Vec<String> {
-        let prefix = &self.key_prefix;
-        let task = format!("{prefix}task:{{{owner}}}:{id}");
-        vec![task, format!("{prefix}tasks:{{{owner}}}")]
+    /// The keys of the weight of an owner's mailboxes, in the order of the scripts' `KEYS`: in the owner's slot.
+    pub(crate) fn mail_account_keys(&self, owner: &str) -> Vec<String> {
+        let account = format!("{}mail:{{{}}}", self.key_prefix, hash_tag(owner));
+        let times = format!("{account}:times");
+        vec![account, times]
     }
 
     /// The key of a lock.
-    pub(crate) fn lock_key(&self, name: &LockName) -> String {
+    pub(crate) fn lease_key(&self, name: &LeaseName) -> String {
         format!("{}lock:{name}", self.key_prefix)
     }
 
     /// The key that a check of the store writes; nothing reads it.
     pub(crate) fn check_key(&self) -> String {
         format!("{}{{sessions}}:check", self.key_prefix)
+    }
+
+    /// One key of each kind that a pattern could leave out; none of them is in use, because no id and no owner
+    /// is empty.
+    pub(crate) fn key_of_each_kind(&self) -> [String; 6] {
+        let kinds = [
+            "session:{}",
+            "mailbox:{}",
+            "tasks:{}",
+            "{index:}:",
+            "mail:{}",
+            "lock:",
+        ];
+        kinds.map(|kind| format!("{}{kind}", self.key_prefix))
     }
 
     /// The keys of the index, in the order of the scripts' `KEYS`: in one slot.
@@ -145,5 +178,17 @@ impl SessionIndex {
         let [_, ids, _]: [String; 3] = self.keys().try_into().unwrap_or_default();
         let found: Vec<String> = client.zrangebylex(ids, from, to, Some((0, limit))).await?;
         Ok(found.into_iter().map(IndexEntry::read).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_cannot_end_its_hash_tag_or_be_another() {
+        assert_eq!(hash_tag("user:1@example.org"), "user:1@example.org");
+        assert_eq!(hash_tag("}{%"), "%7d%7b%25");
+        assert_ne!(hash_tag("a%7d"), hash_tag("a}"));
     }
 }

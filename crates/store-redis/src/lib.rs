@@ -7,8 +7,8 @@
 //! entries are checked against the sessions themselves (`index`, `bounds`).
 //!
 //! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time
-//! to live. A lock is one key of its own (`session_lock`). The tasks of an owner are in a slot of
-//! their own (`task_store`).
+//! to live. A lock is one key of its own (`leases`). A record of any other kind is a hash
+//! in a slot of its own (`records`).
 //!
 //! # Durability
 //! With an append-only file and `appendfsync always`, acknowledged writes survive a `kill -9` of
@@ -19,23 +19,24 @@
 //! events from its cursor. A lost task is unknown to the server, and its client has to request the
 //! work again.
 
+mod access_check;
 mod bound_scripts;
 mod bounds;
+mod check_scripts;
 mod config;
 mod connection;
 mod error;
 mod index;
-mod lock_scripts;
+mod lease_scripts;
+mod leases;
 mod mailbox;
-mod port_error;
 mod record;
+mod records;
+mod refusal;
 mod server_settings;
-mod session_lock;
 mod session_scripts;
 mod session_store;
 mod store;
-mod task_scripts;
-mod task_store;
 
 pub use config::RedisConfig;
 pub use error::RedisError;

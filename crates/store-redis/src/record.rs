@@ -37,7 +37,7 @@ enum Malformed {
 
 /// The error if one of the two fields of a living session is missing.
 pub(crate) fn incomplete() -> SessionStoreError {
-    corrupt(Malformed::Incomplete)
+    unreadable(Malformed::Incomplete)
 }
 
 pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
@@ -45,24 +45,24 @@ pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
         version: VERSION,
         session,
     })
-    .map_err(corrupt)
+    .map_err(unreadable)
 }
 
 /// Decodes the record stored under an id.
 pub(crate) fn decode(id: &str, json: &str) -> Result<Session, SessionStoreError> {
-    let RecordVersion { version } = serde_json::from_str(json).map_err(corrupt)?;
+    let RecordVersion { version } = serde_json::from_str(json).map_err(unreadable)?;
     if version != VERSION {
-        return Err(corrupt(UnknownVersion(version)));
+        return Err(unreadable(UnknownVersion(version)));
     }
-    let loaded: DecodedRecord = serde_json::from_str(json).map_err(corrupt)?;
+    let loaded: DecodedRecord = serde_json::from_str(json).map_err(unreadable)?;
     if loaded.session.id.as_str() != id {
-        return Err(corrupt(Malformed::OtherId));
+        return Err(unreadable(Malformed::OtherId));
     }
     Ok(loaded.session)
 }
 
-fn corrupt(source: impl Into<ports::BoxError>) -> SessionStoreError {
-    SessionStoreError::Corrupt {
+pub(crate) fn unreadable(source: impl Into<ports::BoxError>) -> SessionStoreError {
+    SessionStoreError::Unreadable {
         source: source.into(),
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_ours_is_corrupt() {
+    fn what_is_not_ours_is_unreadable() {
         for other in [
             "",
             "{}",
@@ -80,7 +80,10 @@ mod tests {
             "{\"version\":1,\"session\":7}",
         ] {
             assert!(
-                matches!(decode("one", other), Err(SessionStoreError::Corrupt { .. })),
+                matches!(
+                    decode("one", other),
+                    Err(SessionStoreError::Unreadable { .. })
+                ),
                 "{other}"
             );
         }

@@ -28,6 +28,12 @@ const SET_TTL: &str = r"
 local function set_ttl(ttl)
   local left = redis.call('PTTL', KEYS[1])
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+  -- Messages do not outlive their own age.
+  local till = tonumber(redis.call('HGET', KEYS[2], 'till') or nil)
+  local time = redis.call('TIME')
+  if till and till < time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ttl) then
+    for n = 3, 5 do redis.call('PEXPIREAT', KEYS[n], string.format('%.0f', till)) end
+  end
   return tonumber(ttl) < left and redis.call('HGET', KEYS[1], 'owner') or ''
 end
 ";
@@ -45,15 +51,16 @@ local shortened = set_ttl(ARGV[3])
 return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
 
-/// `KEYS[1]` session. Returns 1 if the session was living, and its owner. The time to live stays,
-/// because it belongs to the key.
+/// `KEYS[1]` session. Returns 1 if the session was living, its owner, and 1 if its mailbox is in the owner's
+/// account. The time to live stays, because it belongs to the key.
 const END: &str = r"
-if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
+if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, '', 0} end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
+local counted = redis.call('HEXISTS', KEYS[2], 'counted')
 redis.call('HSET', KEYS[1], 'ended', '1')
 redis.call('HDEL', KEYS[1], 'revision', 'session', 'owner')
 redis.call('UNLINK', unpack(KEYS, 2))
-return {1, owner}
+return {1, owner, counted}
 ";
 
 /// `KEYS[1]` session, `ARGV` milliseconds to live. Returns 1 if the session is living, and the
@@ -70,9 +77,6 @@ local time = redis.call('TIME')
 return time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
-/// `KEYS[1]` a key that nothing reads, `ARGV` seconds to live. Fails if the server takes no changes.
-const CHECK: &str = "redis.call('SET', KEYS[1], '', 'EX', ARGV[1])";
-
 /// The scripts with their digests, computed once.
 pub(crate) struct SessionScripts {
     pub(crate) create: Script,
@@ -80,7 +84,6 @@ pub(crate) struct SessionScripts {
     pub(crate) end: Script,
     pub(crate) touch: Script,
     pub(crate) time: Script,
-    pub(crate) check: Script,
 }
 
 impl SessionScripts {
@@ -91,7 +94,6 @@ impl SessionScripts {
             end: Script::from_lua(END),
             touch: Script::from_lua(format!("{SET_TTL}{TOUCH}")),
             time: Script::from_lua(TIME),
-            check: Script::from_lua(CHECK),
         }
     }
 }

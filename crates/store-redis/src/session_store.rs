@@ -7,15 +7,18 @@ use fred::{
     interfaces::HashesInterface,
     types::{FromValue, Value, scripts::Script},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use model::{Session, SessionId, Timestamp};
 use ports::{
-    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
+    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, StoreFailure,
+    VersionedSession,
 };
+use tokio::time::Instant;
+use tracing::debug;
 
 use crate::{
     RedisSessionStore,
-    config::{CHECK_SECONDS, MAX_PAGE_SESSIONS, PIPELINED},
+    config::{MAX_PAGE_SESSIONS, PIPELINED},
     index::IndexEntry,
     record,
     store::millis,
@@ -31,8 +34,8 @@ impl RedisSessionStore {
         arguments: Vec<String>,
     ) -> Result<R, SessionStoreError> {
         let arguments = arguments.into_iter().map(Value::from).collect();
-        self.run(op, script, self.index.session_keys(id), arguments)
-            .await
+        let keys = self.index.session_keys(id);
+        Ok(self.run(op, script, keys, arguments).await?)
     }
 
     async fn find(
@@ -40,13 +43,16 @@ impl RedisSessionStore {
         op: &'static str,
         id: &str,
     ) -> Result<Option<VersionedSession>, SessionStoreError> {
-        let fields = vec!["revision", "session"];
+        let (began, fields) = (Instant::now(), vec!["revision", "session"]);
         let found = self
             .connection
             .client()
             .hmget(self.index.session_key(id), fields)
             .await
-            .map_err(|error| self.failed(op, error))?;
+            .map_err(|error| match self.failed(op, began, error) {
+                StoreFailure::Corrupt { source, .. } => record::unreadable(source),
+                failed => failed.into(),
+            })?;
         let (revision, json): (u64, String) = match found {
             (Some(revision), Some(json)) => (revision, json),
             (None, None) => return Ok(None),
@@ -82,41 +88,48 @@ impl RedisSessionStore {
         let client = &self.connection.client();
         let limit = limit.min(MAX_PAGE_SESSIONS);
         let mut after = after.map(|id| id.as_str().to_owned());
-        let mut sessions = Vec::new();
+        let (mut sessions, mut unreadable) = (Vec::new(), 0);
+        if after.is_none() {
+            self.mend_index(OP).await?;
+        }
         loop {
             let wanted = limit - sessions.len();
             // One more than wanted, which shows whether there is a next page.
             let entries = self
                 .index
                 .entries_after(client, after.as_deref(), wanted + 1);
-            let entries = entries.await.map_err(|error| self.failed(OP, error))?;
+            let began = Instant::now();
+            let entries = entries
+                .await
+                .map_err(|error| self.failed(OP, began, error))?;
             let at_end = entries.len() <= wanted;
             let mut finds = Vec::with_capacity(wanted);
             for entry in entries.iter().take(wanted) {
                 finds.push(self.find(OP, entry.id()));
             }
-            let found: Vec<_> = stream::iter(finds)
-                .buffered(PIPELINED)
-                .try_collect()
-                .await?;
-            let gone = entries
-                .iter()
-                .zip(&found)
-                .filter(|(_, found)| found.is_none());
-            let gone = gone.map(|(entry, _)| (entry.clone(), None));
-            self.reschedule_entries(OP, gone.collect()).await?;
-            sessions.extend(found.into_iter().flatten());
-            if at_end {
+            let mut found = stream::iter(finds).buffered(PIPELINED);
+            let (mut gone, mut looked_at) = (Vec::new(), entries.iter());
+            while let (Some(found), Some(entry)) = (found.next().await, looked_at.next()) {
+                match found {
+                    Ok(Some(session)) => sessions.push(session),
+                    Ok(None) => gone.push((entry.clone(), None)),
+                    Err(SessionStoreError::Unreadable { source }) => {
+                        debug!(session = entry.id(), %source, "a session is left out of the list");
+                        unreadable += 1;
+                    }
+                    Err(failed) => return Err(failed),
+                }
+            }
+            drop(found);
+            self.reschedule_entries(OP, gone).await?;
+            if at_end || sessions.len() == limit {
+                let last = sessions.last().filter(|_| !at_end);
+                let next = last.map(|last: &VersionedSession| last.session.id.clone());
                 return Ok(SessionPage {
                     sessions,
-                    next: None,
+                    unreadable,
+                    next,
                 });
-            }
-            if sessions.len() == limit {
-                let next = sessions
-                    .last()
-                    .map(|last: &VersionedSession| last.session.id.clone());
-                return Ok(SessionPage { sessions, next });
             }
             after = entries.get(wanted - 1).map(|last| last.id().to_owned());
         }
@@ -186,9 +199,12 @@ impl SessionStore for RedisSessionStore {
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
         const OP: &str = "end a session";
         self.bounded(OP, async {
-            let (ended, owner): (i64, String) = self
+            let (ended, owner, is_counted): (i64, String, i64) = self
                 .on_session(OP, &self.session_scripts.end, id, Vec::new())
                 .await?;
+            if is_counted == 1 {
+                self.weighs(&owner, id, 0).await;
+            }
             if ended == 1 {
                 self.remove_entry(OP, IndexEntry::of(id.as_str(), &owner))
                     .await;
@@ -221,17 +237,13 @@ impl SessionStore for RedisSessionStore {
 
     async fn check(&self) -> Result<(), SessionStoreError> {
         const OP: &str = "store anything";
-        // A server that is read-only after a failover, or has no memory or disk left, answers PING.
-        let (script, keys) = (&self.session_scripts.check, vec![self.index.check_key()]);
-        let written =
-            self.run::<(), SessionStoreError>(OP, script, keys, vec![CHECK_SECONDS.into()]);
-        self.bounded(OP, written).await
+        Ok(self.bounded(OP, self.check_access(OP)).await?)
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
         const OP: &str = "tell the time";
         let (script, keys) = (&self.session_scripts.time, self.index.keys());
-        let millis = self.run::<i64, SessionStoreError>(OP, script, keys, Vec::new());
+        let millis = self.run::<i64>(OP, script, keys, Vec::new());
         let millis = self.bounded(OP, millis).await?;
         Ok(Some(Timestamp::from_unix_millis(millis)))
     }

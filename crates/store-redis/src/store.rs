@@ -7,25 +7,36 @@ use fred::{
     interfaces::LuaInterface,
     types::{FromValue, Value, scripts::Script},
 };
-use ports::BoxError;
-use tokio::time::{Instant, error::Elapsed, timeout};
+use ports::StoreFailure;
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    RedisConfig, RedisError, bound_scripts::BoundScripts, config::MAX_TTL,
-    connection::RedisConnection, index::SessionIndex, lock_scripts::LockScripts,
-    mailbox::MailboxScripts, port_error::PortError, session_scripts::SessionScripts,
-    task_scripts::TaskScripts,
+    RedisConfig, RedisError,
+    bound_scripts::BoundScripts,
+    check_scripts::CheckScripts,
+    config::MAX_TTL,
+    connection::RedisConnection,
+    index::SessionIndex,
+    lease_scripts::LeaseScripts,
+    mailbox::{AccountScripts, MailboxScripts},
+    records::{RecordIndexScripts, RecordKeys, RecordScripts},
+    refusal::RedisRefusal,
+    session_scripts::SessionScripts,
 };
 
 /// Sessions on a Redis server or cluster. Dropping it closes the connection.
 pub struct RedisSessionStore {
     pub(crate) connection: RedisConnection,
     pub(crate) session_scripts: SessionScripts,
+    pub(crate) check_scripts: CheckScripts,
     pub(crate) bound_scripts: BoundScripts,
     pub(crate) mailbox_scripts: MailboxScripts,
-    pub(crate) lock_scripts: LockScripts,
-    pub(crate) task_scripts: TaskScripts,
+    pub(crate) account_scripts: AccountScripts,
+    pub(crate) lease_scripts: LeaseScripts,
     pub(crate) index: SessionIndex,
+    pub(crate) record_scripts: RecordScripts,
+    pub(crate) record_index_scripts: RecordIndexScripts,
+    pub(crate) record_keys: RecordKeys,
     call_timeout: Duration,
 }
 
@@ -35,11 +46,7 @@ impl fmt::Debug for RedisSessionStore {
     }
 }
 
-/// Returns whether there was no answer at all, rather than one that is not usable now.
-fn is_timeout(source: &BoxError) -> bool {
-    let driver = source.downcast_ref::<Error>();
-    source.is::<Elapsed>() || driver.is_some_and(|error| *error.kind() == ErrorKind::Timeout)
-}
+const FULL: &str = "the Redis server has no memory left";
 
 /// Milliseconds, at least one: every key has an expiry, and zero would mean "delete".
 pub(crate) fn millis(ttl: Duration) -> String {
@@ -55,15 +62,20 @@ impl RedisSessionStore {
     /// time.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisError> {
         let connection = RedisConnection::open(&config).await?;
+        let record_keys = RecordKeys::new(config.key_prefix.clone());
         let (index, call_timeout) = (SessionIndex::new(config.key_prefix), config.call_timeout);
         let store = Self {
             connection,
             session_scripts: SessionScripts::new(),
+            check_scripts: CheckScripts::new(),
             bound_scripts: BoundScripts::new(),
             mailbox_scripts: MailboxScripts::new(),
-            lock_scripts: LockScripts::new(),
-            task_scripts: TaskScripts::new(),
+            account_scripts: AccountScripts::new(),
+            lease_scripts: LeaseScripts::new(),
             index,
+            record_scripts: RecordScripts::new(),
+            record_index_scripts: RecordIndexScripts::new(),
+            record_keys,
             call_timeout,
         };
         store.warn_of_weak_settings().await;
@@ -72,44 +84,67 @@ impl RedisSessionStore {
 
     /// Limits the duration of a whole call, because the driver's own timeouts apply per command and
     /// do not cover all of its waits. Also reports to the connection whether the server answered.
-    pub(crate) async fn bounded<T, E: PortError>(
+    pub(crate) async fn bounded<T, E: From<StoreFailure>>(
         &self,
         op: &'static str,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let began = Instant::now();
-        let outcome = timeout(self.call_timeout, call).await;
-        let outcome = outcome.unwrap_or_else(|elapsed| Err(E::unavailable(op, elapsed.into())));
-        match outcome.as_ref().err().and_then(PortError::unavailability) {
-            Some(source) if is_timeout(source) => self.connection.record_timeout(began),
-            Some(_) => {}
-            None => self.connection.record_answer(),
+        match timeout(self.call_timeout, call).await {
+            Ok(outcome) => {
+                if outcome.is_ok() {
+                    self.connection.record_answer();
+                }
+                outcome
+            }
+            Err(elapsed) => Err(match self.connection.refused_credentials() {
+                Some(reason) => StoreFailure::unavailable(op, reason),
+                None => {
+                    self.connection.record_timeout(began);
+                    StoreFailure::unavailable(op, elapsed)
+                }
+            }
+            .into()),
         }
-        outcome
     }
 
-    /// Converts an error of the driver to an error of the port.
-    pub(crate) fn failed<E: PortError>(&self, op: &'static str, error: Error) -> E {
+    /// Converts an error of the driver, of a command that began at this time. A refusal of the credentials is the
+    /// reason of every error that comes of having no connection.
+    pub(crate) fn failed(&self, op: &'static str, began: Instant, error: Error) -> StoreFailure {
         // Another program's value is stored under the key or in one of the fields.
-        let foreign = *error.kind() == ErrorKind::Parse || error.details().contains("WRONGTYPE");
-        let full = error.details().contains("OOM ");
+        let is_foreign = *error.kind() == ErrorKind::Parse || error.details().contains("WRONGTYPE");
+        let is_full = error.details().contains("OOM ");
+        match error.kind() {
+            // There was no answer at all, rather than one that is not usable now.
+            ErrorKind::Timeout => self.connection.record_timeout(began),
+            _ if is_foreign || is_full => self.connection.record_answer(),
+            _ => {}
+        }
         let source = self.connection.hide(error);
-        match (foreign, full) {
-            (true, _) => E::corrupt(op, source),
-            (_, true) => E::full(op, source),
-            _ => E::unavailable(op, source),
+        match (is_foreign, is_full) {
+            (true, _) => StoreFailure::Corrupt { op, source },
+            (_, true) => StoreFailure::Overloaded {
+                what: FULL,
+                source: Some(source),
+            },
+            _ if source.is::<RedisRefusal>() => StoreFailure::Unavailable { op, source },
+            _ => {
+                let source = self.connection.refused_credentials().unwrap_or(source);
+                StoreFailure::Unavailable { op, source }
+            }
         }
     }
 
     /// Runs a script on keys of one slot. A server that restarted, or another node of a cluster,
     /// does not know it: then the whole script is sent, which also loads it into the server.
-    pub(crate) async fn run<R: FromValue, E: PortError>(
+    pub(crate) async fn run<R: FromValue>(
         &self,
         op: &'static str,
         script: &Script,
         keys: Vec<String>,
         arguments: Vec<Value>,
-    ) -> Result<R, E> {
+    ) -> Result<R, StoreFailure> {
+        let began = Instant::now();
         let client = self.connection.client();
         let outcome = script
             .evalsha(&client, keys.clone(), arguments.clone())
@@ -120,6 +155,12 @@ impl RedisSessionStore {
             }
             (outcome, _) => outcome,
         };
-        outcome.map_err(|error| self.failed(op, error))
+        match outcome {
+            Ok(answer) => {
+                self.connection.record_answer();
+                Ok(answer)
+            }
+            Err(error) => Err(self.failed(op, began, error)),
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ports::{SessionStore, SessionStoreError};
+use ports::{SessionLimits, SessionStore, SessionStoreError, StoreFailure};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore, WeakRedisSetting};
 use testkit::servers::RedisServer;
@@ -99,7 +99,10 @@ async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_whil
     send_command(&server, kill);
     let refused = store.check().await;
     assert!(
-        matches!(refused, Err(SessionStoreError::Unavailable { .. })),
+        matches!(
+            refused,
+            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{refused:?}"
     );
     send_command(
@@ -117,7 +120,10 @@ async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() 
     send_command(&server, "REPLICAOF 127.0.0.1 1");
     let refused = store.create(&session("one"), TTL, ROOMY).await;
     assert!(
-        matches!(refused, Err(SessionStoreError::Unavailable { .. })),
+        matches!(
+            refused,
+            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{refused:?}"
     );
     send_command(&server, "REPLICAOF NO ONE");
@@ -154,36 +160,82 @@ async fn of_a_hundred_creates_over_four_connections_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
+async fn a_record_that_is_not_ours_concerns_its_session_alone_and_is_no_outage() {
     let server = RedisServer::start().unwrap();
     let store = open(&server).await;
-    let one = session("one");
+    let (one, other) = (session("one"), session("other"));
     for command in [
+        r#"HSET forgewire:session:{one} session '{"version":2,"session":{}}'"#,
         "HSET forgewire:session:{one} session nonsense",
         "HSET forgewire:session:{one} revision nonsense",
         "HDEL forgewire:session:{one} session",
         "SET forgewire:session:{one} nonsense",
     ] {
         send_command(&server, "FLUSHALL");
+        store.create(&other, TTL, ROOMY).await.unwrap();
         let revision = store.create(&one, TTL, ROOMY).await.unwrap();
         send_command(&server, command);
         let loaded = store.load(&one.id).await;
         assert!(
-            matches!(loaded, Err(SessionStoreError::Corrupt { .. })),
+            matches!(loaded, Err(SessionStoreError::Unreadable { .. })),
             "{command}: {loaded:?}"
         );
-        let listed = store.list(None, 10).await;
-        assert!(
-            matches!(listed, Err(SessionStoreError::Corrupt { .. })),
-            "{command}: {listed:?}"
-        );
+        for limit in [1, 10] {
+            let listed = store.list(None, limit).await.unwrap();
+            let sessions = listed.sessions.into_iter().map(|found| found.session);
+            assert_eq!(
+                sessions.collect::<Vec<_>>(),
+                std::slice::from_ref(&other),
+                "{command}"
+            );
+            assert_eq!(listed.unreadable, 1, "{command}");
+        }
         if command.starts_with("SET") {
             let replaced = store.replace(&one, revision, TTL).await;
             assert!(
-                matches!(replaced, Err(SessionStoreError::Corrupt { .. })),
+                matches!(
+                    replaced,
+                    Err(SessionStoreError::Failed(StoreFailure::Corrupt { .. }))
+                ),
                 "{replaced:?}"
             );
+        } else if !command.starts_with("HDEL") {
+            assert!(store.end(&one.id).await.unwrap(), "{command}");
+            assert!(store.load(&one.id).await.unwrap().is_none(), "{command}");
         }
+    }
+}
+
+/// As a server does that evicts keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_lost_a_part_is_mended() {
+    let server = RedisServer::start().unwrap();
+    let store = open(&server).await;
+    let limits = SessionLimits {
+        max_sessions_per_owner: 3,
+        ..ROOMY
+    };
+    for part in ["due", "ids", "owners"] {
+        send_command(&server, "FLUSHALL");
+        let sessions = ["one", "three", "two"].map(session);
+        for session in &sessions {
+            store.create(session, TTL, limits).await.unwrap();
+        }
+        send_command(&server, &format!("DEL forgewire:{{sessions}}:{part}"));
+        let listed = store.list(None, 10).await.unwrap().sessions;
+        let listed: Vec<_> = listed.into_iter().map(|found| found.session).collect();
+        assert_eq!(listed, sessions, "{part}");
+        send_command(&server, &format!("DEL forgewire:{{sessions}}:{part}"));
+        let fourth = session("four");
+        let refused = store.create(&fourth, TTL, limits).await;
+        assert!(
+            matches!(refused, Err(SessionStoreError::Overloaded { .. })),
+            "{part}: {refused:?}"
+        );
+        // The places of sessions that ended are free again.
+        send_command(&server, &format!("DEL forgewire:{{sessions}}:{part}"));
+        assert!(store.end(&sessions[0].id).await.unwrap());
+        store.create(&fourth, TTL, limits).await.unwrap();
     }
 }
 

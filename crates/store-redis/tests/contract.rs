@@ -2,12 +2,19 @@
 //! means that this server is killed with SIGKILL and started again; it goes back when an earlier copy of its
 //! append-only file is put in place meanwhile.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use contract::{
     Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack, backend_hook,
-    handle_opener,
+    handle_opener, record_damager, record_spoiler,
 };
+use model::SessionId;
+use ports::RecordKey;
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::RedisServer;
 use tokio::sync::Mutex;
@@ -18,6 +25,32 @@ async fn open(url: &str) -> anyhow::Result<Arc<dyn SessionPorts>> {
     Ok(Arc::new(
         RedisSessionStore::connect(RedisConfig::new(url)).await?,
     ))
+}
+
+/// Gives a session a record of another build.
+fn spoil(port: u16, id: &SessionId) -> anyhow::Result<()> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    let record = r#"{"version":2,"session":{}}"#;
+    writeln!(
+        connection,
+        "HSET forgewire:session:{{{id}}} session '{record}'\r"
+    )?;
+    let mut answer = [0; 4];
+    connection.read_exact(&mut answer)?;
+    anyhow::ensure!(answer == *b":0\r\n", "there is no session {id}");
+    Ok(())
+}
+
+/// Takes a record its owner.
+fn damage(port: u16, key: &RecordKey) -> anyhow::Result<()> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    let id = key.id.as_str().replace('{', "%7b").replace('}', "%7d");
+    let name = format!("forgewire:{}:{{{id}}}", key.collection.name());
+    write!(connection, "HDEL {name} owner\r\n")?;
+    let mut answer = [0; 4];
+    connection.read_exact(&mut answer)?;
+    anyhow::ensure!(answer == *b":1\r\n", "there is no record {name}");
+    Ok(())
 }
 
 #[contract::async_trait]
@@ -32,6 +65,7 @@ impl Harness for RedisBackend {
                 durable: true,
                 shared: true,
                 goes_back: true,
+                foreign_bytes: true,
                 ..Abilities::default()
             }),
             Port::EventLog | Port::Bus | Port::ResourceReader => None,
@@ -44,6 +78,16 @@ impl Harness for RedisBackend {
         let mut fixture = SessionStoreFixture::new(open(&url).await?);
         let server = Arc::new(Mutex::new(server));
         let (restarted, saved, restored) = (server.clone(), server.clone(), server.clone());
+        let spoilt = server.clone();
+        fixture.spoil = Some(record_spoiler(move |id| {
+            let server = Arc::clone(&spoilt);
+            async move { spoil(server.lock().await.port(), &id) }
+        }));
+        let damaged = server.clone();
+        fixture.damage = Some(record_damager(move |key| {
+            let server = Arc::clone(&damaged);
+            async move { damage(server.lock().await.port(), &key) }
+        }));
         fixture.handles = Handles {
             peer: Some(handle_opener(move || {
                 let url = url.clone();

@@ -12,8 +12,8 @@ mod setup;
 use std::time::{Duration, Instant};
 
 use keys::keys;
-use model::{LockName, StreamId};
-use ports::{LockError, Mailbox, MailboxError, MailboxLimits, SessionLock, SessionStore};
+use model::{LeaseName, Sequence, Session, SessionId, StreamId};
+use ports::{Leases, Mailbox, MailboxError, MailboxLimits, SessionStore, StoreFailure};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use testkit::servers::RedisServer;
 
@@ -50,7 +50,7 @@ async fn a_mailbox_has_its_sessions_slot_and_time_and_leaves_nothing() {
 async fn a_released_lock_is_remembered_for_a_day() {
     let server = RedisServer::start().unwrap();
     let store = open(&server).await;
-    let lock = LockName::new("one").unwrap();
+    let lock = LeaseName::new("one").unwrap();
     let guard = store
         .acquire(&lock, TTL, Duration::ZERO)
         .await
@@ -87,7 +87,10 @@ async fn a_full_server_is_overloaded_and_has_room_again_after_a_trim() {
         }
     };
     assert!(
-        matches!(refused, MailboxError::Overloaded { .. }),
+        matches!(
+            refused,
+            MailboxError::Failed(StoreFailure::Overloaded { .. })
+        ),
         "{refused:?}"
     );
     store.trim(&one.id, &stream, last.unwrap()).await.unwrap();
@@ -102,7 +105,7 @@ async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
     let mut server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
-    let (lock, limits) = (LockName::new("one").unwrap(), MailboxLimits::default());
+    let (lock, limits) = (LeaseName::new("one").unwrap(), MailboxLimits::default());
     store.create(&one, TTL, ROOMY).await.unwrap();
     server.kill();
     let started = Instant::now();
@@ -116,17 +119,139 @@ async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
         started.elapsed()
     );
     assert!(
-        matches!(appended, Err(MailboxError::Unavailable { .. })),
+        matches!(
+            appended,
+            Err(MailboxError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{appended:?}"
     );
     assert!(
-        matches!(acquired, Err(LockError::Unavailable { .. })),
+        matches!(acquired, Err(StoreFailure::Unavailable { .. })),
         "{acquired:?}"
     );
     server.restart().unwrap();
     recovers(&store, Duration::from_secs(10)).await;
     // An unacknowledged call may have taken effect: the lock expires by itself.
-    let other = LockName::new("other").unwrap();
+    let other = LeaseName::new("other").unwrap();
     let acquired = store.acquire(&other, TTL, Duration::ZERO).await.unwrap();
     assert!(acquired.is_some());
+}
+
+/// As a server does that evicts keys: no message vanishes in silence, and the next one arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_lost_a_part_says_so_and_goes_on() {
+    let server = RedisServer::start().unwrap();
+    let store = open(&server).await;
+    let limits = MailboxLimits::default();
+    let streams = ["a", "b"].map(|name| StreamId::new(name).unwrap());
+    for part in ["", ":order", ":index", ":payloads", ":streams"] {
+        send_command(&server, "FLUSHALL");
+        let one = session("one");
+        store.create(&one, TTL, ROOMY).await.unwrap();
+        let mut readers = Vec::new();
+        for stream in &streams {
+            let opened = store.open_stream(&one.id, stream, limits).await.unwrap();
+            for message in ["first", "second"] {
+                let append = store.append(&one.id, stream, message.into(), limits);
+                append.await.unwrap();
+            }
+            readers.push((stream, opened));
+        }
+        send_command(&server, &format!("DEL forgewire:mailbox:{{one}}{part}"));
+        for (stream, position) in readers {
+            let read = async |after| store.read_after(&one.id, stream, after, 10).await.unwrap();
+            let page = read(position).await;
+            assert!(
+                page.resumes_after.is_some() || page.went_back(position),
+                "{part}: {page:?}"
+            );
+            let append = store.append(&one.id, stream, "third".into(), limits);
+            append.await.unwrap();
+            let page = read(page.through).await;
+            let payloads = page.messages.iter().map(|message| &message.item[..]);
+            assert_eq!(payloads.collect::<Vec<_>>(), [b"third"], "{part}");
+            assert_eq!(page.resumes_after, None, "{part}: told once");
+            store.trim(&one.id, stream, page.through).await.unwrap();
+        }
+    }
+}
+
+/// The memory that the server uses, in bytes.
+fn used_bytes(server: &RedisServer) -> u64 {
+    let info = send_command(server, "INFO memory");
+    let used = info
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    used.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_one_owner_fill_no_more_of_the_server_than_their_bound() {
+    const MIB: u64 = 1 << 20;
+    let server = RedisServer::start().unwrap();
+    let store = open(&server).await;
+    let stream = StreamId::new("a").unwrap();
+    let limits = MailboxLimits::default();
+    let payload = vec![b'x'; MailboxLimits::MAX_PAYLOAD_BYTES];
+    let before = used_bytes(&server);
+    let (mut taken, mut refused) = (0, 0);
+    for n in 0..300 {
+        let one = session(&format!("s{n}"));
+        store.create(&one, TTL, ROOMY).await.unwrap();
+        let append = store.append(&one.id, &stream, payload.clone().into(), limits);
+        match append.await {
+            Ok(_) => taken += 1,
+            Err(MailboxError::Failed(StoreFailure::Overloaded { .. })) => refused += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(
+        (taken, refused),
+        (255, 45),
+        "a message weighs a little more"
+    );
+    let held = used_bytes(&server) - before;
+    // A value of 1 MiB and its head take 1.25 MiB.
+    assert!(held < limits.max_owner_bytes * 3 / 2, "{} MiB", held / MIB);
+    let last = session("s299").id;
+    let small = store.append(&last, &stream, "small".into(), limits);
+    small.await.unwrap();
+    let other = Session {
+        id: SessionId::new("other").unwrap(),
+        ..contract::session(1)
+    };
+    store.create(&other, TTL, ROOMY).await.unwrap();
+    let append = store.append(&other.id, &stream, payload.clone().into(), limits);
+    append.await.unwrap();
+    store.end(&session("s0").id).await.unwrap();
+    let append = store.append(&last, &stream, payload.into(), limits);
+    append.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_too_old_leave_the_server_though_nobody_asks_for_them() {
+    let server = RedisServer::start().unwrap();
+    let store = open(&server).await;
+    let (one, stream) = (session("one"), StreamId::new("a").unwrap());
+    store.create(&one, TTL, ROOMY).await.unwrap();
+    let limits = MailboxLimits {
+        max_age: Duration::from_millis(300),
+        ..MailboxLimits::default()
+    };
+    let payload = vec![b'x'; 100 << 10];
+    let append = store.append(&one.id, &stream, payload.clone().into(), limits);
+    let first = append.await.unwrap();
+    store.touch(&one.id, TTL).await.unwrap();
+    assert_eq!(keys(&server, "*payloads*").len(), 1);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !keys(&server, "*payloads*").is_empty() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let page = store.read_after(&one.id, &stream, Sequence::START, 10);
+    let page = page.await.unwrap();
+    assert!(page.messages.is_empty() && !page.closed, "{page:?}");
+    assert_eq!(page.resumes_after, Some(first), "the loss is told");
+    let append = store.append(&one.id, &stream, payload.into(), limits);
+    assert!(append.await.unwrap() > first);
 }

@@ -10,7 +10,7 @@ mod setup;
 
 use std::time::{Duration, Instant};
 
-use ports::{SessionStore, SessionStoreError};
+use ports::{SessionStore, SessionStoreError, StoreFailure};
 use setup::{ROOMY, TTL, open, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::RedisServer;
@@ -36,19 +36,31 @@ async fn is_unavailable_in_time(store: &RedisSessionStore) {
         started.elapsed()
     );
     assert!(
-        matches!(created, Err(SessionStoreError::Unavailable { .. })),
+        matches!(
+            created,
+            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{created:?}"
     );
     assert!(
-        matches!(loaded, Err(SessionStoreError::Unavailable { .. })),
+        matches!(
+            loaded,
+            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{loaded:?}"
     );
     assert!(
-        matches!(touched, Err(SessionStoreError::Unavailable { .. })),
+        matches!(
+            touched,
+            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{touched:?}"
     );
     assert!(
-        matches!(listed, Err(SessionStoreError::Unavailable { .. })),
+        matches!(
+            listed,
+            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+        ),
         "{listed:?}"
     );
 }
@@ -214,7 +226,11 @@ async fn a_server_that_answers_and_refuses_changes_fails_the_check_until_it_take
         let source = std::error::Error::source(&refused).unwrap().to_string();
         assert!(source.contains(reason), "{source}");
         assert!(
-            matches!(refused, SessionStoreError::Unavailable { .. }),
+            matches!(
+                refused,
+                SessionStoreError::Failed(StoreFailure::Unavailable { .. })
+                    | SessionStoreError::Failed(StoreFailure::Overloaded { .. })
+            ),
             "{refused:?}"
         );
         assert!(send_command(&server, mend).starts_with("+OK"), "{mend}");

@@ -9,22 +9,36 @@
 mod keys;
 mod setup;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use contract::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
 use keys::keys;
 use model::{PrincipalId, TaskId};
-use ports::{Revision, SessionStore, TaskLimits, TaskRecord, TaskStore, TaskStoreError};
+use ports::{Collection, Records, SessionStore, StoreFailure};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
+use store_redis::RedisSessionStore;
 use testkit::servers::RedisServer;
 
 const LIMITS: TaskLimits = TaskLimits {
     max_tasks_per_owner: 1000,
     spare_ttl: Duration::ZERO,
     max_ttl: Duration::from_secs(24 * 3600),
+    max_bytes_per_owner: 1 << 30,
+    max_bytes: 1 << 30,
 };
 
-fn task(n: u64, ttl: Duration) -> TaskRecord {
-    TaskRecord {
+const TASKS: Collection = Collection::new("tasks");
+
+/// The tasks on a server.
+fn tasks_of(store: &Arc<RedisSessionStore>) -> TaskRecords {
+    TaskRecords::new(Arc::clone(store) as Arc<dyn Records>)
+}
+
+fn task(n: u64, ttl: Duration) -> NewTask {
+    NewTask {
         id: TaskId::new(&format!("task-{n}")).unwrap(),
         owner: PrincipalId::new("one").unwrap(),
         state: "state".into(),
@@ -33,134 +47,125 @@ fn task(n: u64, ttl: Duration) -> TaskRecord {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_owner_has_lies_in_one_slot_and_leaves_nothing() {
+async fn a_task_has_a_slot_and_a_time_of_its_own_and_leaves_nothing() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
-    let lasting = |ttl, found: &[(String, i64)]| {
-        let most = i64::try_from(Duration::as_millis(&ttl)).unwrap();
-        let near = |(name, left): &(String, i64)| {
-            assert!(name.contains("{one}"), "{name}");
-            (most - 5000..=most).contains(left)
-        };
-        found.iter().filter(|found| near(found)).count()
-    };
-    store.create_task(&task(1, TTL), LIMITS).await.unwrap();
-    store.create_task(&task(2, TTL * 2), LIMITS).await.unwrap();
-    // The index has to outlive the last task, but no longer.
+    let store = Arc::new(open(&server).await);
+    let tasks = tasks_of(&store);
+    let times = [TTL, TTL * 2];
+    for (n, ttl) in (1..).zip(times) {
+        tasks.create(&task(n, ttl), LIMITS).await.unwrap();
+    }
     let found = keys(&server, "*");
-    assert_eq!(found.len(), 3, "{found:?}");
-    assert_eq!(lasting(TTL * 2, &found), 2, "{found:?}");
-    let shorter = task(2, TTL / 2);
-    let second = store.replace_task(&shorter, Revision(1), LIMITS);
-    let revisions = [Revision(1), second.await.unwrap()];
-    let found = keys(&server, "*");
-    assert_eq!(lasting(TTL, &found), 2, "{found:?}");
-    for (n, revision) in (1..3).zip(revisions) {
-        let soon = task(n, Duration::from_millis(1));
-        store.replace_task(&soon, revision, LIMITS).await.unwrap();
+    // Four keys of the index: no state weighs more than a step.
+    assert_eq!(found.len(), 6, "{found:?}");
+    for (n, ttl) in (1..).zip(times) {
+        let most = i64::try_from(ttl.as_millis()).unwrap();
+        let name = format!("forgewire:tasks:{{task-{n}@one}}");
+        let of_task = found.iter().find(|(key, _)| *key == name);
+        let (_, left) = of_task.unwrap_or_else(|| panic!("{name}: {found:?}"));
+        assert!((most - 5000..=most).contains(left), "{name}: {left}");
+    }
+    for n in 1..3 {
+        let task = task(n, TTL);
+        let of = (&task.owner, &task.id);
+        let kept = tasks.load(of.0, of.1).await.unwrap().unwrap();
+        let soon = TaskLife::For(Some(Duration::from_millis(1)));
+        tasks.replace(of, &kept, soon, LIMITS).await.unwrap();
     }
     let deadline = Instant::now() + Duration::from_secs(10);
+    // A list removes the entries of those that have expired.
     while !keys(&server, "*").is_empty() {
         assert!(Instant::now() < deadline, "{:?}", keys(&server, "*"));
+        let listed = Records::list(&*store, TASKS, None, None, 10);
+        listed.await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_outlives_a_session_of_its_owners_name() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = Arc::new(open(&server).await);
+    let tasks = tasks_of(&store);
     let (session, task) = (session("one"), task(1, TTL));
-    store.create(&session, TTL, ROOMY).await.unwrap();
-    store.create_task(&task, LIMITS).await.unwrap();
-    assert!(store.end(&session.id).await.unwrap());
-    let loaded = store.load_task(&task.owner, &task.id).await.unwrap();
-    assert_eq!(loaded.unwrap().record.state, task.state);
+    SessionStore::create(&*store, &session, TTL, ROOMY)
+        .await
+        .unwrap();
+    tasks.create(&task, LIMITS).await.unwrap();
+    assert!(SessionStore::end(&*store, &session.id).await.unwrap());
+    let loaded = tasks.load(&task.owner, &task.id).await.unwrap();
+    assert_eq!(loaded.unwrap().state, task.state);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_of_expired_tasks_go_with_the_next_create() {
+async fn a_foreign_value_under_a_task_is_unreadable() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
-    for n in 0..20 {
-        let soon = task(n, Duration::from_millis(1));
-        store.create_task(&soon, LIMITS).await.unwrap();
-    }
-    store.create_task(&task(100, TTL), LIMITS).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut n = 200;
-    // A task that expired just now may still be stored once: each create checks again.
-    loop {
-        let before = send_command(&server, "ZCARD forgewire:tasks:{one}");
-        if before.trim() == format!(":{}", n - 199) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{before}");
-        store.create_task(&task(n, TTL), LIMITS).await.unwrap();
-        n += 1;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_value_under_a_task_is_corrupt() {
-    let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
-    send_command(&server, "SET forgewire:task:{one}:task-1 theirs");
-    send_command(&server, "HSET forgewire:task:{one}:task-2 state theirs");
+    let tasks = tasks_of(&Arc::new(open(&server).await));
+    send_command(&server, "SET forgewire:tasks:{task-1@one} theirs");
+    send_command(&server, "HSET forgewire:tasks:{task-2@one} state theirs");
     for n in 1..3 {
         let task = task(n, TTL);
-        let loaded = store.load_task(&task.owner, &task.id).await;
-        let corrupt = matches!(loaded, Err(TaskStoreError::Corrupt { .. }));
-        assert!(corrupt, "{loaded:?}");
-        let replaced = store.replace_task(&task, Revision(1), LIMITS).await;
-        let corrupt = matches!(replaced, Err(TaskStoreError::Corrupt { .. }));
-        assert!(corrupt, "{replaced:?}");
+        let loaded = tasks.load(&task.owner, &task.id).await;
+        let unreadable = matches!(loaded, Err(TaskRecordsError::Unreadable { .. }));
+        assert!(unreadable, "{loaded:?}");
+        let created = tasks.create(&task, LIMITS).await;
+        let unreadable = matches!(created, Err(TaskRecordsError::Unreadable { .. }));
+        assert!(unreadable, "{created:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_is_overloaded_and_what_is_there_can_be_loaded() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = Arc::new(open(&server).await);
+    let tasks = tasks_of(&store);
     send_command(&server, "CONFIG SET maxmemory-policy noeviction");
     send_command(&server, "CONFIG SET maxmemory 24mb");
-    let large = |n| TaskRecord {
+    let large = |n| NewTask {
         state: vec![b'x'; TaskLimits::MAX_STATE_BYTES].into(),
         ..task(n, TTL)
     };
     let mut stored = 0;
     let refused = loop {
-        match store.create_task(&large(stored), LIMITS).await {
+        match tasks.create(&large(stored), LIMITS).await {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }
     };
-    let overloaded = matches!(refused, TaskStoreError::Overloaded { .. });
+    let overloaded = matches!(
+        refused,
+        TaskRecordsError::Failed(StoreFailure::Overloaded { .. })
+    );
     assert!(overloaded && stored > 0, "{refused:?} after {stored}");
     let task = large(0);
-    let loaded = store.load_task(&task.owner, &task.id).await.unwrap();
-    assert_eq!(loaded.unwrap().record.state, task.state);
+    let loaded = tasks.load(&task.owner, &task.id).await.unwrap();
+    assert_eq!(loaded.unwrap().state, task.state);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_a_call_ends_in_time_and_then_it_goes_on() {
     let mut server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = Arc::new(open(&server).await);
+    let tasks = tasks_of(&store);
     let one = task(1, TTL);
-    store.create_task(&one, LIMITS).await.unwrap();
+    tasks.create(&one, LIMITS).await.unwrap();
     server.kill();
     let started = Instant::now();
-    let (created, loaded) = tokio::join!(
-        store.create_task(&one, LIMITS),
-        store.load_task(&one.owner, &one.id)
-    );
+    let (created, loaded) =
+        tokio::join!(tasks.create(&one, LIMITS), tasks.load(&one.owner, &one.id));
     let took = started.elapsed();
     assert!(took < Duration::from_secs(3), "{took:?}");
-    let unavailable = matches!(created, Err(TaskStoreError::Unavailable { .. }));
+    let unavailable = matches!(
+        created,
+        Err(TaskRecordsError::Failed(StoreFailure::Unavailable { .. }))
+    );
     assert!(unavailable, "{created:?}");
-    let unavailable = matches!(loaded, Err(TaskStoreError::Unavailable { .. }));
+    let unavailable = matches!(
+        loaded,
+        Err(TaskRecordsError::Failed(StoreFailure::Unavailable { .. }))
+    );
     assert!(unavailable, "{loaded:?}");
     server.restart().unwrap();
     recovers(&store, Duration::from_secs(10)).await;
-    let loaded = store.load_task(&one.owner, &one.id).await.unwrap();
-    assert_eq!(loaded.unwrap().record.state, one.state);
+    let loaded = tasks.load(&one.owner, &one.id).await.unwrap();
+    assert_eq!(loaded.unwrap().state, one.state);
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{Classified, ErrorClass};
-use ports::{BoxError, EventLogError, LockError, MailboxError, SessionStoreError, TaskStoreError};
+use ports::{BoxError, SessionStoreError, StoreFailure};
 use rusqlite::ErrorCode;
 
 use crate::DatabaseFailure;
@@ -143,6 +143,12 @@ impl Classified for SqliteCallError {
     }
 }
 
+const DISK_FULL: &str = "the disk of the database is full";
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(
@@ -152,89 +158,27 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 impl SqliteCallError {
-    /// Converts to the event log's error.
-    pub(crate) fn in_log(self, op: &'static str) -> EventLogError {
+    /// The failure of a store that could not do `op` because of this.
+    pub(crate) fn failing(self, op: &'static str) -> StoreFailure {
+        let full = |what, error: Self| StoreFailure::Overloaded {
+            what,
+            source: Some(error.into()),
+        };
         match self {
-            Self::QueueFull => EventLogError::Overloaded {
-                what: "too many writes are waiting",
-            },
-            Self::Corrupt(source) => EventLogError::Corrupt { op, source },
-            Self::Statement(source) if is_damage(&source) => EventLogError::Corrupt {
-                op,
-                source: Box::new(source),
-            },
-            other => EventLogError::Unavailable {
-                op,
-                source: Box::new(other),
-            },
+            Self::QueueFull => full("too many writes are waiting", self),
+            Self::Corrupt(source) => StoreFailure::Corrupt { op, source },
+            Self::Statement(source) if is_damage(&source) => StoreFailure::corrupt(op, source),
+            Self::Statement(ref source) if is_full(source) => full(DISK_FULL, self),
+            Self::Commit(ref source) if is_full(source) => full(DISK_FULL, self),
+            other => StoreFailure::unavailable(op, other),
         }
     }
 
-    /// Converts to the session store's error.
+    /// Like [`Self::failing`]; a record that cannot be decoded concerns its session alone.
     pub(crate) fn in_sessions(self, op: &'static str) -> SessionStoreError {
         match self {
-            Self::Corrupt(source) => SessionStoreError::Corrupt { source },
-            Self::Statement(source) if is_damage(&source) => SessionStoreError::Corrupt {
-                source: Box::new(source),
-            },
-            other => SessionStoreError::Unavailable {
-                op,
-                source: Box::new(other),
-            },
-        }
-    }
-
-    /// Converts to the mailbox's error.
-    pub(crate) fn in_mailbox(self, op: &'static str) -> MailboxError {
-        match self {
-            Self::QueueFull => MailboxError::Overloaded {
-                what: "too many writes are waiting",
-            },
-            Self::Corrupt(source) => MailboxError::Corrupt { op, source },
-            Self::Statement(source) if is_damage(&source) => MailboxError::Corrupt {
-                op,
-                source: Box::new(source),
-            },
-            other => MailboxError::Unavailable {
-                op,
-                source: Box::new(other),
-            },
-        }
-    }
-
-    /// Converts to the task store's error.
-    pub(crate) fn in_tasks(self, op: &'static str) -> TaskStoreError {
-        match self {
-            Self::QueueFull => TaskStoreError::Overloaded {
-                what: "too many writes are waiting",
-            },
-            Self::Corrupt(source) => TaskStoreError::Corrupt { op, source },
-            Self::Statement(source) if is_damage(&source) => TaskStoreError::Corrupt {
-                op,
-                source: Box::new(source),
-            },
-            other => TaskStoreError::Unavailable {
-                op,
-                source: Box::new(other),
-            },
-        }
-    }
-
-    /// Converts to the locks' error.
-    pub(crate) fn in_locks(self, op: &'static str) -> LockError {
-        match self {
-            Self::QueueFull => LockError::Overloaded {
-                what: "too many writes are waiting",
-            },
-            Self::Corrupt(source) => LockError::Corrupt { op, source },
-            Self::Statement(source) if is_damage(&source) => LockError::Corrupt {
-                op,
-                source: Box::new(source),
-            },
-            other => LockError::Unavailable {
-                op,
-                source: Box::new(other),
-            },
+            Self::Corrupt(source) => SessionStoreError::Unreadable { source },
+            other => other.failing(op).into(),
         }
     }
 }

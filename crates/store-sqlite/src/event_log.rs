@@ -4,10 +4,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Clock, EventId, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp};
+use model::{Clock, EntryTag, EventId, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp};
 use ports::{
     AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
-    SeekResult, UndecodableEntries,
+    SeekResult, UndecodableEntries, UndecodableEntry,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params, types::ValueRef};
 use tracing::warn;
@@ -16,8 +16,8 @@ use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
 /// Maximum number of events in one page, whatever limit is requested.
 const MAX_PAGE_EVENTS: usize = 10_000;
-/// Maximum bytes of events in one page; a single larger event still fits.
-const MAX_PAGE_BYTES: usize = 64 << 20;
+/// Maximum bytes of events in one page, as with the other logs; a single larger event still fits.
+const MAX_PAGE_BYTES: usize = 16 << 20;
 /// A receive time that is further ahead of this process's clock is not believed: the clock by which the
 /// event was received was wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ impl SqliteEventLog {
             .readers
             .run(CALL_DEADLINE, read)
             .await
-            .map_err(|error| error.in_log(op))
+            .map_err(|error| error.failing(op).into())
     }
 
     async fn write<T: Send + 'static>(
@@ -70,7 +70,7 @@ impl SqliteEventLog {
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, EventLogError> {
         let written = self.0.0.writer.run(CALL_DEADLINE, bytes, write).await;
-        written.map_err(|error| error.in_log(op))
+        written.map_err(|error| error.failing(op).into())
     }
 }
 
@@ -106,6 +106,14 @@ fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
         "SELECT coalesce(max(sequence), ?1) FROM events",
         [trimmed],
     )
+}
+
+/// The position through which the log was trimmed, and its last one.
+fn ends(connection: &Connection) -> rusqlite::Result<(Sequence, Sequence)> {
+    let sql = "SELECT value, coalesce((SELECT max(sequence) FROM events), value) \
+               FROM meta WHERE key = 'trimmed_through'";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row([], |row| Ok((position(row.get(0)?), position(row.get(1)?))))
 }
 
 /// The last position before the first event that was received at or after `time`, or the last
@@ -231,14 +239,20 @@ fn decode(body: ValueRef<'_>) -> Result<StoredEvent, BoxError> {
     ))?)
 }
 
-/// Passes up to `limit` rows of a query for sequence and body to `take`, until it returns false;
+/// A row of the log: its position, and its event or the tag of its id.
+struct LogRow {
+    sequence: Sequence,
+    item: Result<StoredEvent, (BoxError, EntryTag)>,
+}
+
+/// Passes up to `limit` rows of a query for sequence, body and id to `take`, until it returns false;
 /// returns whether there are more rows.
 fn entries(
     connection: &Connection,
     sql: &str,
     from: Sequence,
     limit: usize,
-    mut take: impl FnMut(Sequence, Result<StoredEvent, BoxError>) -> bool,
+    mut take: impl FnMut(LogRow) -> bool,
 ) -> Result<bool, SqliteCallError> {
     let limit = limit.min(MAX_PAGE_EVENTS);
     let mut statement = connection.prepare_cached(sql)?;
@@ -250,7 +264,10 @@ fn entries(
             return Ok(true);
         }
         let body = row.get_ref(1)?;
-        if !take(position(row.get(0)?), decode(body)) {
+        let id = row.get_ref(2)?;
+        let item = decode(body).map_err(|error| (error, tag_of(id)));
+        let sequence = position(row.get(0)?);
+        if !take(LogRow { sequence, item }) {
             return Ok(true);
         }
         (taken, bytes) = (taken + 1, bytes + body.as_bytes().map_or(0, <[u8]>::len));
@@ -258,18 +275,21 @@ fn entries(
     Ok(false)
 }
 
-/// The event; `None`, counted and logged, if it does not decode.
-fn readable(
-    undecodable: &UndecodableEntries,
-    sequence: Sequence,
-    item: Result<StoredEvent, BoxError>,
-) -> Option<StoredEvent> {
-    item.inspect_err(|error| {
-        if undecodable.record(sequence) {
-            warn!(%sequence, error, "an entry of the event log does not decode and is skipped");
+/// The tag of an entry with this id.
+fn tag_of(id: ValueRef<'_>) -> EntryTag {
+    let id = id.as_str().ok().and_then(|id| EventId::new(id).ok());
+    id.map_or(EntryTag::UNDECODABLE, |id| EntryTag::of(&id))
+}
+
+/// The event; its tag, counted and logged, if it does not decode.
+fn readable(undecodable: &UndecodableEntries, row: LogRow) -> Result<StoredEvent, EntryTag> {
+    let LogRow { sequence, item } = row;
+    item.map_err(|(error, tag)| {
+        if let Some(count) = undecodable.record(sequence) {
+            warn!(%sequence, error, count, "an entry of the event log does not decode and is skipped");
         }
+        tag
     })
-    .ok()
 }
 
 fn page(
@@ -280,16 +300,17 @@ fn page(
 ) -> Result<EventPage, SqliteCallError> {
     let trimmed = trimmed_through(connection)?;
     let from = after.max(trimmed);
-    let sql = "SELECT sequence, body FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+    let sql =
+        "SELECT sequence, body, id FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
     let mut read = PageEntries::default();
-    let more = entries(connection, sql, from, limit, |sequence, item| {
-        read.push(sequence, readable(undecodable, sequence, item))
+    let more = entries(connection, sql, from, limit, |row| {
+        read.push(row.sequence, readable(undecodable, row))
     })?;
     let resumes_after = (after < trimmed).then_some(trimmed);
     Ok(EventPage {
         through: read.last().unwrap_or(from),
         at_head: !more,
-        resumes_after: read.undecodable_through.or(resumes_after),
+        resumes_after: read.undecodable_through().or(resumes_after),
         undecodable: read.undecodable,
         events: read.events,
     })
@@ -302,12 +323,13 @@ fn page_before(
     limit: usize,
 ) -> Result<EventsBefore, SqliteCallError> {
     let sql =
-        "SELECT sequence, body FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
+        "SELECT sequence, body, id FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
     let mut read = EventsBefore::default();
-    entries(connection, sql, before, limit, |sequence, item| {
-        match readable(undecodable, sequence, item) {
-            Some(item) => read.events.push(Sequenced { sequence, item }),
-            None => read.undecodable.push(sequence),
+    entries(connection, sql, before, limit, |row| {
+        let sequence = row.sequence;
+        match readable(undecodable, row) {
+            Ok(item) => read.events.push(Sequenced { sequence, item }),
+            Err(tag) => read.undecodable.push(UndecodableEntry { sequence, tag }),
         }
         true
     })?;
@@ -365,7 +387,7 @@ impl EventLog for SqliteEventLog {
         if let Some(bytes) = failed_bytes {
             inner.failed_append_bytes.store(bytes, Ordering::Relaxed);
         }
-        appended.map_err(|error| error.in_log("append"))
+        appended.map_err(|error| error.failing("append").into())
     }
 
     /// After a failed append, for instance on a full disk, a write of its size tells whether the next
@@ -373,7 +395,7 @@ impl EventLog for SqliteEventLog {
     async fn check_append(&self) -> Result<(), EventLogError> {
         const OP: &str = "append";
         let inner = &self.0.0;
-        inner.writer.check().map_err(|error| error.in_log(OP))?;
+        inner.writer.check().map_err(|error| error.failing(OP))?;
         let bytes = inner.failed_append_bytes.load(Ordering::Relaxed);
         if bytes == 0 {
             return Ok(());
@@ -421,15 +443,15 @@ impl EventLog for SqliteEventLog {
     async fn head(&self) -> Result<LogHead, EventLogError> {
         let epoch = self.0.0.epoch;
         let head = move |connection: &Connection| {
-            let trimmed_through = trimmed_through(connection)?;
+            let (trimmed_through, last) = ends(connection)?;
             Ok(LogHead {
                 epoch,
                 trimmed_through,
-                last: last(connection)?,
+                last,
             })
         };
         let read = self.0.0.readers.run_short(CALL_DEADLINE, head).await;
-        read.map_err(|error| error.in_log("read the head"))
+        read.map_err(|error| error.failing("read the head").into())
     }
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {

@@ -2,8 +2,8 @@
 //! process opened.
 //!
 //! An open file works on after it was removed or replaced: commits would succeed, and the next start
-//! would not find them. So the files are looked at after each commit, before anything is acknowledged, and
-//! once a second by [`crate::Database::failed`].
+//! would not find them. So the files are looked at before each commit, after it, before anything is
+//! acknowledged, and once a second by [`crate::Database::failed`].
 //!
 //! The files are only looked at and never opened here, except through SQLite: closing a file would give
 //! up the locks that this process holds on it.
@@ -21,6 +21,10 @@ use std::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
+/// Length to which SQLite cuts a longer write-ahead log after a checkpoint, in bytes: the setting
+/// `journal_size_limit` of every connection.
+pub(crate) const WAL_KEPT_BYTES: u64 = 67_108_864;
+
 /// The reason why this process can no longer use the database, and only a restart can mend it. As text, it
 /// continues a sentence about the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub enum DatabaseFailure {
     Overwritten,
     /// The write-ahead log is no longer at its path.
     WriteAheadLogRemoved,
+    /// The write-ahead log is shorter than this process left it.
+    WriteAheadLogCut,
     /// The lock file is no longer at its path.
     LockRemoved,
 }
@@ -60,6 +66,11 @@ impl fmt::Display for DatabaseFailure {
             Self::WriteAheadLogRemoved => {
                 "takes no more writes, because another program removed or replaced its write-ahead log \
                  (the file that ends in -wal): start again, and leave that file alone"
+            }
+            Self::WriteAheadLogCut => {
+                "takes no more writes, because another program cut its write-ahead log (the file that ends in \
+                 -wal), and with it what was stored last: restore a backup if you have a newer one, start again, \
+                 and leave that file alone"
             }
             Self::LockRemoved => {
                 "takes no more writes, because another program removed its lock file, which keeps other \
@@ -182,14 +193,23 @@ impl DatabaseFiles {
     }
 
     /// At the end of the writer: copies the write-ahead log into the file that this process opened, wherever
-    /// it is now. Only a file that was overwritten gets nothing; the write-ahead log is not part of it, and is
-    /// renamed, so that no start applies it.
+    /// it is now. A write-ahead log that was cut would spoil the file. One that was overwritten gets nothing
+    /// either; the write-ahead log is not part of it, and is renamed, so that no start applies it.
     pub(crate) fn finish(&self, connection: &Connection) -> rusqlite::Result<()> {
-        if self.failure() != Some(DatabaseFailure::Overwritten) {
+        let failure = self.failure();
+        let is_spoiled = matches!(
+            failure,
+            Some(DatabaseFailure::Overwritten | DatabaseFailure::WriteAheadLogCut)
+        );
+        if !is_spoiled {
             return self.checkpoint(connection, "TRUNCATE");
         }
         let no_checkpoint = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(no_checkpoint, true)?;
+        if failure == Some(DatabaseFailure::WriteAheadLogCut) {
+            // The next start applies what is left of it.
+            return Ok(());
+        }
         let ours = self.seen.lock().wal;
         // One that changed since the last commit came with the file that was copied.
         if ours.is_some() && FileState::of(&self.wal).ok() == ours {
@@ -238,10 +258,13 @@ impl DatabaseFiles {
             return Ok(());
         };
         let removed = DatabaseFailure::WriteAheadLogRemoved;
-        let wal = at_path(&self.wal, removed)?;
-        match wal.is_some_and(|wal| wal.name != before.name) {
-            true => Err(removed),
-            false => Ok(()),
+        match at_path(&self.wal, removed)? {
+            Some(wal) if wal.name != before.name => Err(removed),
+            // SQLite itself cuts it only to this length.
+            Some(wal) if wal.bytes < before.bytes.min(WAL_KEPT_BYTES) => {
+                Err(DatabaseFailure::WriteAheadLogCut)
+            }
+            _ => Ok(()),
         }
     }
 }

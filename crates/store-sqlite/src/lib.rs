@@ -13,14 +13,16 @@ mod database;
 mod error;
 mod event_log;
 mod files;
+mod leases;
+mod mail_account;
 mod mailbox;
 mod numbers;
 mod readers;
+mod record_rows;
+mod records;
 mod retention_time;
 mod schema;
-mod session_lock;
 mod session_store;
-mod task_store;
 mod writer;
 
 pub use database::Database;

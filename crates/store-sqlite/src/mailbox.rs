@@ -7,13 +7,15 @@ use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
-    SqliteCallError, SqliteSessionStore, numbers::next_number, session_store::session_is_living,
+    SqliteCallError, SqliteSessionStore, mail_account::MailAccount, numbers::next_number,
+    session_store::session_is_living,
 };
 
 /// The reason why a call changed nothing.
 enum MailboxRefusal {
     Missing,
     Closed,
+    OwnerIsFull,
 }
 
 impl From<MailboxRefusal> for MailboxError {
@@ -21,6 +23,7 @@ impl From<MailboxRefusal> for MailboxError {
         match refusal {
             MailboxRefusal::Missing => Self::Missing,
             MailboxRefusal::Closed => Self::Closed,
+            MailboxRefusal::OwnerIsFull => Self::owner_is_full(),
         }
     }
 }
@@ -51,11 +54,23 @@ fn position(column: i64) -> Sequence {
     Sequence(u64::try_from(column).unwrap_or_default())
 }
 
+/// A column that never counts below zero.
+fn number(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or_default()
+}
+
 fn size(payload: &[u8]) -> i64 {
     i64::try_from(payload.len()).unwrap_or(i64::MAX)
 }
 
 impl StreamScope<'_> {
+    fn account(&self) -> MailAccount<'_> {
+        MailAccount {
+            connection: self.connection,
+            session: self.session,
+        }
+    }
+
     fn find(&self) -> rusqlite::Result<Option<Stream>> {
         let sql = "SELECT opened, lost_through, closed FROM mailbox_streams \
                    WHERE session = ?1 AND stream = ?2";
@@ -144,6 +159,7 @@ impl StreamScope<'_> {
                    WHERE session = ?1";
         let columns = params![self.session, count, bytes];
         self.connection.prepare_cached(sql)?.execute(columns)?;
+        self.account().lighten()?;
         let sql = "UPDATE mailbox_streams SET lost_through = ?3 WHERE session = ?1 AND stream = ?2";
         let columns = params![self.session, self.stream, last];
         self.connection.prepare_cached(sql)?.execute(columns)?;
@@ -169,6 +185,9 @@ impl StreamScope<'_> {
         if stream.as_ref().is_some_and(|stream| stream.closed) {
             return Ok(Err(MailboxRefusal::Closed));
         }
+        let Some(room) = self.account().room_for(payload, limits, now)? else {
+            return Ok(Err(MailboxRefusal::OwnerIsFull));
+        };
         let before = self.ends()?.0;
         let sequence = self.next(now)?;
         if stream.is_none() {
@@ -186,14 +205,15 @@ impl StreamScope<'_> {
                    WHERE session = ?1";
         let columns = params![self.session, size(payload)];
         self.connection.prepare_cached(sql)?.execute(columns)?;
-        while self.remove_oldest_beyond(limits, now, sequence)? {}
+        while self.remove_oldest_beyond((limits, room), now, sequence)? {}
+        self.account().count(now)?;
         Ok(Ok(position(sequence)))
     }
 
     /// Removes the session's oldest message if it exceeds the limits and is not the newest one.
     fn remove_oldest_beyond(
         &self,
-        limits: MailboxLimits,
+        (limits, room): (MailboxLimits, u64),
         now: Timestamp,
         newest: i64,
     ) -> rusqlite::Result<bool> {
@@ -209,7 +229,8 @@ impl StreamScope<'_> {
         let at = Timestamp::from_unix_millis(row.get(2)?);
         let (messages, bytes): (i64, i64) = (row.get(3)?, row.get(4)?);
         let beyond = messages > i64::from(limits.max_messages)
-            || u64::try_from(bytes).unwrap_or_default() > limits.max_bytes
+            || number(bytes) > limits.max_bytes
+            || MailboxLimits::weight(number(messages), number(bytes)) > room
             || at.plus(limits.max_age) <= now;
         if !beyond || sequence == newest {
             return Ok(false);
@@ -309,7 +330,7 @@ impl SqliteSessionStore {
             change(&scope, now)
         };
         let outcome = self.write_now(bytes, write).await;
-        let outcome = outcome.map_err(|error| error.in_mailbox(op))?;
+        let outcome = outcome.map_err(|error| error.failing(op))?;
         Ok(outcome?)
     }
 }
@@ -364,7 +385,7 @@ impl Mailbox for SqliteSessionStore {
                 .map_err(SqliteCallError::from)
         };
         let page = self.read_now(read).await;
-        let page = page.map_err(|error| error.in_mailbox("read messages"))?;
+        let page = page.map_err(|error| error.failing("read messages"))?;
         page.ok_or(MailboxError::Missing)
     }
 

@@ -35,10 +35,39 @@ impl PooledConnection {
         read: impl FnOnce(&Connection) -> Result<T, SqliteCallError>,
     ) -> Result<T, SqliteCallError> {
         let connection = self.connection.as_ref().ok_or(SqliteCallError::Closed)?;
-        let snapshot = connection.unchecked_transaction()?;
-        let answer = read(&snapshot);
-        snapshot.finish()?;
+        let snapshot = Snapshot::begin(connection)?;
+        let answer = read(connection);
+        snapshot.end()?;
         answer
+    }
+}
+
+/// A read transaction. Its statements are prepared once per connection: parsing them costs as much as a short
+/// read.
+struct Snapshot<'c>(Option<&'c Connection>);
+
+impl<'c> Snapshot<'c> {
+    fn begin(connection: &'c Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Self(Some(connection)))
+    }
+
+    fn end(mut self) -> rusqlite::Result<()> {
+        self.0.take().map_or(Ok(()), Self::roll_back)
+    }
+
+    fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
+        connection.prepare_cached("ROLLBACK")?.execute([])?;
+        Ok(())
+    }
+}
+
+/// After a panic.
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            let _ = Self::roll_back(connection);
+        }
     }
 }
 

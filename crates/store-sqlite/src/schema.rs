@@ -134,18 +134,90 @@ const SESSION_BOUNDS: &str = "
     END;
 ";
 
+/// `counted` is what a mailbox weighs in the account of its owner, 0 while it does not count; `counted_at` is
+/// the time of its last append that counted. Mailboxes of earlier versions count from their next append on.
+const MAIL_ACCOUNTS: &str = "
+    ALTER TABLE mailboxes ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    ALTER TABLE mailboxes ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE mailboxes ADD COLUMN counted_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX counted_mailboxes ON mailboxes (owner, counted_at, counted) WHERE counted > 0;
+";
+
+/// Tasks are kept as records. No released build has written any.
+const TASKS_ARE_RECORDS: &str = "
+    DROP TABLE tasks;
+";
+
+/// `state` is null once a record has ended. `record_accounts` counts the records that have a state, and their
+/// weight in steps, for each owner and, under the empty name, for each collection: expired ones too that have not
+/// been swept yet. Triggers maintain it, so that no statement can forget to.
+const RECORDS: &str = "
+    CREATE TABLE records (
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        state BLOB,
+        PRIMARY KEY (collection, id)
+    );
+    CREATE INDEX records_by_expiry ON records (collection, expires_at);
+    CREATE INDEX records_by_owners_expiry ON records (collection, owner, expires_at)
+        WHERE state IS NOT NULL;
+    CREATE INDEX records_by_owner ON records (collection, owner, id) WHERE state IS NOT NULL;
+    CREATE TABLE record_accounts (
+        collection TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        records INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        PRIMARY KEY (collection, owner)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER record_comes AFTER INSERT ON records WHEN NEW.state IS NOT NULL BEGIN
+        INSERT INTO record_accounts VALUES (NEW.collection, NEW.owner, 1, NEW.steps),
+            (NEW.collection, '', 1, NEW.steps)
+            ON CONFLICT (collection, owner) DO UPDATE
+            SET records = records + 1, steps = steps + excluded.steps;
+    END;
+    CREATE TRIGGER record_goes AFTER DELETE ON records WHEN OLD.state IS NOT NULL BEGIN
+        UPDATE record_accounts SET records = records - 1, steps = steps - OLD.steps
+            WHERE collection = OLD.collection AND owner IN (OLD.owner, '');
+        DELETE FROM record_accounts
+            WHERE collection = OLD.collection AND owner = OLD.owner AND records <= 0;
+    END;
+    CREATE TRIGGER record_leaves AFTER UPDATE OF state, owner, steps ON records
+    WHEN OLD.state IS NOT NULL
+        AND (NEW.state IS NULL OR NEW.owner <> OLD.owner OR NEW.steps <> OLD.steps) BEGIN
+        UPDATE record_accounts SET records = records - 1, steps = steps - OLD.steps
+            WHERE collection = OLD.collection AND owner IN (OLD.owner, '');
+        DELETE FROM record_accounts
+            WHERE collection = OLD.collection AND owner = OLD.owner AND records <= 0;
+    END;
+    CREATE TRIGGER record_enters AFTER UPDATE OF state, owner, steps ON records
+    WHEN NEW.state IS NOT NULL
+        AND (OLD.state IS NULL OR NEW.owner <> OLD.owner OR NEW.steps <> OLD.steps) BEGIN
+        INSERT INTO record_accounts VALUES (NEW.collection, NEW.owner, 1, NEW.steps),
+            (NEW.collection, '', 1, NEW.steps)
+            ON CONFLICT (collection, owner) DO UPDATE
+            SET records = records + 1, steps = steps + excluded.steps;
+    END;
+";
+
 /// The migrations: step n leads from version n to version n + 1. A step is never changed once it
 /// was released.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 7] = [
     EVENTS_AND_SESSIONS,
     MAILBOXES_AND_LOCKS,
     TASKS,
     SESSION_BOUNDS,
+    MAIL_ACCOUNTS,
+    RECORDS,
+    TASKS_ARE_RECORDS,
 ];
 /// `PRAGMA user_version` of the newest schema that this build knows.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 7;
 /// Number of prepared statements that a connection caches: enough for all statements of this crate.
-const PREPARED_STATEMENTS: usize = 64;
+const PREPARED_STATEMENTS: usize = 96;
 
 /// Settings of every connection. `FULL` syncs the write-ahead log at each commit, so an
 /// acknowledged write is on the disk. The writer runs checkpoints itself, because an automatic

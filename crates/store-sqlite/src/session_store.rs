@@ -5,9 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{Clock, PrincipalId, Session, SessionId, Timestamp};
 use ports::{
-    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
+    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, StoreFailure,
+    VersionedSession,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use tracing::debug;
 
 use crate::{Database, SqliteCallError, database::CALL_DEADLINE, numbers::next_number};
 
@@ -20,7 +22,7 @@ const SWEEP_ROWS: u32 = 16;
 #[derive(Clone)]
 pub struct SqliteSessionStore {
     pub(crate) database: Database,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for SqliteSessionStore {
@@ -61,9 +63,8 @@ impl WriteOutcome {
 }
 
 fn encode(session: &Session) -> Result<Vec<u8>, SessionStoreError> {
-    serde_json::to_vec(session).map_err(|error| SessionStoreError::Corrupt {
-        source: error.into(),
-    })
+    serde_json::to_vec(session)
+        .map_err(|error| StoreFailure::corrupt("encode a session", error).into())
 }
 
 fn revision(column: i64) -> Revision {
@@ -230,6 +231,11 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<(i64, Vec<u8>)> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
+/// Columns of a list: the id too, since a record that cannot be read does not tell it.
+fn listed(row: &Row<'_>) -> rusqlite::Result<(String, (i64, Vec<u8>))> {
+    Ok((row.get(2)?, columns(row)?))
+}
+
 fn page(
     connection: &Connection,
     after: &str,
@@ -237,19 +243,31 @@ fn page(
     now: Timestamp,
 ) -> Result<SessionPage, SqliteCallError> {
     let limit = limit.min(MAX_PAGE_SESSIONS);
-    let sql = "SELECT revision, body FROM sessions \
+    let sql = "SELECT revision, body, id FROM sessions \
                WHERE id > ?1 AND expires_at > ?2 AND body IS NOT NULL ORDER BY id LIMIT ?3";
     let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![after, now.unix_millis(), ask], columns)?;
-    let mut sessions: Vec<_> = rows.map(|row| versioned(row?)).collect::<Result<_, _>>()?;
-    let more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions
-        .last()
-        .filter(|_| more)
-        .map(|last| last.session.id.clone());
-    Ok(SessionPage { sessions, next })
+    let rows = statement.query_map(params![after, now.unix_millis(), ask], listed)?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let next = rows
+        .get(limit)
+        .and_then(|_| rows.get(limit.checked_sub(1)?));
+    let next = next.and_then(|(id, _)| SessionId::new(id).ok());
+    let (mut sessions, mut unreadable) = (Vec::new(), 0);
+    for (id, columns) in rows.into_iter().take(limit) {
+        match versioned(columns) {
+            Ok(session) => sessions.push(session),
+            Err(error) => {
+                debug!(session = id, %error, "a session is left out of the list");
+                unreadable += 1;
+            }
+        }
+    }
+    Ok(SessionPage {
+        sessions,
+        unreadable,
+        next,
+    })
 }
 
 impl Database {
@@ -272,6 +290,16 @@ impl SqliteSessionStore {
         let clock = Arc::clone(&self.clock);
         let read = move |connection: &Connection| read(connection, clock.now());
         self.database.0.readers.run(CALL_DEADLINE, read).await
+    }
+
+    /// Like [`Self::read_now`], for a read of a few rows by key.
+    pub(crate) async fn read_few<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
+        let clock = Arc::clone(&self.clock);
+        let read = move |connection: &Connection| read(connection, clock.now());
+        self.database.0.readers.run_short(CALL_DEADLINE, read).await
     }
 
     /// Like [`Self::read_now`], for a write of approximately `bytes` bytes.

@@ -248,12 +248,15 @@ impl WriterThread {
                 .collect();
             // Jobs whose callers gave up before the work began write nothing.
             let mut jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
-            let outcome = if jobs.is_empty() {
+            // A commit behind the end of a write-ahead log that was cut would hide the cut.
+            let before = self.files.check();
+            let outcome = if jobs.is_empty() || before.is_err() {
                 Ok(())
             } else {
                 self.transaction(&mut jobs)
             };
-            if let Err(failure) = self.files.check_after_commit() {
+            let checked = before.and_then(|()| self.files.check_after_commit());
+            if let Err(failure) = checked {
                 for job in jobs {
                     job.answer(Err(SqliteCallError::Lost(failure)));
                 }

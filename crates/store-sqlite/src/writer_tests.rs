@@ -156,3 +156,13 @@ fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T
         std::task::Poll::Pending => None,
     }
 }
+
+/// Otherwise a write-ahead log that SQLite itself cut would end the process.
+#[test]
+fn sqlite_cuts_the_write_ahead_log_to_the_length_that_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let (writer, _) = crate::schema::open_writer(&path).unwrap();
+    let limit = writer.query_row("PRAGMA journal_size_limit", [], |row| row.get::<_, i64>(0));
+    assert_eq!(limit, Ok(crate::files::WAL_KEPT_BYTES.cast_signed()));
+}

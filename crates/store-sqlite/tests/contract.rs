@@ -9,10 +9,10 @@ use std::{
 use anyhow::Context;
 use contract::{
     Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, SetBack,
-    backend_hook, entry_planter, handle_opener,
+    backend_hook, entry_planter, handle_opener, record_damager, record_spoiler,
 };
-use model::{ManualClock, Timestamp};
-use ports::EventLog;
+use model::{ManualClock, SessionId, Timestamp};
+use ports::{EventLog, RecordKey};
 use store_sqlite::Database;
 use tokio::sync::Mutex;
 
@@ -87,6 +87,23 @@ fn plant(path: &Path, body: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Gives a session a record of another build.
+fn spoil(path: &Path, id: &SessionId) -> anyhow::Result<()> {
+    let sql = "UPDATE sessions SET body = CAST('{\"version\":2}' AS BLOB) WHERE id = ?1";
+    let changed = rusqlite::Connection::open(path)?.execute(sql, [id.as_str()])?;
+    anyhow::ensure!(changed == 1, "there is no session {id}");
+    Ok(())
+}
+
+/// Damages the owner of a record.
+fn damage(path: &Path, key: &RecordKey) -> anyhow::Result<()> {
+    let sql = "UPDATE records SET owner = 'two words' WHERE collection = ?1 AND id = ?2";
+    let columns = [key.collection.name(), key.id.as_str()];
+    let changed = rusqlite::Connection::open(path)?.execute(sql, columns)?;
+    anyhow::ensure!(changed == 1, "there is no record {key:?}");
+    Ok(())
+}
+
 #[contract::async_trait]
 impl Harness for Sqlite {
     fn backend(&self) -> &'static str {
@@ -97,7 +114,7 @@ impl Harness for Sqlite {
         // Not shared: the lock file deliberately refuses a second process.
         let abilities = Abilities {
             durable: true,
-            foreign_bytes: port == Port::EventLog,
+            foreign_bytes: true,
             goes_back: true,
             ..Abilities::default()
         };
@@ -133,6 +150,16 @@ impl Harness for Sqlite {
         let store = file.database.lock().await.session_store(clock.clone());
         let mut fixture = SessionStoreFixture::new(Arc::new(store));
         fixture.clock = Some(clock.clone());
+        let path = file.path.clone();
+        fixture.spoil = Some(record_spoiler(move |id| {
+            let path = path.clone();
+            async move { spoil(&path, &id) }
+        }));
+        let path = file.path.clone();
+        fixture.damage = Some(record_damager(move |key| {
+            let path = path.clone();
+            async move { damage(&path, &key) }
+        }));
         fixture.handles.guard = Some(Box::new(folder));
         let (saved, restored, at) = (file.clone(), file.clone(), clock.clone());
         fixture.handles.set_back = Some(SetBack {

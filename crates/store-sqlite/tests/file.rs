@@ -16,10 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{LockName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId};
+use contract::{NewTask, TaskLife, TaskLimits, TaskRecords};
+use model::{
+    EntryTag, LeaseName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId,
+};
 use ports::{
-    EventLog, EventLogError, Mailbox, MailboxLimits, Revision, SessionLimits, SessionLock,
-    SessionStore, SessionStoreError, TaskLimits, TaskRecord, TaskStore,
+    EventLog, EventLogError, Leases, Mailbox, MailboxLimits, Revision, SessionLimits, SessionStore,
+    SessionStoreError, UndecodableEntry,
 };
 use store_sqlite::{Database, DatabaseOpenError, SqliteSessionStore};
 
@@ -218,7 +221,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
             refused,
             DatabaseOpenError::Newer {
                 found: 99,
-                known: 4,
+                known: 7,
                 ..
             }
         ),
@@ -365,25 +368,27 @@ async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     let limits = MailboxLimits::default();
     let appended = store.append(&session, &stream, "message".into(), limits);
     assert!(appended.await.unwrap() > Sequence(round));
-    let lock = LockName::new("migrated").unwrap();
+    let lock = LeaseName::new("migrated").unwrap();
     let guard = store.acquire(&lock, HOUR, Duration::ZERO).await.unwrap();
     let guard = guard.expect("the lock is free");
     assert!(guard.fence > round);
     assert!(store.release(&lock, &guard.token).await.unwrap());
     let (task, limits) = (task(0), TaskLimits::default());
-    let revision = match store.load_task(&task.owner, &task.id).await.unwrap() {
-        None => store.create_task(&task, limits).await.unwrap(),
-        Some(loaded) => {
-            let replaced = store.replace_task(&task, loaded.revision, limits).await;
-            replaced.unwrap()
+    let tasks = TaskRecords::new(Arc::new(store.clone()));
+    let of = (&task.owner, &task.id);
+    let revision = match tasks.load(of.0, of.1).await.unwrap() {
+        None => tasks.create(&task, limits).await.unwrap(),
+        Some(kept) => {
+            let replaced = tasks.replace(of, &kept, TaskLife::Unchanged, limits);
+            replaced.await.unwrap()
         }
     };
     assert!(revision > Revision(round));
 }
 
 /// The `n`-th task.
-fn task(n: u64) -> TaskRecord {
-    TaskRecord {
+fn task(n: u64) -> NewTask {
+    NewTask {
         id: TaskId::new(&format!("task-{n}")).unwrap(),
         owner: PrincipalId::anonymous(),
         state: "state".into(),
@@ -393,7 +398,8 @@ fn task(n: u64) -> TaskRecord {
 
 /// Removes everything that was added after version 2.
 const BACK_TO_VERSION_2: &str = "
-    DROP TABLE tasks;
+    DROP TABLE records;
+    DROP TABLE record_accounts;
     DROP TRIGGER session_comes;
     DROP TRIGGER session_goes;
     DROP TRIGGER session_leaves;
@@ -403,6 +409,10 @@ const BACK_TO_VERSION_2: &str = "
     DROP INDEX living_sessions_by_owner;
     ALTER TABLE sessions DROP COLUMN owner;
     DELETE FROM meta WHERE key = 'living_sessions';
+    DROP INDEX counted_mailboxes;
+    ALTER TABLE mailboxes DROP COLUMN owner;
+    ALTER TABLE mailboxes DROP COLUMN counted;
+    ALTER TABLE mailboxes DROP COLUMN counted_at;
     PRAGMA user_version = 2;
 ";
 
@@ -435,6 +445,7 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
     let database = Database::open(&path).unwrap();
     let clock = Arc::new(ManualClock::default());
     let store = database.session_store(clock.clone());
+    let tasks = TaskRecords::new(Arc::new(store.clone()));
     let stream = StreamId::new("a").unwrap();
     for n in 0..8 {
         let session = contract::session(n);
@@ -445,9 +456,9 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         if n % 2 == 0 {
             store.end(&session.id).await.unwrap();
         }
-        let created = store.create_task(&task(n), TaskLimits::default()).await;
+        let created = tasks.create(&task(n), TaskLimits::default()).await;
         created.unwrap();
-        let lock = LockName::new(&format!("lock-{n}")).unwrap();
+        let lock = LeaseName::new(&format!("lock-{n}")).unwrap();
         assert!(
             store
                 .acquire(&lock, HOUR, Duration::ZERO)
@@ -461,9 +472,9 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         .create(&contract::session(100), HOUR, ROOMY)
         .await
         .unwrap();
-    let created = store.create_task(&task(100), TaskLimits::default()).await;
+    let created = tasks.create(&task(100), TaskLimits::default()).await;
     created.unwrap();
-    let lock = LockName::new("last").unwrap();
+    let lock = LeaseName::new("last").unwrap();
     assert!(
         store
             .acquire(&lock, HOUR, Duration::ZERO)
@@ -479,7 +490,8 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         ("mailbox_streams", 0),
         ("mailbox_messages", 0),
         ("locks", 1),
-        ("tasks", 1),
+        ("records", 1),
+        ("record_accounts", 2),
         ("session_owners", 1),
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -505,5 +517,49 @@ async fn a_damaged_entry_is_a_gap_and_the_rest_readable() {
     assert_eq!((before.events.len(), before.at_head), (2, false));
     let after = log.read_after(before.through, 10).await.unwrap();
     assert_eq!(after.resumes_after, Some(Sequence(3)));
-    assert_eq!((after.events.len(), after.undecodable), (2, 1));
+    let damaged = UndecodableEntry {
+        sequence: Sequence(3),
+        tag: EntryTag::of(&contract::event(2).facts.id),
+    };
+    assert_eq!(
+        (after.events.len(), after.undecodable),
+        (2, vec![damaged]),
+        "a client that has the entry knows that it is still that one"
+    );
+    let before = log.read_before(Sequence(5), 10).await.unwrap();
+    assert_eq!(before.undecodable, [damaged]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_not_ours_concerns_its_session_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let database = Database::open(&path).unwrap();
+    let store = database.session_store(Arc::new(SystemClock));
+    let sessions = [0, 1, 2].map(contract::session);
+    for session in &sessions {
+        store.create(session, HOUR, ROOMY).await.unwrap();
+    }
+    let [first, kept, last] = sessions.map(|session| session.id);
+    let outside = rusqlite::Connection::open(&path).unwrap();
+    let planted = "UPDATE sessions SET body = CAST('{\"version\":2}' AS BLOB) WHERE id <> ?1";
+    assert_eq!(outside.execute(planted, [kept.as_str()]).unwrap(), 2);
+    for id in [&first, &last] {
+        let loaded = store.load(id).await;
+        let is_unreadable = matches!(loaded, Err(SessionStoreError::Unreadable { .. }));
+        assert!(is_unreadable, "{loaded:?}");
+    }
+    let listed = store.list(None, 10).await.unwrap();
+    assert_eq!((listed.sessions.len(), listed.unreadable), (1, 2));
+    let (mut after, mut found, mut unreadable) = (None, 0, 0);
+    loop {
+        let page = store.list(after.as_ref(), 1).await.unwrap();
+        found += page.sessions.len();
+        unreadable += page.unreadable;
+        let Some(next) = page.next else { break };
+        after = Some(next);
+    }
+    assert_eq!((found, unreadable), (1, 2), "in pages");
+    assert!(store.end(&first).await.unwrap());
+    assert!(store.load(&first).await.unwrap().is_none());
 }

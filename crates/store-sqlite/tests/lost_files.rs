@@ -161,6 +161,37 @@ async fn what_was_acknowledged_outlives_a_removed_write_ahead_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_ahead_log_that_was_cut_does_not_spoil_the_file() {
+    for left in [0, 5000] {
+        let fixture = Fixture::new().await;
+        // Enough commits for a checkpoint, and some more.
+        for n in 500..900 {
+            fixture.append(n).await.unwrap();
+        }
+        let wal = fs::OpenOptions::new()
+            .write(true)
+            .open(fixture.beside("-wal"))
+            .unwrap();
+        wal.set_len(left).unwrap();
+        fixture.ends_with(DatabaseFailure::WriteAheadLogCut).await;
+        let kept = events_in(&fixture.path).await;
+        assert!((EVENTS..EVENTS + 400).contains(&kept), "{kept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_write_ahead_log_is_noticed_without_a_write() {
+    let fixture = Fixture::new().await;
+    let wal = fs::OpenOptions::new()
+        .write(true)
+        .open(fixture.beside("-wal"))
+        .unwrap();
+    wal.set_len(0).unwrap();
+    assert_eq!(fixture.failure().await, DatabaseFailure::WriteAheadLogCut);
+    fixture.database.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removed_lock_file_ends_the_use_before_another_process_begins() {
     let fixture = Fixture::new().await;
     fs::remove_file(fixture.beside(".lock")).unwrap();

@@ -25,17 +25,22 @@ impl StreamBody {
         }
     }
 
-    /// Polls the next frames. Hyper has room when it polls, and keeps what it gets.
+    /// Polls the next frames; `None` if the source has no room for them. Hyper has room when it polls, and
+    /// keeps what it gets until then.
     pub(crate) fn poll_next(
         source: &mut dyn StreamSource,
         cx: &mut Context<'_>,
-    ) -> Poll<(Bytes, FillResult)> {
+    ) -> Poll<Option<(Bytes, FillResult)>> {
+        source.hold(0, false);
         let mut out = OutgoingFrames::plain();
         source.poll_fill(cx, &mut out).map(|fill| {
+            if !source.hold(out.len(), out.is_shared()) {
+                return None;
+            }
             if let Some(progress) = out.result_of_sending(out.len()).progress {
                 source.record_progress(progress);
             }
-            (out.take(), fill)
+            Some((out.take(), fill))
         })
     }
 }
@@ -48,7 +53,11 @@ pub(crate) fn poll_frame_of(
     let Some(source) = place.as_deref_mut() else {
         return Poll::Ready(None);
     };
-    StreamBody::poll_next(source, cx).map(|(bytes, fill)| {
+    StreamBody::poll_next(source, cx).map(|next| {
+        let Some((bytes, fill)) = next else {
+            *place = None;
+            return None;
+        };
         debug_assert!(
             fill == FillResult::Last || !bytes.is_empty(),
             "frames have bytes"

@@ -55,9 +55,13 @@ impl Handover {
         let mut cx = Context::from_waker(Waker::noop());
         match StreamBody::poll_next(&mut *source, &mut cx) {
             Poll::Pending => Some((Bytes::new(), source)),
-            Poll::Ready((first, FillResult::Frames)) => Some((first, source)),
-            Poll::Ready((first, FillResult::Last)) => {
+            Poll::Ready(Some((first, FillResult::Frames))) => Some((first, source)),
+            Poll::Ready(Some((first, FillResult::Last))) => {
                 place.source = Some(Box::new(EndedSource(first)));
+                None
+            }
+            Poll::Ready(None) => {
+                place.source = Some(Box::new(EndedSource(Bytes::new())));
                 None
             }
         }
@@ -72,6 +76,13 @@ impl Handover {
             .source
             .as_ref()
             .map(|source| source.should_give_up(behind))
+    }
+
+    /// The socket of the body is full ([`StreamSource::release`]).
+    pub fn release(&self) {
+        if let Some(source) = &mut self.0.lock().source {
+            source.release();
+        }
     }
 
     /// Whether the last poll of the body still found something to send: then its client is behind, even

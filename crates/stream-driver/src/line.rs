@@ -62,6 +62,8 @@ pub struct StreamLine<S> {
     waker: Waker,
     /// The rest of a frame; the rest of the stream is a position in its source.
     rest: Bytes,
+    /// Whether other streams have the same frame.
+    is_rest_shared: bool,
     discarded_bytes: usize,
     /// Number of sweeps since the client did not take everything; 0 when it has everything.
     behind_sweeps: u32,
@@ -88,6 +90,7 @@ impl<S: Socket> StreamLine<S> {
             socket,
             waker,
             rest: Bytes::new(),
+            is_rest_shared: false,
             discarded_bytes: 0,
             behind_sweeps: 0,
             is_blocked: false,
@@ -115,7 +118,7 @@ impl<S: Socket> StreamLine<S> {
         for _ in 0..TURN_FILLS {
             if !self.rest.is_empty() {
                 match self.send_rest() {
-                    Ok(()) if self.is_blocked => return TurnResult::Idle,
+                    Ok(()) if self.is_blocked => return self.hold_rest(),
                     Ok(()) => {}
                     Err(_) => return TurnResult::Closed(CloseReason::Disconnected),
                 }
@@ -124,6 +127,8 @@ impl<S: Socket> StreamLine<S> {
                 self.socket.finish();
                 return TurnResult::Closed(CloseReason::Ended);
             }
+            // The socket took everything so far.
+            self.source.hold(0, false);
             let out = &mut scratch.0;
             out.clear();
             let mut cx = Context::from_waker(&self.waker);
@@ -143,10 +148,18 @@ impl<S: Socket> StreamLine<S> {
                 return TurnResult::Closed(CloseReason::Disconnected);
             }
             if self.is_blocked {
-                return TurnResult::Idle;
+                return self.hold_rest();
             }
         }
         TurnResult::More
+    }
+
+    /// Keeps the rest of the frame for a client that does not take it, if there is room.
+    fn hold_rest(&mut self) -> TurnResult {
+        match self.source.hold(self.rest.len(), self.is_rest_shared) {
+            true => TurnResult::Idle,
+            false => TurnResult::Closed(CloseReason::Abandoned),
+        }
     }
 
     /// The socket has room. Returns whether the line waited for it and needs a turn.
@@ -174,7 +187,11 @@ impl<S: Socket> StreamLine<S> {
             self.behind_sweeps = self.behind_sweeps.saturating_add(1);
         }
         match self.is_blocked {
-            true => self.check_give_up(),
+            true => match self.check_give_up() {
+                // The frame may have left what is shared.
+                TurnResult::Idle => self.hold_rest(),
+                closed => closed,
+            },
             false => TurnResult::Idle,
         }
     }
@@ -195,7 +212,11 @@ impl<S: Socket> StreamLine<S> {
         if let Some(progress) = taken.progress {
             self.source.record_progress(progress);
         }
+        if self.is_blocked {
+            self.source.release();
+        }
         self.rest = taken.rest;
+        self.is_rest_shared = out.is_shared();
         Ok(())
     }
 

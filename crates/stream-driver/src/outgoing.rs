@@ -179,6 +179,11 @@ impl OutgoingFrames {
         self.len() == 0
     }
 
+    /// Whether all of it is one frame that other streams send too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Number of events in the buffer.
     #[must_use]
     pub fn events(&self) -> usize {

@@ -39,6 +39,18 @@ pub trait StreamSource: Send {
     /// has to be offered again.
     fn record_progress(&mut self, progress: SendProgress);
 
+    /// The client's socket is full, and may stay so: a source gives back what it can ask for again, so that
+    /// clients that do not read hold nothing. Called each time.
+    fn release(&mut self) {}
+
+    /// The driver holds this many bytes of frames for its client; none any more, once they are sent. Shared
+    /// ones are those of a frame that was added with [`OutgoingFrames::push_shared`]. Returns whether it may: if
+    /// not, the stream is cut. Also called while the client takes nothing.
+    fn hold(&mut self, bytes: usize, is_shared: bool) -> bool {
+        let _ = (bytes, is_shared);
+        true
+    }
+
     /// Whether the next frames are old: a stream that is catching up yields to streams with current events.
     fn is_catching_up(&self) -> bool {
         false

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use event_flow::record::{AppendError, Recorder};
-use model::{Clock, TraceContext};
+use http::HeaderMap;
+use instruments::{SpanName, TraceSpan, recording::line_span};
+use model::{Timestamp, TraceContext};
 use ports::EventHint;
-use tokio::{sync::oneshot, task::spawn_blocking};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -13,17 +16,22 @@ use crate::{
     api::{AdmittedRequest, DeliveryAnswer},
     error::DeliveryRefusal,
     examine::{DeliveryDescription, Examiner, VerifiedDelivery},
+    large_bodies::LargeBodies,
     limits,
+    log_clock::LogClock,
     metrics::IngestMetrics,
+    parse_turns::ParseTurns,
 };
 
 /// Processes deliveries.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     pub(crate) examiner: Examiner,
+    pub(crate) parsing: ParseTurns,
     pub(crate) recorder: Recorder,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<LogClock>,
     pub(crate) metrics: IngestMetrics,
+    pub(crate) large_bodies: LargeBodies,
     /// Deliveries in progress, for the drain.
     pub(crate) in_progress: TaskTracker,
 }
@@ -50,8 +58,14 @@ impl Deliveries {
         context: DeliveryContext,
     ) -> DeliveryAnswer {
         let (reply, answer) = oneshot::channel();
+        let span = TraceSpan::child(SpanName::Delivery, Some(context.trace));
+        let context = DeliveryContext {
+            trace: span.context().unwrap_or(context.trace),
+            ..context
+        };
         let run = Arc::clone(self).run(admitted, context, reply);
-        self.in_progress.spawn(run.in_current_span());
+        self.in_progress
+            .spawn(span.enclose(run).instrument(line_span()));
         // The task ends without an answer only if the runtime shuts down.
         answer
             .await
@@ -69,19 +83,10 @@ impl Deliveries {
             body,
             share,
         } = admitted;
-        let (offload, now) = (body.len() > limits::INLINE_BODY_BYTES, self.clock.now());
-        let (deliveries, trace) = (Arc::clone(&self), context.trace);
-        let max = self.recorder.max_event_bytes();
-        let look = move || {
-            let examiner = &deliveries.examiner;
-            examiner.examine(&headers, &body, now, trace, max)
-        };
-        let verified = if offload {
-            let joined = spawn_blocking(look).await;
-            joined.unwrap_or(Err(DeliveryRefusal::Internal))
-        } else {
-            look()
-        };
+        let headers = Arc::new(headers);
+        let now = self.clock.current().await;
+        let verified = self.examine(&headers, &body, (now, context.trace)).await;
+        let trace = context.trace;
         let (answer, hint) = match verified {
             Ok(verified) => {
                 context.description.action.clone_from(&verified.action);
@@ -98,6 +103,46 @@ impl Deliveries {
             self.recorder.hint(hint, trace).await;
         }
         drop(share);
+    }
+
+    /// Examines a delivery. Large ones do not hold up a thread of the runtime, and are parsed in turns: a
+    /// payload takes many times its bytes while it is read. Their signatures are verified before, so that who
+    /// has no secret takes no turn.
+    async fn examine(
+        self: &Arc<Self>,
+        headers: &Arc<HeaderMap>,
+        body: &Bytes,
+        received: (Timestamp, TraceContext),
+    ) -> Result<VerifiedDelivery, DeliveryRefusal> {
+        let (examiner, max) = (&self.examiner, self.recorder.max_event_bytes());
+        if body.len() <= limits::INLINE_BODY_BYTES {
+            let signature = examiner.verify(headers, body)?;
+            return examiner.read(signature, headers, body, received, max);
+        }
+        let signature = self
+            .offload(headers, body, |all, headers, body| {
+                all.examiner.verify(headers, body)
+            })
+            .await?;
+        let _turn = self.parsing.begin(body.len()).await?;
+        self.offload(headers, body, move |all, headers, body| {
+            all.examiner.read(signature, headers, body, received, max)
+        })
+        .await
+    }
+
+    async fn offload<T: Send + 'static>(
+        self: &Arc<Self>,
+        headers: &Arc<HeaderMap>,
+        body: &Bytes,
+        work: impl FnOnce(&Self, &HeaderMap, &[u8]) -> Result<T, DeliveryRefusal> + Send + 'static,
+    ) -> Result<T, DeliveryRefusal> {
+        let (all, headers, body) = (Arc::clone(self), Arc::clone(headers), body.clone());
+        let done = self
+            .large_bodies
+            .work(move || work(&all, &headers, &body))
+            .await;
+        done.unwrap_or(Err(DeliveryRefusal::Internal))
     }
 
     async fn record(&self, verified: VerifiedDelivery) -> (DeliveryAnswer, Option<EventHint>) {
@@ -117,6 +162,13 @@ impl Deliveries {
     /// Counts a delivery and logs one line for it, which never contains its body or its signature.
     pub(crate) fn report(&self, answer: &DeliveryAnswer, context: &DeliveryContext) {
         let (outcome, description) = (answer.outcome(), &context.description);
+        let span = TraceSpan::current();
+        if span.is_recorded() {
+            span.set("forgewire.outcome", outcome);
+            if let Some(delivery) = &description.delivery {
+                span.set("forgewire.delivery.id", delivery.to_string());
+            }
+        }
         self.metrics.delivery(outcome);
         if description.is_repeated {
             self.metrics.repeated_body();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::{Classified, ErrorClass};
-use service_kit::{body_encoding::ACCEPTED_ENCODING, problem::Problem};
+use service_kit::{bodies::BodyRefusal, body_encoding::ACCEPTED_ENCODING, problem::Problem};
 
 use crate::{limits, signature::SignatureError};
 
@@ -118,9 +118,12 @@ pub enum DeliveryRefusal {
     /// 400 `body_incomplete`: the connection broke, or the body's framing is wrong.
     #[error("the body ended early")]
     BodyIncomplete,
-    /// 503 `overloaded`: the bodies in progress use up their memory budget.
-    #[error("too many deliveries at the moment: send it again")]
-    Overloaded,
+    /// 408 `body_stalled`: the body arrived too slowly, or made no progress while another one needed its memory.
+    #[error(transparent)]
+    BodyStalled(BodyRefusal),
+    /// 503 `overloaded`: the bodies in progress use up the memory for bodies.
+    #[error(transparent)]
+    Overloaded(BodyRefusal),
     /// 401 `signature_missing`: the webhook has no secret.
     #[error("X-Hub-Signature-256 is missing: give the webhook a secret on GitHub")]
     SignatureMissing,
@@ -164,7 +167,29 @@ pub enum DeliveryRefusal {
 }
 
 impl DeliveryRefusal {
-    /// The stable code, also the metric label.
+    /// The codes of all of them.
+    pub(crate) const CODES: [&'static str; 18] = [
+        "no_such_route",
+        "method_not_allowed",
+        "form_content_type",
+        "unsupported_content_type",
+        "body_encoded",
+        "body_too_large",
+        "body_timeout",
+        "body_incomplete",
+        "body_stalled",
+        "overloaded",
+        "signature_missing",
+        "signature_malformed",
+        "signature_invalid",
+        "header_missing",
+        "header_invalid",
+        "invalid_json",
+        "event_log_unavailable",
+        "internal",
+    ];
+
+    /// The stable code, also the metric label: one of [`Self::CODES`].
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -176,7 +201,8 @@ impl DeliveryRefusal {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyTimeout { .. } => "body_timeout",
             Self::BodyIncomplete => "body_incomplete",
-            Self::Overloaded => "overloaded",
+            Self::BodyStalled(_) => "body_stalled",
+            Self::Overloaded(_) => "overloaded",
             Self::SignatureMissing => "signature_missing",
             Self::SignatureMalformed => "signature_malformed",
             Self::SignatureInvalid => "signature_invalid",
@@ -196,8 +222,8 @@ impl DeliveryRefusal {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded | Self::LogUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodyTimeout { .. } | Self::BodyStalled(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Overloaded(_) | Self::LogUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
                 StatusCode::UNAUTHORIZED
             }
@@ -216,9 +242,9 @@ impl DeliveryRefusal {
             Self::FormContentType | Self::UnsupportedContentType => "Unsupported content type",
             Self::BodyEncoded => "Compressed body",
             Self::BodyTooLarge { .. } => "Body too large",
-            Self::BodyTimeout { .. } => "Body took too long",
+            Self::BodyTimeout { .. } | Self::BodyStalled(_) => "Body took too long",
             Self::BodyIncomplete => "Incomplete body",
-            Self::Overloaded => "Overloaded",
+            Self::Overloaded(_) => "Overloaded",
             Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
                 "Signature not accepted"
             }
@@ -238,7 +264,7 @@ impl Classified for DeliveryRefusal {
             Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
                 ErrorClass::Unauthorized
             }
-            Self::Overloaded => ErrorClass::Overloaded,
+            Self::Overloaded(_) => ErrorClass::Overloaded,
             Self::LogUnavailable => ErrorClass::Transient,
             Self::Internal => ErrorClass::Permanent,
             _ => ErrorClass::Caller,
@@ -272,8 +298,60 @@ impl IntoResponse for DeliveryRefusal {
             Self::BodyEncoded => {
                 headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODING);
             }
+            // The rest of the body is not read.
+            Self::BodyTimeout { .. } | Self::BodyStalled(_) | Self::Overloaded(_) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each, in the order of their declaration.
+    fn all() -> [DeliveryRefusal; DeliveryRefusal::CODES.len()] {
+        [
+            DeliveryRefusal::NoSuchRoute,
+            DeliveryRefusal::MethodNotAllowed,
+            DeliveryRefusal::FormContentType,
+            DeliveryRefusal::UnsupportedContentType,
+            DeliveryRefusal::BodyEncoded,
+            DeliveryRefusal::BodyTooLarge { max_bytes: 1 },
+            DeliveryRefusal::BodyTimeout { seconds: 1 },
+            DeliveryRefusal::BodyIncomplete,
+            DeliveryRefusal::BodyStalled(BodyRefusal::Stalled),
+            DeliveryRefusal::Overloaded(BodyRefusal::Full),
+            DeliveryRefusal::SignatureMissing,
+            DeliveryRefusal::SignatureMalformed,
+            DeliveryRefusal::SignatureInvalid,
+            DeliveryRefusal::HeaderMissing { name: "x" },
+            DeliveryRefusal::HeaderInvalid {
+                name: "x",
+                expected: "y",
+            },
+            DeliveryRefusal::InvalidJson { line: 1, column: 1 },
+            DeliveryRefusal::LogUnavailable,
+            DeliveryRefusal::Internal,
+        ]
+    }
+
+    #[test]
+    fn every_code_has_a_counter_from_the_start() {
+        assert_eq!(all().map(|refusal| refusal.code()), DeliveryRefusal::CODES);
+        let mut registry = service_kit::metrics::MetricsRegistry::default();
+        let _metrics = crate::metrics::IngestMetrics::new(&mut registry, &[]);
+        let text = service_kit::metrics::encode(&registry).unwrap();
+        for code in DeliveryRefusal::CODES
+            .into_iter()
+            .chain(["accepted", "deduplicated"])
+        {
+            let line = format!("forgewire_ingest_deliveries_total{{outcome=\"{code}\"}} 0");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        assert!(text.contains("forgewire_ingest_events_total{resource_type=\"issue\"} 0"));
     }
 }

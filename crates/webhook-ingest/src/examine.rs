@@ -12,7 +12,7 @@ use crate::{
     error::DeliveryRefusal,
     limits::MAX_HEADER_TEXT_BYTES,
     repeats::SeenBodies,
-    signature::{self, SIGNATURE_HEADER, Verifier},
+    signature::{self, DIGEST_BYTES, SIGNATURE_HEADER, Verifier},
 };
 
 const EVENT_HEADER: &str = "X-GitHub-Event";
@@ -53,6 +53,10 @@ pub(crate) struct VerifiedDelivery {
     pub(crate) events: Result<Vec<StoredEvent>, Skip>,
 }
 
+/// A signature that is good for a body.
+#[derive(Debug)]
+pub(crate) struct VerifiedSignature([u8; DIGEST_BYTES]);
+
 /// The webhooks' secrets, and the memory of the bodies that they signed.
 #[derive(Debug)]
 pub(crate) struct Examiner {
@@ -68,16 +72,12 @@ impl Examiner {
         }
     }
 
-    /// Examines a delivery; verifies the signature before anything else. Events are encoded in up to
-    /// `max_event_bytes`, where that is possible.
-    pub(crate) fn examine(
+    /// Verifies the signature, before anything else; returns it.
+    pub(crate) fn verify(
         &self,
         headers: &HeaderMap,
         body: &[u8],
-        received_at: Timestamp,
-        trace: TraceContext,
-        max_event_bytes: usize,
-    ) -> Result<VerifiedDelivery, DeliveryRefusal> {
+    ) -> Result<VerifiedSignature, DeliveryRefusal> {
         let signature = headers
             .get(SIGNATURE_HEADER)
             .ok_or(DeliveryRefusal::SignatureMissing)?;
@@ -85,7 +85,19 @@ impl Examiner {
             .to_str()
             .map_err(|_| DeliveryRefusal::SignatureMalformed)?;
         self.verifier.verify(signature, body)?;
+        Ok(VerifiedSignature(signature::parse(signature)?))
+    }
 
+    /// Reads a delivery whose signature is good. Events are encoded in up to `max_event_bytes`, where that is
+    /// possible.
+    pub(crate) fn read(
+        &self,
+        VerifiedSignature(digest): VerifiedSignature,
+        headers: &HeaderMap,
+        body: &[u8],
+        (received_at, trace): (Timestamp, TraceContext),
+        max_event_bytes: usize,
+    ) -> Result<VerifiedDelivery, DeliveryRefusal> {
         let envelope = Envelope {
             event: event(headers)?.to_owned(),
             delivery: delivery(headers)?,
@@ -98,16 +110,17 @@ impl Examiner {
                 line: error.line(),
                 column: error.column(),
             })?;
-        let digest = signature::parse(signature)?;
         let is_repeated = self
             .bodies
             .is_repeated(&digest, &envelope.delivery, &envelope.event);
         let action = payload.get("action").and_then(Value::as_str);
         let action = action.filter(|action| is_name(action)).map(str::to_owned);
-        let events = match github_events::normalise(&envelope, &payload) {
+        let events = match github_events::normalise(&envelope, payload) {
             Ok(mut events) => {
+                let body_digest = signature::digest_for_readers(&digest);
                 for event in &mut events {
                     event.metadata.repeated_body = is_repeated;
+                    event.metadata.body_digest = Some(body_digest.clone());
                 }
                 Ok(encode(events, trace, max_event_bytes)?)
             }

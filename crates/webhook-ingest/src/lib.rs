@@ -14,10 +14,13 @@ mod config;
 mod delivery;
 mod error;
 mod examine;
+mod large_bodies;
 pub mod limits;
 mod log_clock;
 mod metrics;
+mod parse_turns;
 mod repeats;
+mod roles_reader;
 mod service;
 pub mod signature;
 

@@ -3,15 +3,21 @@
 use std::{fmt, time::Duration};
 
 use event_flow::record::RecordObserver;
-use model::{EventFacts, ResourceType};
+use model::{EventFacts, ResourceType, TraceContext};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family},
 };
 use service_kit::{
-    metrics::{MetricsRegistry, latency_histogram},
+    http_metrics::HttpMetrics,
+    metrics::{LatencyHistogram, MetricsRegistry, counters},
     shared_clock::SkewGauge,
 };
+
+use crate::error::DeliveryRefusal;
+
+/// The outcomes of deliveries that are not refused.
+const TAKEN: [&str; 3] = ["accepted", "deduplicated", "skipped"];
 
 /// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::DeliveryRefusal`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,23 +46,33 @@ pub(crate) struct IngestMetrics {
     deliveries: Family<OutcomeLabel, Counter>,
     events: Family<ResourceLabel, Counter>,
     /// Duration of one append to the event log, successful or not.
-    append_seconds: Histogram,
+    append_seconds: LatencyHistogram,
     /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
     pub(crate) clock_skew_seconds: SkewGauge,
     /// Deliveries with the body of an earlier one under another GUID.
     repeated_bodies: Counter,
+    pub(crate) http: HttpMetrics,
 }
 
 impl IngestMetrics {
-    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
+    /// Registers the instruments; `routes` are the paths of the listener.
+    pub(crate) fn new(registry: &mut MetricsRegistry, routes: &'static [&'static str]) -> Self {
         let metrics = Self {
-            deliveries: Family::default(),
-            events: Family::default(),
-            append_seconds: latency_histogram(),
+            deliveries: counters(
+                TAKEN
+                    .into_iter()
+                    .chain(DeliveryRefusal::CODES)
+                    .map(|outcome| OutcomeLabel { outcome }),
+            ),
+            events: counters(ResourceType::KNOWN.iter().map(|kind| ResourceLabel {
+                resource_type: KindLabel(kind.clone()),
+            })),
+            append_seconds: LatencyHistogram::default(),
             hint_failures: Counter::default(),
             clock_skew_seconds: SkewGauge::default(),
             repeated_bodies: Counter::default(),
+            http: HttpMetrics::new(registry, "ingest", routes, ""),
         };
         // The encoder adds `_total` to the names of counters.
         registry.register(
@@ -104,8 +120,8 @@ impl IngestMetrics {
 }
 
 impl RecordObserver for IngestMetrics {
-    fn appended(&self, took: Duration) {
-        self.append_seconds.observe(took.as_secs_f64());
+    fn appended(&self, took: Duration, trace: Option<TraceContext>) {
+        self.append_seconds.observe(took, trace);
     }
 
     fn recorded(&self, event: &EventFacts) {

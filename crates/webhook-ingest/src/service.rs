@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use event_flow::record::Recorder;
+use instruments::depth::register_depth;
 use model::{Clock, IdSource};
 use ports::{Bus, EventLog};
 use service_kit::{
     admin::HealthDetail,
+    bodies::BodyBudget,
     dependency,
     lifecycle::{Lifecycle, OnExit},
     metrics::MetricsRegistry,
-    shared_clock::SharedClock,
+    request_threads::cores,
 };
 use tokio_util::task::TaskTracker;
 
@@ -21,8 +23,12 @@ use crate::{
     delivery::Deliveries,
     error::IngestBuildError,
     examine::Examiner,
-    limits, log_clock,
+    large_bodies::LargeBodies,
+    limits,
+    log_clock::{self, LogClock},
     metrics::IngestMetrics,
+    parse_turns::ParseTurns,
+    roles_reader::RolesReader,
     signature::Verifier,
 };
 
@@ -37,6 +43,8 @@ pub struct IngestDeps {
     pub clock: Arc<dyn Clock>,
     /// The source of trace and span ids.
     pub ids: Arc<dyn IdSource>,
+    /// The memory for bodies, which all roles of the process share.
+    pub bodies: Arc<BodyBudget>,
 }
 
 /// The ingest role, built and not started.
@@ -44,8 +52,8 @@ pub struct IngestDeps {
 pub struct IngestService {
     api: Api,
     ids: Arc<dyn IdSource>,
-    log: Arc<dyn EventLog>,
-    clock: Arc<SharedClock>,
+    clock: Arc<LogClock>,
+    reader: RolesReader,
 }
 
 impl IngestService {
@@ -60,30 +68,40 @@ impl IngestService {
         registry: &mut MetricsRegistry,
     ) -> Result<Self, IngestBuildError> {
         config.check()?;
-        let metrics = IngestMetrics::new(registry);
+        let metrics = IngestMetrics::new(registry, &[api::WEBHOOK_PATH]);
         let skew = metrics.clock_skew_seconds.clone();
-        let clock = Arc::new(SharedClock::new(deps.clock, "event log", skew));
+        let reader = RolesReader::new(&deps);
+        let clock = Arc::new(LogClock::new(deps.clock, Arc::clone(&deps.log), skew));
         let deliveries = Deliveries {
             examiner: Examiner::new(Verifier::new(&config.secrets()?)),
+            parsing: ParseTurns::default(),
             recorder: Recorder::new(
-                Arc::clone(&deps.log),
+                deps.log,
                 deps.bus,
                 Arc::new(metrics.clone()),
                 limits::APPEND_TIMEOUT,
             ),
-            clock: Arc::<SharedClock>::clone(&clock),
+            clock: Arc::clone(&clock),
             metrics,
+            large_bodies: LargeBodies::on(cores()),
             in_progress: TaskTracker::new(),
         };
+        let in_progress = deliveries.in_progress.clone();
+        register_depth(
+            registry,
+            "forgewire_ingest_deliveries_in_progress",
+            "Deliveries whose events are being stored or announced",
+            move || in_progress.len(),
+        );
         let api = Api {
-            admission: Admission::new(config),
+            admission: Admission::new(config, deps.bodies),
             deliveries: Arc::new(deliveries),
         };
         Ok(Self {
             api,
             ids: deps.ids,
-            log: deps.log,
             clock,
+            reader,
         })
     }
 
@@ -99,8 +117,15 @@ impl IngestService {
             let deliveries = Arc::clone(&probed);
             async move { Ok(deliveries.recorder.check().await?) }
         });
+        let probed = Arc::clone(deliveries);
+        dependency::observe(lifecycle, "ingest: bus", move || {
+            let deliveries = Arc::clone(&probed);
+            async move { Ok(deliveries.recorder.check_hints().await?) }
+        });
+        let reading = self.reader.run(lifecycle.draining());
+        lifecycle.spawn("ingest-roles-reader", OnExit::EndsProcess, reading);
         spawn_drain(Arc::clone(deliveries), lifecycle);
-        let measuring = log_clock::measure(self.clock, self.log, lifecycle.draining());
+        let measuring = log_clock::measure(self.clock, lifecycle.draining());
         lifecycle.spawn("ingest-clock", OnExit::EndsProcess, measuring);
         RunningIngest {
             api: self.api,
@@ -151,4 +176,81 @@ fn spawn_drain(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
         OnExit::MayFinish,
         finishing,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroUsize, time::Duration};
+
+    use axum::body::Body;
+    use hmac::{Hmac, KeyInit, Mac};
+    use http::{Request, StatusCode};
+    use model::{RandomIds, SystemClock};
+    use sha2::Sha256;
+    use store_memory::{InProcessBus, MemoryEventLog};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::limits::{INLINE_BODY_BYTES, PARSED_BYTES};
+
+    const SECRET: &str = "a secret that is long enough for all";
+
+    fn service() -> IngestService {
+        let config = serde_json::json!({"webhook_secrets": [SECRET]});
+        let mut registry = MetricsRegistry::default();
+        let count = NonZeroUsize::new(100).unwrap();
+        let deps = IngestDeps {
+            bodies: BodyBudget::new(&mut registry),
+            log: Arc::new(MemoryEventLog::new(&RandomIds, count)),
+            bus: Arc::new(InProcessBus::new(count)),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+        };
+        let config = serde_json::from_value(config).unwrap();
+        IngestService::build(&config, deps, &mut registry).unwrap()
+    }
+
+    /// A delivery of many small values, as large as this at least.
+    fn delivery(id: &str, bytes: usize, secret: &str) -> Request<Body> {
+        let body = format!(r#"{{"action":"x","a":[{}0]}}"#, "0,".repeat(bytes / 2));
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let digits: String = mac
+            .finalize()
+            .into_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Request::post("/webhooks/github")
+            .header("content-type", "application/json")
+            .header("x-github-event", "push")
+            .header("x-github-delivery", id)
+            .header("x-hub-signature-256", format!("sha256={digits}"))
+            .body(Body::from(body))
+            .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_with_a_good_signature_waits_for_its_turn_to_be_parsed() {
+        let service = service();
+        let deliveries = Arc::clone(&service.api.deliveries);
+        let lifecycle = Lifecycle::new(Duration::from_secs(30));
+        let router = service.spawn(&lifecycle).router();
+        let send = async |id: &str, bytes: usize, secret: &str| {
+            let sent = router.clone().oneshot(delivery(id, bytes, secret));
+            sent.await.unwrap().status()
+        };
+        let large = INLINE_BODY_BYTES + 1;
+        let all = deliveries.parsing.begin(PARSED_BYTES).await.unwrap();
+        assert_eq!(
+            send("large", large, SECRET).await,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        // Who has no secret is told so, and takes no turn.
+        let stranger = send("stranger", large, "another secret, as long as that one").await;
+        assert_eq!(stranger, StatusCode::UNAUTHORIZED);
+        assert!(send("small", 1000, SECRET).await.is_success());
+        drop(all);
+        assert!(send("again", large, SECRET).await.is_success());
+    }
 }

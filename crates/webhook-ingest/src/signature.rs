@@ -7,7 +7,7 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use service_kit::config::Secret;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 /// The header that carries the signature.
@@ -46,6 +46,21 @@ pub fn parse(header: &str) -> Result<[u8; DIGEST_BYTES], SignatureError> {
         *byte = (nibble(*high)? << 4) | nibble(*low)?;
     }
     Ok(digest)
+}
+
+/// Prefix of what [`digest_for_readers`] digests, so that no other digest of a signature equals it.
+const READERS_CONTEXT: &[u8] = b"forgewire signed body 1\0";
+
+/// A digest of a signature, 32 hexadecimal digits. The signature itself would let whoever reads an event send
+/// its body again.
+pub(crate) fn digest_for_readers(signature: &[u8; DIGEST_BYTES]) -> String {
+    let digest = Sha256::new()
+        .chain_update(READERS_CONTEXT)
+        .chain_update(signature)
+        .finalize();
+    let half = &digest[..DIGEST_BYTES / 2];
+    half.iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn nibble(digit: u8) -> Result<u8, SignatureError> {

@@ -137,6 +137,41 @@ async fn a_body_that_comes_again_under_another_guid_is_marked_and_kept() {
     );
 }
 
+/// What the log holds tells which events come from one body, whichever ingest received them, and when.
+#[tokio::test]
+async fn events_of_one_body_have_one_digest_through_every_ingest() {
+    let first = Ingest::new();
+    let second = first.beside();
+    let body = issue(7, "labeled").to_string();
+    first.send(signed("issues", "first", &body)).await;
+    second.send(signed("issues", "made-up", &body)).await;
+    second
+        .post("issues", "other-body", &issue(8, "labeled"))
+        .await;
+    let mut other_hook = signed("issues", "other-hook", &body);
+    let signed_with = signature("older", body.as_bytes());
+    let value = signed_with.parse().unwrap();
+    other_hook
+        .headers_mut()
+        .insert("x-hub-signature-256", value);
+    first.send(other_hook).await;
+    let all = first.log.all().await;
+    let digests: Vec<_> = all
+        .iter()
+        .map(|event| {
+            let json: Value = serde_json::from_slice(&event.item.json).unwrap();
+            json["metadata"]["bodyDigest"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let [one, again, other_body, other_hook] = digests.as_slice() else {
+        panic!("four events: {digests:?}");
+    };
+    assert_eq!((one, one.len()), (again, 32));
+    assert!(one != other_body && one != other_hook && other_body != other_hook);
+    let secret = [signature(SECRET, body.as_bytes()), signed_with].concat();
+    assert!(digests.iter().all(|digest| !secret.contains(digest)));
+}
+
 /// A `milestone` payload.
 fn milestone() -> Value {
     json!({
@@ -515,6 +550,25 @@ async fn deliveries_are_stamped_by_the_clock_of_the_log_and_a_difference_shows()
     let metrics = ingest.metrics();
     let gauge = "forgewire_ingest_clock_skew_seconds 360";
     assert!(metrics.contains(gauge), "{metrics}");
+}
+
+/// The time of an event is kept for good, so the first delivery after the clock was set has the right one.
+#[tokio::test]
+async fn a_clock_that_is_set_stamps_no_delivery() {
+    let ingest = Ingest::new();
+    for (n, seconds) in [0, -3600, 365 * 24 * 3600].into_iter().enumerate() {
+        let before = SystemClock.now();
+        *ingest.log.time.lock().unwrap() = Some(before);
+        let wrong = &ingest.clock.wrong_millis;
+        wrong.store(seconds * 1000, Ordering::SeqCst);
+        let guid = format!("{n}-{GUID}");
+        ingest.post("issues", &guid, &issue(7, "opened")).await;
+        let stored = ingest.log.all().await;
+        let received = stored[n].item.facts.received_at;
+        let minute = Duration::from_secs(60);
+        let right = before.minus(minute)..SystemClock.now().plus(minute);
+        assert!(right.contains(&received), "{seconds}: {received}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::world::REPOSITORIES;
+use super::world::{Mark, REPOSITORIES};
 
 #[derive(Debug, Default)]
 struct Repository {
@@ -18,6 +18,8 @@ struct Repository {
     acknowledged: AtomicU32,
     /// The time when each number was acknowledged, in milliseconds since the run began.
     at_millis: Mutex<Vec<u32>>,
+    /// The time when each number was about to be sent.
+    sent_at: Mutex<Vec<Instant>>,
 }
 
 /// The books. The events of a repository are sent one after the other, so one number describes
@@ -45,10 +47,19 @@ impl Books {
 
     /// Records that the next event of a repository is about to be sent; gives its number.
     pub(crate) fn record_sending(&self, repository: usize) -> u32 {
-        self.repositories[repository]
-            .sent
-            .fetch_add(1, Ordering::SeqCst)
-            + 1
+        let repository = &self.repositories[repository];
+        let times = repository.sent_at.lock();
+        times
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Instant::now());
+        repository.sent.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The time when an event was about to be sent; `None` if it was not.
+    pub(crate) fn sent_at(&self, mark: Mark) -> Option<Instant> {
+        let times = self.repositories[mark.repository].sent_at.lock();
+        let times = times.unwrap_or_else(PoisonError::into_inner);
+        times.get(mark.number.checked_sub(1)? as usize).copied()
     }
 
     /// Records that it was acknowledged.

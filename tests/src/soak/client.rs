@@ -51,6 +51,8 @@ pub(crate) struct SoakClient {
     pub(crate) account: StreamAccount,
     name: u64,
     scope: CursorScope,
+    /// The header line with its token; empty without one.
+    authorization: String,
     /// The id to resume after; empty before the first frame.
     last_id: Vec<u8>,
     /// Number of updates since the stream was opened (listen).
@@ -62,18 +64,36 @@ pub(crate) struct SoakClient {
 impl SoakClient {
     /// A client that has no connection yet.
     pub(crate) fn new(name: u64, kind: SoakStreamKind, filter: SoakFilter) -> Self {
-        let principal = PrincipalId::anonymous();
+        Self::of(&PrincipalId::anonymous(), name, kind, filter)
+    }
+
+    /// As [`Self::new`], with a token of a principal.
+    pub(crate) fn with_token(
+        principal: &PrincipalId,
+        token: &str,
+        name: u64,
+        kind: SoakStreamKind,
+        filter: SoakFilter,
+    ) -> Self {
+        Self {
+            authorization: format!("Authorization: Bearer {token}\r\n"),
+            ..Self::of(principal, name, kind, filter)
+        }
+    }
+
+    fn of(principal: &PrincipalId, name: u64, kind: SoakStreamKind, filter: SoakFilter) -> Self {
         let scope = match &kind {
             SoakStreamKind::Session(id) => SessionId::new(id)
-                .map(|id| CursorScope::session(&principal, &id))
-                .unwrap_or(CursorScope::events(&principal)),
-            SoakStreamKind::Events | SoakStreamKind::Listen => CursorScope::events(&principal),
+                .map(|id| CursorScope::session(principal, &id))
+                .unwrap_or(CursorScope::events(principal)),
+            SoakStreamKind::Events | SoakStreamKind::Listen => CursorScope::events(principal),
         };
         Self {
             kind,
             account: StreamAccount::new(name, filter),
             name,
             scope,
+            authorization: String::new(),
             last_id: Vec::new(),
             updates: 0,
             sent_before: Vec::new(),
@@ -86,7 +106,8 @@ impl SoakClient {
             Ok(id) if !id.is_empty() => format!("Last-Event-ID: {id}\r\n"),
             _ => String::new(),
         };
-        let get = "Host: localhost\r\nAccept: text/event-stream\r\n";
+        let authorization = &self.authorization;
+        let get = format!("Host: localhost\r\n{authorization}Accept: text/event-stream\r\n");
         match &self.kind {
             SoakStreamKind::Events => {
                 let query = self.account.filter.query();
@@ -105,8 +126,8 @@ impl SoakClient {
                     "method": "subscriptions/listen", "params": params })
                 .to_string();
                 format!(
-                    "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-                     Accept: application/json, text/event-stream\r\n\
+                    "POST /mcp HTTP/1.1\r\nHost: localhost\r\n{authorization}\
+                     Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
                      Mcp-Protocol-Version: {MODERN_VERSION}\r\nMcp-Method: subscriptions/listen\r\n\
                      Content-Length: {}\r\n\r\n{body}",
                     body.len()
@@ -202,15 +223,22 @@ impl SoakClient {
 
     /// Whether it has received everything owed to it by now.
     pub(crate) fn is_settled(&self, ledger: &StreamLedger) -> bool {
+        self.has_all(ledger, |repository| {
+            ledger.books.newest_acknowledged(repository)
+        })
+    }
+
+    /// Whether it has received everything owed to it of each repository, up to a number.
+    pub(crate) fn has_all(&self, ledger: &StreamLedger, newest: impl Fn(usize) -> u32) -> bool {
         if self.kind != SoakStreamKind::Listen {
-            return self.account.is_settled(ledger);
+            return self.account.has_all(ledger, newest);
         }
         let filter = self.account.filter;
         let owed = filter
             .repositories()
             .zip(&self.sent_before)
             .map(|(repository, before)| {
-                let now = filter.count(ledger.books.newest_acknowledged(repository));
+                let now = filter.count(newest(repository));
                 u64::from(now.saturating_sub(filter.count(*before)))
             });
         !self.sent_before.is_empty() && self.updates >= owed.sum()

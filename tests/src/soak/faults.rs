@@ -46,6 +46,14 @@ pub(crate) enum Fault {
     /// An edge held a stream for too long although its client does not read.
     #[serde(rename = "held")]
     HeldTooLong,
+    /// A stream ended although its edge was running and its client was reading.
+    Broken,
+    /// A delivery was refused, or not answered within GitHub's ten seconds, although ingest was running.
+    TurnedAway,
+    /// Events took far longer to arrive than without the load.
+    Slow,
+    /// A process ended.
+    Died,
     /// Memory grew.
     Memory,
     /// Descriptors grew, or were not released.

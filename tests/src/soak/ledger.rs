@@ -212,9 +212,8 @@ impl StreamAccount {
         is_later.then_some(newest)
     }
 
-    /// Whether the stream has received everything owed to it by now.
-    pub(crate) fn is_settled(&self, ledger: &StreamLedger) -> bool {
-        let newest = |at| ledger.books.newest_acknowledged(at);
+    /// Whether the stream has received everything owed to it of each repository, up to a number.
+    pub(crate) fn has_all(&self, ledger: &StreamLedger, newest: impl Fn(usize) -> u32) -> bool {
         let mut repositories = self.filter.repositories();
         self.began.is_some() && repositories.all(|at| self.owed(ledger, at, newest(at)).is_none())
     }
@@ -234,6 +233,12 @@ impl StreamAccount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl StreamAccount {
+        fn is_settled(&self, ledger: &StreamLedger) -> bool {
+            self.has_all(ledger, |at| ledger.books.newest_acknowledged(at))
+        }
+    }
 
     /// A world in which repositories 0 and 1 take turns: number n of repository r is at place 2n + r.
     struct Fixture {

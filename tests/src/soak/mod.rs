@@ -17,20 +17,20 @@
 //! | `processes` | memory and descriptors, and whether they are flat |
 //! | `run`, `report` | the whole run, and its results |
 
-mod books;
-mod client;
-mod faults;
+pub(crate) mod books;
+pub(crate) mod client;
+pub(crate) mod faults;
 mod hostile;
-mod ledger;
+pub(crate) mod ledger;
 mod options;
 mod pool;
-mod processes;
+pub(crate) mod processes;
 mod report;
 mod run;
-mod sender;
+pub(crate) mod sender;
 mod sessions;
-mod wire;
-mod world;
+pub(crate) mod wire;
+pub(crate) mod world;
 
 pub use options::SoakOptions;
 pub use report::SoakReport;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use reqwest::Url;
-use testkit::fake_github::WebhookSender;
+use testkit::fake_github::{Delivery, ReceiverAnswer, SendDeliveryError, WebhookSender};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -29,6 +29,40 @@ pub(crate) struct Senders {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     faults: Arc<Mutex<Faults>>,
+    answers: Arc<Mutex<SoakAnswers>>,
+}
+
+/// The first answers to deliveries; a delivery that is refused is sent again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SoakAnswers {
+    /// The time that each accepted delivery took, in microseconds.
+    pub(crate) micros: Vec<u64>,
+    /// Number of deliveries that were refused.
+    pub(crate) refused: u64,
+    /// Number of deliveries without an answer within GitHub's ten seconds.
+    pub(crate) unanswered: u64,
+    /// The first of both.
+    pub(crate) example: Option<String>,
+}
+
+impl SoakAnswers {
+    fn record(&mut self, answer: &Result<ReceiverAnswer, SendDeliveryError>) {
+        match answer {
+            Ok(answer) if answer.is_accepted() => {
+                let micros = u64::try_from(answer.elapsed.as_micros());
+                self.micros.push(micros.unwrap_or(u64::MAX));
+            }
+            Ok(answer) => {
+                self.refused += 1;
+                let example = || format!("{} {}", answer.status, answer.body);
+                self.example.get_or_insert_with(example);
+            }
+            Err(error) => {
+                self.unanswered += 1;
+                self.example.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
 }
 
 impl Senders {
@@ -41,6 +75,7 @@ impl Senders {
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let faults = Arc::new(Mutex::new(Faults::default()));
+        let answers = Arc::new(Mutex::new(SoakAnswers::default()));
         let mut tasks = JoinSet::new();
         let every = Duration::from_secs(1) * REPOSITORIES as u32 / events_per_second;
         let (begin, sender) = (Instant::now(), WebhookSender::new());
@@ -52,6 +87,7 @@ impl Senders {
                 books: Arc::clone(books),
                 sender: sender.clone(),
                 faults: Arc::clone(&faults),
+                answers: Arc::clone(&answers),
             };
             // Spread over the interval, so that they are evenly distributed.
             let first = begin + every * repository as u32 / REPOSITORIES as u32;
@@ -61,7 +97,14 @@ impl Senders {
             stop,
             tasks,
             faults,
+            answers,
         }
+    }
+
+    /// The answers since the last call.
+    pub(crate) fn take_answers(&self) -> SoakAnswers {
+        let answers = self.answers.lock();
+        std::mem::take(&mut answers.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Stops, and waits until every delivery sent is acknowledged.
@@ -80,6 +123,7 @@ struct Sending {
     books: Arc<Books>,
     sender: WebhookSender,
     faults: Arc<Mutex<Faults>>,
+    answers: Arc<Mutex<SoakAnswers>>,
 }
 
 impl Sending {
@@ -98,13 +142,7 @@ impl Sending {
                 number,
                 sent_millis: self.books.now_millis(),
             };
-            let delivery = self.hook.delivery(mark);
-            let to = std::slice::from_ref(&self.ingest);
-            match self
-                .sender
-                .send_until_accepted(to, &delivery, DEADLINE)
-                .await
-            {
+            match self.send(&self.hook.delivery(mark)).await {
                 Ok(_) => self.books.record_acknowledged(self.repository, number),
                 Err(error) => {
                     let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +151,23 @@ impl Sending {
                     // unknown too.
                     return;
                 }
+            }
+        }
+    }
+    /// Sends a delivery until it is accepted; its first answer is recorded.
+    async fn send(&self, delivery: &Delivery) -> Result<ReceiverAnswer, SendDeliveryError> {
+        let first = self.sender.send(&self.ingest, delivery).await;
+        let answers = self.answers.lock();
+        answers
+            .unwrap_or_else(PoisonError::into_inner)
+            .record(&first);
+        match first {
+            Ok(answer) if answer.is_accepted() => Ok(answer),
+            _ => {
+                let to = std::slice::from_ref(&self.ingest);
+                self.sender
+                    .send_until_accepted(to, delivery, DEADLINE)
+                    .await
             }
         }
     }

@@ -33,19 +33,22 @@ const SERVICES: Place = Floor(6);
 /// The only floor that chooses adapters.
 const BINARY: Place = Floor(7);
 
-const HOUSE: [(&str, Place); 29] = [
+const HOUSE: [(&str, Place); 32] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
     ("role-keys", Floor(1)),
     ("stream-driver", Floor(1)),
+    ("instruments", Floor(1)),
     ("mcp", Floor(1)),
     ("github-events", Floor(1)),
     ("store-memory", ADAPTERS),
     ("store-sqlite", ADAPTERS),
     ("store-redis", ADAPTERS),
     ("nats", ADAPTERS),
+    ("otlp-export", ADAPTERS),
     ("service-kit", Floor(3)),
+    ("edge-records", Floor(3)),
     ("event-flow", Floor(3)),
     ("access", Floor(3)),
     ("fanout", Floor(4)),

@@ -1,12 +1,14 @@
 //! The rules of the house (ARCHITECTURE.md, "The house"), checked against every manifest and every file:
 //! a crate depends only on floors below it, services do not know adapters, what is beside the product
-//! stays out of it, no crate holds a circle, and a type that leaves its file has a name of its own.
+//! stays out of it, no crate holds a circle, a type that leaves its file has a name of its own, and a product of bounds
+//! has a test.
 
 mod circles;
 mod house;
 mod imports;
 mod manifests;
 mod names;
+mod products;
 mod source;
 
 use std::fs;

@@ -133,12 +133,12 @@ pub(crate) async fn open_streams(system: &System) -> Result<u64> {
         .filter(|l| l.starts_with("forgewire_edge_open_streams{"));
     let counts = gauges.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
     let counts: Vec<_> = counts.collect();
-    ensure!(counts.len() == 3, "the gauges are there: {counts:?}");
+    ensure!(counts.len() == 4, "the gauges are there: {counts:?}");
     Ok(counts.iter().sum())
 }
 
 /// Resident memory of the first edge, in KiB.
-fn resident_kib(system: &mut System) -> Result<u64> {
+pub(crate) fn resident_kib(system: &mut System) -> Result<u64> {
     let name = match system.kind() {
         SystemKind::Embedded => "forgewire".to_owned(),
         SystemKind::Cluster => SystemNode::Edge(0).to_string(),

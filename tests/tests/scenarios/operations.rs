@@ -1,9 +1,9 @@
 //! Health, metrics, drain.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Result, ensure};
-use testkit::cluster::{FaultOutcome, SystemKind, SystemNode};
+use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
 use tests::{EventReader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
 use crate::sending::GithubSender;
@@ -70,6 +70,79 @@ async fn health_and_metrics_tell_what_happens() -> Result<()> {
             ingest.contains("forgewire_ingest_deliveries_total"),
             "{ingest}"
         );
+        Ok(())
+    })
+    .await
+}
+
+/// The pages that tell an operator what to look at.
+const OPERATORS_PAGES: [&str; 2] = [
+    include_str!("../../../docs/production.md"),
+    include_str!("../../../docs/failure-modes.md"),
+];
+
+/// The metrics that the pages name, some with a label: `forgewire_name` or `forgewire_name{label="value"}`.
+fn documented_metrics() -> BTreeSet<&'static str> {
+    let pages = OPERATORS_PAGES.iter().copied();
+    let places = pages.flat_map(|page| {
+        page.match_indices("forgewire_")
+            .map(move |at| &page[at.0..])
+    });
+    let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    let metrics = places.map(|text| {
+        let name = text.find(|letter| !is_name(letter)).unwrap_or(text.len());
+        match text[name..].starts_with('{') {
+            true => text.split_inclusive('}').next().unwrap_or(text),
+            false => &text[..name],
+        }
+    });
+    metrics.collect()
+}
+
+/// Whether a line of `/metrics` has this name, and the label if one is given for a counter. The label of a gauge
+/// may be that of its present reason.
+fn is_of_metric(line: &str, metric: &str) -> bool {
+    let (name, label) = metric.split_once('{').unwrap_or((metric, ""));
+    let label = if name.ends_with("_total") { label } else { "" };
+    let rest = line.strip_prefix(name);
+    let is_named = rest.is_some_and(|rest| {
+        [" ", "{", "_bucket{"]
+            .iter()
+            .any(|next| rest.starts_with(next))
+    });
+    is_named && line.contains(label.trim_end_matches('}'))
+}
+
+async fn all_metrics(system: &System) -> Result<String> {
+    let mut text = String::new();
+    for node in [SystemNode::Ingest(0), SystemNode::Sync, SystemNode::Edge(0)] {
+        let answer = reqwest::get(system.admin(node)?.join("/metrics")?).await?;
+        text.push_str(&answer.text().await?);
+    }
+    Ok(text)
+}
+
+/// An alert on an increase misses the first one of a metric that appears with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_of_the_documentation_is_there_before_anything_happened() -> Result<()> {
+    let documented = documented_metrics();
+    ensure!(documented.len() > 30, "{documented:?}");
+    both(async |system| {
+        let text = all_metrics(system).await?;
+        for metric in &documented {
+            // JetStream trims itself; without a cluster there are no other processes; and nothing is exported here.
+            let of_the_other = match system.kind() {
+                SystemKind::Embedded => {
+                    ["forgewire_nats_", "forgewire_roles_", "forgewire_otlp_"].as_slice()
+                }
+                SystemKind::Cluster => ["forgewire_retention_", "forgewire_otlp_"].as_slice(),
+            };
+            if of_the_other.iter().any(|start| metric.starts_with(start)) {
+                continue;
+            }
+            let is_there = text.lines().any(|line| is_of_metric(line, metric));
+            ensure!(is_there, "{metric} is missing in:\n{text}");
+        }
         Ok(())
     })
     .await

@@ -200,3 +200,34 @@ async fn health_shows_dependencies_positions_streams_and_no_secret() -> Result<(
     })
     .await
 }
+
+/// A page that gives its own name the address of this machine, and a balancer whose probes have one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_listener_shows_a_foreign_host_the_status_of_probes_only() -> Result<()> {
+    both(async |system| {
+        let http = reqwest::Client::new();
+        for node in ROLES {
+            let admin = system.admin(node)?;
+            for (path, status) in [
+                ("/livez", 200),
+                ("/readyz", 200),
+                ("/health", 403),
+                ("/metrics", 403),
+            ] {
+                let foreign = http.get(admin.join(path)?).header("host", "evil.example");
+                let answer = foreign.send().await?;
+                ensure!(answer.status() == status, "{node} {path}: {answer:?}");
+                let text = answer.text().await?;
+                let fits = match status {
+                    200 => text.is_empty(),
+                    _ => text.contains("edge.allowed_hosts"),
+                };
+                ensure!(fits, "{node} {path}: {text}");
+                let own = http.get(admin.join(path)?).header("host", "localhost");
+                ensure!(own.send().await?.status() == 200, "{node} {path}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}

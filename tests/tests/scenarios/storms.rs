@@ -92,7 +92,8 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
         github.events(EVENTS).await?;
         let mut all = read(&mut witness, EVENTS).await?;
         drop(witness);
-        // The edge's memory is lost with it: all missed events are read from the log.
+        // The edge's memory is lost with it: what was missed is read from the log, by the edge itself or for the first
+        // clients.
         ensure!(system.terminate(SystemNode::Edge(0)).await? == FaultOutcome::Done);
         ensure!(system.restart(SystemNode::Edge(0)).await? == FaultOutcome::Done);
 
@@ -110,10 +111,6 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
         let reads = counter(system, edge, "forgewire_edge_catch_up_reads_total ").await?;
         let pages = counter(system, edge, "forgewire_edge_catch_up_pages_total ").await?;
         ensure!(reads <= READS, "{reads} reads for {pages} pages");
-        ensure!(
-            pages >= 3 * CLIENTS as u64,
-            "{pages} pages of {reads} reads"
-        );
         Ok(())
     })
     .await

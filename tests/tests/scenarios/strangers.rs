@@ -17,7 +17,7 @@ use tests::{
     until,
 };
 
-use crate::sending::GithubSender;
+use crate::{readiness::health, sending::GithubSender};
 
 const STRANGERS_KEY: &str = "the key of somebody else, long enough";
 
@@ -60,6 +60,12 @@ async fn a_message_or_entry_that_no_role_wrote_reaches_nobody() -> Result<()> {
             github.events(1).await?;
             settle(&github.ledger, &names).await?;
         }
+        let metrics = system.admin(SystemNode::Edge(0))?.join("/metrics")?;
+        let metrics = reqwest::get(metrics).await?.text().await?;
+        ensure!(
+            metrics.contains("\nforgewire_nats_slow_consumers_total "),
+            "a flood would be counted"
+        );
         for (channel, reason) in [
             ("bus", "unsigned"),
             ("bus", "unknown_key"),
@@ -131,6 +137,43 @@ async fn an_installation_gets_its_first_key_and_a_new_one_without_losing_an_even
     .await
 }
 
+/// An ingest would acknowledge deliveries whose events reach nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_with_another_key_is_shown_by_every_role() -> Result<()> {
+    let keyed =
+        |plan: testkit::cluster::ClusterPlan| plan.with_env(KEYS, &format!("[\"{OLD_KEY}\"]"));
+    both_with(keyed, async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        let mut github = GithubSender::of(system, 125);
+        github.events(2).await?;
+        let other = SystemNode::Ingest(1);
+        let process = system.cluster().process(&other.to_string())?;
+        process.set_env(KEYS, &format!("[\"{NEW_KEY}\"]"));
+        ensure!(system.restart(other).await? == FaultOutcome::Done);
+        for node in [
+            other,
+            SystemNode::Edge(0),
+            SystemNode::Edge(1),
+            SystemNode::Sync,
+        ] {
+            until(&format!("{node} shows it"), async || {
+                let shown = health(system, node).await.ok();
+                shown.is_some_and(|shown| {
+                    let keys = &shown["dependencies"]["keys of the roles"];
+                    keys["lastError"].to_string().contains("roles.keys")
+                })
+            })
+            .await?;
+            let refused = metric(system, node, "forgewire_roles_refused_total").await?;
+            ensure!(refused > 0, "{node} counts it");
+        }
+        every_node_is_ready(system).await
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guid_and_an_event_name_are_one_event() -> Result<()> {
     both(async |system| {
@@ -180,7 +223,7 @@ async fn a_signed_body_under_another_guid_is_an_event_that_says_so() -> Result<(
         let mut github = GithubSender::of(system, 124);
         let edges = system.edges().to_vec();
         let delivery = github.fake.about_one_issue(1).remove(0);
-        // Both go to one ingest: each remembers what it has received.
+        // These go to one ingest, which remembers what it has received.
         let (sender, ingest) = (WebhookSender::new(), system.ingests()[0].clone());
         sender.send(&ingest, &delivery).await?;
         let mut repeated = delivery.clone();
@@ -199,6 +242,26 @@ async fn a_signed_body_under_another_guid_is_an_event_that_says_so() -> Result<(
         }
         let counter = "forgewire_ingest_repeated_bodies_total";
         ensure!(metric(system, SystemNode::Ingest(0), counter).await? == 1);
+        // One that remembers nothing of it stores what tells that it is the same body: another ingest, where
+        // there is one, and the same one after a restart.
+        ensure!(system.restart(SystemNode::Ingest(0)).await? == FaultOutcome::Done);
+        let ingests = system.ingests().to_vec();
+        for (n, ingest) in ingests.iter().rev().enumerate() {
+            repeated.guid = model::DeliveryId::new(&format!("later-{n}"))?;
+            sender.send(ingest, &repeated).await?;
+        }
+        for edge in system.edges() {
+            let recent = json(edge, "/events/recent?limit=9").await?;
+            let events = recent["events"].as_array().context("a list of events")?;
+            let digest = &events[0]["metadata"]["bodyDigest"];
+            ensure!(
+                events.len() == 2 + ingests.len() && digest.is_string(),
+                "{recent}"
+            );
+            for event in events {
+                ensure!(event["metadata"]["bodyDigest"] == *digest, "{recent}");
+            }
+        }
         Ok(())
     })
     .await

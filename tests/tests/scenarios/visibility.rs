@@ -1,19 +1,28 @@
 //! Who may see what, and when: principals × surfaces × moments, from one table, on both topologies.
 
+mod connections;
+mod coverage;
+mod random;
 mod surfaces;
+mod world;
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use rand::{Rng, SeedableRng, rngs::StdRng};
 use reqwest::Url;
 use serde_json::{Value, json};
 use testkit::{cluster::ClusterPlan, sse::SseStream};
 use tests::{both_with, until};
 
-use self::surfaces::{
-    OWNER, SOON, Surface, TokenFile, World, issue, repository, task_of, text_until,
+use self::{
+    connections::OpenConnections,
+    surfaces::Surface,
+    world::{OWNER, PROJECT, SOON, TokenFile, World, issue, repository, task_of, text_until},
 };
 
 const REPOS: [&str; 3] = ["oldrepo", "newrepo", "thirdrepo"];
+/// All places of the owner: repositories, and the project.
+const PLACES: [&str; 4] = ["oldrepo", "newrepo", "thirdrepo", PROJECT];
 /// The owner of what only the reader without anything sees.
 const NOBODY: &str = "nobody";
 
@@ -32,7 +41,7 @@ const READERS: [Reader; 4] = [
         token: "the-token-of-one-that-sees-everything",
         principal: "all",
         rights: "",
-        sees: &REPOS,
+        sees: &PLACES,
     },
     Reader {
         token: "the-token-of-one-that-sees-two-repositories",
@@ -53,6 +62,22 @@ const READERS: [Reader; 4] = [
         sees: &[],
     },
 ];
+/// The connections that end when the rights of their token change; their clients come back.
+const ENDS: [&str; 6] = ["events", "session", "listen", "tasks", "HTTP+SSE", "lines"];
+/// All connections that are open while rights change.
+const CONNECTIONS: [&str; 11] = [
+    "events",
+    "session",
+    "listen",
+    "tasks",
+    "HTTP+SSE",
+    "lines",
+    "stdio",
+    "poll",
+    "answer to a POST",
+    "batch",
+    "task",
+];
 /// The reader whose rights change.
 const CHANGING: Reader = READERS[1];
 /// Another token of the same principal, which stays.
@@ -72,7 +97,7 @@ fn tokens(changing: Option<&'static str>) -> Vec<(&'static str, &'static str, &'
 }
 
 fn hidden(sees: &[&str]) -> impl Iterator<Item = &'static str> {
-    REPOS.into_iter().filter(|repo| !sees.contains(repo))
+    PLACES.into_iter().filter(|repo| !sees.contains(repo))
 }
 
 /// Nothing of what is hidden from the reader is in the text.
@@ -90,7 +115,10 @@ fn shows_nothing_hidden(text: &str, sees: &[&str], what: &str) -> Result<()> {
 async fn every_surface(world: &World, moment: &str, token: &str, sees: &[&str]) -> Result<()> {
     for (at, surface) in Surface::ALL.into_iter().enumerate() {
         let edge = &world.edges[at % world.edges.len()];
-        for repo in REPOS {
+        for repo in PLACES
+            .into_iter()
+            .filter(|place| surface.is_asked_for(place))
+        {
             let what = format!("{moment}: {surface:?} of {repo} for {token}");
             let mut text = String::new();
             let shown = until(&what, async || {
@@ -142,58 +170,6 @@ async fn events_until(
     ensure!(text.contains(last), "the stream ended: {text}");
     let id = stream.last_id().context("the stream has an id")?.to_owned();
     Ok((text, id))
-}
-
-/// Work of the changing reader that waits while its rights change.
-struct Waiting {
-    task: String,
-    poll: tokio::task::JoinHandle<Result<String>>,
-    events: SseStream,
-    session: SseStream,
-    listen: SseStream,
-}
-
-impl Waiting {
-    async fn begin(world: &World, cursor: &str) -> Result<Self> {
-        let (edges, token) = (&world.edges, CHANGING.token);
-        let wait = json!({ "cursor": cursor, "maxWaitSeconds": 600 });
-        let params = json!({ "name": "wait_for_events", "arguments": wait, "task": true });
-        let task = world.call(&edges[0], token, "tools/call", params).await?;
-        let poll = {
-            let (edge, cursor) = (edges[1].clone(), cursor.to_owned());
-            let headers = World::headers(token, "application/json");
-            tokio::spawn(async move {
-                let client = testkit::mcp_client::ModernClient::new();
-                let arguments = json!({ "cursor": cursor, "waitSeconds": 45 });
-                let params = json!({ "name": "replay_events", "arguments": arguments });
-                let message = client.message("tools/call", params);
-                let mut headers = headers;
-                headers.extend(testkit::mcp_client::ModernClient::headers(&message));
-                let request = reqwest::Client::new().post(edge.join("/mcp")?);
-                let answer = request.headers(headers).json(&message).send().await?;
-                Ok(answer.text().await?)
-            })
-        };
-        let session = world.session(&edges[2], token).await?;
-        Ok(Self {
-            task: task_of(&task)?,
-            poll,
-            events: world.events(&edges[1], token, Some(cursor)).await?,
-            session: world
-                .session_stream(&edges[0], token, &session, None)
-                .await?,
-            listen: world.listen(&edges[2], token, &REPOS).await?,
-        })
-    }
-
-    /// The streams end with the old rights, and carry nothing that those of now hide.
-    async fn streams_end(&mut self, sees: &[&str]) -> Result<()> {
-        for stream in [&mut self.events, &mut self.session, &mut self.listen] {
-            let text = text_until(stream, "no mark is this").await?;
-            shows_nothing_hidden(&text, sees, "a stream under old rights")?;
-        }
-        Ok(())
-    }
 }
 
 /// Waits until every edge has read the token file: until `is_new` of the answer to the changing token.
@@ -253,9 +229,13 @@ async fn every_surface_shows_at_every_moment_what_its_reader_may_see_then() -> R
         took_effect(&world, |text| text.contains("\"events\"")).await?;
         before(&world).await?;
         at_resume(&world).await?;
+        of_two_tokens(&world).await?;
         let session = world.session(&world.edges[0], CHANGING.token).await?;
         let (done, answer) = answers_of_before(&world, &session).await?;
-        let mut waiting = Waiting::begin(&world, &latest(&world).await?).await?;
+        let wide = latest(&world).await?;
+        let kept = kept_stream(&world, &session).await?;
+        let cursor = latest(&world).await?;
+        let mut open = OpenConnections::open(&world, CHANGING.token, &cursor, &REPOS).await?;
 
         file.write(&tokens(Some(ONLY_OLD)))?;
         took_effect(&world, |text| {
@@ -264,40 +244,76 @@ async fn every_surface_shows_at_every_moment_what_its_reader_may_see_then() -> R
         .await?;
         world.happens(OWNER, "newrepo", Value::Null).await?;
         let seen = world.happens(OWNER, "oldrepo", transfer()).await?;
-        waiting.streams_end(&["oldrepo"]).await?;
-        let task = task_end(&world, CHANGING.token, &waiting.task).await?;
-        for text in [task, waiting.poll.await??] {
-            shows_nothing_hidden(&text, &["oldrepo"], "a wait under old rights")?;
+        let mut texts = open.texts(&seen).await?;
+        let task = task_end(&world, CHANGING.token, &open.task).await?;
+        texts.push(("task", task));
+        let names: BTreeSet<_> = texts.iter().map(|(name, _)| *name).collect();
+        ensure!(names == CONNECTIONS.into_iter().collect(), "{names:?}");
+        for (name, text) in texts {
+            shows_nothing_hidden(&text, &["oldrepo"], &format!("{name} under old rights"))?;
             ensure!(
-                text.contains(&seen),
-                "the wait goes on under the new rights: {text}"
+                text.contains(&seen) || ENDS.contains(&name),
+                "{name} goes on under the new rights: {text}"
             );
         }
+        resumes_under_new_rights(&world, &session, &wide, &kept, &seen).await?;
         every_surface(&world, "after narrowing", CHANGING.token, &["oldrepo"]).await?;
         answers_are_withheld(&world, &session, &done, &answer).await?;
 
-        let mut waiting = Waiting::begin(&world, &latest(&world).await?).await?;
+        let cursor = latest(&world).await?;
+        let mut open = OpenConnections::open(&world, CHANGING.token, &cursor, &["oldrepo"]).await?;
         file.write(&tokens(None))?;
         took_effect(&world, |text| text.contains("token-unknown")).await?;
         world.happens(OWNER, "oldrepo", Value::Null).await?;
-        waiting.streams_end(&["oldrepo"]).await?;
-        let task = task_end(&world, STAYS, &waiting.task).await?;
-        for text in [task, waiting.poll.await??] {
-            shows_nothing_hidden(&text, &[], "a wait under a revoked token")?;
+        let mut texts = open.texts("").await?;
+        texts.push(("task", task_end(&world, STAYS, &open.task).await?));
+        for (name, text) in texts {
+            shows_nothing_hidden(&text, &[], &format!("{name} under a revoked token"))?;
             ensure!(
-                text.contains("token"),
-                "the refusal names the token: {text}"
+                text.contains("token") || ENDS.contains(&name),
+                "{name}: the refusal names the token: {text}"
             );
         }
         for surface in Surface::ALL {
-            let text = world
-                .look(surface, &world.edges[1], CHANGING.token, "oldrepo")
-                .await?;
+            // Some surfaces have no text for a refusal: their stream does not open.
+            let look = world.look(surface, &world.edges[1], CHANGING.token, "oldrepo");
+            let text = look.await.unwrap_or_default();
             shows_nothing_hidden(&text, &[], "a revoked token")?;
         }
         Ok(())
     })
     .await
+}
+
+/// The id of the session's stream after everything so far, under wide rights.
+async fn kept_stream(world: &World, session: &str) -> Result<String> {
+    let (edge, token) = (&world.edges[1], CHANGING.token);
+    let mut stream = world.session_stream(edge, token, session, None).await?;
+    let shown = world.happens(OWNER, "newrepo", Value::Null).await?;
+    let text = text_until(&mut stream, &shown).await?;
+    ensure!(text.contains(&shown), "{text}");
+    Ok(stream.last_id().context("the stream has an id")?.to_owned())
+}
+
+/// Streams whose ids were made under wide rights go on under the new ones, on every edge.
+async fn resumes_under_new_rights(
+    world: &World,
+    session: &str,
+    cursor: &str,
+    id: &str,
+    seen: &str,
+) -> Result<()> {
+    for edge in &world.edges {
+        let token = CHANGING.token;
+        let (events, _) = events_until(world, edge, token, Some(cursor), seen).await?;
+        let mut stream = world.session_stream(edge, token, session, Some(id)).await?;
+        let resumed = text_until(&mut stream, seen).await?;
+        for text in [events, resumed] {
+            shows_nothing_hidden(&text, &["oldrepo"], "a stream that comes back")?;
+            ensure!(text.contains(seen), "{text}");
+        }
+    }
+    Ok(())
 }
 
 /// The cursor of the changing reader after everything so far.
@@ -316,6 +332,10 @@ async fn before(world: &World) -> Result<()> {
     for repo in REPOS {
         world.happens(OWNER, repo, Value::Null).await?;
     }
+    for repo in REPOS {
+        world.other_items_happen(repo).await?;
+    }
+    world.project_happens().await?;
     world.happens(OWNER, "oldrepo", transfer()).await?;
     world.happens(OWNER, "oldrepo", Value::Null).await?;
     for reader in READERS {
@@ -340,6 +360,7 @@ async fn at_resume(world: &World) -> Result<()> {
     let text = text_until(&mut foreign.await?, "truncated").await?;
     ensure!(text.contains("truncated"), "a foreign id is told: {text}");
     shows_nothing_hidden(&text, &[], "a foreign id")?;
+    world.project_happens().await?;
     for repo in REPOS {
         world.happens(OWNER, repo, Value::Null).await?;
     }
@@ -356,6 +377,29 @@ async fn at_resume(world: &World) -> Result<()> {
                 text.contains(&format!("mark-{repo}-")),
                 "{repo} is missing: {text}"
             );
+        }
+    }
+    Ok(())
+}
+
+/// A stream of HTTP+SSE shows what its own token may see, whichever token of the principal asks.
+async fn of_two_tokens(world: &World) -> Result<()> {
+    for (reads, asks, is_withheld) in [
+        (STAYS, CHANGING.token, true),
+        (CHANGING.token, STAYS, false),
+    ] {
+        let (mut stream, endpoint) = world.http_sse(&world.edges[0], reads).await?;
+        for (id, tool) in (70..).zip(["get_recent_events", "replay_events"]) {
+            let url = world.edges[1].join(&endpoint)?;
+            world.ask_on_stream(url, asks, id, tool).await?;
+            let text = text_until(&mut stream, &format!("id\\\":{id}")).await?;
+            let what = format!("{tool} for {reads}, asked by {asks}");
+            shows_nothing_hidden(&text, &["oldrepo"], &what)?;
+            let shown = match is_withheld {
+                true => "rights-changed",
+                false => "mark-oldrepo-",
+            };
+            ensure!(text.contains(shown), "{what}: {text}");
         }
     }
     Ok(())
@@ -408,64 +452,4 @@ async fn answers_are_withheld(world: &World, session: &str, task: &str, id: &str
         ensure!(answer.contains("rights-changed"), "{answer}");
     }
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_150_random_events_each_reader_gets_exactly_its_own_in_order() -> Result<()> {
-    let file = TokenFile::new()?;
-    both_with(plan(&file), async |system| {
-        file.write(&tokens(Some(CHANGING.rights)))?;
-        let world = World::of(system);
-        took_effect(&world, |text| text.contains("\"events\"")).await?;
-        let mut rng = StdRng::seed_from_u64(12);
-        let mut happened = Vec::new();
-        for _ in 0..150 {
-            let repo = REPOS[rng.random_range(0..REPOS.len())];
-            let changes = match rng.random_bool(0.2) {
-                true if repo == "oldrepo" => transfer(),
-                _ => Value::Null,
-            };
-            happened.push((repo, world.happens(OWNER, repo, changes).await?));
-        }
-        let last = end(&world).await?;
-        for (at, reader) in READERS.iter().enumerate() {
-            let edge = &world.edges[at % world.edges.len()];
-            let (text, _) = events_until(&world, edge, reader.token, None, &last).await?;
-            shows_nothing_hidden(&text, reader.sees, reader.principal)?;
-            let own = happened
-                .iter()
-                .filter(|(repo, _)| reader.sees.contains(repo));
-            let mut from = 0;
-            for (_, mark) in own {
-                let found = text[from..].find(mark);
-                from += found.with_context(|| format!("{mark} is missing or out of order"))?;
-            }
-            let replayed = pages(&world, edge, reader.token).await?;
-            shows_nothing_hidden(&replayed, reader.sees, reader.principal)?;
-            for (repo, mark) in &happened {
-                ensure!(
-                    replayed.contains(mark) == reader.sees.contains(repo),
-                    "{mark}"
-                );
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-/// The log by pages, as long as there are more.
-async fn pages(world: &World, edge: &Url, token: &str) -> Result<String> {
-    let (mut text, mut after) = (String::new(), String::new());
-    loop {
-        let path = format!("/events/replay/2020-01-01T00:00:00Z?limit=20{after}");
-        let page = world.get(edge, token, &path).await?;
-        let read: Value = serde_json::from_str(&page)?;
-        text += &page;
-        if read["hasMore"] != true {
-            return Ok(text);
-        }
-        let cursor = read["nextCursor"].as_str().context("a cursor")?;
-        after = format!("&cursor={cursor}");
-    }
 }

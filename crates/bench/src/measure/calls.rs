@@ -1,4 +1,4 @@
-//! Tool calls: the rate, and the duration of a call at half that rate.
+//! Tool calls: the rate, and the duration of a call at half that rate, beside rmcp's own server and a bare one.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{
 
 /// Connections, each with a call in flight. More would not raise the rate, only lengthen the waits.
 const CONNECTIONS: usize = 32;
-/// Calls per second, in each era.
-const TARGET: f64 = 10_000.0;
+/// The part of a bare server's rate that an edge has to reach, in each era.
+const TARGET_OF_FLOOR: f64 = 0.5;
 /// A tool that answers from memory: the edge holds the newest events.
 const TOOL: &str = "get_recent_events";
 /// Number of events in the log before the calls begin.
@@ -82,8 +82,17 @@ fn per_second(called: &CallLoadResult) -> f64 {
     called.answered as f64 / called.seconds
 }
 
+/// Our edge warm and just after its start, beside rmcp's server with a constant answer and a bare server.
+struct CallComparison {
+    warm: CallMeasurement,
+    just_started: CallMeasurement,
+    peer: CallMeasurement,
+    floor: CallMeasurement,
+    answer_bytes: usize,
+}
+
 pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = BenchSystem::start(topology, &plan.scratch)?;
+    let mut subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     {
         let mut streams = ReceiverProcess::open(&Opening::events(1, &[edge.address]))?;
@@ -95,38 +104,74 @@ pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -
         ("2026-07-28, stateless", stateless),
     ];
     for (era, requests) in eras {
-        let requests = requests(edge.address)?;
-        let sample = sample(edge.address, &requests[0])?;
-        let bytes = sample.len();
-        let ours = measure(plan, edge, requests.clone(), Some(sample))?;
-        let floor = floor(plan, requests, bytes)?;
-        rows.push(row(topology, era, bytes, &ours, &floor));
+        let compared = compare(plan, &mut subject, requests)?;
+        rows.extend(compared.rows(topology, era));
     }
     Ok(())
 }
 
-fn row(
-    topology: Topology,
-    era: &str,
-    bytes: usize,
-    ours: &CallMeasurement,
-    floor: &CallMeasurement,
-) -> Row {
-    let rate = ours.per_second();
-    Row {
-        what: format!(
-            "tool calls, {}, {era}, {CONNECTIONS} at a time, {bytes} bytes",
-            topology.name()
-        ),
-        figure: ours.text(),
-        floor: Some(format!("{:.0}/s", floor.per_second())),
-        ratio: Some(rate / floor.per_second()),
-        target: Some(format!("≥ {TARGET}/s")),
-        met: Some(rate >= TARGET),
-        values: json!({
-            "topology": topology.name(), "era": era, "tool": TOOL, "connections": CONNECTIONS,
-            "answer_bytes": bytes, "ours": ours.values(), "floor": floor.values(),
-        }),
+fn compare(
+    plan: &MeasurePlan,
+    subject: &mut BenchSystem,
+    requests: Requests,
+) -> Result<CallComparison> {
+    let edge = *subject.edges.first().context("there is no edge")?;
+    let of_edge = |edge: EdgeProcess| -> Result<_> {
+        let requests = requests(edge.address)?;
+        let sample = sample(edge.address, &requests[0])?;
+        Ok((requests, sample))
+    };
+    let (calls, answer) = of_edge(edge)?;
+    let answer_bytes = answer.len();
+    let warm = measure(plan, edge, calls.clone(), Some(answer))?;
+    let floor = of_helper(plan, &AnswererProcess::start(answer_bytes)?, calls)?;
+    let peer = AnswererProcess::start_rmcp(answer_bytes)?;
+    // A server without sessions, whichever era the edge is called in: rmcp is slower with them.
+    let calls = stateless(peer.address)?;
+    let text = HttpConnection::open(peer.address)?.call(&calls[0])?.body;
+    ensure!(
+        text.len().abs_diff(answer_bytes) < answer_bytes / 10,
+        "rmcp answered {}",
+        String::from_utf8_lossy(&text)
+    );
+    let peer = of_helper(plan, &peer, calls)?;
+    let edge = subject.restart_edge()?;
+    let (calls, answer) = of_edge(edge)?;
+    Ok(CallComparison {
+        warm,
+        just_started: measure_at_once(plan, edge, calls, answer)?,
+        peer,
+        floor,
+        answer_bytes,
+    })
+}
+
+impl CallComparison {
+    fn rows(&self, topology: Topology, era: &str) -> [Row; 2] {
+        let state = [("", &self.warm), (", just started", &self.just_started)];
+        state.map(|(state, ours)| self.row(topology, era, state, ours))
+    }
+
+    fn row(&self, topology: Topology, era: &str, state: &str, ours: &CallMeasurement) -> Row {
+        let rate = ours.per_second();
+        let (peer, floor) = (self.peer.per_second(), self.floor.per_second());
+        let bytes = self.answer_bytes;
+        Row {
+            what: format!(
+                "tool calls, {}, {era}{state}, {CONNECTIONS} at a time, {bytes} bytes",
+                topology.name()
+            ),
+            figure: ours.text(),
+            floor: Some(format!("{floor:.0}/s · rmcp {peer:.0}/s")),
+            ratio: Some(rate / floor),
+            target: Some("≥ rmcp, ≥ 0.5 of the floor".to_owned()),
+            met: Some(rate >= peer && rate >= TARGET_OF_FLOOR * floor),
+            values: json!({
+                "topology": topology.name(), "era": era, "tool": TOOL, "connections": CONNECTIONS,
+                "just_started": !state.is_empty(), "answer_bytes": bytes, "ours": ours.values(),
+                "floor": self.floor.values(), "rmcp": self.peer.values(),
+            }),
+        }
     }
 }
 
@@ -176,22 +221,20 @@ fn sample(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     Ok(answer.body)
 }
 
-/// The same requests to a bare server.
-fn floor(plan: &MeasurePlan, requests: Vec<Vec<u8>>, bytes: usize) -> Result<CallMeasurement> {
-    let bare = AnswererProcess::start(bytes)?;
-    let edge = EdgeProcess {
-        address: bare.address,
-        pid: bare.pid(),
+/// The requests to a server of this program.
+fn of_helper(
+    plan: &MeasurePlan,
+    server: &AnswererProcess,
+    requests: Vec<Vec<u8>>,
+) -> Result<CallMeasurement> {
+    let server = EdgeProcess {
+        address: server.address,
+        pid: server.pid(),
     };
-    measure(plan, edge, requests, None)
+    measure(plan, server, requests, None)
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "figures for display, far below 2^52"
-)]
+/// The rate with a warm-up before it, and the duration of calls at half of it.
 fn measure(
     plan: &MeasurePlan,
     server: EdgeProcess,
@@ -204,6 +247,33 @@ fn measure(
         callers.expect(sample, FIRST_ID);
     }
     callers.flat_out(lasting / 3).context("warming up")?;
+    load_twice(server, &mut callers, lasting)
+}
+
+/// The same without a warm-up: what the first clients of an edge find.
+fn measure_at_once(
+    plan: &MeasurePlan,
+    server: EdgeProcess,
+    requests: Vec<Vec<u8>>,
+    sample: Vec<u8>,
+) -> Result<CallMeasurement> {
+    let lasting = Duration::from_secs_f64(plan.calls_seconds);
+    let mut callers = Callers::connect(server.address, requests)?;
+    callers.expect(sample, FIRST_ID);
+    load_twice(server, &mut callers, lasting)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for display, far below 2^52"
+)]
+fn load_twice(
+    server: EdgeProcess,
+    callers: &mut Callers,
+    lasting: Duration,
+) -> Result<CallMeasurement> {
     let before = cpu_micros(server.pid)?;
     let flat_out = callers.flat_out(lasting)?;
     let used = cpu_micros(server.pid)? - before;

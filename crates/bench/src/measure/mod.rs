@@ -11,6 +11,7 @@ mod latency;
 mod opens;
 mod peers;
 mod plan;
+mod rates;
 mod resume;
 mod sessions;
 
@@ -51,6 +52,8 @@ pub(crate) enum Measure {
     Ingest,
     /// Tool calls per second, in both eras of MCP.
     Calls,
+    /// The check of a request against the rate limits, against a bare bucket.
+    Rates,
     /// Sessions created per second.
     Sessions,
     /// The same load on nginx with nchan (`make bench-peers`); only when it is named.
@@ -58,7 +61,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Idle,
         Self::Deliveries,
         Self::Burst,
@@ -69,6 +72,7 @@ impl Measure {
         Self::Growth,
         Self::Ingest,
         Self::Calls,
+        Self::Rates,
         Self::Sessions,
         Self::Peers,
     ];
@@ -85,6 +89,7 @@ impl Measure {
             Self::Growth => "growth",
             Self::Ingest => "ingest",
             Self::Calls => "calls",
+            Self::Rates => "rates",
             Self::Sessions => "sessions",
             Self::Peers => "peers",
         }
@@ -97,6 +102,8 @@ impl Measure {
             Self::Opens | Self::Heartbeats | Self::Growth | Self::Peers => {
                 topology == Topology::Cluster
             }
+            // In the process of the benchmark itself.
+            Self::Rates => topology == Topology::Embedded,
             _ => true,
         }
     }
@@ -119,6 +126,7 @@ impl Measure {
             Self::Growth => growth::run(plan, topology, rows),
             Self::Ingest => ingest::run(plan, topology).map(|row| rows.push(row)),
             Self::Calls => calls::run(plan, topology, rows),
+            Self::Rates => rates::run(plan, rows),
             Self::Sessions => sessions::run(plan, topology).map(|row| rows.push(row)),
             Self::Peers => peers::run(plan, topology, rows),
         }

@@ -83,6 +83,8 @@ pub(crate) struct MeasurePlan {
     pub(super) ingest_seconds: u64,
     /// Duration of each load of `calls`; there are three in each era.
     pub(super) calls_seconds: f64,
+    /// Checks of each run of `rates`: up to what one client may do at once.
+    pub(super) rate_checks: usize,
     pub(super) sessions_seconds: f64,
     pub(super) peers: Vec<Pace>,
     pub(super) peer_idle_streams: usize,
@@ -127,6 +129,7 @@ impl MeasurePlan {
             ],
             ingest_seconds: 8,
             calls_seconds: 1.0,
+            rate_checks: 900_000,
             sessions_seconds: 1.5,
             peers: vec![Pace::all(1000, 20, 5), Pace::all(10_000, 2, 6)],
             peer_idle_streams: 10_000,
@@ -158,6 +161,7 @@ impl MeasurePlan {
             ],
             ingest_seconds: 1,
             calls_seconds: 0.3,
+            rate_checks: 20_000,
             sessions_seconds: 0.3,
             peers: vec![Pace::all(100, 20, 1)],
             peer_idle_streams: 300,

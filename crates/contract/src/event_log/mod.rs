@@ -55,4 +55,5 @@ crate::case::cases! {
     "EL-26" Nothing time::the_time_is_now_or_is_not_told;
     "EL-26" Nothing time::to_ask_for_the_time_stores_nothing;
     "EL-27" Nothing append::the_largest_event_is_taken;
+    "EL-28" Nothing read::a_log_that_can_be_read_says_so_and_its_ends;
 }

@@ -1,4 +1,4 @@
-//! EL-04, EL-07, EL-08, EL-09, EL-14: reading a log without concurrent writers.
+//! EL-04, EL-07, EL-08, EL-09, EL-14, EL-28: reading a log without concurrent writers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,6 +52,21 @@ pub(super) async fn an_empty_log_is_at_its_head(harness: Arc<dyn Harness>) -> Re
             .events
             .is_empty()
     );
+    Ok(())
+}
+
+/// A refusal is a matter of each adapter's own tests.
+pub(super) async fn a_log_that_can_be_read_says_so_and_its_ends(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.event_log().await?;
+    for from in [0, 1, 40] {
+        // Twice: an adapter may try more at the first check than at the next.
+        for _ in 0..2 {
+            assert_eq!(fixture.log.check_read().await?, fixture.log.head().await?);
+        }
+        fixture.log.append(events(from, from + 40)).await?;
+    }
     Ok(())
 }
 

@@ -107,6 +107,7 @@ pub(super) async fn the_message_just_appended_stays(harness: Arc<dyn Harness>) -
         max_bytes: 0,
         max_streams: 0,
         max_age: Duration::ZERO,
+        max_owner_bytes: 0,
     };
     for n in 0..3 {
         let last = append(store, "a", n, nothing).await?;

@@ -4,6 +4,7 @@ mod append;
 mod handles;
 mod life;
 mod limits;
+mod owners;
 mod read;
 mod set_back;
 mod setup;
@@ -37,5 +38,8 @@ crate::case::cases! {
     "MB-13" Durable handles::what_was_acknowledged_outlives_a_reopen;
     "MB-14" Shared handles::what_one_handle_did_another_sees_at_once;
     "MB-15" Nothing read::a_page_has_the_end_of_the_whole_mailbox;
+    "MB-17" Nothing owners::the_mailboxes_of_one_owner_have_a_bound_together;
+    "MB-17" Nothing owners::beyond_it_the_oldest_of_the_own_mailbox_go;
+    "MB-17" Nothing owners::what_is_too_old_counts_no_longer;
     "MB-16" GoesBack set_back::sequences_of_a_lost_time_are_not_given_out_again;
 }

@@ -19,6 +19,7 @@ pub(super) const WIDE: MailboxLimits = MailboxLimits {
     max_bytes: 1 << 30,
     max_streams: 100_000,
     max_age: LONG_TTL,
+    max_owner_bytes: 1 << 30,
 };
 
 /// A fresh store with living sessions 0 and 1.

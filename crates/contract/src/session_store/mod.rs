@@ -6,6 +6,7 @@ mod life;
 mod list;
 mod revisions;
 mod set_back;
+mod unreadable;
 
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ crate::case::cases! {
     "SS-15" Nothing life::the_stores_time_is_the_one_that_sessions_expire_by;
     "SS-15" Shared handles::every_handle_has_the_same_time;
     "SS-16" Nothing life::a_check_accepts_and_leaves_nothing;
+    "SS-17" ForeignBytes unreadable::a_record_that_cannot_be_read_concerns_its_session_alone;
 }
 
 /// A time to live that exceeds the duration of every case.

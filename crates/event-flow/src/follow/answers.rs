@@ -62,15 +62,16 @@ impl Driver {
         }
         let (at_head, through) = (page.at_head, page.through);
         state.overlaps = at_head || through > request.position;
-        let reason = match page.undecodable {
-            0 => LossReason::Trimmed,
-            _ => LossReason::Undecodable,
+        let (reason, tag) = match page.undecodable.last() {
+            None => (LossReason::Trimmed, None),
+            Some(last) => (LossReason::Undecodable, Some(last.tag)),
         };
         let mut step = state
             .machine
             .page(page.events, through, at_head, page.resumes_after);
         if let Some(range) = step.lost.take() {
-            sink(Followed::Lost(LostEvents { range, reason }));
+            state.trail.push_undecodable(range.after, &page.undecodable);
+            sink(Followed::Lost(LostEvents { range, reason, tag }));
         }
         let caught_up = at_head && step.read == ReadNeed::NotNeeded;
         // What follows the page comes from early hints.
@@ -92,7 +93,7 @@ impl Driver {
     ) {
         if head.epoch != state.epoch {
             warn!(
-                epoch = head.epoch.0,
+                log = %head.epoch,
                 "the event log was replaced by a new one"
             );
             *state = self.start(head, head.trimmed_through, Trail::default(), sink);
@@ -158,6 +159,7 @@ impl Driver {
                 sink(Followed::SetBack {
                     was: position,
                     resumes_after,
+                    tag: state.trail.tag_at(resumes_after),
                     head: head.last,
                 });
                 state.machine.gap()

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     Driver, Followed,
     deadline::within,
-    set_back,
+    receipt, set_back,
     state::{Answer, FollowerState, PageRequest},
 };
 
@@ -20,12 +20,14 @@ impl Driver {
     pub(super) fn take(
         &self,
         state: &mut FollowerState,
-        step: SequencerStep<StoredEvent>,
+        mut step: SequencerStep<StoredEvent>,
         sink: &mut impl FnMut(Followed),
     ) {
         if !step.deliver.is_empty() {
             state.trail.push(&step.deliver);
+            let spans = receipt::begin(&mut step.deliver);
             sink(Followed::Events(step.deliver));
+            drop(spans);
         }
         match step.read {
             ReadNeed::NotNeeded => state.read_at = None,

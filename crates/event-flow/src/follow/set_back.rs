@@ -1,6 +1,6 @@
 //! Finds the place up to which a log is still the one that was followed.
 
-use model::Sequence;
+use model::{Sequence, Timestamp};
 use ports::{EventLog, EventLogError, LogHead};
 
 use super::{
@@ -46,11 +46,14 @@ pub(super) async fn compare(
             Some(lowest) => lowest.previous(),
             None => head.trimmed_through,
         };
-        let logged = page.events.iter().rev().map(FollowedEntry::of);
+        let logged = FollowedEntry::all_of(&page).into_iter();
         let low = low.max(head.trimmed_through);
         let difference = trail.difference_within(low, before.previous(), logged);
         same_through = difference.map(Sequence::previous).or(same_through);
-        if page.lowest().is_none() || (difference.is_none() && low < suspect) {
+        // At the trimmed part there is nothing left to compare. A page that has entries of it is of another
+        // state of the log than the head, and so would be the next one.
+        let is_end = page.lowest().is_none() || low <= head.trimmed_through;
+        if is_end || (difference.is_none() && low < suspect) {
             break;
         }
         before = low.next();
@@ -58,19 +61,23 @@ pub(super) async fn compare(
     if let Some(oldest) = trail.first()
         && same_through.is_some_and(|same_through| same_through < oldest.sequence)
     {
-        same_through = Some(by_time(log, &head, oldest).await?);
+        same_through = Some(by_time(log, &head, (oldest, trail.oldest_time())).await?);
     }
     Ok(LogComparison { head, same_through })
 }
 
 /// The place to continue when the log has nothing of what is remembered. What was appended since the log was
-/// put back was received later than the oldest of the remembered entries, which are lost.
+/// put back was received later than the oldest of the remembered events, which are lost. Without any event,
+/// nothing shows when that was: everything counts as new.
 async fn by_time(
     log: &dyn EventLog,
     head: &LogHead,
-    oldest: FollowedEntry,
+    (oldest, time): (FollowedEntry, Option<Timestamp>),
 ) -> Result<Sequence, EventLogError> {
-    let found = within(log, "seek", log.seek(oldest.received_at)).await?;
+    let Some(time) = time else {
+        return Ok(head.trimmed_through);
+    };
+    let found = within(log, "seek", log.seek(time)).await?;
     let position = found.position.min(oldest.sequence.previous());
     Ok(position.min(head.last))
 }

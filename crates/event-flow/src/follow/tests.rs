@@ -65,6 +65,9 @@ struct Script {
     hangs: bool,
     pages_fail: bool,
     reads: usize,
+    reads_before: usize,
+    /// The state of the log after its head was read the next time.
+    after_head: Option<Box<Script>>,
 }
 
 impl Script {
@@ -129,7 +132,7 @@ impl EventLog for ScriptedLog {
         let mut page = PageEntries::default();
         for number in script.numbers.iter().filter(|number| **number > from) {
             let decodes = !script.undecodable.contains(number);
-            let item = decodes.then(|| event(*number));
+            let item = decodes.then(|| event(*number)).ok_or(EntryTag::UNDECODABLE);
             if page.len() == limit || !page.push(Sequence(*number), item) {
                 break;
             }
@@ -139,7 +142,7 @@ impl EventLog for ScriptedLog {
         Ok(EventPage {
             through,
             at_head: through.0 >= script.last(),
-            resumes_after: page.undecodable_through.or(trimmed),
+            resumes_after: page.undecodable_through().or(trimmed),
             undecodable: page.undecodable,
             events: page.events,
         })
@@ -151,7 +154,9 @@ impl EventLog for ScriptedLog {
         limit: usize,
     ) -> Result<EventsBefore, EventLogError> {
         self.answer().await?;
-        let script = self.0.lock();
+        let mut script = self.0.lock();
+        script.reads_before += 1;
+        assert!(script.reads_before < 1000, "it reads the same for ever");
         let older = script.numbers.iter().rev().filter(|n| **n < before.0);
         Ok(EventsBefore {
             events: older.take(limit).map(|n| sequenced(*n)).collect(),
@@ -168,12 +173,16 @@ impl EventLog for ScriptedLog {
 
     async fn head(&self) -> Result<LogHead, EventLogError> {
         self.answer().await?;
-        let script = self.0.lock();
-        Ok(LogHead {
+        let mut script = self.0.lock();
+        let head = LogHead {
             epoch: Epoch(script.epoch),
             trimmed_through: Sequence(script.trimmed_through),
             last: Sequence(script.last()),
-        })
+        };
+        if let Some(next) = script.after_head.take() {
+            *script = *next;
+        }
+        Ok(head)
     }
 
     async fn trim(&self, _: Timestamp) -> Result<u64, EventLogError> {
@@ -570,6 +579,27 @@ async fn a_log_that_was_replaced_unseen_is_not_taken_for_the_old_one() {
     log.change(|script| *script = longer(3));
     bus.close(&Topic::Broadcast);
     following.until(&Got::Started(3, 0)).await;
+    assert_eq!(
+        following.events_through(9).await,
+        (1..=9).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_replaced_between_the_reads_of_a_comparison_is_found() {
+    let (log, bus, mut following) = at_three().await;
+    // Its head says that everything was trimmed, and its entries are those of another log.
+    let next = Script {
+        epoch: 2,
+        numbers: (1..=9).collect(),
+        ..Script::default()
+    };
+    log.change(|script| {
+        (script.trimmed_through, script.numbers) = (3, Vec::new());
+        script.after_head = Some(Box::new(next));
+    });
+    bus.send(&Topic::Broadcast, &BusEvent::Gap);
+    following.until(&Got::Started(2, 0)).await;
     assert_eq!(
         following.events_through(9).await,
         (1..=9).collect::<Vec<_>>()

@@ -7,27 +7,45 @@
 use std::collections::VecDeque;
 
 use model::{EntryTag, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::EventPage;
+use ports::{EventPage, EventsBefore, UndecodableEntry};
 
 /// Maximum number of remembered entries (32 bytes each). A set-back that goes further is still noticed; the
 /// follower then finds the place to continue by time.
 pub(super) const TRAIL_ENTRIES: usize = 4096;
 
-/// An entry that was followed.
+/// An entry that was followed, or as the log has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FollowedEntry {
     pub(super) sequence: Sequence,
     pub(super) tag: EntryTag,
-    pub(super) received_at: Timestamp,
+    /// `None` if it does not decode.
+    pub(super) received_at: Option<Timestamp>,
 }
 
 impl FollowedEntry {
-    pub(super) fn of(event: &Sequenced<StoredEvent>) -> Self {
+    fn of(event: &Sequenced<StoredEvent>) -> Self {
         Self {
             sequence: event.sequence,
             tag: EntryTag::of(&event.item.facts.id),
-            received_at: event.item.facts.received_at,
+            received_at: Some(event.item.facts.received_at),
         }
+    }
+
+    fn undecodable(entry: &UndecodableEntry) -> Self {
+        Self {
+            sequence: entry.sequence,
+            tag: entry.tag,
+            received_at: None,
+        }
+    }
+
+    /// The entries of a page that was read backwards, ascending.
+    pub(super) fn all_of(page: &EventsBefore) -> Vec<Self> {
+        let events = page.events.iter().map(Self::of);
+        let undecodable = page.undecodable.iter().map(Self::undecodable);
+        let mut all: Vec<_> = events.chain(undecodable).collect();
+        all.sort_unstable_by_key(|entry| entry.sequence);
+        all
     }
 }
 
@@ -42,7 +60,18 @@ pub(super) struct Trail {
 impl Trail {
     /// Remembers events that were passed on.
     pub(super) fn push(&mut self, events: &[Sequenced<StoredEvent>]) {
-        self.entries.extend(events.iter().map(FollowedEntry::of));
+        self.extend(events.iter().map(FollowedEntry::of));
+    }
+
+    /// Remembers entries after a position that were skipped, because they do not decode.
+    pub(super) fn push_undecodable(&mut self, after: Sequence, entries: &[UndecodableEntry]) {
+        let skipped = entries.iter().filter(|entry| entry.sequence > after);
+        self.extend(skipped.map(FollowedEntry::undecodable));
+    }
+
+    /// Remembers further entries, ascending.
+    pub(super) fn extend(&mut self, entries: impl IntoIterator<Item = FollowedEntry>) {
+        self.entries.extend(entries);
         let excess = self.entries.len().saturating_sub(TRAIL_ENTRIES);
         self.entries.drain(..excess);
     }
@@ -54,6 +83,11 @@ impl Trail {
 
     pub(super) fn first(&self) -> Option<FollowedEntry> {
         self.entries.front().copied()
+    }
+
+    /// The time at which the oldest event among the entries was received.
+    pub(super) fn oldest_time(&self) -> Option<Timestamp> {
+        self.entries.iter().find_map(|entry| entry.received_at)
     }
 
     /// The tag of the entry at a position.
@@ -91,9 +125,14 @@ impl Trail {
 
     /// The lowest position at which a page that was read after `after` differs from the trail.
     pub(super) fn difference(&self, after: Sequence, page: &EventPage) -> Option<Sequence> {
-        let low = page.resumes_after.unwrap_or(after).max(after);
-        let logged = page.events.iter().map(FollowedEntry::of);
-        self.difference_within(low, page.through, logged)
+        // What was trimmed cannot be compared.
+        let low = match page.undecodable.first() {
+            Some(first) => first.sequence.previous(),
+            None => page.resumes_after.unwrap_or(after),
+        };
+        let undecodable = page.undecodable.iter().map(FollowedEntry::undecodable);
+        let logged = undecodable.chain(page.events.iter().map(FollowedEntry::of));
+        self.difference_within(low.max(after), page.through, logged)
     }
 
     /// The lowest position after `low` and up to `high` at which the log, whose entries there are `logged`
@@ -178,7 +217,7 @@ mod tests {
                 .map_or(Sequence(5), |last: &Sequenced<_>| last.sequence),
             events,
             at_head: true,
-            undecodable: 0,
+            undecodable: Vec::new(),
             resumes_after: resumes_after.map(Sequence),
         };
         let same = page((6..=12).map(sequenced).collect(), None);
@@ -189,6 +228,55 @@ mod tests {
         assert_eq!(trail.difference(Sequence(5), &other), Some(Sequence(7)));
         let hole = page(vec![sequenced(6), sequenced(8)], None);
         assert_eq!(trail.difference(Sequence(5), &hole), Some(Sequence(7)));
+    }
+
+    #[test]
+    fn an_entry_that_does_not_decode_is_the_followed_one_only_if_its_tag_says_so() {
+        let undecodable = |sequence, tag| UndecodableEntry {
+            sequence: Sequence(sequence),
+            tag,
+        };
+        let tag = |n| EntryTag::of(&sequenced(n).item.facts.id);
+        let unknown = EntryTag::UNDECODABLE;
+        let mut trail = trail(5..=7);
+        // It was skipped when it was followed.
+        trail.push_undecodable(
+            Sequence(7),
+            &[undecodable(7, tag(7)), undecodable(8, unknown)],
+        );
+        trail.push(&[sequenced(9)]);
+        let difference = |first: u64, entries: Vec<UndecodableEntry>| {
+            let is_event = |n: &u64| entries.iter().all(|entry| entry.sequence.0 != *n);
+            let after = EventPage {
+                events: (first..=9).filter(is_event).map(sequenced).collect(),
+                through: Sequence(9),
+                at_head: true,
+                // Everything before was trimmed.
+                resumes_after: entries.last().map(|last| last.sequence),
+                undecodable: entries,
+            };
+            let before = EventsBefore {
+                events: after.events.iter().rev().cloned().collect(),
+                undecodable: after.undecodable.clone(),
+            };
+            let logged = FollowedEntry::all_of(&before).into_iter();
+            let (low, high) = (Sequence(first - 1), Sequence(9));
+            let backwards = trail.difference_within(low, high, logged);
+            assert_eq!(trail.difference(low, &after), backwards);
+            backwards
+        };
+        let same = vec![undecodable(7, tag(7)), undecodable(8, unknown)];
+        assert_eq!(difference(7, same), None);
+        let other = vec![undecodable(7, tag(70)), undecodable(8, unknown)];
+        assert_eq!(difference(7, other), Some(Sequence(7)), "another");
+        let untold = vec![undecodable(7, unknown), undecodable(8, unknown)];
+        assert_eq!(difference(7, untold), Some(Sequence(7)), "no proof");
+        assert_eq!(difference(8, vec![undecodable(8, unknown)]), None);
+        assert_eq!(
+            difference(8, vec![]),
+            Some(Sequence(8)),
+            "it did not decode"
+        );
     }
 
     #[test]

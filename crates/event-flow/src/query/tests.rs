@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use ports::{AppendResult, EventPage, EventsBefore, LogHead, PageEntries, SeekResult};
+use ports::{
+    AppendResult, EventPage, EventsBefore, LogHead, PageEntries, SeekResult, UndecodableEntry,
+};
 
 use super::*;
 use crate::limits::SEARCH_TIME;
@@ -20,12 +22,16 @@ struct HoledLog {
 }
 
 impl HoledLog {
-    fn entry(&self, number: u64) -> Option<StoredEvent> {
+    fn entry(&self, number: u64) -> Result<StoredEvent, EntryTag> {
         let json = "x".repeat(EVENT_BYTES).into();
-        (!self.undecodable.contains(&number)).then(|| StoredEvent {
+        let event = StoredEvent {
             json,
             ..contract::event(number)
-        })
+        };
+        match self.undecodable.contains(&number) {
+            true => Err(EntryTag::UNDECODABLE),
+            false => Ok(event),
+        }
     }
 }
 
@@ -47,7 +53,7 @@ impl EventLog for HoledLog {
         Ok(EventPage {
             through,
             at_head: through.0 == self.last,
-            resumes_after: read.undecodable_through,
+            resumes_after: read.undecodable_through(),
             undecodable: read.undecodable,
             events: read.events,
         })
@@ -63,8 +69,8 @@ impl EventLog for HoledLog {
         for number in (1..before.0).rev().take(limit) {
             let sequence = Sequence(number);
             match self.entry(number) {
-                Some(item) => read.events.push(Sequenced { sequence, item }),
-                None => read.undecodable.push(sequence),
+                Ok(item) => read.events.push(Sequenced { sequence, item }),
+                Err(tag) => read.undecodable.push(UndecodableEntry { sequence, tag }),
             }
         }
         Ok(read)

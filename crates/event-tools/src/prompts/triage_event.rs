@@ -7,19 +7,17 @@ use mcp::{
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
-    prompt::{Prompt, argument, required},
+    prompt::{Prompt, required},
 };
-use model::{EventFacts, ResourceType, ResourceUri};
+use model::{EventFacts, ResourceUri};
 
-use super::activity::{DATA_NOTE, PromptRepository, RecentActivity, resource};
+use super::activity::{DATA_NOTE, ITEMS, PromptRepository, RecentActivity, resource};
 use crate::{events::EventAccess, resources::GithubResources};
 
 pub(super) const NAME: &str = "triage_event";
 
 /// Maximum number of events of the item in the prompt.
 const EVENTS: usize = 20;
-/// GitHub numbers issues and pull requests in one sequence.
-const KINDS: [ResourceType; 2] = [ResourceType::ISSUE, ResourceType::PULL_REQUEST];
 
 /// The prompt.
 pub(crate) struct TriageEvent {
@@ -43,7 +41,7 @@ impl Prompt for TriageEvent {
             arguments: vec![
                 required("owner", "Login of the repository's owner"),
                 required("repo", "Name of the repository"),
-                required("number", "Number of the issue or pull request"),
+                required("number", "Number of the issue or pull request, or its URL"),
             ],
         }
     }
@@ -57,13 +55,10 @@ impl Prompt for TriageEvent {
         caller: &Caller,
         params: &GetPromptParams,
     ) -> Result<GetPromptResult, CallError> {
-        let repository = PromptRepository::read(caller, params)?;
-        let number: u64 = argument(params, "number")
-            .parse()
-            .map_err(|_| InputError::new("arguments.number", "not a whole number such as 7"))?;
+        let (repository, number) = PromptRepository::read_item(caller, params)?;
         let item = item(&self.github, caller, &repository, number).await?;
         let is_of_item = |event: &EventFacts| {
-            event.number == Some(number) && KINDS.contains(&event.resource_type)
+            event.number == Some(number) && ITEMS.contains(&event.resource_type)
         };
         let activity =
             RecentActivity::recent(&self.events, caller, &repository, None, EVENTS, &is_of_item)
@@ -97,7 +92,7 @@ async fn item(
     number: u64,
 ) -> Result<Option<PromptMessage>, CallError> {
     let (owner, repo) = (&repository.owner, &repository.repo);
-    let uris = KINDS
+    let uris = ITEMS
         .iter()
         .filter_map(|kind| ResourceUri::numbered(kind, owner, Some(repo), number));
     for uri in uris {

@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    filters::{self, EventsOutput, FilterInput},
+    filter_input::{FilterInput, filter_list},
+    filters::{self, EventsOutput},
     structured,
 };
 use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
@@ -22,11 +23,11 @@ const DEFAULT_LIMIT: usize = 50;
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct RecentInput {
     /// An event has to match one of these; no filter means every event.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 50).
     #[serde(default, deserialize_with = "lenient::count")]
@@ -85,6 +86,6 @@ impl Tool for GetRecentEvents {
         };
         let mut page = self.events.query(caller, &question).await?;
         page.truncated |= gone;
-        Ok(structured(&EventsOutput::of(&self.events, caller, page)))
+        Ok(structured(&EventsOutput::of(&self.events, caller, page)?))
     }
 }

@@ -37,7 +37,7 @@ enum Action {
 
 /// The action, and the arguments of the tool that it stands for.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 #[schemars(rename = "Input")]
 struct ManageInput {
     /// subscribe, get_recent, replay, unsubscribe or list.

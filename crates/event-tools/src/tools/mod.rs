@@ -1,5 +1,6 @@
 //! The tools, one file each.
 
+mod filter_input;
 mod filters;
 mod get_recent_events;
 mod manage_events;

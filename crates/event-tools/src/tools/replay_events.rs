@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    filters::{self, EventsOutput, FilterInput},
+    filter_input::{FilterInput, filter_list},
+    filters::{self, EventsOutput},
     structured,
 };
 use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
@@ -26,7 +27,7 @@ pub(super) const MAX_WAIT_SECONDS: u64 = 50;
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct ReplayInput {
     /// Continue after this cursor (from get_recent_events, replay_events or subscribe_to_events, or
@@ -40,7 +41,7 @@ struct ReplayInput {
     #[serde(default)]
     to: Option<String>,
     /// An event has to match one of these; no filter means every event.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 100).
     #[serde(default, deserialize_with = "lenient::count")]
@@ -106,7 +107,7 @@ impl Tool for ReplayEvents {
         let page = events.wait(caller, &mut question, gone, input.wait_seconds);
         let mut page = page.await?;
         page.truncated |= gone;
-        Ok(structured(&EventsOutput::of(events, caller, page)))
+        page.answer(|page| Ok(structured(&EventsOutput::of(events, caller, page)?)))
     }
 }
 

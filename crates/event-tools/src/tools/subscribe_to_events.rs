@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp::{
-    lenient,
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
@@ -14,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    filters::{self, FilterInput},
-    structured,
+    filter_input::{FilterInput, filter_list},
+    filters, structured,
 };
 use crate::{
     events::EventAccess,
@@ -26,11 +25,11 @@ const NAME: &str = "subscribe_to_events";
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct SubscribeInput {
     /// An event has to match one of these; no filter means every event.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
 }
 
@@ -102,8 +101,8 @@ impl Tool for SubscribeToEvents {
         let input: SubscribeInput = call.arguments()?;
         let filters = filters::read(&input.filters)?;
         // Taken before the subscription is stored, so that no event in between is missed.
-        let since = self.events.position();
-        let cursor = self.events.cursor(caller, since.sequence);
+        let since = self.events.position()?;
+        let cursor = self.events.cursor(caller, since)?;
         if caller.session.is_none() {
             return Ok(structured(&SubscribeOutput {
                 subscription_id: None,

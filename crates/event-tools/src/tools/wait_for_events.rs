@@ -17,7 +17,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    filters::{self, EventsOutput, FilterInput},
+    filter_input::{FilterInput, filter_list},
+    filters::{self, EventsOutput},
     replay_events::MAX_WAIT_SECONDS,
     structured,
 };
@@ -32,14 +33,14 @@ const MAX_TASK_SECONDS: u64 = 23 * 3600;
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct WaitInput {
     /// Wait for events after this cursor; without one, for events from now on.
     #[serde(default)]
     cursor: Option<String>,
     /// An event has to match one of these; no filter means every event.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 100).
     #[serde(default, deserialize_with = "lenient::count")]
@@ -77,7 +78,7 @@ impl WaitForEvents {
         }
         let (after, gone) = match &input.cursor {
             Some(cursor) => self.events.position_of(caller, Some(cursor)).await?,
-            None => (self.events.resolve(caller.since), false),
+            None => (self.events.resolve(caller.since)?, false),
         };
         let question = EventQuery {
             filters: filters::read(&input.filters)?,
@@ -144,6 +145,6 @@ impl Tool for WaitForEvents {
             .wait(caller, &mut question, gone, seconds.min(longest));
         let mut page = page.await?;
         page.truncated |= gone;
-        Ok(structured(&EventsOutput::of(&self.events, caller, page)))
+        page.answer(|page| Ok(structured(&EventsOutput::of(&self.events, caller, page)?)))
     }
 }

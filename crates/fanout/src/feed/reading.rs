@@ -110,13 +110,24 @@ impl Feed {
             let generation = self.generation;
             let how = (&*self.interest, &*self.rewinds, &self.reader);
             let measures = self.slot.is_multiple_of(LATENCY_SAMPLE);
-            let newest = &mut self.newest;
+            let (newest, id_is_behind) = (&mut self.newest, &mut self.id_is_behind);
+            let writes = &mut self.writes;
             let window = self.hub.ring.read(self.position, BATCH_EVENTS, |entry| {
                 // The ring may be of a later generation than the mark.
                 let is_sure = look.wanted == Some(entry.sequence) && entry.generation <= generation;
                 let is_wanted = visit(&self.stream, how, entry, is_sure, out);
+                if is_wanted {
+                    *id_is_behind = how.1.iter().any(|rewind| rewind.is_ahead(entry.sequence));
+                }
                 if is_wanted && measures {
                     *newest = Some(entry.event.facts.received_at);
+                }
+                if is_wanted {
+                    let span = entry.write_span();
+                    if span.is_recorded() {
+                        self.stream.describe_write(&span, entry.sequence);
+                        writes.push(span);
+                    }
                 }
                 out.len() < BATCH_BYTES
             });
@@ -147,8 +158,11 @@ impl Feed {
             return;
         };
         let how = (&*self.interest, &*self.rewinds, &self.reader);
+        let id_is_behind = &mut self.id_is_behind;
         let window = page.read(self.position, BATCH_EVENTS, |entry| {
-            visit(&self.stream, how, entry, false, out);
+            if visit(&self.stream, how, entry, false, out) {
+                *id_is_behind = how.1.iter().any(|rewind| rewind.is_ahead(entry.sequence));
+            }
             out.len() < BATCH_BYTES
         });
         match window {
@@ -195,10 +209,11 @@ impl Feed {
         self.page = Some(page);
         if let Some(resumes_after) = gone {
             self.hub.metrics.gap(reason);
-            let cursor = self.hub.cursor(&self.reader, resumes_after);
+            self.move_to(resumes_after);
+            self.name_position();
+            let cursor = self.cursor();
             let format = &self.stream.format;
             out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, out));
-            self.move_to(resumes_after);
         }
     }
 }

@@ -44,6 +44,10 @@ enum Seen {
     Truncated {
         cursor: u64,
     },
+    /// An id without a message.
+    Named {
+        cursor: u64,
+    },
     Heartbeat,
     Farewell,
 }
@@ -58,7 +62,13 @@ fn read(bytes: &[u8]) -> Vec<Seen> {
     let (mut seen, mut uris) = (Vec::new(), Vec::new());
     for frame in &mut rest {
         let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
-        let Some(data) = field("data: ") else {
+        let id = field("id: ").map(|id| fixture::opened(id).sequence.0);
+        let data = field("data: ").filter(|data| !data.is_empty());
+        if let (Some(cursor), None) = (id, data) {
+            seen.push(Seen::Named { cursor });
+            continue;
+        }
+        let Some(data) = data else {
             let farewell = field("retry: ").is_some();
             seen.push(if farewell {
                 Seen::Farewell
@@ -67,7 +77,6 @@ fn read(bytes: &[u8]) -> Vec<Seen> {
             });
             continue;
         };
-        let id = field("id: ").map(|id| fixture::opened(id).sequence.0);
         let message: serde_json::Value = serde_json::from_str(data).unwrap();
         let params = &message["params"];
         if params["data"]["truncated"] == true {
@@ -104,6 +113,7 @@ fn happen(log: &GatedLog, hub: &Hub, sequence: u64, repo: &str) {
 fn after(sequence: u64) -> StreamStart {
     let (epoch, scope) = (fixture::EPOCH, fixture::scope());
     StreamStart::After(Cursor {
+        is_sealed: true,
         inbox: Sequence::START,
         newest_subscription: 0,
         tag: None,

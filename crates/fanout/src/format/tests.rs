@@ -217,6 +217,22 @@ fn a_gap_is_told_in_every_format() {
 }
 
 #[test]
+fn an_id_alone_has_empty_data_only_for_a_client_that_knows_that() {
+    let text = |format: &StreamFormat, is_primed| {
+        let mut out = bytes::BytesMut::new();
+        let id = reader().event_id(Sequence(9), entry(9).tag);
+        format.id_alone(&id, is_primed, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    let id = cursor(9).unwrap();
+    let alone = format!("id: {id}\n\n");
+    assert_eq!(text(&StreamFormat::Events, true), alone);
+    assert_eq!(text(&StreamFormat::Session, false), alone);
+    let primed = format!("id: {id}\ndata: \n\n");
+    assert_eq!(text(&StreamFormat::Session, true), primed);
+}
+
+#[test]
 fn one_frame_is_shared_and_several_go_out_in_order() {
     let all = StreamInterest::events(&model::FilterSet::all());
     let (first, second) = (entry(7), entry(8));

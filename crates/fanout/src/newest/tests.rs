@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use store_memory::MemoryEventLog;
 
 use super::{super::fixture, *};
+use crate::limits::FIRST_PAGE_TURNS;
 
 fn newest_of(repo: Option<&str>, limit: usize) -> EventQuery {
     EventQuery {
@@ -19,6 +20,16 @@ fn newest_of(repo: Option<&str>, limit: usize) -> EventQuery {
         limit,
         max_bytes: MAX_ANSWER_BYTES,
     }
+}
+
+/// The answer to a client without a token.
+async fn ask(
+    hub: &Hub,
+    question: &EventQuery,
+    visible: Visible<'_>,
+) -> Result<QueryPage, HistoryError> {
+    let everyone = PrincipalId::anonymous();
+    hub.query(&everyone, question, visible).await
 }
 
 fn sequences(page: &QueryPage) -> Vec<u64> {
@@ -49,18 +60,17 @@ fn push(log: &fixture::GatedLog, hub: Option<&Hub>, sequence: u64) {
 async fn the_newest_events_are_answered_without_reading_the_log() {
     let (log, hub) = followed(10);
     log.let_reads(100);
-    let page = hub.query(&newest_of(None, 3), &|_| true).await.unwrap();
+    let page = ask(&hub, &newest_of(None, 3), &|_| true).await.unwrap();
     assert_eq!(
         (sequences(&page), page.through),
         (vec![10, 9, 8], Sequence(10))
     );
-    let page = hub
-        .query(&newest_of(Some("odd"), 9), &|_| true)
+    let page = ask(&hub, &newest_of(Some("odd"), 9), &|_| true)
         .await
         .unwrap();
     assert_eq!(sequences(&page), [9, 7, 5, 3, 1], "to the log's beginning");
     let seen = |event: &EventFacts| event.repo.as_deref() == Some("even");
-    let page = hub.query(&newest_of(None, 2), &seen).await.unwrap();
+    let page = ask(&hub, &newest_of(None, 2), &seen).await.unwrap();
     assert_eq!(sequences(&page), [10, 8]);
 }
 
@@ -69,7 +79,7 @@ async fn what_the_log_has_trimmed_is_not_shown_though_the_ring_has_it() {
     let (log, hub) = followed(10);
     log.let_reads(100);
     log.trim_front(8);
-    let page = hub.query(&newest_of(None, 9), &|_| true).await.unwrap();
+    let page = ask(&hub, &newest_of(None, 9), &|_| true).await.unwrap();
     assert_eq!(sequences(&page), [10, 9]);
 }
 
@@ -85,7 +95,7 @@ async fn a_call_waits_for_the_edge_to_get_what_the_log_has() {
         hub.apply(Followed::Events(vec![fixture::event(11, "odd", 10)]));
     };
     let question = newest_of(None, 1);
-    let (page, ()) = tokio::join!(hub.query(&question, &|_| true), later);
+    let (page, ()) = tokio::join!(ask(&hub, &question, &|_| true), later);
     assert_eq!(sequences(&page.unwrap()), [11]);
 }
 
@@ -95,7 +105,7 @@ async fn calls_that_wait_at_the_same_time_ask_the_log_twice_at_most() {
     let calls: Vec<_> = (0..50)
         .map(|_| {
             let hub = Arc::clone(&hub);
-            tokio::spawn(async move { hub.query(&newest_of(None, 1), &|_| true).await })
+            tokio::spawn(async move { ask(&hub, &newest_of(None, 1), &|_| true).await })
         })
         .collect();
     // The first call asks; the others arrived meanwhile, and share the request that follows.
@@ -110,13 +120,13 @@ async fn calls_that_wait_at_the_same_time_ask_the_log_twice_at_most() {
 async fn a_question_that_failed_or_was_dropped_is_asked_again() {
     let (log, hub) = followed(10);
     let question = newest_of(None, 1);
-    let dropped = timeout(Duration::from_millis(1), hub.query(&question, &|_| true)).await;
+    let dropped = timeout(Duration::from_millis(1), ask(&hub, &question, &|_| true)).await;
     assert!(dropped.is_err());
     log.let_reads(2);
     log.fail_next();
-    assert!(hub.query(&question, &|_| true).await.is_err());
+    assert!(ask(&hub, &question, &|_| true).await.is_err());
     assert_eq!(
-        sequences(&hub.query(&question, &|_| true).await.unwrap()),
+        sequences(&ask(&hub, &question, &|_| true).await.unwrap()),
         [10]
     );
 }
@@ -135,11 +145,17 @@ struct Case {
 fn case() -> impl Strategy<Value = Case> {
     let bounds = (1usize..12, prop::option::of(1usize..200));
     let range = (0u64..40, prop::option::of(0u64..45));
-    let question = (prop::option::of(0u8..3), bounds, range);
+    let question = (prop::option::of(0u8..3), bounds, range, any::<bool>());
     let sizes = (1usize..40, 1usize..40);
     let repos = prop::collection::vec(0u8..3, 0..40);
     (sizes, repos, 0usize..40, question, prop::option::of(0u8..3)).prop_map(
-        |((log_events, ring_events), repos, begins, (repo, bounds, (after, before)), hidden)| {
+        |(
+            (log_events, ring_events),
+            repos,
+            begins,
+            (repo, bounds, (after, before), oldest),
+            hidden,
+        )| {
             Case {
                 log_events,
                 ring_events,
@@ -147,7 +163,11 @@ fn case() -> impl Strategy<Value = Case> {
                 repos,
                 question: EventQuery {
                     after: Sequence(after),
-                    before: before.map(Sequence),
+                    before: before.map(Sequence).filter(|_| !oldest),
+                    order: match oldest {
+                        true => Order::OldestFirst,
+                        false => Order::NewestFirst,
+                    },
                     max_bytes: bounds.1.unwrap_or(MAX_ANSWER_BYTES),
                     ..newest_of(repo.map(|repo| repo.to_string()).as_deref(), bounds.0)
                 },
@@ -179,6 +199,18 @@ async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
     let visible = |event: &EventFacts| hidden.is_none() || event.repo != hidden;
     let head = log.head().await.unwrap();
     let expected = event_flow::query::query_visible(&log, &case.question, &visible).await;
+    if case.question.order == Order::OldestFirst {
+        let is_whole = head.trimmed_through <= case.question.after;
+        let found = next(&ring, &case.question, &visible).filter(|_| is_whole);
+        let has_all = case.question.after >= ring.base() && is_whole;
+        prop_assert_eq!(found.is_some(), has_all);
+        if let Some(mut found) = found {
+            let expected = expected.unwrap();
+            found.through_tag = expected.through_tag.and(found.through_tag);
+            prop_assert_eq!(found, expected);
+        }
+        return Ok(());
+    }
     let found = newest(&ring, head, &case.question, &visible);
     let reach = case
         .repos
@@ -206,6 +238,25 @@ proptest! {
     }
 }
 
+/// A reader that continues from a recent cursor costs the log no read.
+#[tokio::test]
+async fn the_events_after_a_recent_position_are_answered_without_reading_the_log() {
+    let (log, hub) = followed(10);
+    log.let_reads(1);
+    let after = |after, limit| EventQuery {
+        order: Order::OldestFirst,
+        after: Sequence(after),
+        ..newest_of(Some("odd"), limit)
+    };
+    let page = ask(&hub, &after(4, 2), &|_| true).await.unwrap();
+    assert_eq!((sequences(&page), page.through), (vec![5, 7], Sequence(8)));
+    assert!(page.has_more && page.through_tag.is_some());
+    log.let_reads(1);
+    let page = ask(&hub, &after(8, 2), &|_| true).await.unwrap();
+    assert_eq!((sequences(&page), page.through), (vec![9], Sequence(10)));
+    assert!(!page.has_more && !page.truncated);
+}
+
 /// Positions of another log have no meaning here.
 #[tokio::test]
 async fn a_log_that_was_replaced_is_not_answered_for_from_the_ring() {
@@ -215,9 +266,33 @@ async fn a_log_that_was_replaced_is_not_answered_for_from_the_ring() {
     for sequence in 1..=10 {
         hub.apply(Followed::Events(vec![fixture::event(sequence, "new", 10)]));
     }
-    let asked = tokio::spawn(async move { hub.query(&newest_of(None, 1), &|_| true).await });
+    let asked = tokio::spawn(async move { ask(&hub, &newest_of(None, 1), &|_| true).await });
     assert!(
         asked.await.is_err(),
         "this log's read_before panics: it was read"
     );
+}
+
+/// A query that the ring cannot answer reads the log in its turn.
+#[tokio::test(start_paused = true)]
+async fn a_query_that_finds_no_turn_at_the_log_is_told_to_come_back() {
+    let (log, hub) = followed(110);
+    let from_the_log = EventQuery {
+        order: Order::OldestFirst,
+        ..newest_of(None, 1)
+    };
+    let holding: Vec<_> = (0..FIRST_PAGE_TURNS)
+        .map(|_| {
+            let (hub, question) = (Arc::clone(&hub), from_the_log.clone());
+            tokio::spawn(async move { ask(&hub, &question, &|_| true).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let refused = ask(&hub, &from_the_log, &|_| true).await.unwrap_err();
+    assert!(matches!(refused, HistoryError::Busy), "{refused}");
+    log.let_reads(100);
+    for query in holding {
+        assert!(query.await.unwrap().is_ok());
+    }
+    assert!(ask(&hub, &from_the_log, &|_| true).await.is_ok());
 }

@@ -27,6 +27,8 @@ const BOUNDS: PageBounds = PageBounds {
     events: 256,
     bytes: 32 << 20,
     lifetime: Duration::from_secs(600),
+    read_bytes: 16 << 20,
+    all_bytes: 256 << 20,
 };
 
 fn pages(log: &Arc<GatedLog>, bounds: PageBounds) -> Arc<Pages> {
@@ -253,7 +255,7 @@ async fn a_read_that_nobody_waits_for_is_given_up() {
         pages.state.lock().flights.is_empty()
     })
     .await;
-    assert_eq!(pages.read_permits.available_permits(), CATCH_UP_READS);
+    assert_eq!(pages.held_bytes(), 0);
     log.let_reads(1);
     assert_eq!(
         pages.after(Sequence(3)).await.unwrap().through(),
@@ -313,6 +315,66 @@ async fn pages_are_bounded_in_bytes_and_the_latest_stay() {
     let page = pages.after(Sequence(1000)).await.unwrap();
     assert_eq!(found(&page, 1000), [1001]);
     assert!(pages.cache.weighted_size() <= bounds.bytes);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_the_room_of_a_read_is_read_again() {
+    let log = GatedLog::open();
+    fill(&log, 1..=100, 10_000);
+    let read_bytes = 100_000;
+    let pages = pages(
+        &log,
+        PageBounds {
+            read_bytes,
+            ..BOUNDS
+        },
+    );
+    let first = pages.after(Sequence(0)).await.unwrap();
+    assert!(usize::try_from(first.bytes()).unwrap() <= read_bytes);
+    for position in [0, 50, 99] {
+        let all = read_on(&pages, Sequence(position)).await;
+        assert_eq!(all, (position + 1..=100).collect::<Vec<_>>());
+    }
+    // One event is given whatever its size.
+    log.push(fixture::event(101, "a", 200_000));
+    let page = pages.after(Sequence(100)).await.unwrap();
+    assert_eq!(found(&page, 100), [101]);
+}
+
+#[tokio::test]
+async fn reads_wait_until_pages_that_are_held_are_given_back() {
+    let log = GatedLog::open();
+    fill(&log, 1..=1000, 1000);
+    let bounds = PageBounds {
+        events: 10,
+        bytes: 0,
+        read_bytes: 100_000,
+        all_bytes: 250_000,
+        ..BOUNDS
+    };
+    let pages = pages(&log, bounds);
+    let mut held = Vec::new();
+    let waits = loop {
+        let position = Sequence(10 * held.len() as u64);
+        let asker = Arc::clone(&pages);
+        let asking = tokio::spawn(async move { asker.after(position).await.unwrap() });
+        let begun = log.begun();
+        until("it is read, or there is no room", || {
+            log.begun() > begun || pages.room.available_permits() < PageRoom::units(100_000)
+        })
+        .await;
+        match log.begun() > begun {
+            true => held.push(asking.await.unwrap()),
+            false => break asking,
+        }
+        assert!(pages.held_bytes() <= bounds.all_bytes);
+    };
+    // Far more than two, since a page keeps only the room that it needs.
+    assert!(held.len() > 3, "{}", held.len());
+    assert!(!waits.is_finished());
+    held.clear();
+    waits.await.unwrap();
+    until("nothing is held", || pages.held_bytes() == 0).await;
 }
 
 #[tokio::test]

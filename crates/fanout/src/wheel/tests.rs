@@ -42,7 +42,7 @@ async fn open(hub: &Arc<Hub>, ages: bool) -> Feed {
         wants: NewsSelection::default(),
         ages,
     };
-    hub.open(open, |_, _| Bytes::new()).await.unwrap()
+    hub.open(open, |_| Bytes::new()).await.unwrap()
 }
 
 async fn open_all(hub: &Arc<Hub>) -> Vec<Feed> {

@@ -80,6 +80,12 @@ impl<'a> Drivers<'a> {
         Ok(self.nats.insert(connection).clone())
     }
 
+    /// The connection of `[nats]`, if it was opened.
+    #[cfg(feature = "nats")]
+    pub(super) fn open_nats(&self) -> Option<NatsConnection> {
+        self.nats.clone()
+    }
+
     /// The server of `[redis]`. A single shape uses it, so the connection is not kept.
     #[cfg(feature = "redis")]
     pub(super) async fn redis(&mut self) -> anyhow::Result<RedisSessionStore> {

@@ -2,15 +2,20 @@
 
 mod drivers;
 mod log_metrics;
+#[cfg(feature = "nats")]
+mod nats_metrics;
+mod observed;
 mod role_metrics;
 mod shapes;
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use instruments::{registry::MetricDescription, store_calls::StoreMetrics};
 use model::{Clock, IdSource, RandomIds, SystemClock};
 use ports::{Bus, EventLog, Stores};
 use role_keys::RoleTrust;
+use service_kit::metrics::MetricsRegistry;
 use store_sqlite::Database;
 use tracing::warn;
 
@@ -22,9 +27,26 @@ use drivers::Drivers;
 #[cfg(feature = "nats")]
 pub(crate) use drivers::nats_settings;
 pub(crate) use log_metrics::register_log_metrics;
+use observed::{observe_log, observe_sessions};
 pub(crate) use role_metrics::register_role_metrics;
 #[cfg(feature = "nats")]
 pub(crate) use shapes::apply_log_settings;
+
+/// The metrics that only a process with connections to servers has.
+pub(crate) fn metrics_of_servers() -> Vec<MetricDescription> {
+    #[cfg(feature = "nats")]
+    let known = vec![nats_metrics::SLOW_CONSUMERS];
+    #[cfg(not(feature = "nats"))]
+    let known: Vec<(&str, &str)> = Vec::new();
+    let known = known.into_iter();
+    known
+        .map(|(name, help)| MetricDescription {
+            name: name.to_owned(),
+            kind: "counter",
+            help: help.to_owned(),
+        })
+        .collect()
+}
 
 /// The open stores and bus of this process, with its clock and its source of ids.
 #[derive(Debug)]
@@ -38,6 +60,8 @@ pub(crate) struct OpenBackends {
     /// With the session store, if a role of this process uses it.
     stores: Option<Stores>,
     database: Option<Database>,
+    #[cfg(feature = "nats")]
+    nats: Option<nats::NatsConnection>,
 }
 
 impl OpenBackends {
@@ -50,15 +74,22 @@ impl OpenBackends {
         config: &Config,
         uses: impl Fn(BackendKey) -> bool,
         creates_log: bool,
+        metrics: &StoreMetrics,
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let trust = trust::open(config, Arc::clone(&clock), &*ids)?;
         let mut drivers = Drivers::new(config, &trust);
         let log = shapes::open_log(&mut drivers, &*ids, creates_log).await?;
+        let served_by = |key| config.backends.chosen(key).name;
+        let log = observe_log(log, metrics, served_by(BackendKey::Events));
         let bus = shapes::open_bus(&mut drivers).await?;
         let stores = match uses(BackendKey::Sessions) {
-            true => Some(shapes::open_sessions(&mut drivers, &clock, &log, &bus).await?),
+            true => {
+                let stores = shapes::open_sessions(&mut drivers, &clock, &log, &bus).await?;
+                let system = served_by(BackendKey::Sessions);
+                Some(observe_sessions(stores, metrics, system))
+            }
             false => None,
         };
         Ok(Self {
@@ -68,8 +99,22 @@ impl OpenBackends {
             ids,
             trust,
             stores,
+            #[cfg(feature = "nats")]
+            nats: drivers.open_nats(),
             database: drivers.into_database(),
         })
+    }
+
+    /// Registers the metrics of the connections that are open.
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(unused_variables, clippy::unused_self, reason = "only NATS has some")
+    )]
+    pub(crate) fn register_driver_metrics(&self, registry: &mut MetricsRegistry) {
+        #[cfg(feature = "nats")]
+        if let Some(nats) = &self.nats {
+            nats_metrics::register(registry, nats);
+        }
     }
 
     /// Everything, for a role that uses sessions.

@@ -57,7 +57,7 @@ pub(crate) struct Config {
     pub(crate) auth: AuthSection,
     /// The key by which roles recognise each other.
     pub(crate) roles: RolesSection,
-    /// Logs.
+    /// Logs, and what is sent to an OpenTelemetry collector.
     pub(crate) telemetry: TelemetryConfig,
     /// The admin listener of every process.
     pub(crate) admin: AdminSection,

@@ -1,9 +1,16 @@
-//! Environment variables of the project that ours follows (design §4), and the keys that they set.
+//! Environment variables of others that set keys of ours: those of the project that ours follows (design §4), and
+//! those of OpenTelemetry (specification, "Environment Variable Specification" and "OTLP Exporter
+//! Configuration").
+
+use std::collections::BTreeMap;
 
 use service_kit::config::{OlderName, Value};
 
-/// The older name, the current key, and the conversion of the text into its value.
-pub(crate) const TABLE: [OlderName; 11] = [
+/// The variables of OpenTelemetry.
+pub(crate) const OPEN_TELEMETRY: &str = "OTEL_";
+
+/// The foreign name, the current key, and the conversion of the text into its value.
+pub(crate) const TABLE: [OlderName; 20] = [
     OlderName {
         name: "WEBHOOK_SECRET",
         key: "ingest.webhook_secrets",
@@ -59,7 +66,92 @@ pub(crate) const TABLE: [OlderName; 11] = [
         key: "retention.max_memory_events",
         convert: number,
     },
+    OlderName {
+        name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+        key: "telemetry.endpoint",
+        convert: text,
+    },
+    OlderName {
+        name: "OTEL_EXPORTER_OTLP_PROTOCOL",
+        key: "telemetry.protocol",
+        convert: text,
+    },
+    OlderName {
+        name: "OTEL_EXPORTER_OTLP_HEADERS",
+        key: "telemetry.headers",
+        convert: pairs,
+    },
+    OlderName {
+        name: "OTEL_EXPORTER_OTLP_TIMEOUT",
+        key: "telemetry.export_timeout_seconds",
+        convert: seconds,
+    },
+    OlderName {
+        name: "OTEL_METRIC_EXPORT_INTERVAL",
+        key: "telemetry.metrics_interval_seconds",
+        convert: seconds,
+    },
+    OlderName {
+        name: "OTEL_BSP_MAX_QUEUE_SIZE",
+        key: "telemetry.queue_spans",
+        convert: number,
+    },
+    OlderName {
+        name: "OTEL_TRACES_SAMPLER_ARG",
+        key: "telemetry.sampling_ratio",
+        convert: ratio,
+    },
+    OlderName {
+        name: "OTEL_SERVICE_NAME",
+        key: "telemetry.service_name",
+        convert: text,
+    },
+    OlderName {
+        name: "OTEL_RESOURCE_ATTRIBUTES",
+        key: "telemetry.resource_attributes",
+        convert: pairs,
+    },
 ];
+
+/// An empty variable is an unset one, says OpenTelemetry.
+fn text(text: &str) -> Result<Option<Value>, String> {
+    Ok((!text.is_empty()).then(|| Value::from(text)))
+}
+
+fn ratio(text: &str) -> Result<Option<Value>, String> {
+    text.parse::<f64>()
+        .map(|ratio| Some(Value::from(ratio)))
+        .map_err(|_| "expects a number from 0 to 1".to_owned())
+}
+
+/// `key=value,key=value`, with values as in the W3C's header `baggage`: percent-encoded.
+fn pairs(text: &str) -> Result<Option<Value>, String> {
+    let pairs = text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or("expects key=value, separated by commas")?;
+        Ok((key.trim().to_owned(), percent_decoded(value.trim())?))
+    });
+    let pairs = pairs.collect::<Result<BTreeMap<_, _>, &str>>()?;
+    Ok((!pairs.is_empty()).then(|| Value::from(pairs)))
+}
+
+fn percent_decoded(text: &str) -> Result<String, &'static str> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2).ok_or(NOT_ENCODED)?;
+        bytes.push(u8::from_str_radix(code, 16).map_err(|_| NOT_ENCODED)?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).map_err(|_| NOT_ENCODED)
+}
+
+const NOT_ENCODED: &str = "expects values that are percent-encoded";
 
 fn list(text: &str) -> Result<Option<Value>, String> {
     Ok(Some(Value::from(vec![text.to_owned()])))
@@ -119,6 +211,23 @@ mod tests {
     fn milliseconds_are_rounded_up_to_seconds() {
         assert_eq!(seconds("1500"), Ok(Some(Value::from(2_u64))));
         assert!(seconds("soon").is_err());
+    }
+
+    #[test]
+    fn pairs_are_decoded_and_wrong_ones_refused() {
+        let read = |text| pairs(text).unwrap().unwrap();
+        let expected = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(key, value)| (*key, *value));
+            Value::from(pairs.collect::<BTreeMap<_, _>>())
+        };
+        assert_eq!(
+            read("authorization=Bearer%20a%3D%c3%bc, x = 1,"),
+            expected(&[("authorization", "Bearer a=ü"), ("x", "1")])
+        );
+        assert_eq!(pairs(""), Ok(None));
+        for wrong in ["x", "x=%", "x=%2", "x=%zz", "x=%ff"] {
+            assert!(pairs(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+use service_kit::config::OlderName;
 
 use super::{Config, older_names};
 
@@ -41,6 +42,18 @@ it as it is.
 | --- | --- |
 ";
 
+const OPEN_TELEMETRY_NAMES: &str = "
+## OpenTelemetry's environment names
+
+They set a key as if it were set in the environment; if `FORGEWIRE_TELEMETRY__…` is set too, it wins. Times are in milliseconds
+and rounded up to seconds; pairs are written as `key=value,key=value`, percent-encoded. `http/json` is no protocol of ours, and
+the sampler is always the share of requests. Other variables have no effect, except that the exporter of spans reads
+`OTEL_EXPORTER_OTLP_TRACES_TIMEOUT` and `OTEL_EXPORTER_OTLP_TRACES_HEADERS` itself.
+
+| name | key |
+| --- | --- |
+";
+
 /// The text of `docs/configuration.md`.
 pub(crate) fn markdown() -> String {
     let schema = schemars::schema_for!(Config).to_value();
@@ -50,11 +63,17 @@ pub(crate) fn markdown() -> String {
         reference.section(&mut text, section, property);
     }
     text.push_str(OLDER_NAMES);
-    for older in older_names::TABLE {
-        line(
-            &mut text,
-            &format!("| `{}` | `{}` |", older.name, older.key),
-        );
+    let row = |name: &str, key: &str| format!("| `{name}` | `{key}` |");
+    let is_theirs = |name: &str| name.starts_with(older_names::OPEN_TELEMETRY);
+    let (theirs, older) = older_names::TABLE
+        .iter()
+        .partition::<Vec<&OlderName>, _>(|variable| is_theirs(variable.name));
+    for older in older {
+        line(&mut text, &row(older.name, older.key));
+    }
+    text.push_str(OPEN_TELEMETRY_NAMES);
+    for theirs in theirs {
+        line(&mut text, &row(theirs.name, theirs.key));
     }
     text
 }
@@ -137,6 +156,7 @@ fn type_name(kind: &Value) -> String {
         "array" => format!("list of {}s", type_name(&kind["items"])),
         "string" => "text".to_owned(),
         "integer" => "number".to_owned(),
+        "object" => format!("table of {}s", type_name(&kind["additionalProperties"])),
         other => other.to_owned(),
     }
 }

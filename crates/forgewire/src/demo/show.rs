@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use model::{IdSource, RandomIds};
 use reqwest::Url;
-use service_kit::{config::Secret, lifecycle::OnExit, telemetry};
+use service_kit::{config::Secret, lifecycle::OnExit};
 use testkit::fake_github::{Delivery, FakeGithub, WebhookSender};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,9 @@ use super::{
     progress::{DemoProgress, flush, say},
     state::StateFile,
 };
-use crate::{config::Config, listeners::Addresses, roles, run::start, toolsets};
+use crate::{
+    config::Config, listeners::Addresses, roles, run::start, telemetry::ProcessTelemetry, toolsets,
+};
 
 /// Pause between two deliveries of the story.
 const STORY_PAUSE: Duration = Duration::from_millis(150);
@@ -38,8 +40,10 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let secret = RandomIds.uuid();
     let config = config(&dir, &secret);
-    let logs = telemetry::init(&config.telemetry)?;
-    let running = start(&config, &roles::all(), toolsets::none, &logs).await?;
+    let roles = roles::all();
+    let telemetry = ProcessTelemetry::open(&config.telemetry, &roles, &RandomIds)?;
+    let logs = telemetry.logs.clone();
+    let running = start(&config, &roles, toolsets::none, telemetry).await?;
     if !running.ready().await {
         return Ok(running.run().await?.clean);
     }

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use access::Authenticator;
 use anyhow::{Context, bail};
 use github_sync::client;
+use model::SharedKey;
 use ports::ResourceReader;
+use role_keys::RoleTrust;
+use service_kit::{descriptors::ListenerUse, request_threads::RequestClass};
 use tracing::warn;
 
 use super::{
@@ -25,6 +28,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
     creates_log: false,
     listen: |config| config.edge.listen,
+    listener_use: ListenerUse::Streams,
     check_section: |config| Ok(config.edge.check()?),
     check,
     start,
@@ -75,13 +79,15 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         sessions: stores.sessions,
         mailbox: stores.mailbox,
         locks: stores.locks,
-        tasks: stores.tasks,
+        records: stores.records,
         bus: stores.bus,
         resources: resource_reader(startup)?,
         clock: Arc::clone(&startup.backends.clock),
         ids: Arc::clone(&startup.backends.ids),
         auth: Arc::new(auth),
-        descriptors: startup.descriptors,
+        descriptors: startup.connections.streams(),
+        role_keys: sealing_keys(&startup.backends.trust),
+        bodies: Arc::clone(&startup.bodies),
         toolsets: (startup.toolsets)(&ToolsetDeps {
             bus: Arc::clone(&startup.backends.bus),
         }),
@@ -91,18 +97,25 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let service = service.spawn(startup.lifecycle)?;
     startup.details.push((ROLE.name, service.health()));
     let limits = service.http_limits();
-    startup.serve("edge-http", listener, service.router(), limits);
-    Ok(())
+    let name = ("edge-http", RequestClass::Clients);
+    startup.serve(name, listener, service.router(), limits)
+}
+
+/// The keys of the roles, for what the edges seal.
+fn sealing_keys(trust: &RoleTrust) -> Vec<SharedKey> {
+    let secrets = trust.sealing_secrets().into_iter();
+    secrets.map(SharedKey::of_secret).collect()
 }
 
 /// Readers that differ in what they see should not be able to read positions.
 fn warn_without_keys(config: &Config) {
     let edge = &config.edge;
-    let has_keys = !edge.state_keys.is_empty() || !edge.state_key_files.is_empty();
+    let has_keys =
+        !edge.state_keys.is_empty() || !edge.state_key_files.is_empty() || config.roles.has_keys();
     if config.auth.mode == AuthMode::Tokens && !has_keys {
         warn!(
-            "no edge.state_key_files and no edge.state_keys: cursors are sealed with a key that is only as secret \
-             as the identity of the log; make one with `openssl rand -base64 32`"
+            "no edge.state_key_files, no edge.state_keys and no key of the roles: cursors are sealed with a key that \
+             is only as secret as the identity of the log; make one with `openssl rand -base64 32`"
         );
     }
 }

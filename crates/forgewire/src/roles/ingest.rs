@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
+use service_kit::{descriptors::ListenerUse, http::HttpLimits, request_threads::RequestClass};
 
 use super::{
     role::{RoleSet, RoleSpec},
@@ -16,6 +17,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     uses: &[BackendKey::Events, BackendKey::Bus],
     creates_log: true,
     listen: |config| config.ingest.listen,
+    listener_use: ListenerUse::Requests,
     check_section: |config| Ok(config.ingest.check()?),
     check,
     start,
@@ -39,12 +41,18 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         bus: Arc::clone(&backends.bus),
         clock: Arc::clone(&backends.clock),
         ids: Arc::clone(&backends.ids),
+        bodies: Arc::clone(&startup.bodies),
     };
     let service =
         webhook_ingest::IngestService::build(&startup.config.ingest, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);
     startup.details.push((ROLE.name, running.health()));
     let limits = startup.config.ingest.http_limits();
-    startup.serve("ingest-http", listener, running.router(), limits);
-    Ok(())
+    let possible = startup.connections.max_connections(ROLE.listener_use);
+    let limits = HttpLimits {
+        max_connections: limits.max_connections.min(possible),
+        ..limits
+    };
+    let name = ("ingest-http", RequestClass::Webhooks);
+    startup.serve(name, listener, running.router(), limits)
 }

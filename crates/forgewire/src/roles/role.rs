@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
+use service_kit::descriptors::ListenerUse;
+
 use crate::config::{BackendKey, Config};
 
 use super::startup::Startup;
@@ -21,6 +23,8 @@ pub(crate) struct RoleSpec {
     pub(crate) creates_log: bool,
     /// The address that it listens on.
     pub(crate) listen: fn(&Config) -> SocketAddr,
+    /// The use of its listener, which decides on its part of the descriptors.
+    pub(crate) listener_use: ListenerUse,
     /// Checks its section of the configuration, whether it runs here or not.
     pub(crate) check_section: fn(&Config) -> anyhow::Result<()>,
     /// Checks the settings that it needs when it runs together with these roles.

@@ -6,10 +6,12 @@ use anyhow::Context;
 use ports::ResourceReader;
 use service_kit::{
     admin::HealthDetail,
-    descriptors::Descriptors,
+    bodies::BodyBudget,
+    descriptors::DescriptorPlan,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit},
     metrics::MetricsRegistry,
+    request_threads::{RequestClass, RequestThreads},
 };
 use tokio::net::TcpListener;
 
@@ -22,7 +24,12 @@ pub(crate) struct Startup<'a> {
     pub(crate) backends: &'a OpenBackends,
     pub(crate) registry: &'a mut MetricsRegistry,
     pub(crate) lifecycle: &'a Lifecycle,
-    pub(crate) descriptors: Descriptors,
+    /// The connections that each listener may have.
+    pub(crate) connections: &'a DescriptorPlan,
+    /// The threads on which requests are served, for each listener.
+    pub(crate) request_threads: Vec<RequestThreads>,
+    /// The memory for the bodies of requests, which all roles of the process share.
+    pub(crate) bodies: Arc<BodyBudget>,
     /// One for each role, by its name.
     pub(crate) listeners: BTreeMap<&'static str, TcpListener>,
     /// Makes the toolsets from outside the product that the edge offers too.
@@ -40,15 +47,32 @@ impl Startup<'_> {
         listener.with_context(|| format!("no listener was bound for the role {role}"))
     }
 
-    /// Serves HTTP until the process stops; if the server ends before, so does the process.
+    /// Serves HTTP until the process stops; if the server ends before, so does the process. Requests run on threads
+    /// of their own, and streams on threads with the priority of this one.
     pub(crate) fn serve(
-        &self,
-        name: &'static str,
+        &mut self,
+        (name, class): (&'static str, RequestClass),
         listener: TcpListener,
         router: axum::Router,
         limits: HttpLimits,
-    ) {
-        let serving = http::serve(listener, router, limits, self.lifecycle.clone());
-        self.lifecycle.spawn(name, OnExit::EndsProcess, serving);
+    ) -> anyhow::Result<()> {
+        self.on_threads_for(class, |lifecycle| {
+            let serving = http::serve(listener, router, limits, lifecycle.clone());
+            lifecycle.spawn(name, OnExit::EndsProcess, serving);
+        })
+    }
+
+    /// Starts what serves requests on threads of its own.
+    pub(crate) fn on_threads_for(
+        &mut self,
+        class: RequestClass,
+        start: impl FnOnce(&Lifecycle),
+    ) -> anyhow::Result<()> {
+        let threads = RequestThreads::start(class).context("starting the threads for requests")?;
+        let entered = threads.enter();
+        start(self.lifecycle);
+        drop(entered);
+        self.request_threads.push(threads);
+        Ok(())
     }
 }

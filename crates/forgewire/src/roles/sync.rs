@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use service_kit::lifecycle::OnExit;
+use service_kit::{descriptors::ListenerUse, lifecycle::OnExit, request_threads::RequestClass};
 use tracing::warn;
 
 use super::{role::RoleSpec, startup::Startup};
@@ -15,6 +15,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     creates_log: false,
     // Roles of the same process call it directly; its port is for other processes.
     listen: |config| config.sync.listen,
+    listener_use: ListenerUse::Calls,
     check_section: |config| Ok(config.sync.check()?),
     check: |config, _| trust::check_sync_port(&config.roles, config.sync.listen),
     start,
@@ -33,12 +34,14 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let running = service.spawn(startup.lifecycle);
     startup.details.push((ROLE.name, running.health()));
     startup.local_resources = Some(running.reader());
-    startup
-        .lifecycle
-        .spawn("sync-grpc", OnExit::EndsProcess, async move {
-            if let Err(error) = running.serve_grpc(listener).await {
-                warn!(%error, "gRPC server ended");
-            }
-        });
-    Ok(())
+    let max_connections = startup.connections.max_connections(ROLE.listener_use);
+    let serving = async move {
+        if let Err(error) = running.serve_grpc(listener, max_connections).await {
+            warn!(%error, "gRPC server ended");
+        }
+    };
+    // Edges call on behalf of their clients, and strangers may reach the port.
+    startup.on_threads_for(RequestClass::Clients, |lifecycle| {
+        lifecycle.spawn("sync-grpc", OnExit::EndsProcess, serving);
+    })
 }

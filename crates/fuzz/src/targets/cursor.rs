@@ -58,6 +58,7 @@ pub(crate) fn run(data: &[u8]) {
         };
         let high = |number: u64| u32::try_from(number >> 32).expect("32 bits");
         let cursor = Cursor {
+            is_sealed: true,
             epoch: Epoch(number(0)),
             sequence: Sequence(number(8)),
             tag: EntryTag::from_number(high(number(8))),

@@ -10,7 +10,7 @@ use mcp::{
 };
 use serde_json::Value;
 
-use crate::json::{Members, depth, error_of, is_id};
+use crate::json::{Members, as_id, depth, error_of};
 
 const VERSION_IN_META: &str = "io.modelcontextprotocol/protocolVersion";
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -108,7 +108,7 @@ impl Claims {
             return Self::default();
         }
         let method = members.text("method");
-        let id = members.get("id").filter(is_id);
+        let id = members.get("id").and_then(as_id);
         let meta = members.object("params").and_then(|p| p.object("_meta"));
         let version = meta.as_ref().and_then(|meta| meta.raw(VERSION_IN_META));
         Self {

@@ -32,6 +32,8 @@ pub(crate) struct SyncApi {
     pub(crate) trust: RoleTrust,
     /// The time limit of a call.
     pub(crate) deadline: Duration,
+    /// The number of connections.
+    pub(crate) max_connections: usize,
 }
 
 /// Serves until the listeners stop; calls in progress then get the time limit of a call to finish.
@@ -46,6 +48,7 @@ pub(crate) async fn serve(
         ids,
         trust,
         deadline,
+        max_connections,
     } = api;
     let draining = lifecycle.draining();
     let reporter = HealthReporter::new();
@@ -63,7 +66,7 @@ pub(crate) async fn serve(
     let services = grpc::server(deadline)
         .add_service(health)
         .add_service(StampedService::new(sync, trust));
-    let server = grpc::serve(listener, services, lifecycle.clone());
+    let server = grpc::serve(listener, services, max_connections, lifecycle.clone());
     let late = async {
         // A health watch never ends by itself and would block the drain.
         stop.cancelled().await;
@@ -120,7 +123,7 @@ impl SyncRpc for Rpc {
         &self,
         request: Request<GetResourceRequest>,
     ) -> Result<Response<GetResourceResponse>, Status> {
-        let trace = grpc::trace_of(&request, &*self.ids);
+        let (span, trace) = grpc::trace_of(&request, "GetResource", &*self.ids);
         let uri = match ResourceUri::parse(&request.get_ref().uri) {
             Ok(uri @ (ResourceUri::Numbered { .. } | ResourceUri::Project { .. })) => uri,
             Ok(ResourceUri::Events { .. }) => {
@@ -140,7 +143,11 @@ impl SyncRpc for Rpc {
             tag: None,
         });
         let patience = grpc::deadline_of(request.metadata()).unwrap_or(self.deadline);
-        let state = self.reader.read(&uri, seen, patience, Some(trace)).await;
+        let reading = self.reader.read(&uri, seen, patience, Some(trace));
+        let state = span.enclose(reading).await;
+        if let Err(error) = &state {
+            span.fail(error);
+        }
         let state = state.map_err(|error| match error {
             ResourceError::Behind => Status::new(BEHIND, error.to_string()),
             error => unexpected(&error),
@@ -160,10 +167,9 @@ impl SyncRpc for Rpc {
         &self,
         request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
-        let trace = grpc::trace_of(&request, &*self.ids);
-        let status = self
-            .reader
-            .status(Some(trace))
+        let (span, trace) = grpc::trace_of(&request, "Status", &*self.ids);
+        let status = span
+            .enclose(self.reader.status(Some(trace)))
             .await
             .map_err(|error| unexpected(&error))?;
         Ok(Response::new(StatusResponse {

@@ -274,7 +274,7 @@ async fn a_caller_of_an_older_build_is_answered_at_once() {
     let (listener, address) = free_port().await;
     let served = running.clone();
     lifecycle.spawn("grpc", OnExit::MayFinish, async move {
-        served.serve_grpc(listener).await.unwrap();
+        served.serve_grpc(listener, 100).await.unwrap();
     });
     log.hold(true);
     let appended = log.append(vec![contract::issue_event(7, 1)]).await.unwrap();

@@ -86,7 +86,7 @@ async fn a_call_in_flight_is_answered_and_its_connection_takes_no_other() {
     }));
     let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, QUARTER);
     let (listener, address) = free_port().await;
-    let serving = tokio::spawn(grpc::serve(listener, services, lifecycle.clone()));
+    let serving = tokio::spawn(grpc::serve(listener, services, 100, lifecycle.clone()));
     let channel = grpc::channel(&format!("http://{address}"), PATIENCE, PATIENCE).unwrap();
     let mut client = proto::v1::sync_client::SyncClient::new(channel);
     let mut other = client.clone();

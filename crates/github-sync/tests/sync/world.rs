@@ -136,7 +136,7 @@ impl World {
     pub(crate) fn serve(&self, listener: TcpListener) {
         let running = self.running.clone();
         self.lifecycle.spawn("grpc", OnExit::MayFinish, async move {
-            running.serve_grpc(listener).await.unwrap();
+            running.serve_grpc(listener, 100).await.unwrap();
         });
     }
 

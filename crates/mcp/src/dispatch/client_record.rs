@@ -1,20 +1,25 @@
 //! What a session keeps of the client's description of itself, within a bound.
 //!
-//! Clients send icons as data URIs and other decoration of any size. None of it is needed, so it is
-//! left out instead of refused; only capabilities that do not fit are an error, because leaving one out
-//! would change what the client can do.
+//! Clients send icons as data URIs, settings of extensions that this server does not have, and other
+//! decoration of any size. None of it is needed, so it is left out instead of refused; only capabilities that
+//! this server acts on and that do not fit are an error, because leaving one out would change what the client
+//! can do.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     capability::ClientCapabilities,
     limits::{MAX_CLIENT_INFO_BYTES, MAX_CLIENT_TEXT_BYTES},
+    task,
 };
 
 /// The texts of `clientInfo` that remain when all of it does not fit.
 const TEXTS: [&str; 5] = ["name", "version", "title", "description", "websiteUrl"];
 /// The capabilities that the server acts on; the others remain if they fit.
-const USED: [&str; 5] = ["roots", "sampling", "elicitation", "extensions", "tasks"];
+const USED: [&str; 5] = ["roots", "sampling", "elicitation", EXTENSIONS, "tasks"];
+const EXTENSIONS: &str = "extensions";
 
 fn fits(members: &Map<String, Value>) -> bool {
     // A map of JSON always encodes; a failure would count as too large.
@@ -37,11 +42,59 @@ pub(super) fn client_info(mut sent: Map<String, Value>) -> Value {
     Value::Object(texts.collect())
 }
 
-/// The capabilities in up to 16 KiB: as sent if they fit, otherwise those that the server acts on.
+/// As [`capabilities`], before anything is built from them.
+pub(super) fn sent_capabilities(sent: &RawValue) -> Option<ClientCapabilities> {
+    if sent.get().len() <= MAX_CLIENT_INFO_BYTES {
+        return capabilities(serde_json::from_str(sent.get()).ok()?);
+    }
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(sent.get()).ok()?;
+    members.retain(|name, _| USED.contains(&name.as_str()));
+    let bytes = |members: &BTreeMap<String, &RawValue>| -> usize {
+        members.values().map(|value| value.get().len()).sum()
+    };
+    let mut extensions = None;
+    if bytes(&members) > MAX_CLIENT_INFO_BYTES {
+        extensions = members.remove(EXTENSIONS).map(own_extension);
+        if bytes(&members) > MAX_CLIENT_INFO_BYTES {
+            return None;
+        }
+    }
+    let read =
+        |(name, value): (String, &RawValue)| Some((name, serde_json::from_str(value.get()).ok()?));
+    let mut members: Map<String, Value> = members.into_iter().filter_map(read).collect();
+    members.extend(extensions.map(|own| (EXTENSIONS.to_owned(), own)));
+    capabilities(members)
+}
+
+/// Of the extensions that a client declares, the one that this server has. Whether it is declared counts; it has no
+/// settings.
+fn own_extension(sent: &RawValue) -> Value {
+    let declared: BTreeMap<String, &RawValue> =
+        serde_json::from_str(sent.get()).unwrap_or_default();
+    let is_object = |settings: &&RawValue| settings.get().starts_with('{');
+    let declares_tasks = declared.get(task::EXTENSION).is_some_and(is_object);
+    let own = declares_tasks.then(|| (task::EXTENSION.to_owned(), Value::Object(Map::new())));
+    Value::Object(own.into_iter().collect())
+}
+
+/// The capabilities in up to 16 KiB: as sent if they fit, otherwise those that the server acts on, and of the
+/// extensions only the one that it has.
 /// `None` if these do not fit either.
 pub(super) fn capabilities(mut sent: Map<String, Value>) -> Option<ClientCapabilities> {
     if !fits(&sent) {
         sent.retain(|name, _| USED.contains(&name.as_str()));
+    }
+    if !fits(&sent)
+        && let Some(Value::Object(extensions)) = sent.get_mut(EXTENSIONS)
+    {
+        // Whether it is declared counts; it has no settings.
+        let declares_tasks = extensions
+            .get(task::EXTENSION)
+            .is_some_and(Value::is_object);
+        extensions.clear();
+        if declares_tasks {
+            extensions.insert(task::EXTENSION.to_owned(), Value::Object(Map::new()));
+        }
     }
     let sent = Some(sent).filter(fits)?;
     ClientCapabilities::from_value(Value::Object(sent))
@@ -89,5 +142,36 @@ mod tests {
         let kept = capabilities(members(small.clone())).map(ClientCapabilities::into_value);
         assert_eq!(kept, Some(small));
         assert!(capabilities(members(json!({"roots": {"a": filler}}))).is_none());
+    }
+
+    #[test]
+    fn the_capabilities_of_one_request_have_the_same_bound() {
+        let filler = "x".repeat(20_000);
+        let read = |sent: Value| {
+            let sent = RawValue::from_string(sent.to_string()).unwrap();
+            sent_capabilities(&sent).map(ClientCapabilities::into_value)
+        };
+        let large = json!({"roots": {}, "experimental": [filler], "own": filler});
+        assert_eq!(read(large), Some(json!({"roots": {}})));
+        let small = json!({"experimental": {"a": {}}});
+        assert_eq!(read(small.clone()), Some(small));
+        let extensions = json!({"extensions": {"a": filler, "io.modelcontextprotocol/tasks": {}}});
+        let tasks = json!({"io.modelcontextprotocol/tasks": {}});
+        assert_eq!(read(extensions), Some(json!({"extensions": tasks})));
+        assert_eq!(read(json!({"roots": {"a": filler}})), None);
+    }
+
+    #[test]
+    fn settings_of_extensions_make_room_and_the_one_that_is_served_stays_declared() {
+        let filler = "x".repeat(20_000);
+        let kept = |extensions: Value| {
+            let sent = members(json!({"roots": {}, "extensions": extensions}));
+            capabilities(sent).map(ClientCapabilities::into_value)
+        };
+        let other = json!({"com.example/a": {"b": filler}});
+        assert_eq!(kept(other), Some(json!({"roots": {}, "extensions": {}})));
+        let both = json!({"com.example/a": {}, "io.modelcontextprotocol/tasks": {"b": filler}});
+        let tasks = json!({"io.modelcontextprotocol/tasks": {}});
+        assert_eq!(kept(both), Some(json!({"roots": {}, "extensions": tasks})));
     }
 }

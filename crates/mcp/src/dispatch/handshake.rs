@@ -174,7 +174,8 @@ impl InitializeRequest {
         let params: InitializeParams =
             params::parse(request.params.as_deref()).map_err(|error| bad_params(error.into()))?;
         let Some(capabilities) = client_record::capabilities(params.capabilities) else {
-            let text = "capabilities have at most 16 KiB, experimental ones not counted";
+            let text =
+                "capabilities have at most 16 KiB, experimental ones and extensions not counted";
             return Err(bad_params(RpcError::invalid_params(text)));
         };
         Ok(Self {

@@ -3,11 +3,13 @@
 use http::StatusCode;
 use model::TraceContext;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
+use super::client_record;
 use crate::{
     capability::ClientCapabilities,
     envelope::{RequestId, RpcError},
+    limits::MAX_CLIENT_INFO_BYTES,
     log::LogLevel,
     refusal::HttpRefusal,
 };
@@ -20,8 +22,6 @@ const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 pub struct RequestMeta {
     /// The capabilities of the client, for this request only.
     pub capabilities: ClientCapabilities,
-    /// The client's description of itself; unverified, for logs only, often absent.
-    pub client_info: Option<Value>,
     /// Opts in to `notifications/message` at this level and above.
     pub log_level: Option<LogLevel>,
     /// Opts in to progress, under this token.
@@ -56,8 +56,6 @@ struct Wire<'a> {
     version: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "io.modelcontextprotocol/clientCapabilities")]
     capabilities: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientInfo")]
-    client_info: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "io.modelcontextprotocol/logLevel")]
     log_level: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "progressToken")]
@@ -111,9 +109,18 @@ impl<'a> Parts<'a> {
         read(self.meta.version).ok_or_else(|| missing(PROTOCOL_VERSION))
     }
 
-    /// The required part of `_meta` beside the version.
+    /// The required part of `_meta` beside the version, within the bound of what a session keeps: a call
+    /// keeps it until it ends.
     pub(super) fn capabilities(&self) -> Result<ClientCapabilities, HttpRefusal> {
-        read(self.meta.capabilities).ok_or_else(|| missing(CLIENT_CAPABILITIES))
+        let sent = self.meta.capabilities;
+        let sent = sent.filter(|sent| sent.get().starts_with('{'));
+        let sent = sent.ok_or_else(|| missing(CLIENT_CAPABILITIES))?;
+        client_record::sent_capabilities(sent).ok_or_else(|| {
+            let text = format!(
+                "params._meta[\"{CLIENT_CAPABILITIES}\"] has to fit into {MAX_CLIENT_INFO_BYTES} bytes"
+            );
+            HttpRefusal::new(StatusCode::BAD_REQUEST, RpcError::invalid_params(text))
+        })
     }
 
     /// The optional part of `_meta`.
@@ -131,7 +138,6 @@ impl<'a> Parts<'a> {
         }
         Ok(RequestMeta {
             capabilities,
-            client_info: read(self.meta.client_info),
             log_level,
             progress_token,
             trace: read::<String>(self.meta.traceparent)

@@ -168,6 +168,15 @@ fn an_answer_settles_its_request_and_nothing_else() {
 }
 
 #[test]
+fn answers_to_a_batch_settle_their_requests_also_when_a_stream_brings_them_in_one_message() {
+    let ping = |id: u8| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
+    let mut owed = OpenRequests::of(&body(&json!([ping(1), ping(2), ping(3)])));
+    let answers = br#"[{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","id":3,"error":{}}]"#;
+    assert_eq!(owed.register(answers), ServerMessageKind::Other);
+    assert_eq!(owed.ids(), [RequestId::Integer(2)]);
+}
+
+#[test]
 fn an_error_without_id_gets_the_requests_and_line_breaks_go() {
     let mut owed = OpenRequests::one(RequestId::Integer(7));
     let line = owed.register_json(

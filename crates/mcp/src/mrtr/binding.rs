@@ -1,15 +1,51 @@
 //! The request that a sealed state belongs to: its principal and its content.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use model::PrincipalId;
 use ring::digest::{Context, SHA256};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
 
-use crate::{envelope::RpcError, params};
+use crate::{
+    envelope::RpcError,
+    limits::MAX_SALIENT_BYTES,
+    params::{self, InputError},
+};
 
 /// Members of params that differ between the attempts of one request.
 const NOT_SALIENT: [&str; 3] = ["_meta", "inputResponses", "requestState"];
+
+/// The part of params to which a state is bound, for a call that keeps it until it asks: without `_meta`,
+/// answers and state, in up to 80 KiB.
+///
+/// # Errors
+/// It does not fit; the error names the largest member.
+pub fn salient(params: &RawValue) -> Result<Box<RawValue>, InputError> {
+    if params.get().len() <= MAX_SALIENT_BYTES {
+        return Ok(params.to_owned());
+    }
+    let mut members: BTreeMap<String, &RawValue> = params::borrow(params)?;
+    members.retain(|name, _| !NOT_SALIENT.contains(&name.as_str()));
+    let compact = members
+        .iter()
+        .map(|(name, value)| (name, params::compact(value)));
+    let members: BTreeMap<&String, Box<RawValue>> = compact.collect();
+    let sizes = members.iter();
+    let sizes = sizes.map(|(name, value)| (name.len() + value.get().len(), *name));
+    let sizes: Vec<(usize, &String)> = sizes.collect();
+    let sum: usize = sizes.iter().map(|(bytes, _)| bytes).sum();
+    match (sizes.iter().max(), to_raw_value(&members)) {
+        (_, Ok(salient)) if sum <= MAX_SALIENT_BYTES => Ok(salient),
+        (largest, _) => {
+            let field = largest.map_or("params", |(_, name)| name.as_str());
+            let reason = format!("{sum} bytes of params; at most {MAX_SALIENT_BYTES}");
+            Err(InputError::new(field, &reason))
+        }
+    }
+}
 
 /// The principal, the method and a digest of the params without `_meta`, answers and state. A state
 /// that is sealed for one binding cannot be opened under another (MCP 2026-07-28, Multi Round-Trip

@@ -149,6 +149,12 @@ impl Task {
         &self.id
     }
 
+    /// The time at which the task was created.
+    #[must_use]
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
     /// The same task with an error in place of its result, for a reader that may not see that.
     #[must_use]
     pub fn without_result(&self, error: &RpcError) -> Self {

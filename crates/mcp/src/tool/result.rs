@@ -1,7 +1,7 @@
 //! The results of a tool.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{resource::ResourceContents, version::ProtocolVersion};
 
@@ -69,10 +69,11 @@ impl ContentBlock {
 }
 
 /// Result of `tools/call`, in terms of the newest revision.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CallToolResult {
     content: Vec<ContentBlock>,
-    structured: Option<Value>,
+    /// Encoded once: a result may be large, and many calls may have theirs at the same time.
+    structured: Option<Box<RawValue>>,
     is_error: bool,
 }
 
@@ -93,9 +94,9 @@ impl CallToolResult {
     /// # Errors
     /// The data cannot be JSON.
     pub fn structured(data: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let structured = serde_json::to_value(data)?;
+        let structured = to_raw_value(data)?;
         Ok(Self {
-            content: vec![ContentBlock::text(structured.to_string())],
+            content: vec![ContentBlock::text(structured.get())],
             structured: Some(structured),
             is_error: false,
         })
@@ -120,7 +121,7 @@ impl CallToolResult {
     /// The result as a revision knows it.
     #[must_use]
     pub fn for_version(&self, version: ProtocolVersion) -> impl Serialize + '_ {
-        let structured = self.structured.as_ref();
+        let structured = self.structured.as_deref();
         Described {
             content: self
                 .content
@@ -138,7 +139,7 @@ impl CallToolResult {
 struct Described<'a> {
     content: Vec<std::borrow::Cow<'a, ContentBlock>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    structured_content: Option<&'a Value>,
+    structured_content: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_error: bool,
 }
@@ -146,7 +147,7 @@ struct Described<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn shown(result: &CallToolResult, version: ProtocolVersion) -> Value {
         serde_json::to_value(result.for_version(version)).unwrap()

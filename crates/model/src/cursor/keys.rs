@@ -51,7 +51,9 @@ impl SharedKey {
         Self::of_secret(secret)
     }
 
-    fn of_secret(secret: [u8; 32]) -> Self {
+    /// The key with this secret, which is the digest of something that strangers do not know.
+    #[must_use]
+    pub fn of_secret(secret: [u8; 32]) -> Self {
         let name = Sha256::digest(secret);
         let id = u32::from_be_bytes([name[0], name[1], name[2], name[3]]);
         Self { id, secret }
@@ -108,7 +110,7 @@ impl SealingKey {
 
     /// Hides `body` in place; returns the nonce.
     pub(super) fn seal(&self, head: &[u8], body: &mut [u8]) -> [u8; NONCE_BYTES] {
-        let nonce = self.nonce(head, body);
+        let nonce = self.code(head, body);
         self.apply_stream(nonce, body);
         nonce
     }
@@ -116,10 +118,11 @@ impl SealingKey {
     /// Reveals `body` in place; returns whether it was sealed with this key and this head.
     pub(super) fn open(&self, head: &[u8], nonce: [u8; NONCE_BYTES], body: &mut [u8]) -> bool {
         self.apply_stream(nonce, body);
-        self.nonce(head, body).ct_eq(&nonce).into()
+        self.code(head, body).ct_eq(&nonce).into()
     }
 
-    fn nonce(&self, head: &[u8], body: &[u8]) -> [u8; NONCE_BYTES] {
+    /// The authentication code of `body` under a head; it is the nonce of what is sealed.
+    pub(super) fn code(&self, head: &[u8], body: &[u8]) -> [u8; NONCE_BYTES] {
         let mut mac = hmac::Context::with_key(&self.mac);
         mac.update(head);
         mac.update(body);

@@ -80,10 +80,10 @@ impl fmt::Debug for CursorText {
 /// identity.
 #[derive(Debug, Clone)]
 pub struct CursorKeys {
-    keys: Box<[SealingKey]>,
-    log: SealingKey,
+    pub(super) keys: Box<[SealingKey]>,
+    pub(super) log: SealingKey,
     epoch: Epoch,
-    takes_older: bool,
+    pub(super) takes_older: bool,
 }
 
 impl CursorKeys {
@@ -153,7 +153,8 @@ impl CursorKeys {
     }
 
     /// Opens a cursor and checks that it belongs to `scope`. One that another log sealed is a cursor at
-    /// the start of another log, because that is all that can be known of it.
+    /// the start of another log, because that is all that can be known of it. One from before the edges had
+    /// keys counts as not sealed: the key of the log was less secret.
     ///
     /// # Errors
     /// [`CursorError::Malformed`] for damaged text, or a key that is gone; [`CursorError::Foreign`] for
@@ -184,7 +185,12 @@ impl CursorKeys {
             _ if id != self.log.id() => return Ok(self.of_another_log(scope)),
             _ => &self.log,
         };
-        read(open(key, bytes)?)?.of(scope)
+        let is_sealed = version == Some(OF_KEYS) || self.keys.is_empty();
+        let cursor = read(open(key, bytes)?)?.of(scope)?;
+        Ok(Cursor {
+            is_sealed,
+            ..cursor
+        })
     }
 
     fn key(&self, id: u32) -> Result<&SealingKey, CursorError> {
@@ -195,6 +201,7 @@ impl CursorKeys {
 
     fn of_another_log(&self, scope: CursorScope) -> Cursor {
         Cursor {
+            is_sealed: false,
             epoch: Epoch(!self.epoch.0),
             sequence: Sequence::START,
             tag: None,
@@ -274,6 +281,7 @@ fn open<'b>(key: &SealingKey, bytes: &'b mut [u8]) -> Result<&'b [u8], CursorErr
 fn read(body: &[u8]) -> Result<Cursor, CursorError> {
     let of_session = body.get(BODY_BYTES..SESSION_BODY_BYTES);
     let cursor = Cursor {
+        is_sealed: true,
         epoch: Epoch(first_u64(body)),
         sequence: Sequence(first_u64(&body[8..])),
         tag: EntryTag::from_number(u32::from_be_bytes([body[16], body[17], body[18], body[19]])),

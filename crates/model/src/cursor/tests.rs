@@ -29,6 +29,7 @@ fn scope(name: &str) -> CursorScope {
 
 fn at(sequence: u64) -> Cursor {
     Cursor {
+        is_sealed: true,
         epoch: EPOCH,
         sequence: Sequence(sequence),
         scope: scope("a"),
@@ -74,7 +75,9 @@ proptest! {
     #[test]
     fn a_cursor_survives_its_text_and_belongs_to_its_reader(cursor in any_cursor(), salt: u32) {
         for keys in both() {
-            for text in [keys.seal_salted(&cursor, salt).to_string(), cursor.unsealed_text()] {
+            let sealed = keys.seal_salted(&cursor, salt).to_string();
+            for (text, is_sealed) in [(sealed, true), (cursor.unsealed_text(), false)] {
+                let cursor = Cursor { is_sealed, ..cursor };
                 prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
                 prop_assert_eq!(keys.open(&text, scope("a")), Ok(cursor));
                 prop_assert_eq!(keys.open(&format!(" {text}\n"), scope("a")), Ok(cursor));
@@ -188,7 +191,11 @@ fn older_cursors_are_read_while_the_operator_wants_it() {
     let without = keys(&[], true);
     let older = [cursor.unsealed_text(), without.seal(&cursor).to_string()];
     let older_stream = without.seal_stream(&stream, of_stream);
-    for (takes_older, read) in [(true, Ok(cursor)), (false, Err(CursorError::Malformed))] {
+    let claim = Cursor {
+        is_sealed: false,
+        ..cursor
+    };
+    for (takes_older, read) in [(true, Ok(claim)), (false, Err(CursorError::Malformed))] {
         let keys = keys(&["one"], takes_older);
         for text in &older {
             assert_eq!(keys.open(text, scope("a")), read, "{text}");
@@ -289,7 +296,11 @@ fn the_texts_of_earlier_versions_are_what_they_were() {
         };
         let written = cursor.unsealed_text();
         assert!(written.starts_with(text), "{written}");
-        assert_eq!(keys(&[], true).open(&written, scope("a")), Ok(cursor));
+        let read = Cursor {
+            is_sealed: false,
+            ..cursor
+        };
+        assert_eq!(keys(&[], true).open(&written, scope("a")), Ok(read));
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn parse(text: &str) -> Result<Cursor, CursorError> {
         None => None,
     };
     Ok(Cursor {
+        is_sealed: false,
         epoch: Epoch(first_u64(&body[1..])),
         sequence: Sequence(first_u64(&body[9..])),
         tag,

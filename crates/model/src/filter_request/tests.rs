@@ -103,6 +103,8 @@ fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
             "repo",
             "up to 100",
         ),
+        (r#"{"owner":" @acme/crew"}"#.into(), "owner", "a team"),
+        (r#"{"repo":"@acme"}"#.into(), "repo", "put it into owner"),
         (r#"{"repo":"*"}"#.into(), "repo", "acme/rocket"),
         (
             r#"{"repo":"https://gitlab.com/a/b"}"#.into(),
@@ -137,6 +139,16 @@ fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
         (r#"{"resourceId":"a/b"}"#.into(), "resourceId", "node id"),
         (r##"{"resourceId":"#7"}"##.into(), "resourceId", "node id"),
         (r#"{"resourceId":"4711"}"#.into(), "resourceId", "node id"),
+        (
+            r##"{"resourceId":"rocket#3"}"##.into(),
+            "resourceId",
+            "give owner, repo and number",
+        ),
+        (
+            r#"{"resourceId":"acme:rocket"}"#.into(),
+            "resourceId",
+            "node id",
+        ),
         (r#"{"number":0}"#.into(), "number", "begin at 1"),
         (r#"{"repo":"a/b/pull/0"}"#.into(), "number", "begin at 1"),
         (r#"{"tags":[""]}"#.into(), "tags", "1 to 50 characters"),

@@ -63,12 +63,55 @@ fn session() -> Session {
         resource_uris: BTreeMap::new(),
         resource_numbers: BTreeMap::new(),
         newest_subscription: 0,
+        recent_subscriptions: Vec::new(),
         log_level: None,
         has_streamed: false,
         streamed_subscription: None,
         stream_tag: 0,
         ends_with_stream: false,
+        times: None,
+        reader_sees: None,
     }
+}
+
+#[test]
+fn a_number_that_the_store_lost_is_told_from_one_that_was_ended() {
+    let mut session = session();
+    let at = Timestamp::from_unix_millis;
+    let first = session.next_subscription_number(at(1));
+    let saved = session.clone();
+    let lost = session.next_subscription_number(at(2));
+    assert!(session.has_had_subscription(lost));
+    session = saved;
+    assert!(!session.has_had_subscription(lost));
+    let later = session.next_subscription_number(at(3));
+    assert!(
+        later > lost && !session.has_had_subscription(lost),
+        "by identity"
+    );
+    for known in [0, first, later] {
+        assert!(session.has_had_subscription(known));
+    }
+    for n in 4..200 {
+        session.next_subscription_number(at(n));
+    }
+    assert_eq!(session.recent_subscriptions.len(), MAX_RECENT_SUBSCRIPTIONS);
+    assert!(
+        session.has_had_subscription(first),
+        "forgotten, so it is believed"
+    );
+    assert!(!session.has_had_subscription(session.newest_subscription + 1));
+}
+
+#[test]
+fn the_record_of_an_older_build_goes_by_order_alone() {
+    let mut session = Session {
+        newest_subscription: 7,
+        ..session()
+    };
+    assert!(session.has_had_subscription(5) && !session.has_had_subscription(8));
+    session.next_subscription_number(Timestamp::from_unix_millis(1));
+    assert!(session.has_had_subscription(7));
 }
 
 fn position(sequence: u64) -> LogPosition {

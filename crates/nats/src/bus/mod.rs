@@ -6,6 +6,7 @@
 //! With keys of the roles, every message carries a stamp over its subject, its trace and its body; the
 //! pump drops what has none, because anybody who can publish on the server can write a message.
 
+mod check;
 mod queue;
 
 use std::{
@@ -19,14 +20,23 @@ use std::{
 use async_nats::{HeaderMap, HeaderValue, Message, PublishErrorKind, Subscriber};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use model::TraceContext;
+use model::{Epoch, TraceContext};
 use ports::{BoxError, Bus, BusError, BusEvent, BusMessage, BusSubscription, Topic};
 use role_keys::{RoleTrust, StampMemory, StampedChannel};
-use tokio::{sync::watch, task::AbortHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
 use tracing::warn;
 
-use self::queue::SubscriberQueue;
-use crate::{BusConfig, NatsConnection, config::REQUEST_TIMEOUT, stamps::STAMP_HEADER};
+use self::{check::LastTrial, queue::SubscriberQueue};
+use crate::{
+    BusConfig, NatsConnection,
+    config::REQUEST_TIMEOUT,
+    denials::{DeniedUse, NatsDenial},
+    stamps::STAMP_HEADER,
+};
 
 /// Header with the W3C trace context of a message.
 const TRACE_HEADER: &str = "traceparent";
@@ -37,6 +47,7 @@ pub struct NatsBus {
     connection: NatsConnection,
     config: BusConfig,
     undecodable: Arc<AtomicU64>,
+    tried: LastTrial,
 }
 
 impl fmt::Debug for NatsBus {
@@ -55,6 +66,7 @@ impl NatsBus {
             connection,
             config,
             undecodable: Arc::default(),
+            tried: LastTrial::default(),
         }
     }
 
@@ -121,18 +133,28 @@ impl Bus for NatsBus {
 
     async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         const OP: &str = "subscribe";
-        let subject = self.subject(topic);
+        let (subject, began) = (self.subject(topic), Instant::now());
         let resyncs = self.connection.resyncs();
-        let messages = timeout(REQUEST_TIMEOUT, self.connection.client().subscribe(subject))
-            .await
-            .map_err(|elapsed| unavailable(OP, elapsed))?
-            .map_err(|error| unavailable(OP, error))?;
+        let messages = timeout(
+            REQUEST_TIMEOUT,
+            self.connection.client().subscribe(subject.clone()),
+        )
+        .await
+        .map_err(|elapsed| unavailable(OP, elapsed))?
+        .map_err(|error| unavailable(OP, error))?;
         // Only after a round trip is it certain that the server has registered the subscription
         // (BU-01).
         self.connection
             .round_trip()
             .await
             .map_err(|error| unavailable(OP, error))?;
+        let denials = self.connection.denials();
+        let is_this = |denial: &NatsDenial| {
+            denial.denied() == DeniedUse::Subscribe && denial.subject() == subject
+        };
+        if let Some(denial) = denials.since(began, is_this) {
+            return Err(unavailable(OP, denial));
+        }
         let queue = Arc::new(SubscriberQueue::new(&self.config));
         let pump = Pump {
             queue: Arc::clone(&queue),
@@ -149,10 +171,11 @@ impl Bus for NatsBus {
     }
 
     async fn check(&self) -> Result<(), BusError> {
-        self.connection
-            .round_trip()
-            .await
-            .map_err(|error| unavailable("answer", error))
+        self.check_subscriptions().await
+    }
+
+    async fn check_publish(&self, topics: &[Topic], epoch: Epoch) -> Result<(), BusError> {
+        self.try_to_publish(topics, epoch).await
     }
 }
 

@@ -15,6 +15,7 @@
 //! the stream keeps.
 
 mod append;
+mod check;
 mod read;
 mod seek;
 mod settings;
@@ -31,12 +32,13 @@ use ports::{
     AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
     UndecodableEntries,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     LogConfig, NatsConnection, NatsError,
     config::{REQUEST_TIMEOUT, RETRY_PAUSE},
+    denials::NatsDenial,
     payload,
 };
 
@@ -50,6 +52,8 @@ pub struct JetStreamLog {
     names: stream::StreamNames,
     epoch: Arc<stream::CurrentEpoch>,
     undecodable: UndecodableEntries,
+    settings: Arc<settings::SeenSettings>,
+    probed: check::ProbedReads,
     /// Creates the stream again when it is gone; ends with the last clone.
     _keeper: Option<Arc<AbortOnDropHandle<()>>>,
     deadline: Duration,
@@ -104,7 +108,12 @@ impl JetStreamLog {
             .max_ack_inflight(append::MAX_IN_FLIGHT)
             .build(connection.client().clone());
         let names = stream::StreamNames::new(&connection);
-        setup::set_up(&context, &names, &config).await?;
+        let began = Instant::now();
+        let set_up = setup::set_up(&context, &names, &config).await;
+        set_up.map_err(|error| match connection.refusal_since(began, |_| true) {
+            Some(refused) => names.refused(refused),
+            None => error,
+        })?;
         let no_info = context.get_stream_no_info(&names.stream).await;
         let stream = no_info.map_err(|error| names.refused(error))?;
         let deadline = config.deadline;
@@ -119,6 +128,8 @@ impl JetStreamLog {
             names,
             epoch: Arc::default(),
             undecodable: UndecodableEntries::default(),
+            settings: Arc::default(),
+            probed: check::ProbedReads::default(),
             _keeper: keeper,
             deadline,
         })
@@ -140,6 +151,12 @@ impl JetStreamLog {
         setup::apply(&context, &names, &config).await
     }
 
+    /// The error if the stream has settings, changed while this process runs, with which it cannot keep events.
+    fn refused(&self, op: &'static str) -> Option<EventLogError> {
+        let source = self.settings.refusal()?.into();
+        Some(EventLogError::Unavailable { op, source })
+    }
+
     /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt
     /// has to be idempotent: it is abandoned as soon as the connection was lost and re-established,
     /// because its answer will no longer arrive.
@@ -151,7 +168,7 @@ impl JetStreamLog {
     where
         F: Future<Output = Result<T, AttemptError>>,
     {
-        let mut last: Option<BoxError> = None;
+        let (began, mut last) = (Instant::now(), None::<BoxError>);
         let tries = async {
             loop {
                 let mut resyncs = self.connection.resyncs();
@@ -170,7 +187,11 @@ impl JetStreamLog {
         match timeout(self.deadline, tries).await {
             Ok(outcome) => outcome,
             Err(elapsed) => {
-                let source = last.unwrap_or_else(|| elapsed.into());
+                // What is not permitted is not answered.
+                let refused = self
+                    .connection
+                    .refusal_since(began, |denial| self.concerns(denial));
+                let source = refused.or(last).unwrap_or_else(|| elapsed.into());
                 Err(EventLogError::Unavailable { op, source })
             }
         }
@@ -182,8 +203,10 @@ impl EventLog for JetStreamLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         let batch = append::AppendBatch::new(&self.names, self.connection.trust(), &events);
         batch.check_sizes(self.connection.client().max_payload())?;
-        self.retry_until_deadline("append", || self.append_batch(&batch))
-            .await
+        let appended = self.retry_until_deadline("append", || self.append_batch(&batch));
+        let appended = appended.await;
+        // The server does not say which of its settings is the reason.
+        appended.map_err(|error| self.refused("append").unwrap_or(error))
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
@@ -227,7 +250,14 @@ impl EventLog for JetStreamLog {
         let what = payload::TOO_SMALL;
         let checked = self.connection.check_payload();
         checked.map_err(|_| EventLogError::Overloaded { what })?;
-        self.head().await.map(|_| ())
+        let concerns = |denial: &NatsDenial| self.concerns_appends(denial);
+        self.permitted("take events", concerns, self.try_append())
+            .await
+    }
+
+    async fn check_read(&self) -> Result<LogHead, EventLogError> {
+        let concerns = |denial: &NatsDenial| self.concerns_reads(denial);
+        self.permitted("be read", concerns, self.try_reads()).await
     }
 
     fn max_event_bytes(&self) -> usize {

@@ -4,8 +4,8 @@
 //! position, numbers its deliveries, and reports with each message how many follow. It cannot
 //! report *why* a sequence is missing. Therefore a page never trusts a hole: a jump in the
 //! consumer's own numbering means that a delivery was lost, and the page ends before it; a jump in
-//! the stream's numbering is checked with the stream's leader, and if events were trimmed there,
-//! the page reports it.
+//! the stream's numbering is checked with the stream's leader, and if events are gone there (trimmed,
+//! deleted by hand, dropped by a server whose files are damaged), the page reports it.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{BoxError, EventPage, EventsBefore, PageEntries};
+use model::{EntryTag, Sequence, Sequenced, StoredEvent, Timestamp};
+use ports::{BoxError, EventPage, EventsBefore, PageEntries, UndecodableEntry};
 use role_keys::StampedChannel;
 use tokio::time::timeout;
 use tracing::warn;
@@ -47,7 +47,7 @@ const MAX_SINGLE_READS: usize = 16;
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A message and its position.
-struct DeliveredMessage {
+pub(super) struct DeliveredMessage {
     sequence: Sequence,
     subject: Subject,
     headers: HeaderMap,
@@ -71,7 +71,7 @@ impl JetStreamLog {
             through,
             at_head: true,
             resumes_after,
-            undecodable: 0,
+            undecodable: Vec::new(),
         };
         if from >= head.last {
             return Ok(at_head(from, resumes_after));
@@ -84,17 +84,16 @@ impl JetStreamLog {
                     "the consumer delivered nothing although the stream has more events".into(),
                 );
             }
-            // Removed since the check above: trimmed, or deleted by hand.
-            let trimmed_through = self.current_head().await?.trimmed_through;
-            if trimmed_through > from {
-                resumes_after = Some(trimmed_through);
-            }
-            return Ok(at_head(head.last.max(trimmed_through), resumes_after));
+            // Trimmed since the check above, or lost.
+            let gone_through = self.current_head().await?.trimmed_through.max(head.last);
+            return Ok(at_head(gone_through, Some(gone_through)));
         }
-        if has_holes(from, &delivered) {
-            let trimmed_through = self.current_head().await?.trimmed_through;
-            let begins = resume_trimmed(from, trimmed_through, &mut delivered);
-            resumes_after = begins.or(resumes_after);
+        if let Some(hole) = first_hole(from, &delivered) {
+            // A replica may have lost what the leader has.
+            if self.next_stored(hole.after.next()).await? == Some(hole.after.next()) {
+                return Err("the consumer does not deliver an event that the stream has".into());
+            }
+            resumes_after = end_before(hole, from, &mut delivered).or(resumes_after);
         }
         let mut read = PageEntries::default();
         for found in delivered {
@@ -106,7 +105,7 @@ impl JetStreamLog {
         Ok(EventPage {
             through,
             at_head: through >= head.last,
-            resumes_after: read.undecodable_through.or(resumes_after),
+            resumes_after: read.undecodable_through().or(resumes_after),
             undecodable: read.undecodable,
             events: read.events,
         })
@@ -119,14 +118,15 @@ impl JetStreamLog {
         limit: usize,
     ) -> Result<EventsBefore, AttemptError> {
         let head = self.current_head().await?;
-        let mut end = before.min(head.last.next());
+        let newest = before.min(head.last.next()).previous();
+        let mut end = newest.next();
         let mut span = limit.clamp(1, MAX_PAGE_EVENTS);
         // One iteration, unless the events are large or sequences are missing.
         loop {
             let lowest = end.0.saturating_sub(span as u64);
             let start = Sequence(lowest).max(head.trimmed_through.next());
             if start >= end {
-                return Ok(EventsBefore::default());
+                return Ok(self.newest_first(newest, Vec::new()));
             }
             let mut delivered = self.range(start, count(start, end)).await?;
             delivered.retain(|found| found.sequence < end);
@@ -146,42 +146,55 @@ impl JetStreamLog {
             } else if delivered.is_empty() {
                 end = start;
             } else {
-                return Ok(self.newest_first(delivered));
+                return Ok(self.newest_first(newest, delivered));
             }
         }
     }
 
-    fn newest_first(&self, delivered: Vec<DeliveredMessage>) -> EventsBefore {
+    /// The entries of a page that begins with the sequence `newest`. A hole counts as an entry that does not
+    /// decode, with its newest sequence.
+    fn newest_first(&self, newest: Sequence, delivered: Vec<DeliveredMessage>) -> EventsBefore {
         let mut read = EventsBefore::default();
+        let mut expected = newest;
         for found in delivered.into_iter().rev() {
             let sequence = found.sequence;
+            if sequence != expected {
+                read.undecodable.push(UndecodableEntry {
+                    sequence: expected,
+                    tag: EntryTag::UNDECODABLE,
+                });
+            }
+            expected = sequence.previous();
             match self.decode(&found) {
-                Some(item) => read.events.push(Sequenced { sequence, item }),
-                None => read.undecodable.push(sequence),
+                Ok(item) => read.events.push(Sequenced { sequence, item }),
+                Err(tag) => read.undecodable.push(UndecodableEntry { sequence, tag }),
             }
         }
         read
     }
 
-    /// The event in a message; `None`, counted and logged, if it does not decode, or if no role of this
-    /// installation wrote it: anybody who can publish on the server can append a message.
-    fn decode(&self, found: &DeliveredMessage) -> Option<StoredEvent> {
-        self.verified(found)
-            .inspect_err(|error| {
-                let sequence = found.sequence;
-                if self.undecodable.record(sequence) {
-                    warn!(%sequence, %error, "an entry of the event log does not decode and is skipped");
-                }
-            })
-            .ok()
+    /// The event in a message. If it does not decode, or no role of this installation wrote it, which is
+    /// counted and logged: its tag, if a role wrote it. Anybody who can publish on the server can append a
+    /// message.
+    fn decode(&self, found: &DeliveredMessage) -> Result<StoredEvent, EntryTag> {
+        let skip = |error: BoxError, tag| {
+            let sequence = found.sequence;
+            if let Some(count) = self.undecodable.record(sequence) {
+                warn!(%sequence, %error, count, "an entry of the event log does not decode and is skipped");
+            }
+            tag
+        };
+        let unknown = |error| skip(error, EntryTag::UNDECODABLE);
+        self.verify(found).map_err(unknown)?;
+        let event = proto::decode_event(found.payload.clone());
+        event.map_err(|error| skip(error.into(), self.names.tag(&found.subject)))
     }
 
-    fn verified(&self, found: &DeliveredMessage) -> Result<StoredEvent, BoxError> {
+    fn verify(&self, found: &DeliveredMessage) -> Result<(), BoxError> {
         let parts: [&[u8]; 2] = [found.subject.as_bytes(), &found.payload];
         let stamp = found.headers.get(STAMP_HEADER).map(HeaderValue::as_str);
         let trust = self.connection.trust();
-        trust.verify_stored(StampedChannel::Log, &parts, stamp, found.stored_at)?;
-        Ok(proto::decode_event(found.payload.clone())?)
+        Ok(trust.verify_stored(StampedChannel::Log, &parts, stamp, found.stored_at)?)
     }
 
     /// The sequence of the first message that the server stored at or after a time.
@@ -235,7 +248,10 @@ impl JetStreamLog {
     }
 
     /// The message with exactly this sequence, from the stream's leader.
-    async fn single(&self, sequence: Sequence) -> Result<Option<DeliveredMessage>, AttemptError> {
+    pub(super) async fn single(
+        &self,
+        sequence: Sequence,
+    ) -> Result<Option<DeliveredMessage>, AttemptError> {
         match self.stream.get_raw_message(sequence.0).await {
             Ok(found) => Ok(Some(DeliveredMessage {
                 sequence,
@@ -251,7 +267,7 @@ impl JetStreamLog {
 
     /// Up to `count` messages through a new consumer, without omissions among the messages that the
     /// consumer's replica has. May return fewer than exist.
-    async fn deliver(
+    pub(super) async fn deliver(
         &self,
         deliver_policy: DeliverPolicy,
         count: usize,
@@ -393,37 +409,54 @@ fn count(from: Sequence, to: Sequence) -> usize {
     usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX)
 }
 
-/// Returns whether a sequence after `from` is missing before or within the delivered messages.
-fn has_holes(from: Sequence, delivered: &[DeliveredMessage]) -> bool {
-    delivered
-        .last()
-        .is_some_and(|last| count(from, last.sequence) != delivered.len())
+/// Sequences that are missing: nothing but trimming removes events here, so whatever was there is lost
+/// (deleted by hand, or by the server itself because it is damaged).
+#[derive(Clone, Copy)]
+struct SequenceHole {
+    /// The last sequence before it.
+    after: Sequence,
+    /// Number of delivered messages before it.
+    delivered: usize,
 }
 
-/// Handles holes caused by trimming while the page was read. A hole before the first event is
-/// reported by the returned position; a hole within the page ends the page, and the next read
-/// begins with it.
-fn resume_trimmed(
+/// The first hole after `from`, before or within the delivered messages.
+fn first_hole(from: Sequence, delivered: &[DeliveredMessage]) -> Option<SequenceHole> {
+    let mut after = from;
+    for (count, found) in delivered.iter().enumerate() {
+        if found.sequence != after.next() {
+            return Some(SequenceHole {
+                after,
+                delivered: count,
+            });
+        }
+        after = found.sequence;
+    }
+    None
+}
+
+/// Ends a page before a hole: one before the first event is reported by the returned position, and the next
+/// read begins with one within the page.
+fn end_before(
+    hole: SequenceHole,
     from: Sequence,
-    trimmed_through: Sequence,
     delivered: &mut Vec<DeliveredMessage>,
 ) -> Option<Sequence> {
+    if hole.after > from {
+        delivered.truncate(hole.delivered);
+        return None;
+    }
     let first = delivered.first()?.sequence;
-    let begins = (first != from.next() && from < trimmed_through)
-        .then(|| trimmed_through.min(Sequence(first.0 - 1)));
-    let whole = delivered.windows(2).take_while(|pair| {
-        pair[0].sequence.next() == pair[1].sequence || pair[0].sequence >= trimmed_through
-    });
-    let length = whole.count() + 1;
-    delivered.truncate(length);
-    begins
+    if let Some(next) = first_hole(first.previous(), delivered) {
+        delivered.truncate(next.delivered);
+    }
+    Some(first.previous())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn resumed(from: u64, trimmed: u64, found: &[u64]) -> (Option<u64>, Vec<u64>) {
+    fn resumed(from: u64, found: &[u64]) -> (Option<u64>, Vec<u64>) {
         let delivered = |&sequence: &u64| DeliveredMessage {
             sequence: Sequence(sequence),
             subject: Subject::from_static("event"),
@@ -432,7 +465,9 @@ mod tests {
             stored_at: Timestamp::default(),
         };
         let mut found: Vec<_> = found.iter().map(delivered).collect();
-        let begins = resume_trimmed(Sequence(from), Sequence(trimmed), &mut found);
+        let from = Sequence(from);
+        let hole = first_hole(from, &found);
+        let begins = hole.and_then(|hole| end_before(hole, from, &mut found));
         (
             begins.map(|begins| begins.0),
             found.iter().map(|found| found.sequence.0).collect(),
@@ -468,17 +503,11 @@ mod tests {
     }
 
     #[test]
-    fn trimming_before_the_page_is_said() {
-        assert_eq!(resumed(2, 5, &[6, 7]), (Some(5), vec![6, 7]));
-    }
-
-    #[test]
-    fn trimming_within_the_page_ends_it() {
-        assert_eq!(resumed(2, 8, &[3, 4, 9, 10]), (None, vec![3, 4]));
-    }
-
-    #[test]
-    fn a_message_deleted_by_hand_is_no_gap() {
-        assert_eq!(resumed(2, 1, &[4, 6, 7]), (None, vec![4, 6, 7]));
+    fn a_hole_before_the_page_is_said_and_one_within_it_ends_it() {
+        assert_eq!(resumed(2, &[3, 4]), (None, vec![3, 4]));
+        assert_eq!(resumed(2, &[6, 7]), (Some(5), vec![6, 7]));
+        assert_eq!(resumed(2, &[3, 4, 9, 10]), (None, vec![3, 4]));
+        assert_eq!(resumed(2, &[4, 6, 7]), (Some(3), vec![4]));
+        assert_eq!(resumed(2, &[]), (None, Vec::new()));
     }
 }

@@ -63,11 +63,11 @@ impl JetStreamLog {
             let page = self.page_after(read_through, PAGE_EVENTS).await?;
             trimmed = trimmed.max(
                 page.resumes_after
-                    .filter(|_| page.undecodable == 0)
+                    .filter(|_| page.undecodable.is_empty())
                     .unwrap_or_default(),
             );
-            scanned += page.events.len() + page.undecodable;
-            passes &= page.undecodable == 0;
+            scanned += page.events.len() + page.undecodable.len();
+            passes &= page.undecodable.is_empty();
             for event in page.events {
                 let received = event.item.facts.received_at;
                 if received >= time {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
-use tracing::warn;
+use parking_lot::Mutex;
+use tracing::{info, warn};
 
 use super::stream::StreamNames;
 use crate::{LogConfig, NatsError};
@@ -66,15 +67,20 @@ fn covers(pattern: &str, subjects: &str) -> bool {
     pattern == subjects || open.is_some_and(|prefix| subjects.starts_with(prefix))
 }
 
-/// Warns of limits because of which the stream keeps less than its retention says.
-pub(super) fn warn_of_limits(names: &StreamNames, found: &Config) {
-    let limits = [
+/// The limits that a stream can have beside its retention; without one at -1.
+fn limits(found: &Config) -> [(&'static str, i64); 4] {
+    [
         ("max_msgs", found.max_messages),
         ("max_bytes", found.max_bytes),
         ("max_msg_size", i64::from(found.max_message_size)),
         ("max_consumers", i64::from(found.max_consumers)),
-    ];
-    for (setting, limit) in limits.into_iter().filter(|(_, limit)| *limit > 0) {
+    ]
+}
+
+/// Warns of limits because of which the stream keeps less than its retention says.
+pub(super) fn warn_of_limits(names: &StreamNames, found: &Config) {
+    let limits = limits(found).into_iter();
+    for (setting, limit) in limits.filter(|(_, limit)| *limit > 0) {
         warn!(
             stream = names.stream,
             setting,
@@ -152,6 +158,56 @@ impl std::fmt::Display for StreamDurability {
             1 => f.write_str(" in 1 copy"),
             replicas => write!(f, " in {replicas} copies"),
         }
+    }
+}
+
+/// The settings of the stream as they were last seen: somebody may change them while this process runs.
+#[derive(Debug, Default)]
+pub(super) struct SeenSettings(Mutex<Option<StreamSettings>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct StreamSettings {
+    kept: StreamDurability,
+    limits: [(&'static str, i64); 4],
+    /// The reason why the stream cannot keep what it acknowledges.
+    refusal: Option<String>,
+}
+
+impl SeenSettings {
+    /// Notes the settings; says what was changed since they were last seen.
+    pub(super) fn look(&self, names: &StreamNames, found: &Config) {
+        let refused = check(names, found).err();
+        let now = StreamSettings {
+            kept: StreamDurability::found(found),
+            limits: limits(found),
+            refusal: refused.map(|refused| refused.to_string()),
+        };
+        let before = self.0.lock().replace(now.clone());
+        let Some(before) = before.filter(|before| *before != now) else {
+            return;
+        };
+        let stream = &names.stream;
+        if before.kept != now.kept {
+            let (before, kept) = (before.kept, now.kept);
+            warn!(stream, %before, %kept, "the event log's stream was changed while this process runs");
+        }
+        if before.limits != now.limits {
+            warn_of_limits(names, found);
+        }
+        if before.refusal != now.refusal {
+            match &now.refusal {
+                Some(refusal) => warn!(
+                    refusal,
+                    "the event log's stream was changed while this process runs"
+                ),
+                None => info!(stream, "the event log's stream can keep events again"),
+            }
+        }
+    }
+
+    /// The reason why the stream, as last seen, cannot keep what it acknowledges.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.0.lock().as_ref()?.refusal.clone()
     }
 }
 

@@ -10,7 +10,7 @@ use async_nats::jetstream::{
     context::GetStreamErrorKind,
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType},
 };
-use model::{Epoch, EventId, Sequence};
+use model::{EntryTag, Epoch, EventId, Sequence};
 use parking_lot::Mutex;
 use ports::{BoxError, EventLogError, LogHead};
 use sha2::{Digest, Sha256};
@@ -52,6 +52,24 @@ impl StreamNames {
                 let _ = write!(subject, "{byte:02x}");
                 subject
             })
+    }
+
+    /// The tag of the event with this subject of its own.
+    pub(super) fn tag(&self, subject: &str) -> EntryTag {
+        let digest = subject.strip_prefix(&self.subjects);
+        let tag = digest.and_then(Self::tag_of_digest);
+        tag.unwrap_or(EntryTag::UNDECODABLE)
+    }
+
+    fn tag_of_digest(digest: &str) -> Option<EntryTag> {
+        let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let first = u32::from_str_radix(digest.get(..8)?, 16).ok()?;
+        is_digest.then(|| EntryTag::of_digest(first.to_be_bytes()))
+    }
+
+    /// Whether a subject is that of an event, or the pattern of them.
+    pub(super) fn is_of_event(&self, subject: &str) -> bool {
+        subject.starts_with(&self.subjects)
     }
 
     /// The pattern of all events' subjects.
@@ -160,8 +178,8 @@ impl JetStreamLog {
             self.undecodable.forget_positions();
             warn!(
                 stream = self.names.stream,
-                old_epoch = old.0,
-                epoch = epoch.0,
+                was = %old,
+                is = %epoch,
                 "the event log's stream was made anew; this process now uses the new one"
             );
         }
@@ -188,10 +206,12 @@ impl JetStreamLog {
 
     async fn info(&self) -> Result<Info, AttemptError> {
         let found = look_up(&self.context, &self.names).await?;
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             let stream = &self.names.stream;
-            format!("there is no stream {stream}; the ingest role creates it").into()
-        })
+            format!("there is no stream {stream}; the ingest role creates it")
+        })?;
+        self.settings.look(&self.names, &found.config);
+        Ok(found)
     }
 }
 
@@ -205,5 +225,23 @@ fn ends(epoch: Epoch, state: &State) -> LogHead {
         epoch,
         trimmed_through,
         last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subject_of_an_event_tells_its_tag() {
+        let names = StreamNames {
+            stream: "EVENTS".to_owned(),
+            subjects: "forgewire.events.".to_owned(),
+        };
+        let id = EventId::new("e1").unwrap();
+        assert_eq!(names.tag(&names.subject(&id)), EntryTag::of(&id));
+        let planted = ["forgewire.events.one", "forgewire.events.+0000000", "other"];
+        let tags = planted.map(|subject| names.tag(subject));
+        assert_eq!(tags, [EntryTag::UNDECODABLE; 3]);
     }
 }

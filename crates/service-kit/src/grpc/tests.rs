@@ -2,7 +2,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use model::ManualClock;
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::*;
@@ -10,6 +10,7 @@ use crate::{http::bind, lifecycle::OnExit};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(200);
+const MAX_CONNECTIONS: usize = 4;
 
 /// The trace of the last call, as the server saw it.
 type Seen = Arc<Mutex<Option<TraceContext>>>;
@@ -26,7 +27,7 @@ async fn start(addr: SocketAddr, seen: Seen) -> (SocketAddr, Lifecycle) {
     };
     let health = tonic::service::interceptor::InterceptedService::new(health, watch);
     let router = server(DEADLINE).add_service(health);
-    let serving = serve(listener, router, life.clone());
+    let serving = serve(listener, router, MAX_CONNECTIONS, life.clone());
     life.spawn("grpc", OnExit::EndsProcess, async {
         serving.await.unwrap();
     });
@@ -109,9 +110,10 @@ fn every_class_survives_the_way_over_the_wire() {
 fn a_call_without_a_trace_starts_one() {
     let ids = ManualClock::default();
     let bare = Request::new(());
-    assert_ne!(trace_of(&bare, &ids).trace, trace_of(&bare, &ids).trace);
+    let trace_of = |request: &Request<()>| super::trace_of(request, "Get", &ids).1;
+    assert_ne!(trace_of(&bare).trace, trace_of(&bare).trace);
     let caller = TraceContext::start(&ids);
-    let ours = trace_of(&request((), Some(caller), SHORT), &ids);
+    let ours = trace_of(&request((), Some(caller), SHORT));
     assert_eq!(ours.trace, caller.trace);
     assert_ne!(ours.span, caller.span);
 }
@@ -143,11 +145,27 @@ async fn calls_on_connections_that_the_kernel_accepted_before_the_stop_are_answe
     life.shut_down();
     let (_, health) = tonic_health::server::health_reporter();
     let router = server(DEADLINE).add_service(health);
-    let serving = tokio::spawn(serve(listener, router, life.clone()));
+    let serving = tokio::spawn(serve(listener, router, 10_000, life.clone()));
     while let Some(answer) = timeout(DEADLINE, calls.join_next()).await.unwrap() {
         let answer = answer.unwrap();
         assert!(answer.is_ok(), "{answer:?}");
     }
     timeout(DEADLINE, serving).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+/// Strangers who connect and say nothing, more than there may be connections.
+#[tokio::test]
+async fn at_the_bound_connections_that_say_nothing_make_room_and_one_in_use_stays() {
+    let (addr, life) = start(SocketAddr::from(([127, 0, 0, 1], 0)), Seen::default()).await;
+    let used = channel(&format!("http://{addr}"), DEADLINE, DEADLINE).unwrap();
+    check(&used, None).await.unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..5 * MAX_CONNECTIONS {
+        strangers.push(TcpStream::connect(addr).await.unwrap());
+        check(&used, None).await.unwrap();
+    }
+    let another = channel(&format!("http://{addr}"), DEADLINE, DEADLINE).unwrap();
+    check(&another, None).await.unwrap();
+    life.hard_stop();
 }

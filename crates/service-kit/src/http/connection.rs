@@ -23,6 +23,7 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use super::{
     RemoteAddr,
     recent::RecentRequests,
+    room::OpenConnections,
     service::RouterService,
     socket::Io,
     state::{ConnectionState, RequestPhase},
@@ -36,6 +37,7 @@ pub(super) struct ConnectionSettings {
     pub(super) signals: StopSignals,
     pub(super) waits: RequestWaits,
     pub(super) recent: Arc<RecentRequests>,
+    pub(super) open: OpenConnections,
     pub(super) unread_timeout: Duration,
     pub(super) reactors: Option<Arc<Reactors>>,
 }
@@ -60,6 +62,7 @@ impl ConnectionTask {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let state = Arc::<ConnectionState>::default();
+        settings.open.add(&state);
         let io = Io {
             socket: TokioIo::new(socket),
             state: Arc::clone(&state),
@@ -142,6 +145,7 @@ impl Future for ConnectionTask {
         if this.take_stop_steps(cx) {
             return Poll::Ready(());
         }
+        this.state.wake_when_asked(cx.waker());
         let mut has_asked = false;
         loop {
             if this.poll_connection(cx).is_ready() {
@@ -151,9 +155,15 @@ impl Future for ConnectionTask {
             let waiting =
                 this.request
                     .poll(cx, &this.state, settings.waits, &settings.recent, step);
-            let waited = ready!(waiting);
+            let waited = match this.state.asked_to_end() {
+                Some(phase) => phase,
+                None => ready!(waiting),
+            };
             if has_asked || waited != RequestPhase::Idle {
-                tracing::debug!(?waited, "connection closed: no request in time");
+                tracing::debug!(
+                    ?waited,
+                    "connection closed: no request in time, or for a new one"
+                );
                 return Poll::Ready(());
             }
             // Closed only if the kernel has no byte of a request either.

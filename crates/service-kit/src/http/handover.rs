@@ -87,6 +87,15 @@ impl HandoverState {
         }
     }
 
+    /// The socket is full.
+    pub(super) fn release(&self) {
+        match &mut *self.stream.lock() {
+            CarriedStream::Nothing => {}
+            CarriedStream::ToReactor(source) => source.release(),
+            CarriedStream::WithHyper(handover) => handover.release(),
+        }
+    }
+
     /// Whether the stream has more for its client at once.
     pub(super) fn has_more(&self) -> bool {
         matches!(&*self.stream.lock(), CarriedStream::WithHyper(handover) if handover.has_more())

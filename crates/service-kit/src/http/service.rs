@@ -10,7 +10,7 @@ use std::{
 use axum::{Router, body::Body, routing::future::RouteFuture};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use stream_driver::Handover;
 
@@ -38,7 +38,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
     type Future = RouterFuture;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.state.begin_answer();
+        self.state.begin_answer(!request.body().is_end_stream());
         if self.state.closes() {
             self.recent.record();
         }
@@ -46,6 +46,8 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         request.extensions_mut().insert(self.remote);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
+        let state = Arc::clone(&self.state);
+        let request = request.map(|body| RequestBody { body, state });
         RouterFuture {
             // A router is always ready, and cloning it increments a counter.
             answer: tower::Service::call(&mut self.router.clone(), request),
@@ -67,6 +69,7 @@ impl Future for RouterFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        self.state.end_body();
         if let Some(handover) = response.extensions_mut().remove::<Handover>() {
             let taken = self.hands_over.then(|| handover.take()).flatten();
             self.state.handover.carry(match taken {
@@ -101,6 +104,37 @@ impl RouterFuture {
 fn close_after(response: &mut Response<Body>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
+}
+
+/// The body of a request, which notes its progress and its end.
+struct RequestBody {
+    body: Incoming,
+    state: Arc<ConnectionState>,
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match frame.is_none() || self.body.is_end_stream() {
+            true => self.state.end_body(),
+            false => self.state.body_progress(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The body of a response. Hyper drops it once it has all of it.

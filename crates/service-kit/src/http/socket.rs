@@ -55,6 +55,7 @@ impl Io {
         if written.is_ready() {
             return written;
         }
+        self.state.handover.release();
         let unread = self.unread.get_or_insert_with(|| {
             Box::new(UnreadState {
                 since: Instant::now(),

@@ -1,18 +1,33 @@
 //! State that the parts of a connection share. All of them run in the connection's task, one after the
 //! other; the atomics only make that acceptable to the compiler.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
 
 use super::handover::HandoverState;
 
+/// The time from which phases are counted, in microseconds.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// The progress of a connection's current request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum RequestPhase {
     /// No byte of a request has arrived.
     Idle,
     /// A part of a request's head has arrived.
     Head,
+    /// The router has the request, whose body has not arrived whole, and has not answered yet.
+    Body,
     /// The router has the request, and its response is not complete.
     Answering,
     /// Hyper has the whole response and has not written all of it.
@@ -20,7 +35,6 @@ pub(super) enum RequestPhase {
 }
 
 /// State that the parts of a connection share.
-#[derive(Default)]
 pub(super) struct ConnectionState {
     pub(super) handover: HandoverState,
     phase: AtomicU8,
@@ -30,45 +44,119 @@ pub(super) struct ConnectionState {
     closes: AtomicBool,
     /// Whether the next read that finds nothing asks the kernel itself.
     asks_kernel: AtomicBool,
+    /// The phase in which it should end for a new connection, plus one; 0 for none.
+    ends_in: AtomicU8,
+    /// Since when it is in its phase, or a body without progress, in microseconds after [`START`].
+    since_micros: AtomicU64,
+    /// Of its task, for another one that asks it to end.
+    waker: AtomicWaker,
+}
+
+impl Default for ConnectionState {
+    fn default() -> Self {
+        let state = Self {
+            handover: HandoverState::default(),
+            phase: AtomicU8::default(),
+            has_answered: AtomicBool::default(),
+            closes: AtomicBool::default(),
+            asks_kernel: AtomicBool::default(),
+            ends_in: AtomicU8::default(),
+            since_micros: AtomicU64::default(),
+            waker: AtomicWaker::default(),
+        };
+        state.enter(RequestPhase::Idle);
+        state
+    }
 }
 
 impl ConnectionState {
     pub(super) fn phase(&self) -> RequestPhase {
-        const ALL: [RequestPhase; 4] = [
+        const ALL: [RequestPhase; 5] = [
             RequestPhase::Idle,
             RequestPhase::Head,
+            RequestPhase::Body,
             RequestPhase::Answering,
             RequestPhase::Answered,
         ];
         ALL[usize::from(self.phase.load(Ordering::Relaxed)) % ALL.len()]
     }
 
-    fn set_phase(&self, phase: RequestPhase) {
+    /// The time since when it is in its phase, or a body without progress.
+    pub(super) fn since(&self) -> Instant {
+        *START + Duration::from_micros(self.since_micros.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn enter(&self, phase: RequestPhase) {
+        let since = Instant::now().saturating_duration_since(*START).as_micros();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.since_micros.store(since, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Asks its task to end, if it is still in this phase then. `false` if it has been asked before.
+    pub(super) fn ask_to_end(&self, phase: RequestPhase) -> bool {
+        let asked = self.ends_in.swap(phase as u8 + 1, Ordering::AcqRel);
+        self.waker.wake();
+        asked != phase as u8 + 1
+    }
+
+    /// The phase, if it has been asked to end in it.
+    pub(super) fn asked_to_end(&self) -> Option<RequestPhase> {
+        let (asked, phase) = (self.ends_in.load(Ordering::Acquire), self.phase());
+        if asked == phase as u8 + 1 {
+            return Some(phase);
+        }
+        if asked != 0 {
+            // Something has arrived meanwhile.
+            self.ends_in.store(0, Ordering::Relaxed);
+        }
+        None
+    }
+
+    /// Its task is woken when it is asked to end.
+    pub(super) fn wake_when_asked(&self, waker: &Waker) {
+        self.waker.register(waker);
     }
 
     /// Bytes have arrived.
     pub(super) fn received(&self) {
         if self.phase() == RequestPhase::Idle {
-            self.set_phase(RequestPhase::Head);
+            self.enter(RequestPhase::Head);
         }
     }
 
     /// The router has the request.
-    pub(super) fn begin_answer(&self) {
-        self.set_phase(RequestPhase::Answering);
+    pub(super) fn begin_answer(&self, has_body: bool) {
+        self.enter(match has_body {
+            true => RequestPhase::Body,
+            false => RequestPhase::Answering,
+        });
+    }
+
+    /// A part of the body has arrived.
+    pub(super) fn body_progress(&self) {
+        if self.phase() == RequestPhase::Body {
+            self.enter(RequestPhase::Body);
+        }
+    }
+
+    /// The body of the request has arrived, or the router answers without waiting for it.
+    pub(super) fn end_body(&self) {
+        if self.phase() == RequestPhase::Body {
+            self.enter(RequestPhase::Answering);
+        }
     }
 
     /// Hyper has the whole response.
     pub(super) fn end_answer(&self) {
-        self.set_phase(RequestPhase::Answered);
+        self.enter(RequestPhase::Answered);
     }
 
     /// Hyper has written everything that it holds.
     pub(super) fn flushed(&self) {
         self.handover.flushed();
         if self.phase() == RequestPhase::Answered {
-            self.set_phase(RequestPhase::Idle);
+            self.enter(RequestPhase::Idle);
             self.has_answered.store(true, Ordering::Relaxed);
         }
     }

@@ -69,6 +69,19 @@ impl SimulatedBus {
         }
     }
 
+    /// The log lost these events: their hints do not arrive again. The server of the log is that of the bus, so
+    /// they are gone with it, and a role takes a stamp once.
+    pub(crate) fn forget(&self, lost: &[String]) {
+        let is_lost = |message: &BusMessage| match message {
+            BusMessage::Events(hint) => {
+                let mut events = hint.events.iter();
+                events.any(|event| lost.iter().any(|id| id == event.item.facts.id.as_str()))
+            }
+            _ => false,
+        };
+        self.state.lock().hints.retain(|hint| !is_lost(hint));
+    }
+
     fn deliver(&self, topic: &Topic, message: &BusMessage, trace: Option<TraceContext>) {
         let mut state = self.state.lock();
         let State {

@@ -60,11 +60,13 @@ impl SimulatedEdge {
         clock: Arc<NodeClock>,
         ids: Arc<SeededIds>,
     ) -> Self {
+        let mut registry = MetricsRegistry::default();
         let deps = EdgeDeps {
+            bodies: service_kit::bodies::BodyBudget::new(&mut registry),
             log: stores.log,
             sessions: stores.sessions,
             mailbox: stores.mailbox,
-            tasks: stores.tasks,
+            records: stores.records,
             locks: stores.locks,
             bus: stores.bus,
             resources: Arc::new(NoResources),
@@ -72,9 +74,9 @@ impl SimulatedEdge {
             ids,
             auth: Arc::new(Authenticator::none()),
             descriptors: Descriptors::UNLIMITED,
+            role_keys: Vec::new(),
             toolsets: Vec::new(),
         };
-        let mut registry = MetricsRegistry::default();
         let config = EdgeConfig {
             state_keys: vec![Secret::new(STATE_KEY)],
             ..EdgeConfig::default()

@@ -15,8 +15,8 @@ pub(crate) struct Ledger(Mutex<Books>);
 #[derive(Debug, Default)]
 struct Books {
     now: Moment,
-    /// The repository of every event that the ingest received.
-    received: HashMap<String, &'static str>,
+    /// The repository of every event that the ingest received, and when that was.
+    received: HashMap<String, (&'static str, Moment)>,
     acknowledged: Vec<Acknowledged>,
     readers: BTreeMap<String, Account>,
     /// Events were removed from the log, or can no longer be read.
@@ -32,6 +32,7 @@ struct Books {
 struct Acknowledged {
     id: String,
     repo: &'static str,
+    received: Moment,
     at: Moment,
 }
 
@@ -41,6 +42,8 @@ struct Account {
     events: Vec<String>,
     last_notice: Option<Moment>,
     notices: usize,
+    /// It came back with an id from which events that it has come again, or was told that they may.
+    may_repeat: bool,
 }
 
 /// Events that are owed to a reader from a moment on: those of one repository, or all.
@@ -73,16 +76,19 @@ impl Ledger {
 
     /// The ingest received an event.
     pub(crate) fn receive(&self, id: &str, repo: &'static str) {
-        self.0.lock().received.insert(id.to_owned(), repo);
+        let mut books = self.0.lock();
+        let at = books.tick();
+        books.received.insert(id.to_owned(), (repo, at));
     }
 
     pub(crate) fn acknowledge(&self, id: &str) {
         let mut books = self.0.lock();
-        let (at, repo) = (books.tick(), books.received[id]);
+        let (at, (repo, received)) = (books.tick(), books.received[id]);
         books.tell(format!("{id} of {repo} is acknowledged"));
         let event = Acknowledged {
             id: id.to_owned(),
             repo,
+            received,
             at,
         };
         books.acknowledged.push(event);
@@ -150,6 +156,22 @@ impl Ledger {
         books.account(reader).events.push(id.to_owned());
     }
 
+    /// A reader comes back with an id that names less than an earlier one did: it was cut while its stream, which
+    /// had moved back for a subscription that was added, was on its way. `is_late` if that cannot last so long.
+    pub(crate) fn come_back(&self, reader: &str, is_late: bool) {
+        let mut books = self.0.lock();
+        books.tell(format!("{reader} comes back with an id from a way back"));
+        books.account(reader).may_repeat = true;
+        if is_late && !books.went_back {
+            books.broken = Some(format!("{reader} has an old id, long after its way back"));
+        }
+    }
+
+    /// A reader is told that its subscriptions may have been lost, and that what it has may come again.
+    pub(crate) fn may_repeat(&self, reader: &str) {
+        self.0.lock().account(reader).may_repeat = true;
+    }
+
     /// A reader is informed of a gap.
     pub(crate) fn notice(&self, reader: &str) {
         let mut books = self.0.lock();
@@ -203,9 +225,11 @@ fn check(books: &Books, account: &Account) -> Result<()> {
     for id in &account.events {
         *times.entry(id).or_default() += 1;
     }
+    // An event that was on its way when the reader subscribed may be older in the log.
     let is_owed = |event: &&Acknowledged| {
+        let is_wanted = |want: &Want| want.repo.is_none_or(|repo| repo == event.repo);
         let mut wants = account.wants.iter();
-        wants.any(|want| event.at > want.since && want.repo.is_none_or(|repo| repo == event.repo))
+        wants.any(|want| event.received > want.since && is_wanted(want))
     };
     for event in books.acknowledged.iter().filter(is_owed) {
         let is_told = account.last_notice.is_some_and(|notice| notice > event.at);
@@ -223,12 +247,9 @@ fn check(books: &Books, account: &Account) -> Result<()> {
     if books.went_back {
         return Ok(());
     }
-    // A client that is cut right after its stream went back for a subscription that was added has the id of an
-    // older event: what came before it comes again.
-    let went_back_for_another = account.wants.len() > 1;
     let again = times.iter().find(|(_, times)| **times > 1);
     ensure!(
-        again.is_none() || went_back_for_another,
+        again.is_none() || account.may_repeat,
         "got an event twice: {again:?}"
     );
     // A subscription that was added later begins before the position of the stream.
@@ -237,7 +258,7 @@ fn check(books: &Books, account: &Account) -> Result<()> {
     for id in account.events.iter().filter(|id| seen.insert(*id)) {
         let (number, newest) = (
             id[1..].parse()?,
-            newest.entry(books.received[id]).or_default(),
+            newest.entry(books.received[id].0).or_default(),
         );
         ensure!(
             number > *newest,

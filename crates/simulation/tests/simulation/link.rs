@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ports::{BoxError, EventLogError, LockError, MailboxError, SessionStoreError, TaskStoreError};
+use ports::StoreFailure;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -86,28 +86,6 @@ impl Outages {
     }
 }
 
-/// An error that says that a store does not answer.
-pub(crate) trait OutageError {
-    fn unavailable(op: &'static str, source: BoxError) -> Self;
-}
-
-macro_rules! outage_errors {
-    ($($error:ident),*) => {
-        $(impl OutageError for $error {
-            fn unavailable(op: &'static str, source: BoxError) -> Self {
-                Self::Unavailable { op, source }
-            }
-        })*
-    };
-}
-outage_errors!(
-    EventLogError,
-    SessionStoreError,
-    MailboxError,
-    TaskStoreError,
-    LockError
-);
-
 /// Whether a node lives. A dead one has no more effect on anything.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeLife(Arc<AtomicBool>);
@@ -142,7 +120,7 @@ pub(crate) struct StoreLink {
 
 impl StoreLink {
     /// Makes a call; in an outage it may have had its effect, or not.
-    pub(crate) async fn call<T, E: OutageError>(
+    pub(crate) async fn call<T, E: From<StoreFailure>>(
         &self,
         op: &'static str,
         work: impl Future<Output = Result<T, E>> + Send,
@@ -164,9 +142,9 @@ impl StoreLink {
         answer
     }
 
-    fn fail<E: OutageError>(&self, op: &'static str) -> Result<(), E> {
+    fn fail<E: From<StoreFailure>>(&self, op: &'static str) -> Result<(), E> {
         match self.outages.fails() {
-            true => Err(E::unavailable(op, "the simulation says so".into())),
+            true => Err(StoreFailure::unavailable(op, "the simulation says so").into()),
             false => Ok(()),
         }
     }

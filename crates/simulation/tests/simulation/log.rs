@@ -1,14 +1,14 @@
 //! An event log that does to its readers whatever a real one may do: the log in memory, which goes back, is
 //! replaced, and has entries that do not decode.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
-use model::{Clock, ManualClock, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{Clock, EntryTag, EventId, ManualClock, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::Mutex;
 use ports::{
     AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
-    SeekResult,
+    SeekResult, UndecodableEntry,
 };
 use store_memory::MemoryEventLog;
 
@@ -29,8 +29,8 @@ pub(crate) struct SimulatedLog {
 #[derive(Clone, Debug)]
 struct StoredLog {
     log: Arc<MemoryEventLog>,
-    /// Entries that do not decode.
-    damaged: BTreeSet<Sequence>,
+    /// Entries that do not decode, with the tags that the store tells of them.
+    damaged: BTreeMap<Sequence, EntryTag>,
 }
 
 impl SimulatedLog {
@@ -50,7 +50,7 @@ impl SimulatedLog {
         let StoredLog { log, damaged } = self.stored();
         let page = log.read_after(Sequence::START, usize::MAX).await;
         let mut events = page.expect("memory answers").events;
-        events.retain(|event| !damaged.contains(&event.sequence));
+        events.retain(|event| !damaged.contains_key(&event.sequence));
         events
     }
 
@@ -73,7 +73,7 @@ impl SimulatedLog {
         let head = self.head().await;
         let last = Sequence(head.last.0.saturating_sub(count)).max(head.trimmed_through);
         let mut stored = self.stored.lock();
-        stored.damaged.retain(|damaged| *damaged <= last);
+        stored.damaged.retain(|damaged, _| *damaged <= last);
         stored.log.put_back(last)
     }
 
@@ -84,19 +84,30 @@ impl SimulatedLog {
         lost.into_iter().map(|event| event.item).collect()
     }
 
-    /// Another build adds entries that this one cannot read.
-    pub(crate) async fn plant(&self, entries: Vec<StoredEvent>) {
+    /// Another build adds entries that this one cannot read; `is_told` says whether the store tells their tags.
+    pub(crate) async fn plant(&self, entries: Vec<StoredEvent>, is_told: bool) {
         let StoredLog { log, .. } = self.stored();
         let planted = log.append(entries).await.expect("memory answers");
-        let planted = planted.into_iter().map(|entry| entry.sequence);
+        let tag = |entry: &AppendResult| tag_of(&entry.id, is_told);
+        let planted = planted.iter().map(|entry| (entry.sequence, tag(entry)));
         self.stored.lock().damaged.extend(planted);
     }
 
-    /// The event at this place among those that can be read does not decode any more.
-    pub(crate) async fn damage(&self, place: usize) -> Option<StoredEvent> {
+    /// The event at this place among those that can be read does not decode any more; `is_told` says whether the
+    /// store tells its tag.
+    pub(crate) async fn damage(&self, place: usize, is_told: bool) -> Option<StoredEvent> {
         let damaged = self.events().await.into_iter().nth(place)?;
-        self.stored.lock().damaged.insert(damaged.sequence);
+        let tag = tag_of(&damaged.item.facts.id, is_told);
+        self.stored.lock().damaged.insert(damaged.sequence, tag);
         Some(damaged.item)
+    }
+}
+
+/// What a store tells of an entry that does not decode.
+fn tag_of(id: &EventId, is_told: bool) -> EntryTag {
+    match is_told {
+        true => EntryTag::of(id),
+        false => EntryTag::UNDECODABLE,
     }
 }
 
@@ -105,7 +116,7 @@ impl StoredLog {
         let clock: Arc<dyn Clock> = Arc::<TrueClock>::clone(clock);
         Self {
             log: Arc::new(MemoryEventLog::with_clock(ids, CAPACITY, clock)),
-            damaged: BTreeSet::new(),
+            damaged: BTreeMap::new(),
         }
     }
 
@@ -116,13 +127,16 @@ impl StoredLog {
         }
         let mut read = PageEntries::default();
         let is_whole = page.events.into_iter().all(|event| {
-            let is_damaged = self.damaged.contains(&event.sequence);
-            read.push(event.sequence, (!is_damaged).then_some(event.item))
+            let item = match self.damaged.get(&event.sequence) {
+                Some(tag) => Err(*tag),
+                None => Ok(event.item),
+            };
+            read.push(event.sequence, item)
         });
         EventPage {
             through: read.last().unwrap_or(page.through),
             at_head: page.at_head && is_whole,
-            resumes_after: read.undecodable_through.or(page.resumes_after),
+            resumes_after: read.undecodable_through().or(page.resumes_after),
             undecodable: read.undecodable,
             events: read.events,
         }
@@ -162,8 +176,12 @@ impl EventLog for LogHandle {
             let mut read = log.read_before(before, limit).await?;
             let unreadable = read
                 .events
-                .extract_if(.., |e| damaged.contains(&e.sequence));
-            read.undecodable = unreadable.map(|event| event.sequence).collect();
+                .extract_if(.., |e| damaged.contains_key(&e.sequence));
+            let unreadable = unreadable.map(|event| UndecodableEntry {
+                sequence: event.sequence,
+                tag: damaged[&event.sequence],
+            });
+            read.undecodable = unreadable.collect();
             Ok(read)
         };
         self.link.call("read", work).await

@@ -14,30 +14,46 @@
 //! or retention by a wrong clock.
 //!
 //! A history is its seed. A failure names it: `SIMULATION_SEED=<seed> make simulate` runs that history alone.
-//! `SIMULATION_HISTORIES` is the number of histories (default 300; `make simulate` runs 100,000).
+//! `SIMULATION_HISTORIES` is the number of histories (default 300; `make simulate` runs 100,000), from the seed
+//! `SIMULATION_FIRST_SEED` on (default 1).
 //!
 //! Mends that were reverted, one at a time, and the first history that found it:
 //!
 //! | kind | reverted | history |
 //! | --- | --- | --- |
 //! | A | streams do not step back with the log | 5 |
-//! | A | an interruption of the bus is not followed by a comparison with the log | 126 |
+//! | A | an interruption of the bus is not followed by a comparison with the log | 806 |
+//! | A | cursors are not compared | 33 |
+//! | A | stored positions of subscriptions are not compared | 33 |
+//! | A | the log's end is no proof, for the follower and for cursors | 33 |
 //! | A | the follower compares no entries | 438 |
-//! | A | cursors are not compared | 445 |
-//! | A | the first id of a resumed session's stream forgets the inbox | 22 |
-//! | B | a page always overlaps, also where an entry does not decode | 6 |
-//! | B | readers of the log's pages are not told of entries that do not decode | 13 |
-//! | B | the ring goes on over entries that the follower lost | 368 |
-//! | B | a cursor of a replaced log begins at the head | 2 |
-//! | B | a message whose hint was lost waits for the next hint | 1 |
-//! | E | an edge takes its own clock for the store's | 1 |
-//! | E | a task is given up by what an edge believes of the store's clock | 80 |
-//! | E | a clock that was set counts until the next measurement | 1 |
-//! | E | an event from the future stops retention | 5 |
+//! | A | skipped entries that do not decode are not remembered | 1453 |
+//! | A | the numbers of a session's store only count, so that lost ones are given out again | 2746 |
+//! | A | an older revision of a session is taken for the newest | 126 |
+//! | B | a new epoch is ignored | 1700 |
 //!
-//! Not found in 688 histories, and not tried in more: early hints that are kept over an interruption; the log's
-//! end alone; a mailbox's end; numbers that count; a session's older revision; a cursor ahead of its session; a
-//! new epoch that is ignored; hints of another log.
+//! Found before the histories had tags of undecodable entries, and not tried again since, with the history of then:
+//! the first id of a resumed session's stream forgets the inbox (22); a page always overlaps, also where an entry
+//! does not decode (6); readers of the log's pages are not told of entries that do not decode (13); the ring goes on
+//! over entries that the follower lost (368); a cursor of a replaced log begins at the head (2); a message whose hint
+//! was lost waits for the next hint (1); an edge takes its own clock for the store's (1); a task is given up by what
+//! an edge believes of the store's clock (80); a clock that was set counts until the next measurement (1); an event
+//! from the future stops retention (5).
+//!
+//! Not found in 3,000 histories, and why:
+//!
+//! - Early hints are kept over an interruption; hints of another log are taken: what they bring is compared with the
+//!   log within half a second, and taken back with a notice. Nothing is missed in silence, so no rule is broken.
+//! - A mailbox's end is no proof: numbers are times, so that nothing is skipped; the client is not told of what it
+//!   has and the store has not, which the rules do not ask for.
+//! - A cursor ahead of its session is not told: needs a set-back that loses the second of two subscriptions while
+//!   the stream is away, and no new subscription before it comes back.
+//! - An undecodable entry in the place of a cursor counts as the client's (7558 before entries had tags); in the place
+//!   of a followed one it is not compared with the log's pages: here a set-back always interrupts the bus. Unit tests
+//!   in `fanout` and `event-flow` find both.
+//! - A cursor loses its tag on a resumed stream, on a page, after a gap of the follower, or has one of a later
+//!   generation; the id after a way back is not sent: rare moments. Unit tests in `fanout` find the first two and the
+//!   last.
 
 mod bus;
 mod client;
@@ -98,10 +114,10 @@ fn run(seed: u64) -> Result<String> {
     })
 }
 
-/// The histories up to a seed, shared by threads that run them in order.
+/// The histories before a seed, shared by threads that run them in order.
 struct Histories {
     next: AtomicU64,
-    last: u64,
+    end: u64,
     /// The lowest seed that failed.
     failed: Mutex<Option<(u64, Error)>>,
 }
@@ -111,7 +127,7 @@ impl Histories {
         loop {
             let seed = self.next.fetch_add(1, Ordering::Relaxed);
             let is_beyond = |(failed, _): &(u64, Error)| *failed < seed;
-            if seed > self.last || self.failed.lock().as_ref().is_some_and(is_beyond) {
+            if seed >= self.end || self.failed.lock().as_ref().is_some_and(is_beyond) {
                 return;
             }
             if let Err(error) = run(seed) {
@@ -129,9 +145,11 @@ fn whatever_happens_nothing_is_missed_in_silence() -> Result<()> {
     if let Some(seed) = number("SIMULATION_SEED")? {
         return run(seed).map(drop);
     }
+    let first = number("SIMULATION_FIRST_SEED")?.unwrap_or(FIRST_SEED);
+    let count = number("SIMULATION_HISTORIES")?.unwrap_or(HISTORIES);
     let histories = Histories {
-        next: AtomicU64::new(FIRST_SEED),
-        last: number("SIMULATION_HISTORIES")?.unwrap_or(HISTORIES),
+        next: AtomicU64::new(first),
+        end: first.saturating_add(count),
         failed: Mutex::new(None),
     };
     let threads = thread::available_parallelism()?.get();

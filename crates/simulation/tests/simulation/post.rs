@@ -145,6 +145,7 @@ impl Post {
         let at = self.ledger.tick();
         self.ledger
             .tell(format!("{session} is informed of a loss of its store"));
+        self.ledger.may_repeat(session);
         let mut books = self.books.lock();
         let account = books.sessions.get_mut(session).expect("it was created");
         account.last_notice = Some(at);

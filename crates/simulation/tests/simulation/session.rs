@@ -1,22 +1,29 @@
 //! A client with a session (MCP 2025-11-25): subscribes, reads its stream, gets messages, is cut, and comes back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mcp::sse::ParsedFrame;
-use model::{CursorScope, PrincipalId, SessionId};
+use model::{Cursor, CursorScope, PrincipalId, Sequence, SessionId};
 use parking_lot::Mutex;
 use ports::SessionStore;
 use serde_json::{Value, json};
 use store_memory::MemorySessionStore;
+use tokio::time::Instant;
 
 use crate::{
     client::{ClientWork, read_frames},
     edge::{EdgeAnswer, EdgeConnection, cursor_keys},
     ledger::{Ledger, Moment},
+    link::Outages,
     post::Post,
 };
 
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2025-11-25");
+
+/// Longer than a stream takes to read again what it has moved back over, unless the log does not answer.
+const WAY_BACK: Duration = Duration::from_millis(200);
+/// Longer than a stream may wait for a log that does not answer.
+const LOG_OUTAGE: Duration = Duration::from_secs(20);
 
 /// A client that has one session at a time.
 pub(crate) struct SessionClient {
@@ -34,6 +41,7 @@ struct SessionReader {
     session: Arc<Mutex<ClientSession>>,
     /// Tells the numbers of subscriptions.
     store: Arc<MemorySessionStore>,
+    log_outages: Arc<Outages>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +49,10 @@ struct ClientSession {
     /// Its id, and its name in the story.
     id: Option<(String, String)>,
     last_id: Option<String>,
+    /// When that came, and until when the client could have got another one.
+    last_id_at: Option<(Instant, Instant)>,
+    /// The highest position that one of its ids named.
+    reached: Sequence,
     repos: Vec<&'static str>,
     count: usize,
     letters: u64,
@@ -49,9 +61,8 @@ struct ClientSession {
 impl SessionClient {
     pub(crate) fn new(
         number: usize,
-        ledger: &Arc<Ledger>,
-        post: &Arc<Post>,
-        store: &Arc<MemorySessionStore>,
+        (ledger, post): (&Arc<Ledger>, &Arc<Post>),
+        (store, log_outages): (&Arc<MemorySessionStore>, &Arc<Outages>),
     ) -> Self {
         Self {
             state: SessionReader {
@@ -60,6 +71,7 @@ impl SessionClient {
                 number,
                 session: Arc::default(),
                 store: Arc::clone(store),
+                log_outages: Arc::clone(log_outages),
             },
             stream: None,
             sending: None,
@@ -75,16 +87,11 @@ impl SessionClient {
     /// Whether this is its session, and its client has an event id that covers a subscription.
     pub(crate) fn covers(&self, name: &str, subscription: u64) -> bool {
         let session = self.state.session.lock();
-        let Some((id, _)) = session.id.as_ref().filter(|(_, own)| own == name) else {
+        if session.id.as_ref().is_none_or(|(_, own)| own != name) {
             return false;
-        };
-        let id = SessionId::new(id).expect("the edge gave it");
-        let scope = CursorScope::session(&PrincipalId::anonymous(), &id);
-        let keys = cursor_keys();
-        let cursor = session.last_id.as_ref().map(|id| keys.open(id, scope));
-        cursor.is_some_and(|cursor| {
-            cursor.expect("of this session").newest_subscription >= subscription
-        })
+        }
+        let cursor = session.last_id.as_ref().and_then(|id| session.opened(id));
+        cursor.is_some_and(|cursor| cursor.newest_subscription >= subscription)
     }
 
     /// The store may have lost a subscription: the client makes it again.
@@ -102,12 +109,22 @@ impl SessionClient {
 
     /// The connection of the stream breaks.
     pub(crate) fn cut(&mut self) {
+        if self.stream.take_if(|work| work.is_on(None)).is_some() {
+            self.state.session.lock().leave();
+        }
         self.stream = None;
     }
 
     /// An edge is gone, with all connections to it.
     pub(crate) fn lose(&mut self, edge: usize) {
-        for work in [&mut self.stream, &mut self.sending, &mut self.subscribing] {
+        if self
+            .stream
+            .as_ref()
+            .is_some_and(|work| work.is_on(Some(edge)))
+        {
+            self.cut();
+        }
+        for work in [&mut self.sending, &mut self.subscribing] {
             work.take_if(|work| work.is_on(Some(edge)));
         }
     }
@@ -150,6 +167,38 @@ impl SessionClient {
     }
 }
 
+impl ClientSession {
+    /// One of the session's event ids.
+    fn opened(&self, id: &str) -> Option<Cursor> {
+        let session = SessionId::new(&self.id.as_ref()?.0).expect("the edge gave it");
+        let scope = CursorScope::session(&PrincipalId::anonymous(), &session);
+        let cursor = cursor_keys().open(id, scope);
+        Some(cursor.expect("of this session"))
+    }
+
+    fn take_id(&mut self, id: String) {
+        let named = self.opened(&id).map_or(Sequence::START, |id| id.sequence);
+        self.reached = self.reached.max(named);
+        (self.last_id, self.last_id_at) = (Some(id), Some((Instant::now(), Instant::now())));
+    }
+
+    /// The stream is gone.
+    fn leave(&mut self) {
+        if let Some((_, until)) = &mut self.last_id_at {
+            *until = Instant::now();
+        }
+    }
+
+    /// The client comes back with its last id. If that names less than an earlier one: how long it had that id
+    /// without getting another one.
+    fn come_back(&mut self) -> Option<Duration> {
+        let named = self.opened(self.last_id.as_ref()?)?.sequence;
+        let reached = std::mem::replace(&mut self.reached, named);
+        let (at, until) = self.last_id_at?;
+        (named < reached).then(|| until.duration_since(at))
+    }
+}
+
 impl SessionReader {
     fn id(&self) -> Option<(String, String)> {
         self.session.lock().id.clone()
@@ -162,6 +211,7 @@ impl SessionReader {
         if session.id.as_ref().is_some_and(|(_, own)| own == name) {
             session.id = None;
             session.last_id = None;
+            session.reached = Sequence::START;
             session.repos.clear();
             self.post.end(name);
         }
@@ -177,7 +227,14 @@ impl SessionReader {
         if self.session.lock().repos.is_empty() {
             self.subscribe(&edge, "cat").await;
         }
-        let last_id = self.session.lock().last_id.clone();
+        let (last_id, behind_for) = {
+            let mut session = self.session.lock();
+            (session.last_id.clone(), session.come_back())
+        };
+        if let Some(time) = behind_for {
+            let waits = self.log_outages.recent(LOG_OUTAGE) > 0;
+            self.ledger.come_back(&name, time > WAY_BACK && !waits);
+        }
         let mut headers = vec![VERSION, ("mcp-session-id", id.as_str())];
         headers.extend(last_id.iter().map(|id| ("last-event-id", id.as_str())));
         let answer = edge.get("/mcp", &headers).await;
@@ -186,6 +243,7 @@ impl SessionReader {
                 self.ledger
                     .tell(format!("{name} opens its stream after {last_id:?}"));
                 read_frames(answer, |frame| self.take(&name, frame)).await;
+                self.session.lock().leave();
                 self.ledger.tell(format!("the stream of {name} ends"));
             }
             404 => self.end(&name),
@@ -292,7 +350,9 @@ impl SessionReader {
                 // Frames that were on their way while another request learnt the session's end.
                 return;
             }
-            session.last_id = frame.id.or(session.last_id.take());
+            if let Some(id) = frame.id {
+                session.take_id(id);
+            }
         }
         let data = frame.data.unwrap_or_default();
         let Ok(message) = serde_json::from_str::<Value>(&data) else {

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{LockName, PrincipalId, Sequence, Session, SessionId, StreamId, TaskId, Timestamp};
+use model::{LeaseName, PrincipalId, RecordId, Sequence, Session, SessionId, StreamId, Timestamp};
 use ports::{
-    LockError, LockGuardInfo, LockToken, Mailbox, MailboxError, MailboxLimits, MailboxPage,
-    Revision, SessionLimits, SessionLock, SessionPage, SessionStore, SessionStoreError, TaskLimits,
-    TaskRecord, TaskStore, TaskStoreError, VersionedSession, VersionedTask,
+    Collection, Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage,
+    NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits, RecordPage, Records,
+    RecordsError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
+    StoreFailure, StoredRecord, VersionedSession,
 };
 use store_memory::MemorySessionStore;
 
@@ -30,12 +31,14 @@ impl SessionStore for SessionsHandle {
         ttl: Duration,
         limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError> {
-        let work = self.store.create(session, ttl, limits);
+        let work = SessionStore::create(&*self.store, session, ttl, limits);
         self.link.call("create", work).await
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
-        self.link.call("load", self.store.load(id)).await
+        self.link
+            .call("load", SessionStore::load(&*self.store, id))
+            .await
     }
 
     async fn replace(
@@ -44,16 +47,20 @@ impl SessionStore for SessionsHandle {
         expected: Revision,
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError> {
-        let work = self.store.replace(session, expected, ttl);
+        let work = SessionStore::replace(&*self.store, session, expected, ttl);
         self.link.call("replace", work).await
     }
 
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
-        self.link.call("end", self.store.end(id)).await
+        self.link
+            .call("end", SessionStore::end(&*self.store, id))
+            .await
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
-        self.link.call("touch", self.store.touch(id, ttl)).await
+        self.link
+            .call("touch", SessionStore::touch(&*self.store, id, ttl))
+            .await
     }
 
     async fn list(
@@ -61,15 +68,21 @@ impl SessionStore for SessionsHandle {
         after: Option<&SessionId>,
         limit: usize,
     ) -> Result<SessionPage, SessionStoreError> {
-        self.link.call("list", self.store.list(after, limit)).await
+        self.link
+            .call("list", SessionStore::list(&*self.store, after, limit))
+            .await
     }
 
     async fn check(&self) -> Result<(), SessionStoreError> {
-        self.link.call("check", self.store.check()).await
+        self.link
+            .call("check", SessionStore::check(&*self.store))
+            .await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
-        self.link.call("tell the time", self.store.time()).await
+        self.link
+            .call("tell the time", SessionStore::time(&*self.store))
+            .await
     }
 }
 
@@ -128,60 +141,101 @@ impl Mailbox for SessionsHandle {
 }
 
 #[async_trait]
-impl TaskStore for SessionsHandle {
-    async fn create_task(
+impl Records for SessionsHandle {
+    async fn create(
         &self,
-        task: &TaskRecord,
-        limits: TaskLimits,
-    ) -> Result<Revision, TaskStoreError> {
-        let work = self.store.create_task(task, limits);
+        record: &NewRecord,
+        limits: RecordLimits,
+    ) -> Result<RecordCreation, RecordsError> {
+        let work = Records::create(&*self.store, record, limits);
         self.link.call("create", work).await
     }
 
-    async fn load_task(
-        &self,
-        owner: &PrincipalId,
-        id: &TaskId,
-    ) -> Result<Option<VersionedTask>, TaskStoreError> {
-        self.link
-            .call("load", self.store.load_task(owner, id))
-            .await
+    async fn load(&self, key: &RecordKey) -> Result<Option<StoredRecord>, RecordsError> {
+        let work = Records::load(&*self.store, key);
+        self.link.call("load", work).await
     }
 
-    async fn replace_task(
+    async fn load_many(
         &self,
-        task: &TaskRecord,
+        collection: Collection,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<StoredRecord>>, RecordsError> {
+        let work = self.store.load_many(collection, ids);
+        self.link.call("load", work).await
+    }
+
+    async fn expires_at(&self, key: &RecordKey) -> Result<Option<Timestamp>, RecordsError> {
+        self.link.call("find", self.store.expires_at(key)).await
+    }
+
+    async fn replace(
+        &self,
+        key: &RecordKey,
+        state: Bytes,
         expected: Revision,
-        limits: TaskLimits,
-    ) -> Result<Revision, TaskStoreError> {
-        let work = self.store.replace_task(task, expected, limits);
+        life: RecordLife,
+        limits: RecordLimits,
+    ) -> Result<Revision, RecordsError> {
+        let work = Records::replace(&*self.store, key, state, expected, life, limits);
         self.link.call("replace", work).await
+    }
+
+    async fn touch(&self, key: &RecordKey, ttl: Duration) -> Result<bool, RecordsError> {
+        let work = Records::touch(&*self.store, key, ttl);
+        self.link.call("touch", work).await
+    }
+
+    async fn end(&self, key: &RecordKey) -> Result<bool, RecordsError> {
+        let work = Records::end(&*self.store, key);
+        self.link.call("end", work).await
+    }
+
+    async fn list(
+        &self,
+        collection: Collection,
+        owner: Option<&PrincipalId>,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let work = Records::list(&*self.store, collection, owner, after, limit);
+        self.link.call("list", work).await
+    }
+
+    async fn check(&self) -> Result<(), StoreFailure> {
+        let work = Records::check(&*self.store);
+        self.link.call("check", work).await
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreFailure> {
+        let work = Records::time(&*self.store);
+        self.link.call("tell the time", work).await
     }
 }
 
 #[async_trait]
-impl SessionLock for SessionsHandle {
+impl Leases for SessionsHandle {
     async fn acquire(
         &self,
-        name: &LockName,
+        name: &LeaseName,
         ttl: Duration,
         wait: Duration,
-    ) -> Result<Option<LockGuardInfo>, LockError> {
+    ) -> Result<Option<Lease>, StoreFailure> {
         let work = self.store.acquire(name, ttl, wait);
         self.link.call("acquire", work).await
     }
 
     async fn extend(
         &self,
-        name: &LockName,
-        token: &LockToken,
+        name: &LeaseName,
+        token: &LeaseToken,
         ttl: Duration,
-    ) -> Result<bool, LockError> {
+    ) -> Result<bool, StoreFailure> {
         let work = self.store.extend(name, token, ttl);
         self.link.call("extend", work).await
     }
 
-    async fn release(&self, name: &LockName, token: &LockToken) -> Result<bool, LockError> {
+    async fn release(&self, name: &LeaseName, token: &LeaseToken) -> Result<bool, StoreFailure> {
         let work = self.store.release(name, token);
         self.link.call("release", work).await
     }

@@ -106,7 +106,7 @@ impl World {
             SimulatedClient::new(number, repo, &ledger)
         };
         let store = Arc::new(MemorySessionStore::new(clock, MAX_SESSIONS));
-        let session = |number| SessionClient::new(number, &ledger, &post, &store);
+        let session = |number| SessionClient::new(number, (&ledger, &post), (&store, &log_outages));
         let mut world = Self {
             clients: (0..CLIENTS).map(client).collect(),
             sessions: (0..SESSIONS).map(session).collect(),
@@ -324,8 +324,10 @@ impl World {
     async fn set_log_back(&mut self) {
         let count = self.random.random_range(1..10);
         let lost = self.log.set_back(count).await;
-        self.ledger.set_back(&ids(&lost));
+        let lost = ids(&lost);
+        self.ledger.set_back(&lost);
         // The store is started again for that, and the bus with it.
+        self.bus.forget(&lost);
         self.bus.interrupt();
     }
 
@@ -333,13 +335,14 @@ impl World {
         let count = self.random.random_range(1..3);
         let entries: Vec<_> = (0..count).map(|_| self.ingest.event("nowhere")).collect();
         self.ledger.damage(&format!("{:?}", ids(&entries)));
-        self.log.plant(entries).await;
+        self.log.plant(entries, self.random.random()).await;
     }
 
     async fn damage_entry(&mut self) {
         let count = self.log.events().await.len();
         let place = self.random.random_range(0..count.max(1));
-        if let Some(damaged) = self.log.damage(place).await {
+        let damaged = self.log.damage(place, self.random.random()).await;
+        if let Some(damaged) = damaged {
             self.ledger.damage(damaged.facts.id.as_str());
         }
     }

@@ -1,4 +1,6 @@
-//! Adds the principal to every request, or refuses the request.
+//! Adds the principal to every request, or refuses the request: without a valid token, or beyond the rates
+//! of its principal. A stranger costs a digest and a look at a table in memory; nothing of a store is asked
+//! before the principal is known. What follows runs in turns of the principal and its connection.
 
 use std::sync::Arc;
 
@@ -7,11 +9,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Uri, header, request::Parts};
-use mcp::{HttpRefusal, RpcError, envelope::ErrorCode};
+use http::{Uri, request::Parts};
 
+use super::answers::unavailable;
 use crate::error::EdgeError;
 use access::{AuthError, Authenticator, Principal};
+use mcp_server::{RateClass, RateLimiter, cpu_turns::CpuTurns};
+use service_kit::http::RemoteAddr;
 
 /// Paths on which a client expects JSON-RPC, also in refusals.
 const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
@@ -35,33 +39,35 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
     }
 }
 
-/// The layer around all routes, including unknown ones. The body of a refused request is not read.
-pub(crate) async fn check(
-    State(authenticator): State<Arc<Authenticator>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match authenticator.authenticate(request.headers()) {
-        Ok(principal) => {
-            request.extensions_mut().insert(Authenticated(principal));
-            next.run(request).await
-        }
-        Err(denied) if speaks_json_rpc(request.uri()) => json_rpc(denied),
-        Err(denied) => EdgeError::Denied(denied).into_response(),
+/// What a request has to pass before it reaches a route.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    pub(crate) auth: Arc<Authenticator>,
+    pub(crate) rates: Arc<RateLimiter>,
+    pub(crate) turns: Arc<CpuTurns>,
+}
+
+impl Gate {
+    fn admit(&self, request: &Request) -> Result<Arc<Principal>, EdgeError> {
+        let principal = self.auth.authenticate(request.headers())?;
+        self.rates.admit(&principal.id, RateClass::Memory)?;
+        Ok(principal)
     }
 }
 
-/// A refusal as JSON-RPC, without an id, because the request was not read.
-pub(crate) fn json_rpc(denied: AuthError) -> Response {
-    let error = RpcError::new(ErrorCode::InvalidRequest, denied.to_string());
-    let error = error.with_data(serde_json::json!({ "code": denied.code() }));
-    let body = HttpRefusal::new(denied.status(), error).body();
-    let json = HeaderValue::from_static("application/json");
-    let headers = [
-        (header::CONTENT_TYPE, json),
-        (header::WWW_AUTHENTICATE, denied.challenge()),
-    ];
-    (denied.status(), headers, body).into_response()
+/// The layer around all routes, including unknown ones. The body of a refused request is not read.
+pub(crate) async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match gate.admit(&request) {
+        Ok(principal) => {
+            let client = request.extensions().get::<RemoteAddr>();
+            let client = client.map(|RemoteAddr(address)| *address);
+            let account = gate.turns.account(&principal.id, client);
+            request.extensions_mut().insert(Authenticated(principal));
+            account.run(next.run(request)).await
+        }
+        Err(refused) if speaks_json_rpc(request.uri()) => unavailable(refused, None),
+        Err(refused) => refused.into_response(),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::StatusCode;
 use mcp::{
     Incoming, ProtocolVersion, RequestId, RpcError,
     capability::ClientCapabilities,
@@ -17,13 +16,16 @@ use mcp_server::{
     ask::Ask,
     output::{CallOutput, CallOutputItem},
 };
-use model::{Session, TraceContext};
+use model::{CursorKeys, Session, TraceContext};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
-    answers::{json_or_sse, unavailable},
+    answers::{unavailable, within_budget},
     exchange,
 };
 use crate::{
@@ -66,13 +68,15 @@ impl Conversation {
         self.caller(None, CallOutput::new(None, None).0)
     }
 
-    /// Asks the client on the stream of its call.
-    pub(super) fn on_stream(&self) -> Arc<dyn Ask> {
-        Arc::new(AskOnStream {
+    /// Asks the client on the stream of its call; `None` on an edge that has just started and could not tell
+    /// the answer from others.
+    pub(super) fn on_stream(&self) -> Option<Arc<dyn Ask>> {
+        Some(Arc::new(AskOnStream {
             calls: Arc::clone(&self.edge.calls),
             ids: Arc::clone(&self.edge.ids),
+            keys: self.edge.hub.started_keys().ok()?,
             session: self.session.id.clone(),
-        })
+        }))
     }
 
     /// Answers a request. A call runs as a task of its own: the client may disconnect, and the call
@@ -82,19 +86,25 @@ impl Conversation {
         accepts: AcceptedTypes,
         request: RpcRequest,
     ) -> Result<Response, EdgeError> {
+        let id = request.id.clone();
         if !mrtr::is_supported(&request.method) {
             let message = Incoming::Request(request);
             let answer = handshake::message(&self.edge, &self.silent(), message).await?;
-            return Ok(json_or_sse(accepts, answer.unwrap_or_default()));
+            let answer = (Some(&id), answer.unwrap_or_default());
+            let answer = within_budget(&self.edge, &self.principal.id, accepts, answer);
+            return Ok(answer.await);
         }
-        let id = request.id.clone();
-        let asking = accepts.sse.then(|| self.on_stream());
-        let call = match self.call(request, asking) {
+        let asking = if accepts.sse { self.on_stream() } else { None };
+        let call = match self.call(request, asking, None) {
             Ok(call) => call,
             Err(error) => return Ok(unavailable(error, Some(&id))),
         };
-        if accepts.sse && self.version.has_priming() {
-            return Ok(self.recorded(accepts, id, call).await);
+        // Without ids until this edge follows the log: nobody could open them again.
+        if accepts.sse
+            && self.version.has_priming()
+            && let Ok(keys) = self.edge.hub.started_keys()
+        {
+            return Ok(self.recorded(accepts, id, (call, keys)).await);
         }
         let task = self.edge.background.spawn(call.work);
         let failed = CallAnswer::of(&id, Err(RpcError::internal().into()));
@@ -106,7 +116,7 @@ impl Conversation {
         &self,
         accepts: AcceptedTypes,
         request: RequestId,
-        call: HandshakeCall,
+        (call, keys): (HandshakeCall, Arc<CursorKeys>),
     ) -> Response {
         let id = request.clone();
         let recorded = RecordedCall {
@@ -115,12 +125,7 @@ impl Conversation {
                 sessions: Arc::clone(&self.edge.sessions),
                 background: self.edge.background.clone(),
             },
-            name: StreamName::of_call(
-                self.edge.hub.cursor_keys(),
-                &self.principal.id,
-                &self.session.id,
-                &*self.edge.ids,
-            ),
+            name: StreamName::of_call(keys, &self.principal.id, &self.session.id, &*self.edge.ids),
             rights: call.rights,
             request,
             messages: call.messages,
@@ -131,7 +136,7 @@ impl Conversation {
         exchange::recorded_response(accepts, &id, beginning).await
     }
 
-    /// A call that has not started.
+    /// A call that has not started; `waits_until` is the time at which its waits have to end, if there is one.
     ///
     /// # Errors
     /// Too many calls run already, or one with this id.
@@ -139,10 +144,14 @@ impl Conversation {
         &self,
         request: RpcRequest,
         asking: Option<Arc<dyn Ask>>,
+        waits_until: Option<Instant>,
     ) -> Result<HandshakeCall, EdgeError> {
         let token = progress_token(request.params.as_deref());
         let (output, messages) = CallOutput::new(token, Some(log_level(&self.session)));
-        let caller = self.caller(asking, output);
+        let caller = Caller {
+            waits_until,
+            ..self.caller(asking, output)
+        };
         let running = &self.edge.calls.running;
         let running = running.begin(&self.session.id, &request.id)?;
         Ok(HandshakeCall {
@@ -179,10 +188,9 @@ async fn run(
         Ok(message) => message.unwrap_or_default(),
         Err(error) => envelope::error(Some(&id), &error.into()),
     };
-    Some(CallAnswer {
-        status: StatusCode::OK,
-        message,
-    })
+    let answer = CallAnswer::of(&id, Ok(message));
+    let principal = &caller.principal.id;
+    Some(answer.within(&edge.answers, principal, Some(&id)).await)
 }
 
 /// `_meta.progressToken` of the params.

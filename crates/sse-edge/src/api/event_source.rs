@@ -4,14 +4,18 @@
 //! "fail the connection"), and its page can read neither the status nor `Retry-After`. So where waiting
 //! helps, it gets a stream that ends at once and says when to come back. The stream has no `id`: the
 //! browser keeps the one that it has and sends it with its next request, so nothing is missed.
+//!
+//! That is for `/events/stream` and `/sse`, whose pages use `EventSource`. It cannot send `Mcp-Session-Id`, so
+//! the pages that open a stream of `/mcp` use `fetch`, which reads refusals.
 
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use model::PublicError;
+use model::{Classified, PublicError};
+use tracing::warn;
 
 use super::sse;
-use crate::error::EdgeError;
+use crate::{edge::Edge, error::EdgeError, limits::PAGE_RETRY_MILLIS};
 
 /// Sent by browsers to servers with TLS and to this machine.
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -20,7 +24,7 @@ const BROWSER: &[u8] = b"Mozilla/";
 
 /// Whether a request comes from an `EventSource` in a browser: it accepts event streams by name, and has
 /// one of the headers that only browsers send. All other clients can read a refusal.
-pub(super) fn is_event_source(headers: &HeaderMap) -> bool {
+fn is_event_source(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter();
     let mut ranges = accepts
         .filter_map(|value| value.to_str().ok())
@@ -34,8 +38,22 @@ pub(super) fn is_event_source(headers: &HeaderMap) -> bool {
     is_browser && ranges.any(|range| range.eq_ignore_ascii_case("text/event-stream"))
 }
 
+/// The answer with which a page comes back for a stream that it cannot have now; `None` where another client
+/// asks, or where waiting does not help.
+pub(super) fn way_back(edge: &Edge, headers: &HeaderMap, error: &EdgeError) -> Option<Response> {
+    if !error.class().is_retryable() || !is_event_source(headers) {
+        return None;
+    }
+    if !matches!(error, EdgeError::Limited(_)) {
+        warn!(%error, code = error.code(), "a page is told to come back for its stream");
+    }
+    // Spread, because pages that are refused together would come back together.
+    let spread = edge.ids.random_u64() % PAGE_RETRY_MILLIS;
+    Some(come_back(error, PAGE_RETRY_MILLIS + spread))
+}
+
 /// A stream that ends at once, and the time after which to reconnect.
-pub(super) fn come_back(error: &EdgeError, retry_millis: u64) -> Response {
+fn come_back(error: &EdgeError, retry_millis: u64) -> Response {
     let frames = format!(": {}\nretry: {retry_millis}\n\n", error.code());
     let mut response = sse::whole(Bytes::from(frames));
     // At a bound on connections, this one makes room.

@@ -7,19 +7,14 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use mcp::dispatch::Resume;
-use model::{Classified, CursorScope, PublicError, Sequence, Timestamp};
+use model::{CursorScope, Sequence, Timestamp};
 use serde_json::json;
-use tracing::warn;
 
-use super::{
-    authenticate::Authenticated,
-    event_source::{come_back, is_event_source},
-    parameters::Parameters,
-    sse,
-};
+use super::{authenticate::Authenticated, event_source::way_back, sse};
 use fanout::{
+    HubError,
     feed::OpeningFrames,
     format::StreamFormat,
     hub::{StreamRequest, StreamStart},
@@ -29,32 +24,28 @@ use fanout::{
     news::NewsSelection,
 };
 
-use crate::{edge::Edge, error::EdgeError, limits::PAGE_RETRY_MILLIS};
+use crate::{edge::Edge, error::EdgeError, parameters::StreamParameters};
 use access::{Permission, Principal};
-
-/// The parameters besides the filter; `clientId` is echoed to clients that send it.
-const OWN: [&str; 2] = ["clientId", "lastEventId"];
 
 /// Opens the stream: `event: connected` first, then `event: event` frames whose `id` is the cursor.
 /// Continues after `Last-Event-ID` (or `lastEventId`): a cursor, or a time. After anything else
 /// it begins with the next event, and `event: truncated` says that events may have been missed: a client
 /// that only knows EventSource could neither read a refusal nor recover from it. For the same reason its
-/// browser is told to come back where other clients get 503.
+/// browser is told to come back where other clients get 503. HEAD gets the head of the answer and opens no stream.
 pub(crate) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
+    method: Method,
     headers: HeaderMap,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, EdgeError> {
-    match open(&edge, principal, &headers, pairs).await {
-        Err(error) if error.class().is_retryable() && is_event_source(&headers) => {
-            warn!(%error, code = error.code(), "a page is told to come back for its stream");
-            // Spread, because pages that are refused together would come back together.
-            let spread = edge.ids.random_u64() % PAGE_RETRY_MILLIS;
-            Ok(come_back(&error, PAGE_RETRY_MILLIS + spread))
-        }
-        opened => opened,
+    if method == Method::HEAD {
+        principal.require(Permission::Read)?;
+        StreamParameters::read(pairs)?;
+        return Ok(sse::head());
     }
+    let opened = open(&edge, principal, &headers, pairs).await;
+    opened.or_else(|error| way_back(&edge, &headers, &error).ok_or(error))
 }
 
 async fn open(
@@ -64,15 +55,15 @@ async fn open(
     pairs: Vec<(String, String)>,
 ) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
-    let parameters = Parameters::read(pairs, &OWN)?;
+    edge.admit(&principal)?;
+    let parameters = StreamParameters::read(pairs)?;
     let scope = CursorScope::events(&principal.id);
     let resume = match Resume::read(headers) {
-        Resume::Fresh => Resume::of_text(parameters.get("lastEventId").unwrap_or_default()),
+        Resume::Fresh => Resume::of_text(parameters.last_event_id.as_deref().unwrap_or_default()),
         of_header => of_header,
     };
-    edge.hub.check_started()?;
-    let begin = begin(edge, &resume, scope);
-    let client = parameters.get("clientId").map(ToOwned::to_owned);
+    let begin = begin(edge, &resume, scope)?;
+    let client = parameters.client_id;
     let connection = edge.ids.uuid();
     let open = StreamRequest {
         wants: NewsSelection::default(),
@@ -86,8 +77,8 @@ async fn open(
         principal,
         begin,
     };
-    let feed = edge.hub.open(open, |reader, position| {
-        let cursor = edge.hub.cursor(reader, position).to_string();
+    let feed = edge.hub.open(open, |feed| {
+        let cursor = feed.cursor().to_string();
         let data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
         let frames = format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
@@ -100,18 +91,16 @@ async fn open(
     Ok(sse::stream(feed.await?))
 }
 
-fn begin(edge: &Edge, resume: &Resume, scope: CursorScope) -> StreamStart {
+fn begin(edge: &Edge, resume: &Resume, scope: CursorScope) -> Result<StreamStart, HubError> {
     let last = match resume {
-        Resume::Fresh => return StreamStart::Head,
-        Resume::Unreadable => return StreamStart::UnknownCursor,
+        Resume::Fresh => return Ok(StreamStart::Head),
+        Resume::Unreadable => return Ok(StreamStart::UnknownCursor),
         Resume::After(last) => last,
     };
-    match (
-        edge.hub.open_cursor(last, scope),
-        Timestamp::from_input(last),
-    ) {
+    let opened = edge.hub.open_cursor(last, scope)?;
+    Ok(match (opened, Timestamp::from_input(last)) {
         (Ok(cursor), _) => StreamStart::After(cursor),
         (Err(_), Some(time)) => StreamStart::Since(time),
         (Err(_), None) => StreamStart::UnknownCursor,
-    }
+    })
 }

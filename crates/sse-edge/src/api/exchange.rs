@@ -18,14 +18,19 @@ use futures_util::{Stream, future::BoxFuture};
 use http::StatusCode;
 use http_body::Frame;
 use mcp::{RequestId, headers::AcceptedTypes};
-use mcp_server::output::CallOutputItem;
+use mcp_server::{cpu_turns::in_turns, output::CallOutputItem};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep},
 };
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{answers::json_or_sse, sse};
+use super::{
+    answers::{json_or_sse, retry_later},
+    sse,
+};
 use crate::{
+    answer_budget::AnswerBytes,
     calls::{
         CallAnswer,
         record::{FirstResponse, stopped_answer},
@@ -71,7 +76,8 @@ pub(super) async fn answer(
     let exchange = MessagesThenAnswer {
         first,
         messages,
-        work: Some(work),
+        // Not within the body, which nobody polls while the client does not read, and others need the turn.
+        work: Some(AbortOnDropHandle::new(tokio::spawn(in_turns(work)))),
         answer: None,
     };
     sse::answer(KeepAliveBody::new(exchange))
@@ -104,15 +110,18 @@ fn whole(accepts: AcceptedTypes, answer: Option<CallAnswer>) -> Response {
     };
     let mut response = json_or_sse(accepts, answer.message);
     *response.status_mut() = answer.status;
+    if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+        retry_later(&mut response);
+    }
     response
 }
 
-struct ReceivedFrames(mpsc::Receiver<Bytes>);
+struct ReceivedFrames(mpsc::Receiver<AnswerBytes>);
 
 impl Stream for ReceivedFrames {
-    type Item = Bytes;
+    type Item = AnswerBytes;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AnswerBytes>> {
         self.0.poll_recv(cx)
     }
 }
@@ -121,54 +130,60 @@ impl Stream for ReceivedFrames {
 struct MessagesThenAnswer {
     first: Option<CallOutputItem>,
     messages: mpsc::Receiver<CallOutputItem>,
-    work: Option<Work>,
+    /// It ends with the stream.
+    work: Option<AbortOnDropHandle<Option<CallAnswer>>>,
     answer: Option<CallAnswer>,
 }
 
 impl Stream for MessagesThenAnswer {
-    type Item = Bytes;
+    type Item = AnswerBytes;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AnswerBytes>> {
+        let frame = |message: &Bytes| mcp::sse::message(None, message);
         if let Some(CallOutputItem::Message(first)) = self.first.take() {
-            return Poll::Ready(Some(mcp::sse::message(None, &first)));
+            return Poll::Ready(Some(frame(&first).into()));
         }
         if let Some(work) = &mut self.work
-            && let Poll::Ready(answer) = work.as_mut().poll(cx)
+            && let Poll::Ready(answer) = Pin::new(work).poll(cx)
         {
-            self.answer = answer;
+            // An error is a panic, which is in the log.
+            self.answer = answer.ok().flatten();
             self.work = None;
         }
         // Messages are in the queue before the work that sent them ends.
         while let Poll::Ready(Some(item)) = self.messages.poll_recv(cx) {
             // This client cannot reconnect, so it stays connected.
             if let CallOutputItem::Message(message) = item {
-                return Poll::Ready(Some(mcp::sse::message(None, &message)));
+                return Poll::Ready(Some(frame(&message).into()));
             }
         }
         if self.work.is_some() {
             return Poll::Pending;
         }
         let answer = self.answer.take();
-        Poll::Ready(answer.map(|answer| mcp::sse::message(None, &answer.message)))
+        Poll::Ready(answer.map(|answer| answer.message.map(frame)))
     }
 }
 
-/// A body of frames, with a comment after each long silence.
+/// A body of frames, with a comment after each long silence. Large frames are handed over in parts.
 pub(super) struct KeepAliveBody<S> {
     frames: Pin<Box<S>>,
+    /// The rest of a frame.
+    rest: AnswerBytes,
     silence: Pin<Box<Sleep>>,
 }
 
-impl<S: Stream<Item = Bytes>> KeepAliveBody<S> {
+impl<S: Stream<Item = AnswerBytes>> KeepAliveBody<S> {
     pub(super) fn new(frames: S) -> Self {
         Self {
             frames: Box::pin(frames),
+            rest: AnswerBytes::default(),
             silence: Box::pin(sleep(KEEP_ALIVE)),
         }
     }
 }
 
-impl<S: Stream<Item = Bytes>> http_body::Body for KeepAliveBody<S> {
+impl<S: Stream<Item = AnswerBytes>> http_body::Body for KeepAliveBody<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -176,9 +191,17 @@ impl<S: Stream<Item = Bytes>> http_body::Body for KeepAliveBody<S> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Poll::Ready(frame) = self.frames.as_mut().poll_next(cx) {
+        if self.rest.is_empty()
+            && let Poll::Ready(frame) = self.frames.as_mut().poll_next(cx)
+        {
+            match frame {
+                Some(frame) => self.rest = frame,
+                None => return Poll::Ready(None),
+            }
+        }
+        if !self.rest.is_empty() {
             self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
-            return Poll::Ready(frame.map(|frame| Ok(Frame::data(frame))));
+            return Poll::Ready(Some(Ok(Frame::data(self.rest.next_part()))));
         }
         if self.silence.as_mut().poll(cx).is_ready() {
             self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);

@@ -3,27 +3,31 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::PathRejection},
+    response::Response,
 };
-use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, MAX_QUERY_EVENTS, Order, QueryPage};
-use model::{CursorScope, Sequence, Timestamp};
+use bytes::Bytes;
+use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order, QueryPage};
+use model::{CursorScope, FilterSet, Sequence};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{
-    authenticate::Authenticated,
-    parameters::{Parameters, TIME_FORMAT},
-};
+use super::{answers::json as json_answer, authenticate::Authenticated};
 use fanout::hub::StreamStart;
 
-use crate::{edge::Edge, error::EdgeError};
+use crate::{
+    answer_budget::AnswerBytes,
+    edge::Edge,
+    error::EdgeError,
+    limits::SMALL_ANSWER_BYTES,
+    parameters::{RecentParameters, ReplayParameters},
+};
 use access::{Permission, Principal};
 use event_flow::raw_events::{RawEvents, raw_events};
 
-/// Default of `limit` for `recent`.
-const RECENT_EVENTS: usize = 100;
+/// Bytes of an answer beside its events.
+const ENVELOPE_BYTES: usize = 1 << 10;
 
 /// A page of events.
 #[derive(Debug, Serialize)]
@@ -47,69 +51,50 @@ pub(crate) async fn recent(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<EventList>, EdgeError> {
+) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
-    let parameters = Parameters::read(pairs, &["limit", "order", "before"])?;
-    let order = parameters.get("order").map(str::to_ascii_lowercase);
-    let order = match order.as_deref() {
-        None | Some("desc") => Order::NewestFirst,
-        Some("asc") => Order::OldestFirst,
-        Some(_) => return Err(parameter("order", "use asc or desc")),
-    };
-    let limit = parameters.count("limit", RECENT_EVENTS, MAX_QUERY_EVENTS)?;
-    let mut question = question(&parameters, Order::NewestFirst, limit);
+    edge.admit(&principal)?;
+    let asked = RecentParameters::read(pairs)?;
+    let mut question = question(asked.filters, Order::NewestFirst, asked.limit);
     let mut gone = false;
-    if let Some(before) = parameters.get("before") {
-        edge.hub.check_started()?;
-        let cursor = edge
-            .hub
-            .open_cursor(before, CursorScope::events(&principal.id))?;
+    if let Some(before) = asked.before {
+        let scope = CursorScope::events(&principal.id);
+        let cursor = edge.hub.open_cursor(&before, scope)??;
         (question.before, gone) = edge.hub.resolve_before(cursor).await?;
     }
-    let mut list = list(&edge, &principal, question).await?;
-    list.truncated |= gone;
-    if order == Order::OldestFirst {
-        list.events.reverse();
-    }
-    Ok(Json(list))
+    answer(&edge, &principal, question, |list| {
+        list.truncated |= gone;
+        if asked.order == Order::OldestFirst {
+            list.events.reverse();
+        }
+    })
+    .await
 }
 
 /// Events received since a time, oldest first; continue with `cursor`.
 pub(crate) async fn replay(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
-    Path(timestamp): Path<String>,
+    timestamp: Result<Path<String>, PathRejection>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<EventList>, EdgeError> {
+) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
-    let from = Timestamp::from_input(&timestamp);
-    let from = from.ok_or_else(|| parameter("timestamp", TIME_FORMAT))?;
-    let parameters = Parameters::read(pairs, &["limit", "to", "cursor"])?;
-    let limit = parameters.count("limit", MAX_QUERY_EVENTS, MAX_QUERY_EVENTS)?;
-    let mut question = question(&parameters, Order::OldestFirst, limit);
-    question.from = Some(from);
+    edge.admit(&principal)?;
+    // Bytes that are no text are no time either.
+    let timestamp = timestamp.map(|Path(text)| text).unwrap_or_default();
+    let asked = ReplayParameters::read(&timestamp, pairs)?;
+    let mut question = question(asked.filters, Order::OldestFirst, asked.limit);
+    (question.from, question.to) = (Some(asked.from), asked.to);
     let mut gone = false;
-    question.to = parameters.time("to")?;
-    if let Some(cursor) = parameters.get("cursor") {
-        edge.hub.check_started()?;
+    if let Some(cursor) = asked.cursor {
         let scope = CursorScope::events(&principal.id);
-        let cursor = edge.hub.open_cursor(cursor, scope)?;
+        let cursor = edge.hub.open_cursor(&cursor, scope)??;
         (question.after, gone) = edge.hub.resolve(StreamStart::After(cursor)).await?;
     }
-    let mut list = list(&edge, &principal, question).await?;
-    list.truncated |= gone;
-    Ok(Json(list))
+    answer(&edge, &principal, question, |list| list.truncated |= gone).await
 }
 
-fn parameter(field: &str, reason: &str) -> EdgeError {
-    EdgeError::Parameter {
-        field: field.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
-fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
-    let filters = parameters.filters.clone();
+fn question(filters: FilterSet, order: Order, limit: usize) -> EventQuery {
     EventQuery {
         filters,
         after: Sequence::START,
@@ -122,6 +107,41 @@ fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
     }
 }
 
+/// The answer to a question, within the budget of the principal: room for the largest page is reserved before
+/// its events are read. Without room, an answer that turns out to be small is given all the same.
+async fn answer(
+    edge: &Edge,
+    principal: &Principal,
+    mut question: EventQuery,
+    change: impl FnOnce(&mut EventList),
+) -> Result<Response, EdgeError> {
+    let room = edge.answers.reserve(&principal.id, MAX_ANSWER_BYTES).await;
+    if room.is_err() {
+        question.max_bytes = SMALL_ANSWER_BYTES - ENVELOPE_BYTES;
+    }
+    let mut list = list(edge, principal, question).await?;
+    change(&mut list);
+    let json = encode(&list);
+    drop(list);
+    let room = match room {
+        Ok(mut room) => {
+            room.shrink_to(json.len());
+            Some(room)
+        }
+        Err(_) if json.len() <= SMALL_ANSWER_BYTES => None,
+        Err(full) => return Err(full),
+    };
+    Ok(json_answer(AnswerBytes::new(json, room)))
+}
+
+/// Sized before it is written, because a buffer that grows ends up twice as large.
+fn encode(list: &EventList) -> Bytes {
+    let events = list.events.iter().map(|event| event.get().len() + 1);
+    let mut json = Vec::with_capacity(events.sum::<usize>() + ENVELOPE_BYTES);
+    serde_json::to_writer(&mut json, list).expect("strings, numbers and JSON");
+    json.into()
+}
+
 /// The events of the log that match the question and that the principal may see.
 async fn list(
     edge: &Edge,
@@ -129,19 +149,16 @@ async fn list(
     question: EventQuery,
 ) -> Result<EventList, EdgeError> {
     let answer = edge.history.of(principal).query(&question).await?;
-    let reader = edge.hub.reader(CursorScope::events(&principal.id));
+    let reader = edge.hub.reader(CursorScope::events(&principal.id))?;
     let previous_cursor = edge.hub.cursor_before(&reader, &answer);
     let previous_cursor = previous_cursor.map(|cursor| cursor.to_string());
+    let next_cursor = edge.hub.cursor_after(&reader, &answer).to_string();
     let QueryPage {
         events,
-        through,
-        through_tag,
         has_more,
         truncated,
-        older: _,
+        ..
     } = answer;
-    let next_cursor = edge.hub.cursor_at(&reader, through, through_tag);
-    let next_cursor = next_cursor.to_string();
     let RawEvents { events, truncated } = raw_events(events, truncated);
     Ok(EventList {
         count: events.len(),

@@ -3,6 +3,11 @@
 //! The edge that receives a POST handles it and stores the answer in the session's mailbox; the
 //! edge that holds the stream reads it from there. Nothing can be resumed: the session ends with
 //! its stream.
+//!
+//! A principal may have several tokens, and the one that POSTs may see more than the one that reads the
+//! stream. So the session says what its reader may see, and an answer that was made under wider rights is
+//! withheld before it is stored. That is as good as asking when it is delivered: a stream ends when the
+//! rights of its token change, and its session with it.
 
 use std::sync::Arc;
 
@@ -12,7 +17,7 @@ use axum::{
 };
 use bytes::Bytes;
 use fanout::inbox::{MailStream, lost_notice};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use mcp::{
     ErrorCode, HttpRefusal, Incoming, ProtocolVersion, RequestId, RpcError,
     answer::VersionedResult,
@@ -25,33 +30,39 @@ use mcp::{
 use mcp_server::output::CallOutputItem;
 use model::{Session, SessionId};
 use ports::{MailboxError, MailboxLimits};
+use serde::Deserialize;
 use serde_json::Value;
-use service_kit::trace::Trace;
+use service_kit::{bodies::HeldBody, trace::Trace};
 use tracing::warn;
 
 use super::{
-    answers::{read, refuse, unavailable},
-    authenticate::{Authenticated, json_rpc},
+    answers::{body_refusal, json_rpc, read, refuse, unavailable},
+    authenticate::Authenticated,
     conversation::{Conversation, HandshakeCall},
+    event_source::way_back,
     sse,
 };
 use crate::{
+    calls::withheld::shown_to,
     edge::Edge,
     error::EdgeError,
     methods::handshake,
     session::{HttpSseParts, NewSession, open_legacy_stream},
 };
-use access::{Permission, Principal};
+use access::{Permission, Principal, Visibility};
 
 /// The path to which clients POST; relative, because they refuse an endpoint of another origin.
 const MESSAGES: &str = "/messages";
 /// Attempts to store an answer in the mailbox; no client repeats its request.
 const APPEND_TRIES: usize = 5;
 
-/// `GET /sse`: creates a session and opens its stream, whose first event names the URL for POSTs.
+/// `GET /sse`: creates a session and opens its stream, whose first event names the URL for POSTs. HEAD gets the head of
+/// that answer and creates nothing. A page whose session finds no room is told to come back, because its
+/// EventSource would give up for good.
 pub(super) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
+    method: Method,
     headers: HeaderMap,
 ) -> Response {
     if let Err(denied) = principal.require(Permission::Read) {
@@ -60,18 +71,25 @@ pub(super) async fn stream(
     if !AcceptedTypes::read(&headers).sse {
         return refuse(&HttpRefusal::not_acceptable());
     }
-    open(&edge, principal)
-        .await
-        .unwrap_or_else(|error| unavailable(error, None))
+    if method == Method::HEAD {
+        return sse::head();
+    }
+    let opened = open(&edge, principal).await;
+    opened.unwrap_or_else(|error| match way_back(&edge, &headers, &error) {
+        Some(way_back) => way_back,
+        None => unavailable(error, None),
+    })
 }
 
 async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, EdgeError> {
+    edge.admit(&principal)?;
     let new = NewSession {
         owner: principal.id.clone(),
         protocol_version: ProtocolVersion::V2024_11_05.as_str().to_owned(),
         client_info: Value::Null,
         client_capabilities: Value::Object(serde_json::Map::new()),
         ends_with_stream: true,
+        reader_sees: stored_rights(&principal.sees),
     };
     let session = edge.sessions.create(new).await?;
     let end = EndSessionOnDrop {
@@ -119,26 +137,32 @@ pub(super) async fn messages(
         return json_rpc(denied);
     }
     let Some(id) = legacy::session_of(request.uri().query()) else {
-        return refuse(&HttpRefusal::session_not_found());
+        return refuse(&HttpRefusal::stream_session_not_found());
     };
-    let body = match read(request.into_body(), edge.max_body_bytes).await {
+    let (parts, body) = request.into_parts();
+    let HeldBody { bytes, share } = match read(&edge, &principal, &parts, body).await {
         Ok(body) => body,
-        Err(refusal) => return refuse(&refusal),
+        Err(refusal) => return refuse(&body_refusal(refusal)),
     };
-    let message = match legacy::parse_message(&body) {
+    let message = legacy::parse_message(&bytes);
+    drop((bytes, share));
+    let message = match message {
         Ok(message) => message,
         Err(rejected) => return refuse(&HttpRefusal::from_invalid_message(&rejected)),
     };
+    if let Err(limited) = edge.admit_message(&principal, &id) {
+        return unavailable(limited.into(), None);
+    }
     let session = match edge.sessions.find(&id, &principal.id).await {
         Ok(found) => found.map(|found| found.session),
         Err(error) => return unavailable(error, None),
     };
     let Some(session) = session.filter(|session| session.ends_with_stream) else {
-        return refuse(&HttpRefusal::session_not_found());
+        return refuse(&HttpRefusal::stream_session_not_found());
     };
     match edge.sessions.touch_served(&session).await {
         Ok(true) => {}
-        Ok(false) => return refuse(&HttpRefusal::session_not_found()),
+        Ok(false) => return refuse(&HttpRefusal::stream_session_not_found()),
         Err(error) => return unavailable(error, None),
     }
     let version = ProtocolVersion::parse(&session.protocol_version);
@@ -164,16 +188,36 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
         }
         Incoming::Request(request) if mrtr::is_supported(&request.method) => {
             let id = request.id.clone();
-            let call = conversation.call(request, Some(conversation.on_stream()))?;
+            let call = conversation.call(request, conversation.on_stream(), None)?;
             let relay = relay(Arc::clone(edge), Arc::clone(session), id, call);
             drop(edge.background.spawn(relay));
             Ok(())
         }
-        message => match handshake::message(edge, &conversation.silent(), message).await? {
-            Some(answer) => append(edge, session, answer).await,
-            None => Ok(()),
-        },
+        message => {
+            let caller = conversation.silent();
+            let answer = handshake::message(edge, &caller, message).await?;
+            let made_for = caller.rights.last();
+            match answer.and_then(|answer| shown_to_reader(session, &made_for, &answer)) {
+                Some(answer) => append(edge, session, answer).await,
+                None => Ok(()),
+            }
+        }
     }
+}
+
+/// What the reader of a stream may see, as its session stores it.
+fn stored_rights(sees: &Visibility) -> Option<Value> {
+    (!sees.is_all()).then(|| serde_json::to_value(sees).expect("names are JSON"))
+}
+
+/// A message as the token that reads the session's stream may see it; `None` if nothing is left of it.
+fn shown_to_reader(session: &Session, made_for: &Visibility, message: &Bytes) -> Option<Bytes> {
+    let reader = match &session.reader_sees {
+        None => Visibility::all(),
+        // What cannot be read, of a later version perhaps, allows nothing.
+        Some(stored) => Visibility::deserialize(stored).unwrap_or_else(|_| Visibility::none()),
+    };
+    shown_to(&reader, made_for, message)
 }
 
 /// The session exists already; the client's description of itself is added.
@@ -204,13 +248,17 @@ async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<
 /// Stores the messages of a call, and its answer, in the mailbox as they arrive.
 async fn relay(edge: Arc<Edge>, session: Arc<Session>, id: RequestId, mut call: HandshakeCall) {
     let too_large = || too_large_answer(&id);
+    let rights = call.rights.clone();
+    let shown = |message: &Bytes| shown_to_reader(&session, &rights.last(), message);
     let mut is_open = true;
     let answer = loop {
         tokio::select! {
             biased;
             item = call.messages.recv(), if is_open => match item {
                 Some(CallOutputItem::Message(message)) => {
-                    keep(&edge, &session, message, lost_notice).await;
+                    if let Some(message) = shown(&message) {
+                        keep(&edge, &session, message, lost_notice).await;
+                    }
                 }
                 // The session would end with its stream, so the stream stays open.
                 Some(CallOutputItem::Disconnect) => {}
@@ -220,12 +268,14 @@ async fn relay(edge: Arc<Edge>, session: Arc<Session>, id: RequestId, mut call: 
         }
     };
     while let Ok(item) = call.messages.try_recv() {
-        if let CallOutputItem::Message(message) = item {
+        if let CallOutputItem::Message(message) = item
+            && let Some(message) = shown(&message)
+        {
             keep(&edge, &session, message, lost_notice).await;
         }
     }
-    if let Some(answer) = answer {
-        keep(&edge, &session, answer.message, too_large).await;
+    if let Some(answer) = answer.and_then(|answer| shown(answer.message.bytes())) {
+        keep(&edge, &session, answer, too_large).await;
     }
 }
 

@@ -7,7 +7,6 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use mcp::{
     Decision, HttpRefusal, Incoming, ProtocolVersion,
@@ -18,13 +17,14 @@ use mcp::{
     handshake::initialize_result,
     method, mrtr,
 };
-use mcp_server::{Caller, ask::Ask, output::CallOutput};
+use mcp_server::{Caller, ask::Ask, call_metrics::CallOutcome, output::CallOutput};
 use model::{Sequence, SessionId, TraceContext};
-use service_kit::trace::Trace;
+use service_kit::{bodies::HeldBody, trace::Trace};
 
 use super::{
-    answers::{json, json_or_sse, read, refuse, unavailable},
-    authenticate::{Authenticated, json_rpc},
+    answers::{body_refusal, json, json_or_sse, json_rpc, read, refuse, unavailable},
+    authenticate::Authenticated,
+    batch,
     conversation::Conversation,
     exchange::{self, KeepAliveBody},
     sse,
@@ -54,27 +54,31 @@ pub(crate) async fn endpoint(
     }
     let (parts, body) = request.into_parts();
     let body = match parts.method {
-        Method::POST => match read(body, edge.max_body_bytes).await {
+        Method::POST => match read(&edge, &principal, &parts, body).await {
             Ok(body) => Some(body),
-            Err(refusal) => return refuse(&refusal),
+            Err(refusal) => return refuse(&body_refusal(refusal)),
         },
         _ => None,
     };
     let trace = trace.map(|Trace(trace)| trace);
     let (method, headers) = (&parts.method, &parts.headers);
-    serve(&edge, principal, trace, method, headers, body.as_deref()).await
+    serve(&edge, principal, trace, method, headers, body).await
 }
 
-/// Answers a request of `principal`; also for messages that arrived on another route.
+/// Answers a request of `principal`; also for messages that arrived on another route. The body is dropped
+/// before the answer is worked on.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
     principal: Arc<Principal>,
     trace: Option<TraceContext>,
     method: &Method,
     headers: &HeaderMap,
-    body: Option<&[u8]>,
+    body: Option<HeldBody>,
 ) -> Response {
-    let decision = classify(&edge.surface, method, headers, body);
+    let bytes = body.as_ref().map(|body| &*body.bytes);
+    let decision = classify(&edge.surface, method, headers, bytes);
+    // What a call keeps of it has bounds of its own.
+    drop(body);
     let context = McpRequest {
         edge,
         principal,
@@ -115,7 +119,9 @@ impl McpRequest<'_> {
         };
         let meta = request.meta;
         let (output, messages) = CallOutput::new(meta.progress_token, meta.log_level);
-        let trace = meta.trace.or(self.trace);
+        let metrics = &self.edge.call_metrics;
+        let observed = metrics.begin(method, request.version, self.trace, meta.trace);
+        let trace = observed.trace();
         let client = meta.capabilities;
         let caller = Caller {
             param_headers: request.param_headers,
@@ -128,8 +134,11 @@ impl McpRequest<'_> {
         let (id, method, params) = (request.id, request.method, request.params);
         let edge = Arc::clone(self.edge);
         let work = async move {
-            let outcome = call(&edge, &caller, &id, &method, params.as_deref()).await;
-            Some(CallAnswer::of(&id, outcome))
+            let call = call(&edge, &caller, &id, &method, params);
+            let outcome = observed.observe(call).await;
+            let answer = CallAnswer::of(&id, outcome);
+            let principal = &caller.principal.id;
+            Some(answer.within(&edge.answers, principal, Some(&id)).await)
         };
         exchange::answer(accepts, Box::pin(work), messages).await
     }
@@ -137,6 +146,9 @@ impl McpRequest<'_> {
     async fn listen(&self, request: &ModernRequest) -> Response {
         let (id, params) = (&request.id, request.params.as_deref());
         let client = &request.meta.capabilities;
+        let metrics = &self.edge.call_metrics;
+        let meta = request.meta.trace;
+        let observed = metrics.begin(method::LISTEN, request.version, self.trace, meta);
         let listening = listen(
             self.edge,
             &self.principal,
@@ -145,22 +157,42 @@ impl McpRequest<'_> {
             id,
             params,
         );
-        match listening.await {
-            Ok(ListenResponse::Stream(feed)) => sse::stream(feed),
-            Ok(ListenResponse::Empty(frames)) => sse::whole(frames),
-            Err(ListenError::Refused(refusal)) => refuse(&refusal.for_request(id)),
-            Err(ListenError::Edge(error)) => unavailable(error, Some(id)),
-        }
+        let (outcome, response) = match observed.within(listening).await {
+            Ok(ListenResponse::Stream(feed)) => (CallOutcome::Answered, sse::stream(*feed)),
+            Ok(ListenResponse::Empty(frames)) => (CallOutcome::Answered, sse::whole(frames)),
+            Err(ListenError::Refused(refusal)) => {
+                (CallOutcome::Refused, refuse(&refusal.for_request(id)))
+            }
+            Err(ListenError::Edge(error)) => (CallOutcome::Failed, unavailable(error, Some(id))),
+        };
+        observed.finish(outcome);
+        response
     }
 
     /// The session is in the store before its id is in the answer.
     async fn initialize(&self, request: InitializeRequest) -> Result<Response, EdgeError> {
+        let metrics = &self.edge.call_metrics;
+        let observed = metrics.begin(method::INITIALIZE, request.version, self.trace, None);
+        let response = observed.within(self.create_session(request)).await;
+        observed.finish(match &response {
+            Ok(response) if response.status().is_success() => CallOutcome::Answered,
+            Ok(response) if response.status().is_client_error() => CallOutcome::Refused,
+            _ => CallOutcome::Failed,
+        });
+        response
+    }
+
+    async fn create_session(&self, request: InitializeRequest) -> Result<Response, EdgeError> {
+        if let Err(limited) = self.edge.admit(&self.principal) {
+            return Ok(unavailable(limited.into(), Some(&request.id)));
+        }
         let new = NewSession {
             owner: self.principal.id.clone(),
             protocol_version: request.version.as_str().to_owned(),
             client_info: request.client_info,
             client_capabilities: request.capabilities.into_value(),
             ends_with_stream: false,
+            reader_sees: None,
         };
         let session = match self.edge.sessions.create(new).await {
             Ok(session) => session,
@@ -176,6 +208,7 @@ impl McpRequest<'_> {
     }
 
     async fn message(&self, message: HandshakeMessage) -> Result<Response, EdgeError> {
+        self.edge.admit_message(&self.principal, &message.session)?;
         let loaded = self
             .edge
             .sessions
@@ -200,28 +233,23 @@ impl McpRequest<'_> {
             session: Arc::new(session),
             trace: self.trace,
         };
-        let quiet = message.needs_no_response();
         let accepts = message.accepts;
-        let answer = match message.body {
+        match message.body {
             HandshakeBody::One(Incoming::Request(request)) => {
-                return conversation.request(accepts, request).await;
+                conversation.request(accepts, request).await
             }
             HandshakeBody::One(one) => {
-                handshake::message(self.edge, &conversation.silent(), one).await?
+                handshake::message(self.edge, &conversation.silent(), one).await?;
+                Ok(StatusCode::ACCEPTED.into_response())
             }
-            HandshakeBody::Batch(batch) => {
-                batch_answer(self.edge, &conversation.silent(), batch).await?
-            }
-        };
-        Ok(match answer {
-            Some(answer) if !quiet => json_or_sse(accepts, answer),
-            _ => StatusCode::ACCEPTED.into_response(),
-        })
+            HandshakeBody::Batch(batch) => batch::answer(&conversation, accepts, batch).await,
+        }
     }
 
     async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
+        self.edge.admit(&self.principal)?;
         if let Resume::After(id) = resume
-            && let keys = self.edge.hub.cursor_keys()
+            && let keys = self.edge.hub.started_keys()?
             && let Ok(cursor) = keys.open_stream(id, &self.principal.id, session)
             && let Some(name) =
                 StreamName::resumed(keys, &self.principal.id, session, cursor.stream)
@@ -252,9 +280,10 @@ impl McpRequest<'_> {
         {
             return Ok(refuse(&HttpRefusal::session_not_found()));
         }
+        let place = edge.hub.take_stream_place(principal)?;
         let frames = follow(
-            (&edge.calls, &edge.hub),
-            edge.background.draining(),
+            (&edge.calls, &edge.hub, &edge.answers),
+            (edge.background.draining(), place),
             name,
             PresentRights::new(Arc::clone(&self.principal)),
             after,
@@ -266,34 +295,11 @@ impl McpRequest<'_> {
     }
 
     async fn end(&self, session: &SessionId) -> Result<Response, EdgeError> {
+        self.edge.admit_message(&self.principal, session)?;
         let ended = self.edge.sessions.end(session, &self.principal.id).await?;
         Ok(match ended {
             true => StatusCode::NO_CONTENT.into_response(),
             false => refuse(&HttpRefusal::session_not_found()),
         })
     }
-}
-
-/// Batches exist in 2025-03-26 only; each message is answered like a single one.
-async fn batch_answer(
-    edge: &Edge,
-    caller: &Caller,
-    batch: Vec<Result<mcp::Incoming, envelope::InvalidMessage>>,
-) -> Result<Option<Bytes>, EdgeError> {
-    let mut answers = BytesMut::new();
-    for message in batch {
-        let answer = match message {
-            Ok(message) => handshake::message(edge, caller, message).await?,
-            Err(rejected) => Some(envelope::error(rejected.id(), &rejected.error())),
-        };
-        if let Some(answer) = answer {
-            answers.put_u8(if answers.is_empty() { b'[' } else { b',' });
-            answers.put_slice(&answer);
-        }
-    }
-    if answers.is_empty() {
-        return Ok(None);
-    }
-    answers.put_u8(b']');
-    Ok(Some(answers.freeze()))
 }

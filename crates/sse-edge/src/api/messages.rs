@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use mcp::{
     Incoming,
     envelope::{self, MessageBody},
-    lenient::null_as_default,
+    lenient::{null_as_default, optional_flag},
 };
 use model::{Session, SessionId, without_byte_order_mark};
 use ports::MailboxLimits;
@@ -36,13 +36,17 @@ const PAGE_SESSIONS: usize = 500;
 const CONCURRENT_MESSAGES: usize = 64;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object with sessionId and message"
+)]
 struct SendRequest<'a> {
     session_id: String,
     #[serde(borrow)]
     message: &'a RawValue,
     /// Whether to wait for the delivery report (default: true); without it the answer is "stored" at once.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_flag")]
     wait: Option<bool>,
 }
 
@@ -57,8 +61,10 @@ pub(super) async fn send(
     if !may_all {
         principal.require(Permission::Send)?;
     }
-    let body = body(&edge, request).await?;
-    let request: SendRequest<'_> = read(&body)?;
+    edge.admit(&principal)?;
+    let (parts, body) = request.into_parts();
+    let body = super::answers::read(&edge, &principal, &parts, body).await?;
+    let request: SendRequest<'_> = read(&body.bytes)?;
     let message = notification(request.message)?;
     let id = SessionId::new(&request.session_id).map_err(|_| EdgeError::NoSuchSession)?;
     if !may_all && edge.sessions.load(&id, &principal.id).await?.is_none() {
@@ -73,7 +79,11 @@ pub(super) async fn send(
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object with message"
+)]
 struct BroadcastRequest<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
@@ -83,12 +93,18 @@ struct BroadcastRequest<'a> {
 
 /// All given fields have to match.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    default,
+    expecting = "an object"
+)]
 struct BroadcastFilter {
     principal: Option<String>,
     protocol_version: Option<String>,
     client_name: Option<String>,
     /// Only sessions with (true) or without (false) a subscription to events.
+    #[serde(deserialize_with = "optional_flag")]
     subscribed: Option<bool>,
 }
 
@@ -112,14 +128,19 @@ pub(super) async fn broadcast(
     request: Request,
 ) -> Result<Response, EdgeError> {
     principal.require(Permission::Admin)?;
-    let body = body(&edge, request).await?;
-    let request: BroadcastRequest<'_> = read(&body)?;
+    edge.admit(&principal)?;
+    let (parts, body) = request.into_parts();
+    let body = super::answers::read(&edge, &principal, &parts, body).await?;
+    let request: BroadcastRequest<'_> = read(&body.bytes)?;
     let message = notification(request.message)?;
     let mut sent = BroadcastReports::default();
     let mut after: Option<SessionId> = None;
     loop {
         let page = edge.sessions.page(after.as_ref(), PAGE_SESSIONS).await?;
-        let fitting = page.iter().filter(|session| request.filter.fits(session));
+        // Whether one of these fits the filter cannot be told.
+        sent.failed += page.unreadable as u64;
+        let sessions = page.sessions.iter().map(|found| &found.session);
+        let fitting = sessions.filter(|session| request.filter.fits(session));
         let ids: Vec<SessionId> = fitting.map(|session| session.id.clone()).collect();
         let mut storing = stream::iter(ids)
             .map(|id| {
@@ -139,10 +160,8 @@ pub(super) async fn broadcast(
         if sent.awaited.len() >= AWAITED_REPORTS {
             sent.await_reports().await;
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE_SESSIONS => after = Some(last.id.clone()),
-            _ => break,
-        }
+        let Some(next) = page.next else { break };
+        after = Some(next);
     }
     sent.await_reports().await;
     let BroadcastReports {
@@ -191,15 +210,6 @@ pub(super) async fn stats(
 
 fn require_operator(principal: &Principal) -> Result<(), EdgeError> {
     Ok(principal.require(Permission::Admin)?)
-}
-
-/// The body, within the bounds of size and time that MCP requests have.
-async fn body(edge: &Edge, request: Request) -> Result<Bytes, EdgeError> {
-    let read = super::answers::read(request.into_body(), edge.max_body_bytes).await;
-    read.map_err(|refusal| EdgeError::Parameter {
-        field: "body".to_owned(),
-        reason: refusal.error.message.into_owned(),
-    })
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EdgeError> {

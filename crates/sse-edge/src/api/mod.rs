@@ -1,7 +1,9 @@
 //! The only place that knows axum: routes, extraction, answers.
 
+mod answer_body;
 mod answers;
 mod authenticate;
+mod batch;
 mod conversation;
 mod encoding;
 mod event_source;
@@ -13,7 +15,6 @@ mod mcp;
 mod messages;
 mod ndjson;
 mod origin;
-mod parameters;
 mod sse;
 mod unknown;
 
@@ -26,11 +27,30 @@ use axum::{
 
 use crate::edge::Edge;
 
+/// The paths of the routes below the base path, as metrics name them.
+pub(crate) const ROUTES: [&str; 10] = [
+    "/events/stream",
+    "/events/recent",
+    "/events/replay/{timestamp}",
+    "/mcp",
+    "/sse",
+    "/messages",
+    "/mcp/stream",
+    "/mcp/sse/send",
+    "/mcp/sse/broadcast",
+    "/mcp/sse/stats",
+];
+
 /// All routes of the edge.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let origins = edge.origins.clone();
     let ids = Arc::clone(&edge.ids);
-    let auth = Arc::clone(&edge.auth);
+    let metrics = edge.http_metrics.clone();
+    let gate = authenticate::Gate {
+        auth: Arc::clone(&edge.auth),
+        rates: Arc::clone(&edge.rates),
+        turns: Arc::clone(&edge.turns),
+    };
     let base_path = edge.base_path.clone();
     let unknown = unknown::path(&base_path);
     let outside = move |routes: Router| {
@@ -40,7 +60,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
                 origins.clone(),
                 origin::check,
             ))
-            .layer(service_kit::trace::layer(Arc::clone(&ids)))
+            .layer(service_kit::trace::layer(Arc::clone(&ids), metrics.clone()))
     };
     let routes = Router::new()
         .route("/events/stream", get(events::stream))
@@ -60,7 +80,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .with_state(edge)
         .route_layer(middleware::from_fn(encoding::check))
         // Around routes only: what does not exist is 404 for everybody.
-        .route_layer(middleware::from_fn_with_state(auth, authenticate::check))
+        .route_layer(middleware::from_fn_with_state(gate, authenticate::check))
         .fallback(unknown.clone());
     let routes = outside(routes);
     if base_path.is_empty() {

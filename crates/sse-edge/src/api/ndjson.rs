@@ -10,13 +10,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use ::mcp::{
     HttpRefusal, Incoming, RequestId, RpcError,
-    envelope::{self, ErrorCode, InvalidMessage, MessageBody},
+    envelope::{self, ErrorCode, MessageBody},
     headers::{self, content_type, is_json},
     line::{
         LineContext, LineHeaders, LineKind, LineSession, OpenRequests, ServerMessageKind, compact,
     },
     method,
-    ndjson::{JsonLine, LineReader, line},
+    ndjson::{JsonLine, line},
     sse::{SseBlock, SseStreamParser},
 };
 use axum::{
@@ -28,34 +28,40 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
+use mcp_server::{RateClass, cpu_turns::in_turns};
 use model::TraceContext;
 use parking_lot::Mutex;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use service_kit::trace::Trace;
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep_until},
+use service_kit::{
+    bodies::{BodyRefusal, BodySender, HeldBody},
+    trace::Trace,
 };
+use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    answers::{refuse, unavailable},
-    authenticate::{Authenticated, json_rpc},
+    answers::{body_error, json_rpc, refuse, sender, unavailable},
+    authenticate::Authenticated,
     mcp::serve,
     sse::STREAM_CACHE_CONTROL,
 };
 use crate::{
+    answer_budget::AnswerBytes,
     edge::Edge,
     error::EdgeError,
-    limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
+    limits::{LAST_WORDS_WAIT, LINE_CONNECTIONS, LINES_IN_FLIGHT},
 };
 use access::{Permission, Principal, SharedPlace, SharedPlaces};
 
 mod body;
+mod call;
+mod input;
+mod queue;
+mod running;
 mod stream;
+
+use call::LineCall;
+use input::{HeldLine, LineInput};
 
 /// Media types accepted for lines, beside those of JSON.
 const LINES: [&str; 8] = [
@@ -102,11 +108,14 @@ pub(crate) async fn endpoint(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return refuse(&HttpRefusal::new(status, error));
     }
+    if let Err(limited) = edge.admit(&principal) {
+        return unavailable(limited.into(), None);
+    }
     let place = match room.take(&principal.id) {
         Ok(place) => place,
         Err(refused) => return unavailable(EdgeError::TooManyLineConnections(refused), None),
     };
-    let (out, queue) = mpsc::channel(LINES_QUEUED);
+    let (out, queue) = queue::line_queue(edge.lines.hold(&principal.id));
     let mut known = LineContext::default();
     let session = parts
         .headers
@@ -120,13 +129,16 @@ pub(crate) async fn endpoint(
     for tool in edge.registry.tools().descriptors() {
         known.learn_tool(tool.name(), tool.param_headers().to_vec());
     }
+    let sender = sender(&principal, &parts);
     let shared = ConnectionState {
         edge: Arc::clone(&edge),
+        sender,
         principal,
         trace: trace.map(|Trace(trace)| trace),
         known: Mutex::new(known),
         own: Mutex::default(),
         running: Mutex::default(),
+        revoked: CancellationToken::new(),
         out,
     };
     // Not awaited: it watches the drain, the token and the client itself.
@@ -152,11 +164,14 @@ struct ConnectionState {
     edge: Arc<Edge>,
     principal: Arc<Principal>,
     trace: Option<TraceContext>,
+    sender: BodySender,
     known: Mutex<LineContext>,
     /// The session that this connection opened.
     own: Mutex<Option<LineSession>>,
     running: Mutex<HashMap<RequestId, (LineKind, CancellationToken)>>,
-    out: mpsc::Sender<Bytes>,
+    /// The token is no longer valid: what is owed is answered with that.
+    revoked: CancellationToken,
+    out: queue::LineSender,
 }
 
 struct LineConnection {
@@ -186,7 +201,10 @@ impl LineConnection {
         tokio::select! {
             () = self.lines(input) => {}
             () = shared.out.closed() => debug!("the client closed its NDJSON connection"),
-            () = shared.token_revoked() => debug!("the token of an NDJSON connection was revoked"),
+            () = shared.token_revoked() => {
+                debug!("the token of an NDJSON connection was revoked");
+                self.fail_running().await;
+            }
         }
         self.exchanges.shutdown().await;
         self.stream.shutdown().await;
@@ -196,52 +214,69 @@ impl LineConnection {
         }
     }
 
+    /// Gives the requests that run an answer, for as long as the client reads.
+    async fn fail_running(&mut self) {
+        let (shared, exchanges) = (Arc::clone(&self.shared), &mut self.exchanges);
+        shared.revoked.cancel();
+        let answered = async { while exchanges.join_next().await.is_some() {} };
+        tokio::select! {
+            () = answered => {}
+            () = shared.out.closed() => {}
+            () = sleep(LAST_WORDS_WAIT) => {}
+        }
+    }
+
     /// Reads lines until the input ends, then waits for the requests that still run.
-    async fn lines(&mut self, mut input: Body) {
-        let draining = self.shared.edge.background.draining();
-        let mut reader = LineReader::default();
-        let mut begun: Option<Instant> = None;
+    async fn lines(&mut self, mut body: Body) {
+        let edge = &self.shared.edge;
+        let draining = edge.background.draining();
+        let mut input = LineInput::new(Arc::clone(&edge.bodies), self.shared.sender.clone());
         loop {
-            let too_slow = async {
-                match begun {
-                    Some(begun) => sleep_until(begun + BODY_DEADLINE).await,
-                    None => std::future::pending().await,
-                }
-            };
             let frame = tokio::select! {
-                frame = input.frame() => frame,
-                () = draining.cancelled() => None,
-                () = too_slow => {
-                    let text = "the line took too long";
-                    let error = RpcError::new(ErrorCode::InvalidRequest, text);
-                    self.shared.error(None, &error).await;
-                    reader = LineReader::default();
-                    None
-                }
+                frame = body.frame() => frame,
+                () = draining.cancelled() => break,
+                refusal = input.given_up() => return self.refuse_line(refusal).await,
             };
             let Some(Ok(frame)) = frame else {
                 break;
             };
             let bytes = frame.data_ref().cloned().unwrap_or_default();
-            for line in reader.feed(&bytes) {
-                self.handle_line(line).await;
-                begun = None;
+            match input.feed(&bytes).await {
+                Ok(lines) => {
+                    for line in lines {
+                        self.handle_line(line).await;
+                    }
+                }
+                Err(refusal) => return self.refuse_line(refusal).await,
             }
-            begun = match reader.is_within_line() {
-                true => begun.or_else(|| Some(Instant::now())),
-                false => None,
-            };
         }
         if !draining.is_cancelled()
-            && let Some(line) = reader.finish()
+            && let Some(line) = input.finish()
         {
             self.handle_line(line).await;
         }
+        self.finish_requests().await;
+    }
+
+    /// The rest of the input cannot be read; the requests before it are answered.
+    async fn refuse_line(&mut self, refusal: BodyRefusal) {
+        self.shared.edge.bodies.count_refusal(refusal);
+        let error = match refusal {
+            BodyRefusal::TimedOut { .. } => {
+                RpcError::new(ErrorCode::InvalidRequest, "the line took too long")
+            }
+            refusal => body_error(refusal),
+        };
+        self.shared.error(None, &error).await;
+        self.finish_requests().await;
+    }
+
+    async fn finish_requests(&mut self) {
         while self.exchanges.join_next().await.is_some() {}
     }
 
     /// Requests run concurrently; a message that has to keep its place in the order is awaited.
-    async fn handle_line(&mut self, line: Result<JsonLine, InvalidMessage>) {
+    async fn handle_line(&mut self, (line, memory): HeldLine) {
         let shared = &self.shared;
         let line = match line {
             Ok(line) => line,
@@ -265,17 +300,31 @@ impl LineConnection {
             );
             return shared.error(owed.ids().first(), &error).await;
         }
-        let is_initialized = matches!(&line.body,
+        let JsonLine { text, body } = line;
+        let is_initialized = matches!(&body,
             MessageBody::One(Incoming::Notification(n)) if n.method == method::INITIALIZED);
+        let lists_tools = matches!(&body,
+            MessageBody::One(Incoming::Request(request)) if request.method == method::TOOLS_LIST);
+        // The text is read again; neither of the two lives as long as the call.
+        drop(body);
         // A message that opens a session or needs no answer is handled before the next line.
         let in_order = head.kind == LineKind::Initialize || owed.is_empty();
-        let call = LineCall { line, head, owed };
+        let call = LineCall {
+            body: Some(HeldBody {
+                bytes: text,
+                share: memory,
+            }),
+            lists_tools,
+            head,
+            owed,
+        };
         if !in_order {
             while self.exchanges.len() >= LINES_IN_FLIGHT {
                 self.exchanges.join_next().await;
             }
             let shared = Arc::clone(&self.shared);
-            self.exchanges.spawn(shared.exchange(call, cancel));
+            self.exchanges
+                .spawn(in_turns(shared.exchange(call, cancel)));
             while self.exchanges.try_join_next().is_some() {}
             return;
         }
@@ -293,33 +342,10 @@ impl LineConnection {
         };
         self.stream.abort_all();
         let shared = Arc::clone(&self.shared);
+        // Not in turns: what it brings are events.
         self.stream.spawn(async move {
             shared.follow(&session).await;
         });
-    }
-}
-
-/// A registered line.
-struct LineCall {
-    line: JsonLine,
-    head: LineHeaders,
-    owed: OpenRequests,
-}
-
-impl LineCall {
-    /// No request: all messages are only forwarded.
-    fn none() -> Self {
-        Self {
-            line: JsonLine {
-                text: Bytes::new(),
-                body: MessageBody::Batch(Vec::new()),
-            },
-            head: LineHeaders {
-                kind: LineKind::Session,
-                headers: HeaderMap::new(),
-            },
-            owed: OpenRequests::default(),
-        }
     }
 }
 
@@ -328,7 +354,7 @@ impl ConnectionState {
         &self,
         method: &Method,
         mut headers: HeaderMap,
-        body: Option<&[u8]>,
+        body: Option<HeldBody>,
     ) -> Response {
         const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
         headers.insert(header::ACCEPT, BOTH);
@@ -341,15 +367,35 @@ impl ConnectionState {
     async fn exchange(self: Arc<Self>, mut call: LineCall, cancel: CancellationToken) {
         let ids = call.owed.ids().to_vec();
         let work = async {
+            let admitted = self.edge.rates.admit(&self.principal.id, RateClass::Memory);
+            if let Err(limited) = admitted {
+                for message in call.owed.fail(&limited.into_rpc()) {
+                    self.write_line(&message).await;
+                }
+                return;
+            }
             let headers = call.head.headers.clone();
-            let text = call.line.text.clone();
-            let response = self.serve(&Method::POST, headers, Some(&text)).await;
+            let body = call.body.take();
+            let response = self.serve(&Method::POST, headers, body).await;
             self.forward(response, &mut call).await;
-            for message in call.owed.fail(&RpcError::internal()) {
+        };
+        let is_cancelled = tokio::select! {
+            () = work => false,
+            () = self.revoked.cancelled() => false,
+            () = cancel.cancelled() => true,
+        };
+        if !is_cancelled {
+            let error = match self.principal.is_valid() {
+                true => RpcError::internal(),
+                false => {
+                    let text = "the token is no longer valid";
+                    RpcError::new(ErrorCode::InvalidRequest, text)
+                }
+            };
+            for message in call.owed.fail(&error) {
                 self.write_line(&message).await;
             }
-        };
-        cancel.run_until_cancelled(work).await;
+        }
         let mut running = self.running.lock();
         for id in &ids {
             running.remove(id);
@@ -375,9 +421,11 @@ impl ConnectionState {
         if parts.status == StatusCode::ACCEPTED || answer.is_empty() {
             return;
         }
+        let mut answered = call.owed.ids().to_vec();
         if let Some(answer) = call.owed.register_json(&answer) {
+            answered.retain(|id| !call.owed.ids().contains(id));
             self.remember_answer(call, opened, &answer).await;
-            self.write_line(&answer).await;
+            self.write_answer(&answered, answer).await;
         }
     }
 
@@ -398,10 +446,18 @@ impl ConnectionState {
                     continue;
                 };
                 let message = compact(&data);
-                if call.owed.register(&message) != ServerMessageKind::Other {
-                    self.remember_answer(call, opened, &message).await;
+                match call.owed.register(&message) {
+                    ServerMessageKind::Answer(id) => {
+                        self.remember_answer(call, opened, &message).await;
+                        self.write_answer(&[id], message).await;
+                    }
+                    ServerMessageKind::Other => {
+                        if self.write_message(&message).await.is_err() {
+                            // Without its messages the call could wait for an answer to one of them.
+                            return self.fail_for_room(call).await;
+                        }
+                    }
                 }
-                self.write_line(&message).await;
             }
         }
     }
@@ -409,8 +465,8 @@ impl ConnectionState {
     /// Remembers the parts of an answer that later lines need, before the client can send those
     /// lines.
     async fn remember_answer(&self, call: &LineCall, opened: Option<&HeaderValue>, answer: &[u8]) {
-        match (&call.line.body, call.head.kind) {
-            (_, LineKind::Initialize) => {
+        match call.head.kind {
+            LineKind::Initialize => {
                 let Some(session) = LineSession::opened(opened, answer) else {
                     return;
                 };
@@ -420,56 +476,10 @@ impl ConnectionState {
                     self.serve(&Method::DELETE, before.headers(), None).await;
                 }
             }
-            (MessageBody::One(Incoming::Request(request)), LineKind::Stateless)
-                if request.method == method::TOOLS_LIST =>
-            {
+            LineKind::Stateless if call.lists_tools => {
                 self.known.lock().learn_tools(answer);
             }
             _ => {}
-        }
-    }
-
-    /// Registers requests as running; `false` if one of their ids is in use.
-    fn register_call(
-        &self,
-        owed: &OpenRequests,
-        kind: LineKind,
-        cancel: &CancellationToken,
-    ) -> bool {
-        let mut running = self.running.lock();
-        if owed.ids().iter().any(|id| running.contains_key(id)) {
-            return false;
-        }
-        for id in owed.ids() {
-            running.insert(id.clone(), (kind, cancel.clone()));
-        }
-        true
-    }
-
-    /// In the stateless era the end of a request's stream cancels it. A line has no stream of its
-    /// own, so `notifications/cancelled` does that. `true` if the message was one.
-    fn cancel(&self, message: &MessageBody) -> bool {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Params<'a> {
-            #[serde(borrow)]
-            request_id: &'a RawValue,
-        }
-        let MessageBody::One(Incoming::Notification(notification)) = message else {
-            return false;
-        };
-        let params = notification.params.as_deref().map_or("", RawValue::get);
-        let named: Option<Params<'_>> = serde_json::from_str(params).ok();
-        let id = named.and_then(|params| RequestId::from_raw(params.request_id));
-        let (true, Some(id)) = (notification.method == method::CANCELLED, id) else {
-            return false;
-        };
-        match self.running.lock().get(&id) {
-            Some((LineKind::Stateless, cancel)) => {
-                cancel.cancel();
-                true
-            }
-            _ => false,
         }
     }
 
@@ -477,9 +487,45 @@ impl ConnectionState {
         self.write_line(&envelope::error(id, error)).await;
     }
 
-    /// Waits while the client does not read; once the client has gone, the line is dropped.
+    /// Writes an error or a notice. Waits while the client does not read; once the client has gone, the line
+    /// is dropped.
     async fn write_line(&self, message: &[u8]) {
-        let _ = self.out.send(line(message)).await;
+        self.out.send_notice(line(message).into()).await;
+    }
+
+    /// As [`Self::write_line`], for messages of any size.
+    ///
+    /// # Errors
+    /// There is no room for what clients do not read.
+    async fn write_message(&self, message: &[u8]) -> Result<(), queue::NoLineRoom> {
+        self.out.send(line(message).into()).await
+    }
+
+    async fn fail_for_room(&self, call: &mut LineCall) {
+        let error = RpcError::from(EdgeError::AnswersFull);
+        for message in call.owed.fail(&error) {
+            self.write_line(&message).await;
+        }
+    }
+
+    /// Writes the answer to these requests, or an error for each if there is no room in the budget of answers:
+    /// the answer waits here as long as the client does not read.
+    async fn write_answer(&self, ids: &[RequestId], answer: Bytes) {
+        let admitted = self.edge.answers.admit(&self.principal.id, answer.len());
+        let written = match admitted.await {
+            Ok(permit) => {
+                let answer = AnswerBytes::new(answer, permit);
+                let sent = self.out.send(answer.map(|answer| line(answer))).await;
+                sent.map_err(|_| EdgeError::AnswersFull)
+            }
+            Err(full) => Err(full),
+        };
+        if let Err(full) = written {
+            let error = RpcError::from(full);
+            for id in ids {
+                self.error(Some(id), &error).await;
+            }
+        }
     }
 
     async fn token_revoked(&self) {

@@ -9,6 +9,9 @@ use fanout::feed::Feed;
 use http::{HeaderValue, header};
 use stream_driver::Handover;
 
+use super::answer_body;
+use crate::answer_budget::AnswerBytes;
+
 /// Neither cached nor changed on its way: a proxy that compresses would hold back what a stream has sent
 /// until its buffer is full.
 pub(crate) const STREAM_CACHE_CONTROL: HeaderValue =
@@ -25,6 +28,11 @@ pub(crate) fn stream(feed: Feed) -> Response {
     response
 }
 
+/// The head of a stream, for HEAD: the stream itself is not opened.
+pub(crate) fn head() -> Response {
+    with_head(Body::empty())
+}
+
 /// An SSE answer that is neither cached nor buffered by proxies.
 pub(crate) fn answer(
     body: impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
@@ -33,8 +41,8 @@ pub(crate) fn answer(
 }
 
 /// An SSE answer whose frames are all known.
-pub(crate) fn whole(frames: Bytes) -> Response {
-    with_head(Body::from(frames))
+pub(crate) fn whole(frames: impl Into<AnswerBytes>) -> Response {
+    with_head(answer_body::body(frames.into()))
 }
 
 fn with_head(body: Body) -> Response {

@@ -7,24 +7,25 @@ use mcp::{
     ErrorCode, Incoming, RequestId, RpcError,
     client::{ClientRequest, ClientResult},
     envelope::{self, MessageBody},
-    mrtr::{Binding, EarlierAnswers, InputRequests, InputRequired, Retry, StateKeys},
+    mrtr::{Binding, EarlierAnswers, InputRequests, InputRequired, Retry, StateKeys, salient},
     notification::cancelled,
 };
 use mcp_server::{CallError, Caller, ask::Ask};
-use model::{Clock, IdSource, PrincipalId, Sequence, SessionId, StreamId};
+use model::{Clock, CursorKeys, IdSource, PrincipalId, Sequence, SessionId, StreamId};
 use parking_lot::Mutex;
 use ports::MailboxError;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Calls, hints::HintReceiver};
+use super::{
+    Calls,
+    hints::HintReceiver,
+    question::{DroppedAnswer, new_question, question_of},
+};
 use crate::{
     error::EdgeError,
     limits::{ANSWER_POLL, ASK_DEADLINE, CALL_DEADLINE, STATE_LIFETIME},
 };
-
-/// Prefix of the ids of our questions, which distinguishes their answers from others.
-const QUESTION: &str = "ask-";
 
 /// Seals the state that clients of the stateless era carry from one attempt to the next.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(crate) struct AskByRetry {
 struct RetryState {
     retry: Retry,
     method: String,
+    /// What the state is bound to; a call keeps it until it ends.
     params: Option<Box<RawValue>>,
     settled: EarlierAnswers,
 }
@@ -63,8 +65,8 @@ impl AskByRetry {
     /// call.
     ///
     /// # Errors
-    /// -32602: `inputResponses` or `requestState` cannot be read, or the state is not for this
-    /// call.
+    /// -32602: `inputResponses` or `requestState` cannot be read, the params are too large, or the state is
+    /// not for this call.
     pub(crate) fn new(
         keys: &Arc<RetryKeys>,
         principal: &PrincipalId,
@@ -74,7 +76,7 @@ impl AskByRetry {
         let mut state = RetryState {
             retry: Retry::parse(params)?,
             method: method.to_owned(),
-            params: params.map(ToOwned::to_owned),
+            params: params.map(salient).transpose()?,
             settled: EarlierAnswers::default(),
         };
         if let Some(sealed) = state.retry.state() {
@@ -147,6 +149,8 @@ impl Ask for AskByRetry {
 pub(crate) struct AskOnStream {
     pub(crate) calls: Arc<Calls>,
     pub(crate) ids: Arc<dyn IdSource>,
+    /// Mark the ids of the questions.
+    pub(crate) keys: Arc<CursorKeys>,
     pub(crate) session: SessionId,
 }
 
@@ -162,11 +166,10 @@ struct Question {
 impl AskOnStream {
     /// Sends a question.
     async fn send(&self, caller: &Caller, key: &str, request: &ClientRequest) -> Question {
-        let name = format!("{QUESTION}{}", self.ids.uuid());
-        let stream = StreamId::new(&name).expect("a UUID fits a stream id");
+        let stream = new_question(&self.keys, &self.session, &*self.ids);
         // Before the question is sent, so that an early answer is not missed.
         let hints = self.calls.hints.watch(&self.session, &stream);
-        let id = RequestId::Text(name.into());
+        let id = RequestId::Text(stream.as_str().into());
         let message = request.encode(&id, caller.version);
         caller.output.send(message).await;
         Question {
@@ -269,35 +272,44 @@ fn response(payload: &[u8]) -> Option<envelope::RpcResponse> {
     }
 }
 
-/// The stream on which a question waits for this answer; `None` if the answer belongs to no
-/// question of an edge.
-fn question_of(response: &envelope::RpcResponse) -> Option<StreamId> {
-    let Some(RequestId::Text(id)) = &response.id else {
-        return None;
-    };
-    let id = Some(id).filter(|id| id.starts_with(QUESTION));
-    id.and_then(|id| StreamId::new(id).ok())
-}
-
 impl Calls {
     /// Stores an answer that a client posted to this edge, for the edge that asked. Returns the
-    /// stream of the mailbox that has a new message; an answer that belongs to no question of ours
-    /// is dropped.
+    /// stream of the mailbox that has a new message. An answer that belongs to no question of ours
+    /// is dropped, and so is a second one: the question is closed with its first.
     ///
     /// # Errors
-    /// The mailbox does not store it: the client has to try again.
+    /// The id is one of ours and no edge asked with it in this session, or the answer is too large; or the
+    /// mailbox does not store it: then the client has to try again.
     pub(crate) async fn take_answer(
         &self,
+        keys: &CursorKeys,
         session: &SessionId,
         response: &envelope::RpcResponse,
     ) -> Result<Option<StreamId>, EdgeError> {
         let Some(stream) = question_of(response) else {
+            self.metrics.answer_dropped(DroppedAnswer::Unknown);
             return Ok(None);
         };
-        match self.append(session, &stream, response.encode()).await {
-            Ok(_) => Ok(Some(stream)),
+        let answer = response.encode();
+        let admitted = self.answers.admit(keys, (session, &stream), answer.len());
+        let _storing = match admitted {
+            Ok(storing) => storing,
+            Err(dropped) => {
+                self.metrics.answer_dropped(dropped);
+                return dropped.error().map_or(Ok(None), Err);
+            }
+        };
+        match self.append(session, &stream, answer).await {
+            Ok(_) => {
+                // The call that asked closes it too, when it has read the answer.
+                let _ = self.close(session, &stream).await;
+                Ok(Some(stream))
+            }
             // Answered twice, or too late.
-            Err(EdgeError::Mailbox(MailboxError::Closed)) => Ok(None),
+            Err(EdgeError::Mailbox(MailboxError::Closed)) => {
+                self.metrics.answer_dropped(DroppedAnswer::Repeated);
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

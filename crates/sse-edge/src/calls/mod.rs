@@ -5,32 +5,42 @@
 //! | --- | --- |
 //! | [`asking`] | questions to the client, in both eras |
 //! | [`hints`] | hints that a stream of a mailbox has new messages |
+//! | [`question`] | the ids of questions, and which answers are taken |
 //! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
 //! | [`resume`] | that stream, read from the mailbox |
 //! | [`running`] | the calls that run here, so that a cancellation finds them |
+//! | [`withheld`] | answers that show more than their reader may see |
 
 pub(crate) mod asking;
 pub(crate) mod hints;
+pub(crate) mod question;
 pub(crate) mod record;
 pub(crate) mod resume;
 pub(crate) mod running;
+pub(crate) mod withheld;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
 use mcp::{HttpRefusal, RequestId};
-use model::{SessionId, StreamId};
-use ports::{Mailbox, MailboxError, MailboxLimits, SessionLock};
+use model::{PrincipalId, SessionId, StreamId};
+use ports::{Leases, Mailbox, MailboxError, MailboxLimits};
 use tokio::time::timeout;
 
-use crate::{error::EdgeError, limits::CALL_DEADLINE};
+use self::question::AnswerGate;
+use crate::{
+    answer_budget::{AnswerBudget, AnswerBytes},
+    error::EdgeError,
+    limits::CALL_DEADLINE,
+    metrics::AnswerMetrics,
+};
 
 /// The answer to a call: a JSON-RPC message, and its HTTP status if no stream has begun.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct CallAnswer {
     pub(crate) status: StatusCode,
-    pub(crate) message: Bytes,
+    pub(crate) message: AnswerBytes,
 }
 
 impl CallAnswer {
@@ -38,12 +48,38 @@ impl CallAnswer {
         match outcome {
             Ok(message) => Self {
                 status: StatusCode::OK,
-                message,
+                message: message.into(),
             },
             Err(refusal) => Self {
                 status: refusal.status,
-                message: refusal.for_request(id).body(),
+                message: refusal.for_request(id).body().into(),
             },
+        }
+    }
+
+    /// The answer within the budget of its principal, or the error in its place.
+    pub(crate) async fn within(
+        self,
+        budget: &Arc<AnswerBudget>,
+        principal: &PrincipalId,
+        id: Option<&RequestId>,
+    ) -> Self {
+        match budget.admit(principal, self.message.len()).await {
+            Ok(permit) => Self {
+                message: AnswerBytes::new(self.message.bytes().clone(), permit),
+                ..self
+            },
+            Err(full) => {
+                let refusal = HttpRefusal::new(StatusCode::SERVICE_UNAVAILABLE, full.into());
+                let refusal = match id {
+                    Some(id) => refusal.for_request(id),
+                    None => refusal,
+                };
+                Self {
+                    status: refusal.status,
+                    message: refusal.body().into(),
+                }
+            }
         }
     }
 }
@@ -54,16 +90,24 @@ pub(crate) struct Calls {
     pub(crate) running: running::RunningCalls,
     pub(crate) hints: hints::MailboxHints,
     pub(crate) mailbox: Arc<dyn Mailbox>,
-    pub(super) locks: Arc<dyn SessionLock>,
+    pub(super) locks: Arc<dyn Leases>,
+    answers: AnswerGate,
+    metrics: AnswerMetrics,
 }
 
 impl Calls {
-    pub(crate) fn new(mailbox: Arc<dyn Mailbox>, locks: Arc<dyn SessionLock>) -> Self {
+    pub(crate) fn new(
+        mailbox: Arc<dyn Mailbox>,
+        locks: Arc<dyn Leases>,
+        metrics: AnswerMetrics,
+    ) -> Self {
         Self {
             running: running::RunningCalls::default(),
             hints: hints::MailboxHints::default(),
             mailbox,
             locks,
+            answers: AnswerGate::default(),
+            metrics,
         }
     }
 

@@ -14,10 +14,10 @@ use futures_util::future::BoxFuture;
 use mcp::{RequestId, RpcError, envelope, sse::SseField};
 use mcp_server::output::CallOutputItem;
 use model::{
-    CursorKeys, CursorScope, IdSource, LockName, PrincipalId, Sequence, SessionId, StreamCursor,
+    CursorKeys, CursorScope, IdSource, LeaseName, PrincipalId, Sequence, SessionId, StreamCursor,
     StreamId,
 };
-use ports::LockToken;
+use ports::LeaseToken;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, interval_at, sleep, timeout},
@@ -26,6 +26,7 @@ use tracing::warn;
 
 use super::{CallAnswer, Calls};
 use crate::{
+    answer_budget::AnswerBytes,
     background::Background,
     error::EdgeError,
     limits::{CALL_DEADLINE, CALL_LEASE, STREAM_AFTER, UNKEPT_CLIENT_WAIT, WAITING_FRAMES},
@@ -38,7 +39,7 @@ pub(crate) enum FirstResponse {
     /// The answer itself.
     Answer(CallAnswer),
     /// A stream of SSE frames.
-    Stream(mpsc::Receiver<Bytes>),
+    Stream(mpsc::Receiver<AnswerBytes>),
     /// Nothing: the client cancelled the call.
     Cancelled,
 }
@@ -115,11 +116,11 @@ impl StreamName {
     }
 
     /// The lock of the edge that writes the stream.
-    pub(crate) fn lock(&self) -> LockName {
+    pub(crate) fn lock(&self) -> LeaseName {
         let name = format!("call:{}:{}", self.session, self.stream);
-        LockName::new(&name).unwrap_or_else(|_| {
+        LeaseName::new(&name).unwrap_or_else(|_| {
             // For ids longer than ours: still one lock per stream.
-            LockName::new(self.stream.as_str()).expect("an id is visible ASCII")
+            LeaseName::new(self.stream.as_str()).expect("an id is visible ASCII")
         })
     }
 }
@@ -161,13 +162,8 @@ pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstR
         () = sleep(STREAM_AFTER) => None,
     };
     let (frames, stream) = mpsc::channel(WAITING_FRAMES);
-    let mut writer = CallWriter::open(
-        call.recorder.clone(),
-        call.name.clone(),
-        &call.request,
-        frames,
-    )
-    .await;
+    let writer = CallWriter::new(&call, frames);
+    let mut writer = writer.open(&call.request).await;
     let _ = begun.send(FirstResponse::Stream(stream));
     if let Some(item) = first {
         writer.write_item(item).await;
@@ -179,45 +175,52 @@ struct CallWriter {
     recorder: CallRecorder,
     name: StreamName,
     /// The client that is connected to this edge, while it is.
-    live: Option<mpsc::Sender<Bytes>>,
+    live: Option<mpsc::Sender<AnswerBytes>>,
     /// Whether the mailbox has stored everything so far. If not, the stream has no further ids, so
     /// that no client resumes at a position after which messages are missing.
     is_kept: bool,
-    lease: Option<LockToken>,
+    lease: Option<LeaseToken>,
+    /// What the call may see, and saw.
+    rights: PresentRights,
+    /// What the entries so far say of the messages after them.
+    made_for: Visibility,
 }
 
 impl CallWriter {
-    async fn open(
-        recorder: CallRecorder,
-        name: StreamName,
-        request: &RequestId,
-        frames: mpsc::Sender<Bytes>,
-    ) -> Self {
-        let calls = Arc::clone(&recorder.calls);
-        let mut writer = Self {
-            recorder,
-            name: name.clone(),
+    fn new(call: &RecordedCall, frames: mpsc::Sender<AnswerBytes>) -> Self {
+        Self {
+            recorder: call.recorder.clone(),
+            name: call.name.clone(),
             live: Some(frames),
             is_kept: true,
             lease: None,
-        };
+            rights: call.rights.clone(),
+            made_for: Visibility::all(),
+        }
+    }
+
+    async fn open(mut self, request: &RequestId) -> Self {
+        let (name, calls) = (self.name.clone(), Arc::clone(&self.recorder.calls));
         let lock = name.lock();
         let take = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
         match timeout(CALL_DEADLINE, take).await {
-            Ok(Ok(Some(lease))) => writer.lease = Some(lease.token),
+            Ok(Ok(Some(lease))) => self.lease = Some(lease.token),
             // Without the lease a reader on another edge would consider this edge gone.
             _ => {
-                writer.cannot_keep(&EdgeError::Busy);
-                return writer;
+                self.cannot_keep(&EdgeError::Busy);
+                return self;
             }
         }
         // For the edge that has to answer if this edge is gone.
         let request = super::resume::head(request);
         match calls.append(&name.session, &name.stream, request).await {
-            Ok(sequence) => writer.send_frame(name.priming(sequence)).await,
-            Err(error) => writer.cannot_keep(&error),
+            Ok(sequence) => {
+                self.keep_rights(false).await;
+                self.send_frame(name.priming(sequence).into()).await;
+            }
+            Err(error) => self.cannot_keep(&error),
         }
-        writer
+        self
     }
 
     async fn run(mut self, mut call: RecordedCall) {
@@ -245,24 +248,28 @@ impl CallWriter {
             self.write_item(item).await;
         }
         if let Some(answer) = answer {
-            self.keep_rights(&call.rights.last()).await;
-            self.keep_and_send(&answer.message).await;
+            // Once more: a reader may begin after the earlier entry.
+            self.keep_rights(true).await;
+            self.keep_and_send(answer.message).await;
         }
         self.close().await;
     }
 
     async fn write_item(&mut self, item: CallOutputItem) {
         match item {
-            CallOutputItem::Message(message) => self.keep_and_send(&message).await,
+            CallOutputItem::Message(message) => self.keep_and_send(message.into()).await,
             CallOutputItem::Disconnect => self.disconnect().await,
         }
     }
 
-    /// Stores under which rights the answer was made, for the edge that resumes the stream. Without this
-    /// entry, the answer may show everything.
-    async fn keep_rights(&mut self, made_for: &Visibility) {
-        if self.is_kept && !made_for.is_all() {
-            let entry = super::resume::rights(made_for);
+    /// Stores under which rights the following messages are made, for the edge that resumes the stream.
+    /// Without this entry, they may show everything.
+    async fn keep_rights(&mut self, again: bool) {
+        let made_for = self.rights.last();
+        let is_told = made_for == self.made_for && (!again || made_for.is_all());
+        if self.is_kept && !is_told {
+            let entry = super::resume::rights(&made_for);
+            self.made_for = made_for;
             let (calls, name) = (&self.recorder.calls, &self.name);
             let appended = calls.append(&name.session, &name.stream, entry).await;
             if let Err(error) = appended {
@@ -272,15 +279,16 @@ impl CallWriter {
     }
 
     /// Stored first, then sent.
-    async fn keep_and_send(&mut self, message: &Bytes) {
-        let frame = match self.keep(message).await {
-            Some(sequence) => self.name.frame(sequence, message),
-            None => mcp::sse::message(None, message),
+    async fn keep_and_send(&mut self, message: AnswerBytes) {
+        let frame = match self.keep(message.bytes()).await {
+            Some(sequence) => message.map(|message| self.name.frame(sequence, message)),
+            None => message.map(|message| mcp::sse::message(None, message)),
         };
         self.send_frame(frame).await;
     }
 
     async fn keep(&mut self, message: &Bytes) -> Option<Sequence> {
+        self.keep_rights(false).await;
         if !self.is_kept {
             return None;
         }
@@ -313,7 +321,7 @@ impl CallWriter {
 
     /// A client that reads too slowly is disconnected; it reconnects with the last id that it
     /// received. The call waits for one that cannot come back for the rest.
-    async fn send_frame(&mut self, frame: Bytes) {
+    async fn send_frame(&mut self, frame: AnswerBytes) {
         let Some(live) = &self.live else {
             return;
         };
@@ -333,8 +341,8 @@ impl CallWriter {
     /// cannot be resumed stays connected.
     async fn disconnect(&mut self) {
         if self.is_kept {
-            self.send_frame(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")))
-                .await;
+            let retry = Bytes::from(format!("retry: {RETRY_MILLIS}\n\n"));
+            self.send_frame(retry.into()).await;
             self.live = None;
         }
     }

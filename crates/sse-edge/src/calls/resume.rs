@@ -2,18 +2,16 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use access::{PresentRights, Principal, Visibility};
+use access::{PresentRights, Visibility};
 use bytes::{BufMut, Bytes, BytesMut};
 use fanout::{
     hub::Hub,
     inbox::{lost_notice, set_back_notice},
     limits::RETRY_MILLIS,
+    place::StreamPlace,
 };
 use futures_util::{Stream, stream};
-use mcp::{
-    Incoming, RequestId,
-    envelope::{self, MessageBody},
-};
+use mcp::RequestId;
 use model::{Classified, Sequence};
 use ports::{MailboxError, MailboxPage};
 use serde::{Deserialize, de::IgnoredAny};
@@ -25,9 +23,10 @@ use super::{
     CallAnswer, Calls,
     hints::HintReceiver,
     record::{StreamName, lost_answer, session_gone_answer, stopped_answer},
+    withheld::shown_to,
 };
 use crate::{
-    error::rights_changed,
+    answer_budget::{AnswerBudget, AnswerBytes, AnswerPermit},
     limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE},
 };
 
@@ -47,7 +46,7 @@ pub(super) fn head(request: &RequestId) -> Bytes {
     entry.freeze()
 }
 
-/// An entry before the answer: what could be seen when it was made.
+/// An entry before messages and the answer: what could be seen when they were made.
 pub(super) fn rights(made_for: &Visibility) -> Bytes {
     let mut entry = BytesMut::new();
     entry.put_u8(HEAD_MARK);
@@ -81,6 +80,8 @@ struct ResumedCall {
     calls: Arc<Calls>,
     hub: Arc<Hub>,
     draining: CancellationToken,
+    /// Given back with the stream.
+    place: StreamPlace,
     name: StreamName,
     /// The request that the stream answers; `None` while that is not known.
     request: Option<RequestId>,
@@ -89,6 +90,9 @@ struct ResumedCall {
     made_for: Visibility,
     position: Sequence,
     ready: VecDeque<Bytes>,
+    answers: Arc<AnswerBudget>,
+    /// For the frames that are ready, until the client has taken them.
+    room: Option<AnswerPermit>,
     hints: HintReceiver,
     last_news: Instant,
     /// The client has been sent the answer on this connection.
@@ -96,39 +100,47 @@ struct ResumedCall {
     is_over: bool,
 }
 
-/// The frames of the stream after `position`, until it is closed, the session ends or the edge
-/// drains. If the edge that runs the call is gone, the reader answers in its place. It never ends in
-/// silence while the request is not answered. `None` if the session has no mailbox any more.
+/// The frames of the stream after `position`, until it is closed, the session ends, the edge drains or the
+/// stream is as old as it may be. If the edge that runs the call is gone, the reader answers in its place. It
+/// never ends in silence while the request is not answered. `None` if the session has no mailbox any more.
 pub(crate) async fn follow(
-    (calls, hub): (&Arc<Calls>, &Arc<Hub>),
-    draining: CancellationToken,
+    (calls, hub, answers): (&Arc<Calls>, &Arc<Hub>, &Arc<AnswerBudget>),
+    (draining, place): (CancellationToken, StreamPlace),
     name: StreamName,
     reader: PresentRights,
     position: Sequence,
-) -> Option<impl Stream<Item = Bytes> + Send + 'static> {
+) -> Option<impl Stream<Item = AnswerBytes> + Send + 'static> {
     let hints = calls.hints.watch(&name.session, &name.stream);
     let mut follow = ResumedCall {
         calls: Arc::clone(calls),
         hub: Arc::clone(hub),
         draining,
+        place,
         name,
         request: None,
         reader,
         made_for: Visibility::all(),
         position,
         ready: VecDeque::new(),
+        answers: Arc::clone(answers),
+        room: None,
         hints,
         last_news: Instant::now(),
         is_answered: false,
         is_over: false,
     };
     // While the store is unavailable, the stream opens and tries again.
-    if let Ok(Err(MailboxError::Missing)) = follow.read_head().await {
-        return None;
+    match follow.read_head().await {
+        Ok(Err(MailboxError::Missing)) => return None,
+        Ok(Ok(page)) => {
+            let made_for = page.messages.get(1).and_then(|m| rights_of(&m.item));
+            follow.made_for = made_for.unwrap_or_default();
+        }
+        _ => {}
     }
     Some(stream::unfold(follow, |mut follow| async {
         let frame = follow.next().await?;
-        Some((frame, follow))
+        Some((frame.into(), follow))
     }))
 }
 
@@ -139,6 +151,7 @@ impl ResumedCall {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
+            self.room = None;
             // At the moment of delivery: the token may have been revoked since the client came back.
             if self.is_over || self.reader.now().is_err() {
                 return None;
@@ -146,12 +159,13 @@ impl ResumedCall {
             if self.read_page().await {
                 continue;
             }
-            tokio::select! {
-                _ = timeout(ANSWER_POLL, self.hints.next_hint()) => {}
-                () = draining.cancelled() => {
-                    self.is_over = true;
-                    return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
-                }
+            let is_ending = tokio::select! {
+                _ = timeout(ANSWER_POLL, self.hints.next_hint()) => self.place.is_due(),
+                () = draining.cancelled() => true,
+            };
+            if is_ending {
+                self.is_over = true;
+                return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
             }
             if self.last_news.elapsed() > SILENCE {
                 self.answer_in_place_of_a_lost_edge().await;
@@ -169,9 +183,9 @@ impl ResumedCall {
         timeout(CALL_DEADLINE, read).await
     }
 
-    /// Reads the first entry of the stream, which names the request.
+    /// Reads the first entries of the stream: the request, and what could be seen when it was made.
     async fn read_head(&mut self) -> Result<Result<MailboxPage, MailboxError>, Elapsed> {
-        let read = self.read_after(Sequence::START, 1).await;
+        let read = self.read_after(Sequence::START, 2).await;
         if let Ok(Ok(page)) = &read {
             let request = page.messages.first().and_then(|m| request_of(&m.item));
             self.request = request.or_else(|| self.request.take());
@@ -181,8 +195,21 @@ impl ResumedCall {
 
     /// Reads the next page; returns whether there was anything.
     async fn read_page(&mut self) -> bool {
+        let Ok(reader) = self.reader.now() else {
+            return false;
+        };
+        let room = self.answers.reserve(&reader.id, MailboxPage::MAX_BYTES);
+        // Without room the stream stays open and tries again.
+        let Ok(mut room) = room.await else {
+            return false;
+        };
         match self.read_after(self.position, PAGE_MESSAGES).await {
-            Ok(Ok(page)) => self.accept_page(&page).await,
+            Ok(Ok(page)) => {
+                let has_news = self.accept_page(&page).await;
+                room.shrink_to(self.ready.iter().map(Bytes::len).sum());
+                self.room = Some(room);
+                has_news
+            }
             Ok(Err(MailboxError::Missing)) => {
                 self.end(session_gone_answer);
                 true
@@ -220,8 +247,8 @@ impl ResumedCall {
             if message.item.first() != Some(&HEAD_MARK) {
                 self.is_answered |= is_response(&message.item);
                 let shown = self.shown(&message.item);
-                let frame = self.name.frame(message.sequence, &shown);
-                self.ready.push_back(frame);
+                let frame = shown.map(|shown| self.name.frame(message.sequence, &shown));
+                self.ready.extend(frame);
             } else if let Some(made_for) = rights_of(&message.item) {
                 self.made_for = made_for;
             }
@@ -263,25 +290,18 @@ impl ResumedCall {
         self.is_over = true;
         let message = match &self.request {
             Some(request) => answer(request).message,
-            None => lost_notice(),
+            None => lost_notice().into(),
         };
         // Without an id: nothing comes after it.
-        self.ready.push_back(mcp::sse::message(None, &message));
+        self.ready
+            .push_back(mcp::sse::message(None, message.bytes()));
     }
 
-    /// A message as the reader may see it now: an answer that was made under wider rights is withheld.
-    fn shown(&self, message: &Bytes) -> Bytes {
-        let covers = |reader: Arc<Principal>| reader.sees.covers(&self.made_for);
-        if self.reader.now().is_ok_and(covers) {
-            return message.clone();
-        }
-        match envelope::parse(message) {
-            // An error shows nothing.
-            Ok(MessageBody::One(Incoming::Response(response))) if response.outcome.is_ok() => {
-                envelope::error(response.id.as_ref(), &rights_changed())
-            }
-            _ => message.clone(),
-        }
+    /// A message as the reader may see it now: one that was made under wider rights is withheld.
+    fn shown(&self, message: &Bytes) -> Option<Bytes> {
+        let reader = self.reader.now();
+        let sees = reader.map_or_else(|_| Visibility::none(), |reader| reader.sees.clone());
+        shown_to(&sees, &self.made_for, message)
     }
 
     /// The edge that runs a call holds a lease. If that edge is gone, nothing more would ever
@@ -301,7 +321,10 @@ impl ResumedCall {
             let (session, stream) = (&name.session, &name.stream);
             let answer = self.request.as_ref().map(stopped_answer);
             let is_stored = match answer {
-                Some(answer) => calls.append(session, stream, answer.message).await.is_ok(),
+                Some(answer) => {
+                    let answer = answer.message.bytes().clone();
+                    calls.append(session, stream, answer).await.is_ok()
+                }
                 None => false,
             };
             let _ = calls.close(session, stream).await;

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use mcp::{
     HttpRefusal, Incoming, RequestId, RpcError,
-    envelope::{self, RpcNotification, RpcRequest},
+    envelope::{self, RpcNotification, RpcRequest, RpcResponse},
     handshake::{CancelledParams, SetLevelParams},
     method, params,
     resource::UriParams,
 };
-use mcp_server::Caller;
-use model::ResourceUriError;
+use mcp_server::{Caller, RateLimited};
+use model::{ResourceUriError, SessionId};
 use serde_json::value::RawValue;
 use tracing::debug;
 
@@ -27,35 +27,51 @@ pub(crate) async fn message(
     message: Incoming,
 ) -> Result<Option<Bytes>, EdgeError> {
     match message {
-        Incoming::Request(request) => Ok(Some(match answer(edge, caller, &request).await {
-            Ok(bytes) => bytes,
-            Err(refusal) => envelope::error(Some(&request.id), &refusal.error),
-        })),
+        Incoming::Request(request) => {
+            let id = request.id.clone();
+            Ok(Some(match answer(edge, caller, request).await {
+                Ok(bytes) => bytes,
+                Err(refusal) => envelope::error(Some(&id), &refusal.error),
+            }))
+        }
         Incoming::Notification(notification) => {
-            notice(edge, caller, &notification).await?;
+            notice(edge, caller, notification).await?;
             Ok(None)
         }
         Incoming::Response(response) => {
-            if let Some(session) = &caller.session
-                && let Some(stream) = edge.calls.take_answer(&session.id, &response).await?
-            {
-                edge.sessions.announce_mail(&session.id, &stream).await;
+            if let Some(session) = &caller.session {
+                take_answer(edge, &session.id, &response).await?;
             }
             Ok(None)
         }
     }
 }
 
+async fn take_answer(
+    edge: &Edge,
+    session: &SessionId,
+    response: &RpcResponse,
+) -> Result<(), EdgeError> {
+    // An edge that has just started may not have the key of the log, and would know no question.
+    let keys = edge.hub.started_keys()?;
+    let stored = edge.calls.take_answer(&keys, session, response).await?;
+    if let Some(stream) = stored {
+        edge.sessions.announce_mail(session, &stream).await;
+    }
+    Ok(())
+}
+
 /// Unknown and late notifications are accepted and ignored.
 async fn notice(
     edge: &Edge,
     caller: &Caller,
-    notification: &RpcNotification,
+    notification: RpcNotification,
 ) -> Result<(), EdgeError> {
     match notification.method.as_str() {
         method::INITIALIZED => update(edge, caller, |session| session.initialized = true).await,
         method::CANCELLED => {
             let params = params::parse::<CancelledParams>(notification.params.as_deref());
+            drop(notification);
             if let (Ok(params), Some(session)) = (params, &caller.session) {
                 let request = params.request_id;
                 debug!(session = %session.id, %request, reason = params.reason, "cancelled");
@@ -71,16 +87,38 @@ async fn notice(
     }
 }
 
-async fn answer(edge: &Edge, caller: &Caller, request: &RpcRequest) -> Result<Bytes, HttpRefusal> {
-    let (id, params) = (&request.id, request.params.as_deref());
+async fn answer(edge: &Edge, caller: &Caller, request: RpcRequest) -> Result<Bytes, HttpRefusal> {
+    let metrics = &edge.call_metrics;
+    let observed = metrics.begin(&request.method, caller.version, caller.trace, None);
+    observed.observe(dispatch(edge, caller, request)).await
+}
+
+async fn dispatch(edge: &Edge, caller: &Caller, request: RpcRequest) -> Result<Bytes, HttpRefusal> {
+    let (id, params) = (&request.id, request.params);
     match request.method.as_str() {
         method::PING => Ok(caller.done(id)),
-        method::SET_LEVEL => Ok(set_level(edge, caller, id, params).await?),
-        method::RESOURCES_SUBSCRIBE => Ok(subscribe(edge, caller, id, params).await?),
-        method::RESOURCES_UNSUBSCRIBE => Ok(unsubscribe(edge, caller, id, params).await?),
+        method::SET_LEVEL | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
+            Ok(change(edge, caller, (id, &request.method), params).await?)
+        }
         // The stateless era's own method does not exist in this era.
         method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER).into()),
         name => call(edge, caller, id, name, params).await,
+    }
+}
+
+/// Methods that change the session in the store.
+async fn change(
+    edge: &Edge,
+    caller: &Caller,
+    (id, method): (&RequestId, &str),
+    params: Option<Box<RawValue>>,
+) -> Result<Bytes, RpcError> {
+    edge.admit(&caller.principal)
+        .map_err(RateLimited::into_rpc)?;
+    match method {
+        method::SET_LEVEL => set_level(edge, caller, id, params).await,
+        method::RESOURCES_SUBSCRIBE => subscribe(edge, caller, id, params).await,
+        _ => unsubscribe(edge, caller, id, params).await,
     }
 }
 
@@ -103,9 +141,10 @@ async fn set_level(
     edge: &Edge,
     caller: &Caller,
     id: &RequestId,
-    params: Option<&RawValue>,
+    params: Option<Box<RawValue>>,
 ) -> Result<Bytes, RpcError> {
-    let SetLevelParams { level } = params::parse(params)?;
+    let SetLevelParams { level } = params::parse(params.as_deref())?;
+    drop(params);
     let level = serde_json::to_value(level).ok();
     let level = level
         .as_ref()
@@ -120,9 +159,10 @@ async fn subscribe(
     edge: &Edge,
     caller: &Caller,
     id: &RequestId,
-    params: Option<&RawValue>,
+    params: Option<Box<RawValue>>,
 ) -> Result<Bytes, RpcError> {
-    let UriParams { uri } = params::parse(params)?;
+    let UriParams { uri } = params::parse(params.as_deref())?;
+    drop(params);
     if !edge
         .registry
         .resources()
@@ -130,7 +170,8 @@ async fn subscribe(
     {
         return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
     }
-    let (since, now) = (edge.hub.position(), edge.sessions.now().await?);
+    let since = edge.hub.started_position().map_err(EdgeError::from)?;
+    let now = edge.sessions.now().await?;
     let subscribed = update(edge, caller, |session| {
         session.subscribe_to_resource(&uri, since, now)
     });
@@ -144,9 +185,10 @@ async fn unsubscribe(
     edge: &Edge,
     caller: &Caller,
     id: &RequestId,
-    params: Option<&RawValue>,
+    params: Option<Box<RawValue>>,
 ) -> Result<Bytes, RpcError> {
-    let UriParams { uri } = params::parse(params)?;
+    let UriParams { uri } = params::parse(params.as_deref())?;
+    drop(params);
     let removed = update(edge, caller, |session| {
         session.unsubscribe_from_resource(&uri);
     });

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use fanout::{
     feed::Feed,
+    followed::TaskSource,
     format::StreamFormat,
     hub::{StreamRequest, StreamStart},
     interest::StreamInterest,
@@ -21,13 +22,13 @@ use fanout::{
     news::NewsSelection,
 };
 
-use crate::{edge::Edge, error::EdgeError, tasks::notify_followers};
+use crate::{edge::Edge, error::EdgeError, tasks::TaskTeller};
 use access::Principal;
 
 /// The response to a listen request.
 pub(crate) enum ListenResponse {
     /// A stream.
-    Stream(Feed),
+    Stream(Box<Feed>),
     /// None of the requested notifications can be sent: acknowledgement and result, then the end.
     Empty(Bytes),
 }
@@ -38,6 +39,12 @@ pub(crate) enum ListenError {
     Refused(HttpRefusal),
     /// The edge cannot open a stream now.
     Edge(EdgeError),
+}
+
+impl From<EdgeError> for ListenError {
+    fn from(error: EdgeError) -> Self {
+        Self::Edge(error)
+    }
 }
 
 /// Opens the stream. It is in the fan-out before the acknowledgement, its first frame, is sent.
@@ -51,6 +58,7 @@ pub(crate) async fn listen(
 ) -> Result<ListenResponse, ListenError> {
     let asked = ListenFilter::parse(params).map_err(|error| ListenError::Refused(error.into()))?;
     asked.check_declared(client).map_err(ListenError::Refused)?;
+    edge.admit(principal).map_err(EdgeError::from)?;
     let tasks = own_tasks(edge, principal, &asked).await?;
     // Of several spellings of one resource the first is accepted: a change is one notification.
     let mut resources = BTreeSet::new();
@@ -73,7 +81,7 @@ pub(crate) async fn listen(
             prompts: honoured.prompts_list_changed,
             resources: honoured.resources_list_changed,
         },
-        tasks: tasks.clone(),
+        tasks,
     };
     let open = StreamRequest {
         wants,
@@ -91,16 +99,14 @@ pub(crate) async fn listen(
         begin: StreamStart::Head,
         ages: true,
     };
-    let feed = edge
+    let mut feed = edge
         .hub
-        .open(open, |_, _| acknowledged)
+        .open(open, |_| acknowledged)
         .await
-        .map_err(|error| ListenError::Edge(error.into()))?;
-    // A change between loading a task and opening the stream was not announced to it.
-    for task in &tasks {
-        notify_followers(&edge.tasks, &edge.hub, &principal.id, task).await;
-    }
-    Ok(ListenResponse::Stream(feed))
+        .map_err(EdgeError::from)?;
+    let source: Arc<dyn TaskSource> = Arc::<TaskTeller>::clone(&edge.task_teller);
+    feed.follow_tasks(source);
+    Ok(ListenResponse::Stream(Box::new(feed)))
 }
 
 /// The requested tasks that belong to this principal; those of others do not exist for it.
@@ -111,8 +117,8 @@ async fn own_tasks(
 ) -> Result<BTreeSet<TaskId>, ListenError> {
     let mut own = BTreeSet::new();
     for id in asked.task_ids.iter().filter_map(|id| TaskId::new(id).ok()) {
-        let found = edge.tasks.load(&principal.id, &id).await;
-        if found.map_err(ListenError::Edge)?.is_some() {
+        edge.admit(principal).map_err(EdgeError::from)?;
+        if edge.tasks.exists(&principal.id, &id).await? {
             own.insert(id);
         }
     }

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::edge::Edge;
 
-/// Answers a method that both eras have, and `server/discover`.
+/// Answers a method that both eras have, and `server/discover`. Drops the params when they are read: a call
+/// may wait for long, and a body has up to 4 MiB.
 ///
 /// # Errors
 /// The JSON-RPC error to answer with, and its HTTP status if no stream has begun.
@@ -20,7 +21,7 @@ pub(crate) async fn call(
     caller: &Caller,
     id: &RequestId,
     name: &str,
-    params: Option<&RawValue>,
+    params: Option<Box<RawValue>>,
 ) -> Result<Bytes, HttpRefusal> {
     if name != method::TOOLS_CALL {
         return edge.registry.call(caller, id, name, params).await;

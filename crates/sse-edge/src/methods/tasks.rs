@@ -33,9 +33,11 @@ impl ExtensionMethod for GetTask {
         &self,
         caller: &Caller,
         id: &RequestId,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<Bytes, HttpRefusal> {
-        let task = task::parse_id(params)?;
+        let read = task::parse_id(params.as_deref());
+        drop(params);
+        let task = read?;
         let found = self.0.load(&caller.principal.id, &task).await;
         let stored = found?;
         let sees = caller.rights.now().map_err(CallError::from);
@@ -58,12 +60,14 @@ impl ExtensionMethod for UpdateTask {
         &self,
         caller: &Caller,
         id: &RequestId,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<Bytes, HttpRefusal> {
+        let read = UpdateTaskParams::parse(params.as_deref());
+        drop(params);
         let UpdateTaskParams {
             id: task,
             responses,
-        } = UpdateTaskParams::parse(params)?;
+        } = read?;
         let changed = self.0.answer(&caller.principal.id, &task, responses).await;
         acknowledge(caller, id, changed)
     }
@@ -82,9 +86,11 @@ impl ExtensionMethod for CancelTask {
         &self,
         caller: &Caller,
         id: &RequestId,
-        params: Option<&RawValue>,
+        params: Option<Box<RawValue>>,
     ) -> Result<Bytes, HttpRefusal> {
-        let task = task::parse_id(params)?;
+        let read = task::parse_id(params.as_deref());
+        drop(params);
+        let task = read?;
         let changed = self.0.cancel(&caller.principal.id, &task).await;
         acknowledge(caller, id, changed)
     }

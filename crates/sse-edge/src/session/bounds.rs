@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{PrincipalId, Session, Timestamp};
+use model::{PrincipalId, Session, SessionTimes, Timestamp};
 use ports::SessionLimits;
 
 use crate::limits::STREAM_SESSION_IDLE;
@@ -19,14 +19,25 @@ pub(crate) struct SessionBounds {
 }
 
 impl SessionBounds {
-    /// Time that a session used now has left; `None` if its lifetime is over.
+    /// The times of a session that is created here.
+    pub(super) fn times(&self) -> SessionTimes {
+        SessionTimes {
+            idle_seconds: self.idle.as_secs(),
+            max_seconds: self.lifetime.as_secs(),
+        }
+    }
+
+    /// Time that a session used now has left, by its own times; `None` if its lifetime is over.
     pub(super) fn time_to_live(&self, session: &Session, now: Timestamp) -> Option<Duration> {
         // A session whose creation is in our future, by the clock of another edge, has its whole
         // lifetime left.
-        let left = self.lifetime.checked_sub(now.since(session.created_at))?;
+        let times = session.times.unwrap_or_else(|| self.times());
+        let lifetime = Duration::from_secs(times.max_seconds);
+        let idle = Duration::from_secs(times.idle_seconds);
+        let left = lifetime.checked_sub(now.since(session.created_at))?;
         let idle = match session.ends_with_stream {
-            true => self.idle.min(STREAM_SESSION_IDLE),
-            false => self.idle,
+            true => idle.min(STREAM_SESSION_IDLE),
+            false => idle,
         };
         Some(left.min(idle)).filter(|ttl| !ttl.is_zero())
     }
@@ -85,6 +96,20 @@ mod tests {
         }
         let before = session.created_at.minus(SECOND * 60);
         assert_eq!(bounds.time_to_live(&session, before), Some(SECOND * 100));
+    }
+
+    #[test]
+    fn a_session_keeps_the_times_with_which_it_was_created() {
+        let session = Session {
+            times: Some(bounds(100, 1000).times()),
+            ..session(false)
+        };
+        for other in [bounds(4, 6), bounds(5000, 5000)] {
+            let left =
+                |age: u32| other.time_to_live(&session, session.created_at.plus(SECOND * age));
+            assert_eq!(left(10), Some(SECOND * 100));
+            assert_eq!(left(1000), None);
+        }
     }
 
     #[test]

@@ -6,14 +6,17 @@ mod inbox;
 mod stream;
 mod touches;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
-use model::{IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
-use ports::{Bus, EdgeNews, SessionStore, SessionStoreError, Topic, VersionedSession};
+use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
+use parking_lot::Mutex;
+use ports::{
+    BoxError, Bus, EdgeNews, SessionPage, SessionStore, SessionStoreError, Topic, VersionedSession,
+};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
@@ -25,7 +28,7 @@ pub(crate) use stream::{HttpSseParts, open_legacy_stream, open_stream};
 use self::touches::FreshSessions;
 use crate::{
     error::EdgeError,
-    limits::{CALL_DEADLINE, SESSION_CHECK_INTERVAL, UPDATE_ATTEMPTS},
+    limits::{CALL_DEADLINE, LOGGED_SESSIONS, SESSION_CHECK_INTERVAL, UPDATE_ATTEMPTS},
     metrics::SessionMetrics,
     store_clock::StoreClock,
 };
@@ -42,6 +45,8 @@ pub(crate) struct NewSession {
     pub(crate) client_capabilities: Value,
     /// HTTP+SSE (2024-11-05): the session ends with its stream.
     pub(crate) ends_with_stream: bool,
+    /// What the token that reads its stream may see, if that is not everything.
+    pub(crate) reader_sees: Option<Value>,
 }
 
 /// The sessions. A principal finds only its own.
@@ -54,6 +59,8 @@ pub(crate) struct Sessions {
     bounds: SessionBounds,
     metrics: SessionMetrics,
     touches: FreshSessions,
+    /// The sessions whose unreadable records the log names.
+    unreadable: Mutex<HashSet<SessionId>>,
     inboxes: Inboxes,
 }
 
@@ -101,6 +108,7 @@ impl Sessions {
             bounds,
             metrics,
             touches: FreshSessions::default(),
+            unreadable: Mutex::default(),
             inboxes,
         }
     }
@@ -120,11 +128,14 @@ impl Sessions {
             resource_uris: std::collections::BTreeMap::new(),
             resource_numbers: std::collections::BTreeMap::new(),
             newest_subscription: 0,
+            recent_subscriptions: Vec::new(),
             log_level: None,
             has_streamed: false,
             streamed_subscription: None,
             stream_tag: 0,
             ends_with_stream: new.ends_with_stream,
+            times: Some(self.bounds.times()),
+            reader_sees: new.reader_sees,
         };
         let ttl = self.bounds.time_to_live(&session, session.created_at);
         let ttl = ttl.expect("a lifetime is at least a second");
@@ -177,6 +188,11 @@ impl Sessions {
             return Ok(true);
         }
         self.touch(session, now).await
+    }
+
+    /// Whether this edge has touched the session recently.
+    pub(crate) fn is_fresh(&self, id: &SessionId) -> bool {
+        self.touches.is_fresh(id, self.clock.now())
     }
 
     async fn touch(&self, session: &Session, now: Timestamp) -> Result<bool, EdgeError> {
@@ -255,14 +271,31 @@ impl Sessions {
     /// Loads a session regardless of its owner, for instance for a stream that this edge holds.
     /// Ends it if its lifetime is over.
     pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<VersionedSession>, EdgeError> {
-        let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
-            return Ok(None);
+        let found = match timeout(CALL_DEADLINE, self.store.load(id)).await? {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            // Its client begins a new one when it is told that this one is gone. It is not ended: the build
+            // that wrote it may read it.
+            Err(SessionStoreError::Unreadable { source }) => {
+                self.note_unreadable(id, &source);
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
         };
         if self.time_to_live(&found.session).await?.is_none() {
             self.retire(id).await?;
             return Ok(None);
         }
         Ok(Some(found))
+    }
+
+    /// Says once per session why it is gone to its client.
+    fn note_unreadable(&self, id: &SessionId, source: &BoxError) {
+        self.metrics.session_unreadable();
+        let mut logged = self.unreadable.lock();
+        if logged.len() < LOGGED_SESSIONS && logged.insert(id.clone()) {
+            warn!(session = %id, %source, "the record of a session cannot be read; to its client it is gone");
+        }
     }
 
     /// Time that a session used now has left; `None` if its lifetime is over. That ends it for all edges,
@@ -296,10 +329,8 @@ impl Sessions {
         &self,
         after: Option<&SessionId>,
         limit: usize,
-    ) -> Result<Vec<Session>, EdgeError> {
-        let page = timeout(CALL_DEADLINE, self.store.list(after, limit)).await??;
-        let sessions = page.sessions.into_iter();
-        Ok(sessions.map(|found| found.session).collect())
+    ) -> Result<SessionPage, EdgeError> {
+        Ok(timeout(CALL_DEADLINE, self.store.list(after, limit)).await??)
     }
 
     /// Keeps a session alive because its stream is open here; `None` if it has ended.
@@ -387,11 +418,14 @@ mod tests {
             resource_uris: std::collections::BTreeMap::new(),
             resource_numbers: std::collections::BTreeMap::new(),
             newest_subscription: 0,
+            recent_subscriptions: Vec::new(),
             log_level: None,
             has_streamed: false,
             streamed_subscription: None,
             stream_tag: 0,
             ends_with_stream: false,
+            times: None,
+            reader_sees: None,
         }
     }
 }

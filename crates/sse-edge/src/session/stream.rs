@@ -63,7 +63,7 @@ pub(crate) async fn open_legacy_stream(
 
 /// Whether the cursor knows a subscription that the session has never had: the store went back to before it.
 fn is_ahead(cursor: &Cursor, session: &Session) -> bool {
-    cursor.newest_subscription > session.newest_subscription
+    !session.has_had_subscription(cursor.newest_subscription)
 }
 
 /// Where a stream begins.
@@ -120,18 +120,18 @@ impl Beginning {
     }
 }
 
-/// Where a stream without an event id begins if the log has lost a part in which a subscription began. A client whose event id is newer than all
-/// subscriptions, and still in the log, proves that it has not.
+/// Where a stream without an event id begins if the log has lost a part in which a subscription began. An event
+/// id that is still in the log spares the comparison for the subscriptions that its stream knew and that began
+/// before it; others may have begun in a lost part, and the id after it.
 async fn after_loss(
     hub: &Hub,
     session: &Session,
     last: Option<&Result<Cursor, CursorError>>,
 ) -> Result<Option<Sequence>, HubError> {
-    let subscriptions = session.subscriptions.iter().map(|one| one.since);
-    let stored = subscriptions.chain(session.resource_uris.values().copied());
-    let newest = stored.clone().map(|since| since.sequence).max();
+    let mut proven = None;
     if let Some(Ok(cursor)) = last
-        && Some(cursor.sequence) >= newest
+        && cursor.is_sealed
+        && cursor.tag.is_some()
     {
         let reached = LogPosition {
             epoch: cursor.epoch,
@@ -139,10 +139,22 @@ async fn after_loss(
             tag: cursor.tag,
         };
         if hub.learn_of_losses([reached]).await?.is_none() {
-            return Ok(None);
+            proven = Some(*cursor);
         }
     }
-    hub.learn_of_losses(stored).await
+    let needs_none = |number: u64, since: &LogPosition| {
+        proven.is_some_and(|cursor| {
+            number <= cursor.newest_subscription && since.sequence <= cursor.sequence
+        })
+    };
+    let subscriptions = session.subscriptions.iter();
+    let subscriptions = subscriptions.map(|one| (one.number, one.since));
+    let number = |uri: &str| session.resource_numbers.get(uri).copied();
+    let resources = session.resource_uris.iter();
+    let resources = resources.map(|(uri, since)| (number(uri).unwrap_or_default(), *since));
+    let stored = subscriptions.chain(resources);
+    let stored = stored.filter(|(number, since)| !needs_none(*number, since));
+    hub.learn_of_losses(stored.map(|(_, since)| since)).await
 }
 
 async fn open(
@@ -153,10 +165,10 @@ async fn open(
     last_event_id: Option<&str>,
     legacy: Option<HttpSseParts>,
 ) -> Result<Option<Feed>, EdgeError> {
-    hub.check_started()?;
     // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
-    let last = last_event_id.map(|last| hub.open_cursor(last, scope));
+    let keys = hub.started_keys()?;
+    let last = last_event_id.map(|last| keys.open(last, scope));
     let now = sessions.now().await?;
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
@@ -194,11 +206,11 @@ async fn open(
     };
     let (endpoint, on_close) = legacy.map(|new| (new.endpoint, new.on_close)).unzip();
     let mut feed = hub
-        .open(open, |reader, position| {
+        .open(open, |feed| {
             if let Some(endpoint) = endpoint {
                 return endpoint.into();
             }
-            let cursor = hub.cursor(reader, position);
+            let cursor = feed.cursor();
             let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
             let frames = if primes {
                 format!("{head}id: {cursor}\ndata: \n\n")

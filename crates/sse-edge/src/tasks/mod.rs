@@ -8,7 +8,8 @@
 mod asking;
 mod record;
 mod run;
-mod updates;
+mod teller;
+mod watcher;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,14 +17,15 @@ use std::{
     time::Duration,
 };
 
+use edge_records::{KeptTask, TaskLife, TaskRecords, TaskRecordsError};
 use model::{Clock, IdSource, PrincipalId, TaskId, Timestamp};
 use parking_lot::Mutex;
-use ports::{Bus, EdgeNews, TaskStore, TaskStoreError, Topic};
+use ports::{Bus, EdgeNews, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-pub(crate) use updates::{TaskUpdates, notify_followers, watch_tasks};
+pub(crate) use self::{teller::TaskTeller, watcher::watch_tasks};
 
 use self::record::StoredTask;
 use crate::{
@@ -36,7 +38,7 @@ use crate::{
 /// The tasks. A principal finds only its own.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    store: Arc<dyn TaskStore>,
+    store: TaskRecords,
     bus: Arc<dyn Bus>,
     clock: Arc<StoreClock>,
     ids: Arc<dyn IdSource>,
@@ -47,7 +49,7 @@ pub(crate) struct Tasks {
 /// The dependencies of [`Tasks`].
 #[derive(Debug)]
 pub(crate) struct TaskDeps {
-    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) store: TaskRecords,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -96,11 +98,9 @@ impl Tasks {
         id: &TaskId,
     ) -> Result<Option<StoredTask>, EdgeError> {
         let now = self.now();
-        let load = timeout(CALL_DEADLINE, self.store.load_task(owner, id));
-        let Some(found) = load.await?? else {
+        let Some((_, stored)) = self.find(owner, id).await? else {
             return Ok(None);
         };
-        let stored = StoredTask::decode(&found.record.state)?;
         if !stored.is_abandoned(now) {
             return Ok(Some(stored));
         }
@@ -116,6 +116,36 @@ impl Tasks {
             }
         });
         ended.await
+    }
+
+    /// Loads a task as it is stored. One that is damaged, or that another build wrote, is gone to its caller, which
+    /// can act on that; others are not affected.
+    async fn find(
+        &self,
+        owner: &PrincipalId,
+        id: &TaskId,
+    ) -> Result<Option<(KeptTask, StoredTask)>, EdgeError> {
+        let kept = match timeout(CALL_DEADLINE, self.store.load(owner, id)).await? {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return Ok(None),
+            Err(TaskRecordsError::Unreadable { source }) => {
+                note_unreadable(id, &*source);
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match StoredTask::decode(&kept.state) {
+            Ok(stored) => Ok(Some((kept, stored))),
+            Err(error) => {
+                note_unreadable(id, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether a task exists and belongs to this principal.
+    pub(crate) async fn exists(&self, owner: &PrincipalId, id: &TaskId) -> Result<bool, EdgeError> {
+        Ok(timeout(CALL_DEADLINE, self.store.exists(owner, id)).await??)
     }
 
     /// Changes a task and announces it to all edges. `change` may run several times, because
@@ -143,28 +173,24 @@ impl Tasks {
         mut change: impl FnMut(&mut StoredTask) -> TaskChange<T>,
     ) -> Result<Option<(T, bool)>, EdgeError> {
         for _ in 0..UPDATE_ATTEMPTS {
-            let load = timeout(CALL_DEADLINE, self.store.load_task(owner, id));
-            let Some(mut found) = load.await?? else {
+            let Some((mut kept, mut stored)) = self.find(owner, id).await? else {
                 return Ok(None);
             };
-            let mut stored = StoredTask::decode(&found.record.state)?;
             let answer = match change(&mut stored) {
                 TaskChange::Keep(answer) => return Ok(Some((answer, false))),
                 TaskChange::Store(answer) => answer,
             };
+            let mut life = TaskLife::Unchanged;
             if stored.task.status().is_terminal() {
                 stored.task.keep_for(TASK_OUTCOME_TTL, self.now());
-                found.record.ttl = Some(TASK_OUTCOME_TTL);
+                life = TaskLife::For(Some(TASK_OUTCOME_TTL));
             }
-            found.record.state = stored.encode()?;
-            let revision = found.revision;
-            let replace = self
-                .store
-                .replace_task(&found.record, revision, TASK_LIMITS);
+            kept.state = stored.encode()?;
+            let replace = self.store.replace((owner, id), &kept, life, TASK_LIMITS);
             match timeout(CALL_DEADLINE, replace).await? {
                 Ok(_) => return Ok(Some((answer, true))),
-                Err(TaskStoreError::Conflict { .. }) => {}
-                Err(TaskStoreError::Missing) => return Ok(None),
+                Err(TaskRecordsError::Conflict { .. }) => {}
+                Err(TaskRecordsError::Missing) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -247,6 +273,11 @@ impl Tasks {
     }
 }
 
+fn note_unreadable(id: &TaskId, error: &dyn std::error::Error) {
+    let source = error.source().map(ToString::to_string);
+    warn!(task = %id, %error, source, "the record of a task cannot be read; to its caller it is gone");
+}
+
 /// Removes a task from the running ones when dropped.
 #[derive(Debug)]
 struct RunningTaskGuard {
@@ -272,9 +303,9 @@ async fn wait_for_hint(hints: &mut watch::Receiver<u64>) {
 mod tests {
     use std::num::NonZeroUsize;
 
+    use edge_records::NewTask;
     use mcp::task::{Task, TaskStatus};
     use model::ManualClock;
-    use ports::TaskRecord;
     use service_kit::metrics::MetricsRegistry;
     use store_memory::{InProcessBus, MemorySessionStore};
 
@@ -288,7 +319,7 @@ mod tests {
         let bus = Arc::new(InProcessBus::new(NonZeroUsize::MIN));
         let lifecycle = service_kit::lifecycle::Lifecycle::new(Duration::from_secs(1));
         let tasks = Tasks::new(TaskDeps {
-            store: store.clone(),
+            store: TaskRecords::new(store.clone()),
             bus,
             clock: Arc::new(StoreClock::new(
                 clock.clone(),
@@ -305,13 +336,13 @@ mod tests {
             lease_until: clock.now().plus(TASK_LEASE),
             made_for: None,
         };
-        let record = TaskRecord {
+        let record = NewTask {
             id: id.clone(),
             owner: owner.clone(),
             state: stored.encode().unwrap(),
             ttl: None,
         };
-        store.create_task(&record, TASK_LIMITS).await.unwrap();
+        tasks.store.create(&record, TASK_LIMITS).await.unwrap();
         let status = async || {
             let found = tasks.load(&owner, &id).await.unwrap();
             found.unwrap().task.status()

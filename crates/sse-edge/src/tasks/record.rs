@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use access::Visibility;
 use bytes::Bytes;
+use edge_records::TaskLimits;
 use mcp::{ErrorCode, RpcError, task::Task};
 use model::Timestamp;
-use ports::TaskLimits;
+use ports::RecordBound;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -58,6 +59,21 @@ pub(super) fn too_large_error(bytes: usize) -> RpcError {
         "the result of the task has {bytes} bytes, and a task carries up to {}; ask for less at once",
         TaskLimits::MAX_STATE_BYTES
     );
+    RpcError::new(ErrorCode::Internal, text)
+}
+
+/// The error of a task for whose outcome there is no room.
+pub(super) fn no_room_error(bound: RecordBound) -> RpcError {
+    let text = format!(
+        "there is no room for the result of the task: {bound} has reached its limit; wait until other tasks have \
+         ended, or ask for less at once"
+    );
+    RpcError::new(ErrorCode::Internal, text)
+}
+
+/// The error of a task that is gone while a stream follows it.
+pub(super) fn gone_error() -> RpcError {
+    let text = "the task is no longer kept, and its outcome is not known; call again";
     RpcError::new(ErrorCode::Internal, text)
 }
 

@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use edge_records::{NewTask, TaskRecordsError};
+use instruments::{SpanName, TraceSpan};
 use mcp::{
     HttpRefusal, RequestId,
     task::{self, IllegalChange, Task},
@@ -15,7 +17,6 @@ use mcp_server::{
     tool::{Tool, as_result},
 };
 use model::{Classified, ErrorClass, TaskId, Timestamp};
-use ports::{TaskRecord, TaskStoreError};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::{debug, warn};
 
@@ -64,8 +65,13 @@ impl Tasks {
         });
         let worker = worker(caller, asking);
         let tasks = Arc::clone(self);
+        let span = TraceSpan::child(SpanName::Task, caller.trace);
+        if span.is_recorded() {
+            span.set("gen_ai.tool.name", call.name.clone());
+        }
         drop(self.background.spawn(async move {
-            work(&tasks, &worker, (&id, &begun.running), (&*tool, &call)).await;
+            let work = work(&tasks, &worker, (&id, &begun.running), (&*tool, &call));
+            span.enclose(work).await;
             drop(begun);
         }));
         Ok(task::create_result(
@@ -82,13 +88,13 @@ impl Tasks {
         id: &TaskId,
         stored: &StoredTask,
     ) -> Result<(), EdgeError> {
-        let record = TaskRecord {
+        let record = NewTask {
             id: id.clone(),
             owner: caller.principal.id.clone(),
             state: stored.encode()?,
             ttl: Some(TASK_LIMITS.max_ttl),
         };
-        let create = self.store.create_task(&record, TASK_LIMITS);
+        let create = self.store.create(&record, TASK_LIMITS);
         timeout(CALL_DEADLINE, create).await??;
         Ok(())
     }
@@ -109,6 +115,7 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
         // A task sends nothing on the stream of its call, which is already answered.
         output: CallOutput::new(None, None).0,
         is_task: true,
+        waits_until: None,
         server: Arc::clone(&caller.server),
         rates: Arc::clone(&caller.rates),
     }
@@ -142,8 +149,14 @@ async fn work(
             Err(error) => task.fail(error, now),
         })
         .await;
-    if let Err(EdgeError::Tasks(TaskStoreError::TooLarge { bytes })) = stored {
-        let error = record::too_large_error(bytes);
+    let refused = match &stored {
+        Err(EdgeError::Tasks(TaskRecordsError::TooLarge { bytes })) => {
+            Some(record::too_large_error(*bytes))
+        }
+        Err(EdgeError::TooManyTasks { bound }) => Some(record::no_room_error(*bound)),
+        _ => None,
+    };
+    if let Some(error) = refused {
         stored = tasks
             .end_patiently(caller, id, |task, now| task.fail(&error, now))
             .await;

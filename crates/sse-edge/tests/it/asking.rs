@@ -1,5 +1,6 @@
 //! Questions to the client of a session: asked on one edge, answered on any.
 
+use model::{IdSource, RandomIds, SessionId, StreamId};
 use reqwest::{
     StatusCode, Url,
     header::{HeaderMap, HeaderValue},
@@ -197,11 +198,129 @@ async fn somebody_elses_answer_is_none() {
     );
     let mut stream = stream(peer.unsubscribe_all(&a).await).await;
     let asked = question(&mut stream).await;
-    other.answer(&b, &asked, agree()).await;
+    let message = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": agree() });
+    let answer = other.post(&b, &message).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     peer.answer(&b, &asked, json!({ "action": "decline" }))
         .await;
     assert_eq!(result(&mut stream).await["isError"], true);
     assert_eq!(peer.subscriptions(&a).await, 2);
+}
+
+/// The number of answers in the mailbox of the peer's session to a question with this id.
+async fn kept(world: &EdgeWorld, peer: &Peer, id: &str) -> usize {
+    let session = peer.headers["mcp-session-id"].to_str().unwrap();
+    let (session, stream) = (SessionId::new(session).unwrap(), StreamId::new(id).unwrap());
+    world.kept(&session, &stream).await
+}
+
+/// The number of answers that an edge has dropped for this reason.
+fn dropped(node: &Node, reason: &str) -> u64 {
+    let name = format!("forgewire_edge_dropped_answers_total{{reason=\"{reason}\"}}");
+    node.metric(&name)
+}
+
+#[tokio::test]
+async fn an_answer_to_a_question_that_was_never_asked_is_told_and_not_kept() {
+    let (world, a, _b) = EdgeWorld::two().await;
+    let megabyte = json!({ "content": "x".repeat(1 << 20) });
+    let mark = "A".repeat(22);
+    for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let peer = Peer::connect(&a, version, json!({ "elicitation": {} })).await;
+        for n in 0..20 {
+            let id = match n % 3 {
+                0 => format!("ask-{}-{mark}", RandomIds.uuid()),
+                1 => format!("ask-{n}"),
+                _ => format!("ask-{}", "z".repeat(200)),
+            };
+            let message = json!({ "jsonrpc": "2.0", "id": id, "result": megabyte });
+            let answer = peer.post(&a, &message).await;
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{version} {id}");
+            let body: Value = answer.json().await.unwrap();
+            let text = body["error"]["message"].as_str().unwrap();
+            assert!(text.contains("asked no such question"), "{text}");
+            assert_eq!(kept(&world, &peer, &id).await, 0);
+        }
+        // What cannot be taken for an answer of ours is ignored, as ever.
+        let message = json!({ "jsonrpc": "2.0", "id": 7, "result": {} });
+        let answer = peer.post(&a, &message).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    }
+    assert_eq!(dropped(&a, "unknown"), 63);
+}
+
+#[tokio::test]
+async fn a_question_has_one_answer_of_a_bounded_size_on_all_edges_together() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let peer = Peer::subscribed(&a, "2025-11-25").await;
+    let mut stream = stream(peer.unsubscribe_all(&a).await).await;
+    let asked = question(&mut stream).await;
+    let id = asked["id"].as_str().unwrap();
+    let huge = json!({ "action": "accept", "content": { "x": "x".repeat(1 << 20) } });
+    let message = json!({ "jsonrpc": "2.0", "id": id, "result": huge });
+    let answer = peer.post(&b, &message).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let body: Value = answer.json().await.unwrap();
+    let text = body["error"]["message"].as_str().unwrap();
+    assert!(text.contains("up to 1048576 bytes"), "{text}");
+    assert_eq!(dropped(&b, "too_large"), 1);
+    // A client may send an answer again: it is not an error, and it is not kept.
+    let decline = json!({ "action": "decline" });
+    peer.answer(&b, &asked, decline).await;
+    for node in [&a, &b, &a] {
+        peer.answer(node, &asked, agree()).await;
+    }
+    assert!(kept(&world, &peer, id).await <= 1);
+    assert_eq!(dropped(&a, "repeated") + dropped(&b, "repeated"), 3);
+    assert_eq!(result(&mut stream).await["isError"], true);
+    assert_eq!(peer.subscriptions(&b).await, 2);
+}
+
+/// In a rollout an edge may get the answer to a question of an edge whose questions have no mark.
+#[tokio::test]
+async fn an_answer_to_a_question_of_an_earlier_version_is_kept_once() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let peer = Peer::connect(&a, "2025-11-25", json!({ "elicitation": {} })).await;
+    let id = format!("ask-{}", RandomIds.uuid());
+    let asked = json!({ "id": id });
+    for node in [&a, &b] {
+        peer.answer(node, &asked, agree()).await;
+    }
+    assert_eq!(kept(&world, &peer, &id).await, 1);
+    let huge = json!({ "x": "x".repeat(64 << 10) });
+    let id = format!("ask-{}", RandomIds.uuid());
+    let message = json!({ "jsonrpc": "2.0", "id": id, "result": huge });
+    let answer = peer.post(&a, &message).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(kept(&world, &peer, &id).await, 0);
+}
+
+#[tokio::test]
+async fn a_question_is_answered_while_the_keys_of_the_edges_are_rotated() {
+    let world = EdgeWorld::new().await;
+    let keys = ["a".repeat(40), "b".repeat(40)];
+    let node = async |order: [usize; 2]| {
+        let folder = tempfile::tempdir().unwrap();
+        let files = order.map(|key| {
+            let path = folder.path().join(key.to_string());
+            std::fs::write(&path, &keys[key]).unwrap();
+            path
+        });
+        let config = EdgeConfig {
+            state_key_files: files.to_vec(),
+            ..EdgeConfig::default()
+        };
+        world.node_with(&config, world.bus.clone()).await
+    };
+    let (before, after) = (node([0, 1]).await, node([1, 0]).await);
+    for (asks, takes) in [(&before, &after), (&after, &before)] {
+        let peer = Peer::subscribed(asks, "2025-11-25").await;
+        let mut stream = stream(peer.unsubscribe_all(asks).await).await;
+        let asked = question(&mut stream).await;
+        peer.answer(takes, &asked, agree()).await;
+        let result = result(&mut stream).await;
+        assert_eq!(result["structuredContent"]["unsubscribedCount"], 2);
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,22 @@
 //! A call of the handshake era outlives its connection: any edge can cancel it, and any edge can
 //! give its answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use model::{CursorScope, PrincipalId, SessionId, StreamCursor, StreamId};
+use access::Authenticator;
+use model::{CursorScope, PrincipalId, SessionId, StreamCursor, StreamId, SystemClock};
 use reqwest::{
     Response,
     header::{ACCEPT, HeaderMap, HeaderValue},
 };
 use serde_json::{Value, json};
+use sse_edge::EdgeConfig;
 use testkit::{
     mcp_client::McpClient,
     sse::{self, SseError, SseStream},
 };
 
-use super::world::*;
+use super::{principals, world::*};
 
 /// A call that waits for an event of octo/cat, answered as a stream.
 async fn waiting(client: &McpClient, node: &Node, id: u64) -> SseStream {
@@ -74,6 +76,56 @@ async fn an_answer_is_given_on_another_edge_when_the_connection_broke() {
     // And again, from the same position: a client may lose the second connection too.
     let mut again = resume(&client, &a, &id).await;
     assert_eq!(message(&mut again).await, answer);
+}
+
+/// A call's answer that is resumed costs what a stream costs: without a bound, one call could be resumed by as
+/// many connections as there are.
+#[tokio::test]
+async fn resumed_answers_take_the_places_of_streams() {
+    const PLACES: usize = 5;
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
+        max_streams: PLACES,
+        ..EdgeConfig::default()
+    };
+    let a = world.node_with(&config, world.bus.clone()).await;
+    let b = world.node_with(&config, world.bus.clone()).await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 7).await;
+    let id = stream.next_event(SOON).await.unwrap().id.unwrap();
+    // On the edge that runs the call and on another one.
+    for node in [&a, &b] {
+        let mut open = Vec::new();
+        for _ in 0..PLACES {
+            open.push(resume(&client, node, &id).await);
+        }
+        assert_eq!(node.open_streams("call"), PLACES as u64);
+        let again = || {
+            let request = reqwest::Client::new().get(node.at("/mcp"));
+            let request = request
+                .headers(client.headers())
+                .header("last-event-id", &id);
+            request.header(ACCEPT, "text/event-stream").send()
+        };
+        let refused = again().await.unwrap();
+        assert_eq!(refused.status(), reqwest::StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key("retry-after"));
+        let text = refused.text().await.unwrap();
+        assert!(text.contains("too-many-streams"), "{text}");
+        drop(open);
+        until("the places are free", || async {
+            node.open_streams("call") == 0
+        })
+        .await;
+        assert!(again().await.unwrap().status().is_success());
+    }
+    let mut resumed = resume(&client, &b, &id).await;
+    let cat = world.happens("cat").await;
+    let answer = message(&mut resumed).await;
+    assert_eq!(
+        answer["result"]["structuredContent"]["events"][0]["id"],
+        cat
+    );
 }
 
 #[tokio::test]
@@ -290,4 +342,52 @@ async fn an_id_that_is_still_running_is_refused_and_an_id_of_the_inbox_is_no_cal
     let mut stream = resume(&client, &b, &id).await;
     let notice = message(&mut stream).await;
     assert_eq!(notice["params"]["data"]["truncated"], true, "{notice}");
+}
+
+/// The tokens of one principal: the first may see everything, the second only cats.
+const WIDE: &str = "token-of-a-principal-that-sees-everything";
+const NARROW: &str = "token-of-the-same-one-that-sees-cats-only";
+
+#[tokio::test]
+async fn messages_and_the_answer_of_a_call_are_shown_to_the_token_that_resumes_it() {
+    let (world, tokens) = (EdgeWorld::new().await, principals::Tokens::new());
+    tokens.write(&[
+        (WIDE, "two", ""),
+        (NARROW, "two", "repositories = [\"octo/cat\"]"),
+    ]);
+    let node = async || {
+        let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
+        let config = EdgeConfig::default();
+        world.node_for(&config, world.bus.clone(), auth).await
+    };
+    let (a, b) = (node().await, node().await);
+    for (calls, resumes, shows) in [
+        (WIDE, NARROW, false),
+        (NARROW, NARROW, true),
+        (NARROW, WIDE, true),
+    ] {
+        let (session, _stream) = principals::session(&a, calls).await;
+        let call = json!({ "name": "test_tool_with_logging", "arguments": {} });
+        let headers = principals::headers(calls, Some(&session));
+        let answer = principals::post(&a.at("/mcp"), headers, "tools/call", call).await;
+        let mut stream = SseStream::from_response(answer).await.unwrap();
+        let primed = stream.next_event(SOON).await.unwrap().id.unwrap();
+        let first = stream.next_event(SOON).await.unwrap().id.unwrap();
+        drop(stream);
+        for (after, logs) in [(primed, 3), (first, 2)] {
+            let mut headers = principals::headers(resumes, Some(&session));
+            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+            let mut resumed = sse::resume(&b.at("/mcp"), headers, &after).await.unwrap();
+            let mut seen = 0;
+            let answer = loop {
+                match message(&mut resumed).await {
+                    log if log["method"] == "notifications/message" => seen += 1,
+                    answer => break answer,
+                }
+            };
+            assert_eq!(seen, if shows { logs } else { 0 }, "{calls} {resumes}");
+            let is_withheld = answer["error"]["data"]["code"] == "rights-changed";
+            assert_eq!(is_withheld, !shows, "{calls} {resumes}: {answer}");
+        }
+    }
 }

@@ -116,6 +116,7 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
         ("repo", "https://github.com/octo/cat/issues/7"),
         ("resourceId", "github://issues/octo/cat/7"),
         ("owner", "git@github.com:octo/cat.git"),
+        ("repo", "/octo/cat/"),
     ] {
         let filters = json!({ "filters": [{ field: value, "actor": "@Mona" }] });
         let found = tool(&client, &b, "get_recent_events", filters).await;
@@ -130,6 +131,7 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
     for (field, value, fix) in [
         ("repo", "https://gitlab.com/octo/cat", "github.com"),
         ("repo", "octo/cat#7", "for instance rocket"),
+        ("repo", "@octo", "put it into owner"),
         ("owner", "the octo", "for instance octo"),
         ("actor", "mona@example.com", "for instance mona"),
         ("resourceId", "4711", "node id"),
@@ -153,8 +155,9 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
 }
 
 #[tokio::test]
-async fn a_label_with_a_comma_can_be_named_in_rest() {
+async fn labels_and_numbers_are_read_alike_in_rest_and_in_tools() {
     let (world, a, _b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
     let label = "needs review, urgent";
     let event = world.happens_with_labels("cat", vec![label.into()]).await;
     world
@@ -168,6 +171,44 @@ async fn a_label_with_a_comma_can_be_named_in_rest() {
             (status, ids(&found)),
             (StatusCode::OK, vec![event.as_str()])
         );
+    }
+    for one in [
+        json!({ "number": "#7", "tags": [label] }),
+        json!({ "number": 7, "tags": r#""needs review, urgent""# }),
+        json!({ "tags": "urgent" }),
+    ] {
+        let found = tool(&client, &a, "replay_events", json!({ "filters": one })).await;
+        assert_eq!(ids(&found.unwrap()).len(), 1, "a filter without its list");
+    }
+    for not_filters in [
+        json!(["octo/cat"]),
+        json!([["issue"]]),
+        json!([null]),
+        json!("octo"),
+    ] {
+        let filters = json!({ "filters": not_filters });
+        let refused = tool(&client, &a, "replay_events", filters)
+            .await
+            .unwrap_err();
+        assert!(refused.contains("acme/rocket"), "{refused}");
+    }
+    for (tags, fix) in [
+        (r#""say "hi"""#, "doubled"),
+        (label, "use a list of labels"),
+    ] {
+        let filters = json!({ "filters": [{ "tags": tags }] });
+        let refused = tool(&client, &a, "get_recent_events", filters).await;
+        let refused = refused.unwrap_err();
+        assert!(
+            refused.contains("filters[0].tags") && refused.contains(fix),
+            "{refused}"
+        );
+    }
+    for (name, value) in [("number", "#7"), ("number", " 7.0 ")] {
+        let mut url = a.at("/events/recent");
+        url.query_pairs_mut().append_pair(name, value);
+        let (status, found) = get(url).await;
+        assert_eq!((status, ids(&found).len()), (StatusCode::OK, 2));
     }
 }
 

@@ -1,9 +1,10 @@
 //! An answer that leaves something out says so: events that the log no longer has, and ids from which
 //! this server cannot continue.
 
-use model::{Sequence, Timestamp};
+use model::{Sequence, SharedKey, Timestamp};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
+use sse_edge::EdgeConfig;
 use testkit::{mcp_client::McpClient, sse};
 
 use super::world::*;
@@ -219,4 +220,33 @@ async fn subscribe(client: &McpClient, node: &Node) {
         .subscribe(&node.url, "github://events")
         .await
         .unwrap();
+}
+
+/// The keys of the roles seal cursors where the edges have no keys of their own: then a position cannot be
+/// made up by whoever knows the identity of the log, and a cursor of one edge is read on the others.
+#[tokio::test]
+async fn the_keys_of_the_roles_seal_cursors() {
+    let mut world = EdgeWorld::new().await;
+    let config = EdgeConfig {
+        accept_older_cursors: false,
+        ..EdgeConfig::default()
+    };
+    let node = async |world: &EdgeWorld| world.node_with(&config, world.bus.clone()).await;
+    let unkeyed = node(&world).await;
+    world.role_keys = vec![SharedKey::of_secret([7; 32])];
+    let (a, b) = (node(&world).await, node(&world).await);
+    world.happens("cat").await;
+    let made_up = world.made_up_cursor(Sequence::START);
+    let replay = async |node: &Node, cursor: &str| {
+        let url = node.at(&format!("/events/replay/2020-01-01?cursor={cursor}"));
+        let answer = reqwest::get(url).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap())
+    };
+    assert_eq!(replay(&unkeyed, &made_up).await.0, 200, "no other key");
+    assert_eq!(replay(&a, &made_up).await.0, 400);
+    let url = a.at("/events/recent");
+    let recent: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let (status, page) = replay(&b, recent["nextCursor"].as_str().unwrap()).await;
+    assert_eq!((status, &page["truncated"]), (200, &json!(false)), "{page}");
 }

@@ -254,3 +254,44 @@ async fn a_drain_ends_every_stream_with_a_farewell_and_the_life_cleanly() {
     let outcome = tokio::time::timeout(SOON, outcome).await.unwrap().unwrap();
     assert!(outcome.clean, "{outcome:?}");
 }
+
+/// The heads of answers, and nothing else: no session, no stream, no event that is lost.
+#[tokio::test]
+async fn head_gets_the_head_of_the_answer_and_changes_nothing() {
+    let world = EdgeWorld::new().await;
+    // A stream would be refused.
+    let config = EdgeConfig {
+        max_streams: 0,
+        ..EdgeConfig::default()
+    };
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let http = reqwest::Client::new();
+    let head = async |path: &str, accept: &str| {
+        let request = http.head(node.at(path)).header("accept", accept);
+        let answer = request.send().await.unwrap();
+        let kind = answer.headers().get("content-type");
+        let kind = kind.map(|kind| kind.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), kind.unwrap_or_default())
+    };
+    let stream = (200, "text/event-stream".to_owned());
+    assert_eq!(head("/sse", "text/event-stream").await, stream);
+    assert_eq!(head("/events/stream", "*/*").await, stream);
+    assert_eq!(head("/events/stream?repo=a/b/c/d", "*/*").await.0, 400);
+    assert_eq!(head("/sse", "application/json").await.0, 406);
+    for path in [
+        "/mcp",
+        "/mcp/stream",
+        "/messages?sessionId=x",
+        "/mcp/sse/send",
+    ] {
+        assert_eq!(head(path, "*/*").await.0, 405, "{path}");
+    }
+    for path in ["/events/recent", "/events/replay/2020-01-01T00:00:00Z"] {
+        assert_eq!(
+            head(path, "*/*").await,
+            (200, "application/json".to_owned()),
+            "{path}"
+        );
+    }
+    assert_eq!(world.sessions().await, 0);
+}

@@ -2,18 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use access::Authenticator;
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Sequence, SessionId, StreamId};
+use model::{Sequence, SessionId, StreamId, SystemClock};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
 use testkit::sse::{self, SseStream};
 
-use super::world::*;
+use super::{principals, world::*};
 
-struct Client {
+pub(crate) struct Client {
     stream: SseStream,
     endpoint: String,
     http: reqwest::Client,
@@ -57,7 +58,13 @@ impl Client {
     }
 
     /// Sends a request; its answer arrives on the stream.
-    async fn call(&mut self, node: &Node, id: u64, method: &str, params: Value) -> Value {
+    pub(crate) async fn call(
+        &mut self,
+        node: &Node,
+        id: u64,
+        method: &str,
+        params: Value,
+    ) -> Value {
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         assert_eq!(self.post(node, &request).await, StatusCode::ACCEPTED);
         let answer = self.next().await;
@@ -65,7 +72,7 @@ impl Client {
         answer["result"].clone()
     }
 
-    async fn connected(stream: &Node, posts: &Node) -> Self {
+    pub(crate) async fn connected(stream: &Node, posts: &Node) -> Self {
         let mut client = Self::open(stream).await;
         let params = json!({
             "protocolVersion": "2024-11-05", "capabilities": {},
@@ -272,6 +279,8 @@ async fn what_is_no_session_of_this_transport_is_not_found() {
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{id}");
         let body: Value = answer.json().await.unwrap();
         assert!(body["error"]["code"].is_i64(), "{body}");
+        let text = body["error"]["message"].as_str().unwrap();
+        assert!(text.contains("event `endpoint`"), "the fix: {text}");
     }
     let client = Client::connected(&a, &a).await;
     for (body, status) in [("{", 400), ("[]", 400), ("7", 400)] {
@@ -402,4 +411,69 @@ async fn an_answer_that_the_mailbox_does_not_take_is_told() {
     let text = answer["error"]["message"].as_str().unwrap();
     assert!(text.contains("1048576 bytes"), "{text}");
     assert_eq!(client.call(&a, 5, "ping", json!({})).await, json!({}));
+}
+
+/// The tokens of one principal: the first may see everything, the second only cats.
+const WIDE: &str = "token-of-a-principal-that-sees-everything";
+const NARROW: &str = "token-of-the-same-one-that-sees-cats-only";
+
+/// The next message with this id on the stream.
+async fn answer_to(stream: &mut SseStream, id: u64) -> Value {
+    loop {
+        let frame = stream.next_event(SOON).await.unwrap();
+        let message = frame.json().unwrap_or_default();
+        if message["id"] == id {
+            return message;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_shows_what_its_own_token_may_see_whoever_asks() {
+    let (world, tokens) = (EdgeWorld::new().await, principals::Tokens::new());
+    tokens.write(&[
+        (WIDE, "two", ""),
+        (NARROW, "two", "repositories = [\"octo/cat\"]"),
+    ]);
+    let node = async || {
+        let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
+        let config = EdgeConfig::default();
+        world.node_for(&config, world.bus.clone(), auth).await
+    };
+    let (a, b) = (node().await, node().await);
+    for repo in ["cat", "dog"] {
+        world.happens(repo).await;
+    }
+    for (reads, asks, withheld, shows_dogs) in [
+        (NARROW, WIDE, true, false),
+        (NARROW, NARROW, false, false),
+        (WIDE, NARROW, false, false),
+        (WIDE, WIDE, false, true),
+    ] {
+        let headers = principals::headers(reads, None);
+        let mut stream = sse::open(&a.at("/sse"), headers).await.unwrap();
+        let endpoint = stream.next_event(SOON).await.unwrap().data.unwrap();
+        let url = b.at(&endpoint);
+        let prompt = json!({ "ref": { "type": "ref/prompt", "name": "triage_event" },
+            "argument": { "name": "repo", "value": "" },
+            "context": { "arguments": { "owner": "octo" } } });
+        let recent = json!({ "name": "get_recent_events", "arguments": {} });
+        // The second answers before the POST does.
+        for method in [("tools/call", recent), ("completion/complete", prompt)] {
+            let headers = principals::headers(asks, None);
+            let posted = principals::post(&url, headers, method.0, method.1).await;
+            assert_eq!(posted.status(), StatusCode::ACCEPTED);
+            let answer = answer_to(&mut stream, 1).await;
+            let text = answer.to_string();
+            let is_withheld = answer["error"]["data"]["code"] == "rights-changed";
+            assert_eq!(is_withheld, withheld, "{reads} {asks}: {text}");
+            assert_eq!(text.contains("dog"), shows_dogs, "{reads} {asks}: {text}");
+            assert_eq!(text.contains("cat"), !withheld, "{reads} {asks}: {text}");
+        }
+        // What shows nothing comes in any case.
+        let headers = principals::headers(asks, None);
+        principals::post(&url, headers, "no/such", json!({})).await;
+        let unknown = answer_to(&mut stream, 1).await;
+        assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
+    }
 }

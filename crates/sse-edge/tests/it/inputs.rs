@@ -48,6 +48,32 @@ async fn result(client: &McpClient, node: &Node, message: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn an_empty_cursor_a_whole_id_and_large_extensions_are_understood() {
+    let (_world, a, _b) = EdgeWorld::two().await;
+    let extensions = json!({ "com.example/a": { "b": "x".repeat(20_000) } });
+    let large = initialize(&json!({ "capabilities": { "extensions": extensions } }));
+    let (status, message) = answer(post(&a, "/mcp", large.to_string())).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(message["result"]["protocolVersion"], "2025-06-18");
+
+    let client = connect(&a).await;
+    for list in [
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+    ] {
+        let message = json!({ "jsonrpc": "2.0", "id": 7.0, "method": list,
+            "params": { "cursor": "" } });
+        let sent = post(&a, "/mcp", message.to_string()).headers(client.headers());
+        let (status, message) = answer(sent).await;
+        assert_eq!((status, &message["id"]), (StatusCode::OK, &json!(7)));
+        let whole = client.call(&a.url, list, json!({})).await.unwrap();
+        assert_eq!(message["result"], whole, "{list}");
+    }
+}
+
+#[tokio::test]
 async fn a_byte_order_mark_before_the_first_message_is_skipped_everywhere() {
     let (_world, a, _b) = EdgeWorld::two().await;
     let body = format!("{MARK}{}", initialize(&json!({})));
@@ -283,6 +309,7 @@ async fn times_and_numbers_are_read_in_the_notations_that_people_use() {
         "yesterday",
         "2020-01-01T00:00:00ZZ",
         "123456789012345",
+        "%ff",
     ] {
         let (status, problem) = answer(http.get(a.at(&format!("/events/replay/{bad}")))).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}");
@@ -304,5 +331,52 @@ async fn times_and_numbers_are_read_in_the_notations_that_people_use() {
         };
         let result = client.call_tool(&a.url, name, arguments).await.unwrap();
         assert_eq!(result["structuredContent"]["count"], 1, "{result}");
+    }
+}
+
+#[tokio::test]
+async fn a_uri_is_read_in_every_spelling_or_refused_with_the_forms_that_exist() {
+    let (_world, a, _b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    let read = async |uri: &str| {
+        let message = json!({ "jsonrpc": "2.0", "id": 3, "method": "resources/read",
+            "params": { "uri": uri } });
+        answer(post(&a, "/mcp", message.to_string()).headers(client.headers())).await
+    };
+    for spelling in [
+        "GITHUB://issues/octo/cat/7",
+        "github://ISSUES/Octo/CAT/7/",
+        "github://issues/octo/c%61t/07",
+        "github://%69ssues/octo/cat/7",
+    ] {
+        let (status, message) = read(spelling).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            message["result"]["contents"][0].is_object(),
+            "{spelling}: {message}"
+        );
+    }
+    for (uri, fix) in [
+        ("github://issues/octo/cat/8", "no event has mentioned it"),
+        ("github://issues/octo/cat/7?x=1", "use github://events"),
+        ("github://issues/octo/cat/7#c", "use github://events"),
+        ("github://issues//octo/cat/7", "use github://events"),
+        ("github://issues/octo/cat%2F7", "use github://events"),
+        (
+            "https://github.com/octo/cat/issues/7",
+            "use github://events",
+        ),
+        ("", "use github://events"),
+    ] {
+        let (status, message) = read(uri).await;
+        let error = &message["error"];
+        assert_eq!(
+            (status, &error["data"]["uri"]),
+            (StatusCode::OK, &json!(uri))
+        );
+        assert!(
+            error["message"].as_str().unwrap().contains(fix),
+            "{uri}: {message}"
+        );
     }
 }

@@ -8,6 +8,8 @@
 
 #[path = "machine/ops.rs"] // `tests/it_hyper` includes this file from elsewhere.
 mod ops;
+#[path = "machine/session.rs"]
+mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,44 +26,18 @@ use testkit::sse::{self, SseError, SseStream};
 
 use super::world::*;
 use ops::{Op, REPOS, VERSIONS, any_op};
+use session::{Asked, Modelled};
 
 /// Idle sessions end after this time, by the clock that the test advances.
 const IDLE_SECONDS: u64 = 1;
+/// Attempts to open a stream while no periodic check changes its session.
+const ATTEMPTS: usize = 20;
 /// Every session subscribes to these; only [`Machine::mark`] makes such events happen.
 const MARKER: &str = "marker";
 const TOKENS: [&str; 2] = [
     "token-of-alice-who-may-see-everything-----",
     "token-of-bob-who-may-see-everything-too----",
 ];
-
-/// A subscription of a session: events of a repository after the first `since` ones.
-struct Asked {
-    id: String,
-    repo: String,
-    since: usize,
-}
-
-/// The model of a session, together with its real stream.
-struct Modelled {
-    id: String,
-    owner: usize,
-    version: &'static str,
-    lives: bool,
-    asked: Vec<Asked>,
-    stream: Option<SseStream>,
-    /// The id of the last event that the client received, and the number of events that had
-    /// happened by then.
-    last: Option<(String, usize)>,
-    /// The events that the stream still has to deliver.
-    due: Vec<String>,
-}
-
-impl Modelled {
-    fn wants(&self, at: usize, repo: &str) -> bool {
-        let mut asked = self.asked.iter();
-        asked.any(|asked| asked.repo == repo && asked.since <= at)
-    }
-}
 
 struct Machine {
     world: EdgeWorld,
@@ -387,41 +363,51 @@ impl Machine {
 
     async fn open(&mut self, edge: usize, session: usize, resume: bool) {
         self.mark().await;
-        let id = SessionId::new(&self.sessions[session].id).unwrap();
-        let streamed = self.world.has_streamed(&id).await;
-        // The periodic check might find out at any moment that an open stream has reached its client.
-        let resumes = resume || (self.sessions[session].stream.is_some() && !streamed);
-        self.open_stream(edge, session, resumes, streamed).await;
-        self.mark().await;
+        // The periodic check of an edge may have recorded the older stream at that very moment.
+        for _ in 0..ATTEMPTS {
+            if self.open_stream(edge, session, resume).await {
+                return self.mark().await;
+            }
+        }
+        panic!("another record of the session between any two reads of it");
     }
 
-    /// The newest stream of a session wins. One that names an event begins after it; any other begins
-    /// where the session's subscriptions do, until a stream is known to have reached the client.
-    async fn open_stream(&mut self, edge: usize, session: usize, resume: bool, streamed: bool) {
+    /// The newest stream of a session wins. One that names an event begins after it. For any other, each
+    /// subscription begins where it was made, until a stream that covers it is known to have reached the
+    /// client, and from then on with the next event. Returns whether that was certain when it was opened.
+    async fn open_stream(&mut self, edge: usize, session: usize, resume: bool) -> bool {
+        let id = SessionId::new(&self.sessions[session].id).unwrap();
+        let before = self.world.stores.sessions.load(&id).await.unwrap();
         let last = self.sessions[session].last.clone().filter(|_| resume);
         let after = last.as_ref().map(|(id, _)| id.as_str());
         let opened = self.stream(edge, session, false, after).await;
-        let modelled = &mut self.sessions[session];
-        if !modelled.lives {
+        if !self.sessions[session].lives {
             assert_eq!(opened.unwrap_err(), 404);
-            return;
+            return true;
         }
-        let older = modelled.stream.replace(opened.unwrap());
-        if let Some(mut older) = older {
+        let (before, opened) = (before.unwrap(), opened.unwrap());
+        let now = self.world.stores.sessions.load(&id).await.unwrap();
+        let changes = now.unwrap().revision.0 - before.revision.0;
+        // The stream's own number is one change.
+        if last.is_none() && changes != 1 {
+            return false;
+        }
+        let modelled = &mut self.sessions[session];
+        if let Some(mut older) = modelled.stream.replace(opened) {
             assert_eq!(
                 ended(&mut older).await,
                 [],
                 "the older stream is taken over"
             );
         }
-        let from = match last {
-            Some((_, happened)) => happened,
-            None if streamed => self.events.len(),
-            None => 0,
+        let is_due = |at: usize, repo: &str| match &last {
+            Some((_, happened)) => at >= *happened && modelled.wants(at, repo),
+            None => modelled.wants_uncovered(at, repo, &before.session),
         };
-        let missed = self.events.iter().enumerate().skip(from);
-        let missed = missed.filter(|(at, (_, repo))| modelled.wants(*at, repo));
+        let missed = self.events.iter().enumerate();
+        let missed = missed.filter(|(at, (_, repo))| is_due(*at, repo));
         modelled.due = missed.map(|(_, (id, _))| id.clone()).collect();
+        true
     }
 
     async fn end(&mut self, edge: usize, session: usize, foreign: bool) {
@@ -505,5 +491,35 @@ fn two_edges_do_what_the_model_says_on_sqlite() {
         count.set(count.get() + 1);
         let database = Database::open(&folder.path().join(format!("{}.db", count.get()))).unwrap();
         stores_on(Arc::new(database.session_store(clock)))
+    });
+}
+
+#[test]
+fn a_stream_after_one_that_knew_some_of_the_subscriptions_begins_as_the_model_says() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let store = MemorySessionStore::new(clock.clone(), 1000);
+        let mut machine = Machine::new(clock, stores_on(Arc::new(store))).await;
+        let (edge, session) = (0, 0);
+        let begin = Op::Initialize {
+            edge,
+            owner: 0,
+            version: 2,
+        };
+        machine.step(&begin).await;
+        machine.open(edge, session, false).await;
+        let id = SessionId::new(&machine.sessions[session].id).unwrap();
+        until("the stream is known to have reached its client", || {
+            machine.world.has_streamed(&id)
+        })
+        .await;
+        // At the next check of the edge, this subscription would be known to have reached it as well.
+        machine.subscribe(edge, session, REPOS[0]).await;
+        machine.sessions[session].stream = None;
+        machine.happen(MARKER).await;
+        machine.happen(REPOS[0]).await;
+        machine.open(1 - edge, session, false).await;
+        machine.mark().await;
     });
 }

@@ -14,14 +14,14 @@ use super::world::*;
 
 /// A client that sends and reads lines. Dropping `input` ends its request body, dropping all of it
 /// closes the connection.
-struct Lines {
+pub(crate) struct Lines {
     input: Option<mpsc::UnboundedSender<String>>,
     response: reqwest::Response,
     rest: Vec<u8>,
 }
 
 impl Lines {
-    async fn open(node: &Node) -> Self {
+    pub(crate) async fn open(node: &Node) -> Self {
         Self::open_with(node, &[]).await
     }
 
@@ -52,7 +52,7 @@ impl Lines {
         self.input.as_ref().unwrap().send(text.to_owned()).unwrap();
     }
 
-    fn says(&self, message: &Value) {
+    pub(crate) fn says(&self, message: &Value) {
         self.writes(&format!("{message}\n"));
     }
 
@@ -76,7 +76,7 @@ impl Lines {
         }
     }
 
-    async fn hears(&mut self) -> Value {
+    pub(crate) async fn hears(&mut self) -> Value {
         self.next().await.expect("the connection is open")
     }
 }
@@ -323,7 +323,16 @@ async fn a_token_that_falls_ends_the_connection() {
     let mut lines = Lines::open_with(&node, &[("authorization", &bearer)]).await;
     lines.says(&modern(1, "server/discover", json!({})));
     assert_eq!(lines.hears().await["id"], 1);
+    let waits = json!({ "name": "wait_for_events", "arguments": { "maxWaitSeconds": 50 } });
+    lines.says(&modern(2, "tools/call", waits));
+    // The call runs once the next one is answered.
+    lines.says(&modern(3, "server/discover", json!({})));
+    assert_eq!(lines.hears().await["id"], 3);
     std::fs::write(&path, entry(other)).unwrap();
+    let owed = lines.hears().await;
+    assert_eq!(owed["id"], 2, "{owed}");
+    let message = owed["error"]["message"].as_str().unwrap();
+    assert!(message.contains("no longer valid"), "{owed}");
     assert_eq!(lines.next().await, None);
 }
 
@@ -361,4 +370,27 @@ async fn a_stream_that_ends_is_told_on_the_lines() {
         })
         .await;
     }
+}
+
+/// It begins to answer as a stream, whose message has all answers: no request gets a second one.
+#[tokio::test]
+async fn a_batch_that_takes_long_is_answered_on_one_line() {
+    let (_world, a, _b) = EdgeWorld::two().await;
+    let mut lines = Lines::open(&a).await;
+    lines.says(&initialize("2025-03-26"));
+    lines.writes(INITIALIZED);
+    assert!(lines.hears().await["result"].is_object());
+    let wait = json!({ "name": "wait_for_events", "arguments": { "maxWaitSeconds": 4 } });
+    let batch = [
+        request(1, "tools/call", &wait),
+        request(2, "ping", &json!({})),
+    ];
+    lines.says(&json!(batch));
+    let answers = lines.hears().await;
+    assert_eq!(
+        (&answers[0]["id"], &answers[1]["id"]),
+        (&json!(1), &json!(2))
+    );
+    lines.input = None;
+    assert_eq!(lines.next().await, None, "and the connection ends");
 }

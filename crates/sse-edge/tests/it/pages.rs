@@ -13,8 +13,16 @@ use super::{
 
 /// Opens `/events/stream` as the EventSource of a browser does.
 async fn event_source(node: &Node, last_event_id: Option<&str>) -> reqwest::Response {
+    event_source_of(node, "/events/stream", last_event_id).await
+}
+
+async fn event_source_of(
+    node: &Node,
+    path: &str,
+    last_event_id: Option<&str>,
+) -> reqwest::Response {
     let mut request = reqwest::Client::new()
-        .get(node.at("/events/stream"))
+        .get(node.at(path))
         .header("accept", "text/event-stream")
         .header("sec-fetch-mode", "cors")
         .header("cache-control", "no-store");
@@ -64,6 +72,49 @@ async fn a_page_that_finds_no_room_comes_back_and_misses_nothing() {
     resumed.next_event(SOON).await.unwrap();
     let event = resumed.next_event(SOON).await.unwrap();
     assert_eq!(event.json().unwrap()["id"], missed);
+}
+
+/// The page of a client of 2024-11-05, whose SDK uses EventSource: without room for its stream, and without
+/// room for its session.
+#[tokio::test]
+async fn a_page_of_http_sse_that_finds_no_room_comes_back() {
+    let world = EdgeWorld::new().await;
+    for (code, config) in [
+        (
+            "too-many-streams",
+            EdgeConfig {
+                max_streams: 1,
+                ..EdgeConfig::default()
+            },
+        ),
+        (
+            "too-many-sessions",
+            EdgeConfig {
+                max_sessions: 1,
+                ..EdgeConfig::default()
+            },
+        ),
+    ] {
+        let a = world.node_with(&config, world.bus.clone()).await;
+        let first = sse::open(&a.at("/sse"), HeaderMap::new()).await.unwrap();
+        let refused = event_source_of(&a, "/sse", None).await;
+        assert_eq!(refused.status(), StatusCode::OK);
+        let text = refused.text().await.unwrap();
+        assert!(
+            text.starts_with(&format!(": {code}\nretry: ")) && !text.contains("data:"),
+            "{text}"
+        );
+        let program = reqwest::get(a.at("/sse")).await.unwrap();
+        assert_eq!(program.status(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(first);
+        until("there is room", async || {
+            let back = event_source_of(&a, "/sse", None).await;
+            let mut back = SseStream::from_response(back).await.unwrap();
+            let first = back.next_event(SOON).await;
+            first.is_ok_and(|frame| frame.event.as_deref() == Some("endpoint"))
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

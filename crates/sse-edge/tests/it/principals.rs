@@ -43,7 +43,7 @@ impl Tokens {
         let entry = |(token, name, more): &(&str, &str, &str)| {
             let sha256 = TokenDigest::of_new(token).unwrap().to_hex();
             format!(
-                "[[token]]\nid = \"{name}\"\nsha256 = \"{sha256}\"\nprincipal = \"{name}\"\n{more}\n"
+                "[[token]]\nid = \"{token}\"\nsha256 = \"{sha256}\"\nprincipal = \"{name}\"\n{more}\n"
             )
         };
         let text: String = entries.iter().map(entry).collect();

@@ -102,6 +102,44 @@ async fn a_triage_has_the_item_and_its_events_as_data() {
     assert_eq!(modern["messages"], prompt["messages"]);
 }
 
+/// The arguments as people write them, which filters understand too.
+#[tokio::test]
+async fn an_item_is_named_by_its_number_or_its_url() {
+    let (world, a, _b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    world.happens("cat").await;
+    let page = "https://github.com/octo/cat/issues/7";
+    for (owner, repo, number) in [
+        ("@octo", "octo/cat", json!(" 7 ")),
+        ("octo", "cat", json!("#7")),
+        ("octo", "cat", json!(page)),
+        ("octo", page, json!("7")),
+        ("https://github.com/octo", "cat", json!(7.0)),
+    ] {
+        let arguments = json!({ "owner": owner, "repo": repo, "number": number });
+        let prompt = get(&client, &a, "triage_event", arguments).await;
+        assert_eq!(resources(&prompt)[0].0, "github://issues/octo/cat/7");
+    }
+    for (repo, number, field) in [
+        ("cat", "https://github.com/octo/dog/issues/7", "number"),
+        ("cat", "https://github.com/octo/cat/milestone/7", "number"),
+        ("cat", "0", "number"),
+        ("cat", "", "number"),
+        (page, "8", "repo"),
+        ("https://github.com/acme/cat", "7", "repo"),
+    ] {
+        let arguments = json!({ "owner": "octo", "repo": repo, "number": number });
+        let params = json!({ "name": "triage_event", "arguments": arguments });
+        let refused = client.call(&a.url, "prompts/get", params).await;
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains(&format!("arguments.{field}")), "{text}");
+    }
+    let params =
+        json!({ "name": "summarize_activity", "arguments": { "owner": "octo", "repo": page } });
+    let refused = client.call(&a.url, "prompts/get", params).await;
+    assert!(refused.unwrap_err().to_string().contains("use owner/repo"));
+}
+
 #[tokio::test]
 async fn a_summary_has_what_came_since() {
     let (world, a, _b) = EdgeWorld::two().await;

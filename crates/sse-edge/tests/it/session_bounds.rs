@@ -243,3 +243,61 @@ async fn somebody_else_keeps_no_session_alive() {
     clock.advance(SECOND * 40);
     assert_eq!(ping(alice).await, StatusCode::NOT_FOUND);
 }
+
+/// The largest record of a session, as `limits.rs` names it.
+const RECORD_BYTES: usize = 97 << 10;
+
+/// The number of sessions and the bytes of each bound what one principal stores in sessions.
+#[tokio::test]
+async fn the_sessions_of_one_principal_have_a_bound_in_bytes() {
+    let (auth, _folder) = alice_and_bob();
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
+        max_sessions_per_principal: 2,
+        ..EdgeConfig::default()
+    };
+    let node = world.node_for(&config, world.bus.clone(), auth).await;
+    let post = async |session: Option<&str>, message: &Value| {
+        let request = reqwest::Client::new().post(node.at("/mcp"));
+        let request = request.header("accept", "application/json, text/event-stream");
+        let request = request.bearer_auth(TOKENS[0]).json(message);
+        let request = match session {
+            Some(session) => request.header("mcp-session-id", session),
+            None => request,
+        };
+        request.send().await.unwrap()
+    };
+    let mut greedy = hello();
+    let filler = "x".repeat(15 << 10);
+    greedy["params"]["clientInfo"]["description"] = json!(filler);
+    greedy["params"]["capabilities"] = json!({ "experimental": { "filler": { "x": filler } } });
+    for _ in 0..2 {
+        let answer = post(None, &greedy).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let session = answer.headers()["mcp-session-id"].to_str().unwrap();
+        // Until none of them is taken any more, of either kind.
+        for n in 0..400 {
+            let repo = format!("{n}-{}", "r".repeat(90));
+            let filter = json!({ "owner": "o".repeat(39), "repo": repo });
+            let arguments = json!({ "filters": [filter] });
+            let call = json!({ "name": "subscribe_to_events", "arguments": arguments });
+            let uri = json!({ "uri": format!("github://events/{}/{repo}", "o".repeat(39)) });
+            for (method, params) in [("tools/call", call), ("resources/subscribe", uri)] {
+                let message =
+                    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+                assert_eq!(post(Some(session), &message).await.status(), StatusCode::OK);
+            }
+        }
+    }
+    assert_eq!(
+        post(None, &greedy).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    let records = world.session_records().await;
+    assert_eq!(records.len(), 2);
+    for record in records {
+        let bytes = serde_json::to_vec(&record).unwrap().len();
+        assert!(bytes <= RECORD_BYTES, "{bytes} bytes");
+        assert!(bytes > 60 << 10, "the bound is not reached: {bytes} bytes");
+    }
+}

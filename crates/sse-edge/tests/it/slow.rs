@@ -228,7 +228,9 @@ async fn without_bounds_who_stops_for_a_while_gets_everything_in_order_and_once(
     let from_the_log = a.metric("forgewire_edge_catch_up_pages_total");
     assert!(from_the_log > 0, "the ring had it all");
     assert_eq!(a.open_streams("events"), 2);
-    assert!(!a.metrics().contains("forgewire_edge_cut_streams_total"));
+    for reason in ["time", "lag"] {
+        assert_eq!(a.cut_streams(reason), 0, "{reason}");
+    }
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{LockName, Sequence, Session, SessionId, StreamId, SystemClock};
+use model::{LeaseName, Sequence, Session, SessionId, StreamId, SystemClock};
 use ports::{
-    LockError, LockGuardInfo, LockToken, Mailbox, MailboxError, MailboxLimits, MailboxPage,
-    Revision, SessionLimits, SessionLock, SessionPage, SessionStore, SessionStoreError, Stores,
+    Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage, Revision,
+    SessionLimits, SessionPage, SessionStore, SessionStoreError, StoreFailure, Stores,
     VersionedSession,
 };
 use serde_json::json;
@@ -136,26 +136,26 @@ impl Mailbox for Counted {
 }
 
 #[async_trait]
-impl SessionLock for Counted {
+impl Leases for Counted {
     async fn acquire(
         &self,
-        name: &LockName,
+        name: &LeaseName,
         ttl: Duration,
         wait: Duration,
-    ) -> Result<Option<LockGuardInfo>, LockError> {
+    ) -> Result<Option<Lease>, StoreFailure> {
         self.asked().acquire(name, ttl, wait).await
     }
 
     async fn extend(
         &self,
-        name: &LockName,
-        token: &LockToken,
+        name: &LeaseName,
+        token: &LeaseToken,
         ttl: Duration,
-    ) -> Result<bool, LockError> {
+    ) -> Result<bool, StoreFailure> {
         self.asked().extend(name, token, ttl).await
     }
 
-    async fn release(&self, name: &LockName, token: &LockToken) -> Result<bool, LockError> {
+    async fn release(&self, name: &LeaseName, token: &LeaseToken) -> Result<bool, StoreFailure> {
         self.asked().release(name, token).await
     }
 }
@@ -166,7 +166,7 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
         store: MemorySessionStore::new(Arc::new(SystemClock), 1000),
         calls: AtomicUsize::new(0),
     });
-    let tasks = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 0));
+    let tasks = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
     let world = EdgeWorld::on(Stores {
         sessions: store.clone(),
         mailbox: store.clone(),

@@ -1,7 +1,11 @@
 //! Tasks: any edge knows their state, and they belong to their owner alone.
 
+use std::{sync::Arc, time::Duration};
+
+use model::{ManualClock, PrincipalId, TaskId, Timestamp};
+use ports::{EdgeNews, Topic};
 use serde_json::{Value, json};
-use testkit::mcp_client::ModernClient;
+use testkit::mcp_client::{ListenStream, ModernClient};
 
 use super::world::*;
 
@@ -198,4 +202,132 @@ async fn tasks_that_are_over_make_room_and_those_in_work_do_not() {
     for task in &new {
         assert!(!is_gone(task).await);
     }
+}
+
+/// Tells all edges that a task may have changed.
+async fn hint(world: &EdgeWorld, task: &str) {
+    let news = EdgeNews::TaskChanged {
+        owner: PrincipalId::anonymous(),
+        task: TaskId::new(task).unwrap(),
+    };
+    let told = world
+        .bus
+        .publish(&Topic::Broadcast, news.into(), None)
+        .await;
+    told.unwrap();
+}
+
+/// The task and the status that a stream is told next.
+async fn told(stream: &mut ListenStream) -> (String, String) {
+    let told = stream.next(SOON).await.unwrap();
+    assert_eq!(told.method(), "notifications/tasks");
+    let text = |name: &str| told.params()[name].as_str().unwrap().to_owned();
+    (text("taskId"), text("status"))
+}
+
+/// The last state of a task may have a megabyte: a stream gets it once, and a new stream once again.
+#[tokio::test]
+async fn a_stream_is_told_each_state_of_a_task_once() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = client();
+    let first = wait_for_cats(&client, &a).await;
+    let filter = |tasks: &[&str]| json!({ "taskIds": tasks });
+    let mut stream = client.listen(&b.url, filter(&[&first])).await.unwrap();
+    assert_eq!(
+        told(&mut stream).await,
+        (first.clone(), "working".to_owned())
+    );
+    hint(&world, &first).await;
+    world.happens("cat").await;
+    let completed = (first.clone(), "completed".to_owned());
+    assert_eq!(
+        told(&mut stream).await,
+        completed,
+        "and not once more how it stood"
+    );
+    let second = wait_for_cats(&client, &a).await;
+    let both = filter(&[&first, &second]);
+    let mut stream = client.listen(&b.url, both).await.unwrap();
+    let mut begins = [told(&mut stream).await, told(&mut stream).await];
+    begins.sort_by_key(|(_, status)| status.clone());
+    assert_eq!(begins, [completed, (second.clone(), "working".to_owned())]);
+    for _ in 0..3 {
+        hint(&world, &first).await;
+        hint(&world, &second).await;
+    }
+    world.happens("cat").await;
+    assert_eq!(told(&mut stream).await, (second, "completed".to_owned()));
+    assert!(stream.next(QUIET).await.is_err());
+}
+
+/// The client of a task would otherwise wait until its stream ends, for up to an hour.
+#[tokio::test]
+async fn a_stream_is_told_that_a_task_is_gone() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(
+        1_790_000_000_000,
+    )));
+    let world = EdgeWorld::at(clock.clone()).await;
+    let (node, client) = (world.node().await, client());
+    let task = wait_for_cats(&client, &node).await;
+    let filter = json!({ "taskIds": [task] });
+    let mut stream = client.listen(&node.url, filter).await.unwrap();
+    assert_eq!(
+        told(&mut stream).await,
+        (task.clone(), "working".to_owned())
+    );
+    clock.advance(Duration::from_secs(3 * 24 * 3600));
+    hint(&world, &task).await;
+    let end = stream.next(SOON).await.unwrap();
+    let told = end.params();
+    assert_eq!(
+        (&told["taskId"], &told["status"]),
+        (&json!(task), &json!("failed"))
+    );
+    let text = told["error"]["message"].as_str().unwrap();
+    assert!(text.contains("no longer kept"), "{text}");
+}
+
+/// A call keeps its arguments until it ends, and a task for a day.
+#[tokio::test]
+async fn what_a_call_keeps_is_bounded_and_the_refusal_names_the_field() {
+    let (_world, a, _b) = EdgeWorld::two().await;
+    let client = client();
+    let arguments = json!({ "cursor": "x".repeat(64 << 10) });
+    let refused = client
+        .call_tool(&a.url, "wait_for_events", arguments)
+        .await
+        .unwrap();
+    assert_eq!(refused["isError"], true, "{refused}");
+    let text = refused["content"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("arguments: "), "{text}");
+    let call = |more: Value| {
+        let mut params = json!({ "name": "wait_for_events", "arguments": {} });
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        client.call(&a.url, "tools/call", params)
+    };
+    for (field, more) in [
+        (
+            "inputResponses",
+            json!({ "inputResponses": { "a": "x".repeat(200 << 10) } }),
+        ),
+        ("other", json!({ "other": "x".repeat(200 << 10) })),
+    ] {
+        let refused = call(more).await.unwrap_err();
+        assert_eq!(refused.code(), Some(-32602), "{refused}");
+        assert!(refused.to_string().contains(field), "{refused}");
+    }
+    let filler =
+        json!({ "extensions": { EXTENSION: {} }, "roots": { "own": "x".repeat(20 << 10) } });
+    let large = ModernClient::with_capabilities(filler);
+    let refused = large
+        .call(&a.url, "tools/list", json!({}))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("clientCapabilities"),
+        "{refused}"
+    );
 }

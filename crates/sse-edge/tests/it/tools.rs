@@ -236,7 +236,9 @@ fn misfits(schema: &Value) -> Vec<Value> {
         one => one == kind,
     };
     let mut misfits = vec![json!({ "no": "such" })];
-    if !is("string") && schema["enum"].is_null() && schema["oneOf"].is_null() {
+    // A list of texts may be one text, as in REST.
+    let takes_text = is("string") || schema["items"]["type"] == "string";
+    if !takes_text && schema["enum"].is_null() && schema["oneOf"].is_null() {
         misfits.push(json!("text"));
     }
     if !is("integer") {

@@ -13,19 +13,22 @@ use std::{
 use access::Authenticator;
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use mcp_server::cpu_turns::CpuAccount;
 use model::{
-    Clock, CursorKeys, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType,
+    Clock, Cursor, CursorKeys, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType,
     LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence,
-    Sequenced, Session, SessionId, StoredEvent, StreamId, SystemClock, Timestamp, TraceContext,
+    Sequenced, Session, SessionId, SharedKey, StoredEvent, StreamId, SystemClock, Timestamp,
+    TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Mailbox,
-    MailboxLimits, ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Stores,
-    SyncStatus, TaskStore, Topic,
+    Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Leases, Mailbox,
+    MailboxLimits, Records, ResourceError, ResourceReader, ResourceState, SessionStore, Stores,
+    SyncStatus, Topic,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
 use service_kit::{
+    bodies::BodyBudget,
     descriptors::Descriptors,
     http::{bind, serve},
     lifecycle::{Lifecycle, OnExit},
@@ -91,7 +94,7 @@ impl Drop for Node {
 /// Everything in memory, but sessions and what belongs to them in `store`.
 pub(crate) fn stores_on<S>(store: Arc<S>) -> Stores
 where
-    S: SessionStore + Mailbox + TaskStore + SessionLock,
+    S: SessionStore + Mailbox + Records + Leases,
 {
     memory_stores(100_000, store)
 }
@@ -99,7 +102,7 @@ where
 /// As [`stores_on`], with a log that keeps `events`.
 fn memory_stores<S>(events: usize, store: Arc<S>) -> Stores
 where
-    S: SessionStore + Mailbox + TaskStore + SessionLock,
+    S: SessionStore + Mailbox + Records + Leases,
 {
     let capacity = |count| NonZeroUsize::new(count).unwrap();
     let log = MemoryEventLog::new(&RandomIds, capacity(events));
@@ -118,9 +121,13 @@ pub(crate) struct EdgeWorld {
     pub(crate) stores: Stores,
     /// The position that the last reader of a resource named.
     pub(crate) seen: Arc<parking_lot::Mutex<Option<LogPosition>>>,
+    /// The account of the turn in which a resource was last read.
+    pub(crate) charged: Arc<parking_lot::Mutex<Option<CpuAccount>>>,
     clock: Arc<dyn Clock>,
     /// The descriptors that edges started from now on assume to have.
     pub(crate) descriptors: Descriptors,
+    /// The keys that edges started from now on have from those of the roles.
+    pub(crate) role_keys: Vec<SharedKey>,
     epoch: Epoch,
     count: AtomicU64,
 }
@@ -154,8 +161,10 @@ impl EdgeWorld {
             bus: Arc::clone(&stores.bus),
             stores,
             seen: Arc::default(),
+            charged: Arc::default(),
             clock,
             descriptors: Descriptors::UNLIMITED,
+            role_keys: Vec::new(),
             epoch,
             count: AtomicU64::new(0),
         }
@@ -196,27 +205,30 @@ impl EdgeWorld {
         clock: Arc<dyn Clock>,
     ) -> Node {
         let stores = self.stores.clone();
+        let mut registry = MetricsRegistry::default();
         let deps = EdgeDeps {
+            bodies: BodyBudget::new(&mut registry),
             log: stores.log,
             sessions: stores.sessions,
             mailbox: stores.mailbox,
             locks: stores.locks,
-            tasks: stores.tasks,
+            records: stores.records,
             bus: Arc::clone(&bus),
             resources: Arc::new(OneIssue {
                 seen: Arc::clone(&self.seen),
+                charged: Arc::clone(&self.charged),
             }),
             clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
             descriptors: self.descriptors,
+            role_keys: self.role_keys.clone(),
             toolsets: vec![conformance::toolset(&bus)],
         };
         let config = &EdgeConfig {
             take_over_sockets: config.take_over_sockets && crate::TAKES_OVER_SOCKETS,
             ..config.clone()
         };
-        let mut registry = MetricsRegistry::default();
         let service = EdgeService::build(config, deps, &mut registry).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
         let service = service.spawn(&life).unwrap();
@@ -364,9 +376,29 @@ impl EdgeWorld {
         .await;
     }
 
-    /// The keys of edges without a key from the operator, for this log.
+    /// The identity of the log.
+    pub(crate) fn log_epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The keys of the edges, for this log.
     pub(crate) fn keys(&self) -> CursorKeys {
-        CursorKeys::new(&[], self.epoch, true)
+        CursorKeys::new(&self.role_keys, self.epoch, true)
+    }
+
+    /// A cursor as anybody can make one who knows the identity of the log.
+    pub(crate) fn made_up_cursor(&self, sequence: Sequence) -> String {
+        let cursor = Cursor {
+            epoch: self.epoch,
+            sequence,
+            tag: None,
+            scope: CursorScope::events(&PrincipalId::anonymous()),
+            inbox: Sequence::START,
+            newest_subscription: 0,
+            is_sealed: true,
+        };
+        let keys = CursorKeys::new(&[], self.epoch, true);
+        keys.seal(&cursor).to_string()
     }
 
     async fn stored(&self, repo: &str, bytes: usize) -> (String, BusMessage) {
@@ -423,6 +455,8 @@ fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
 struct OneIssue {
     /// The position that the last caller named.
     seen: Arc<parking_lot::Mutex<Option<LogPosition>>>,
+    /// The account of the turn in which the last caller asked.
+    charged: Arc<parking_lot::Mutex<Option<CpuAccount>>>,
 }
 
 #[async_trait]
@@ -434,6 +468,7 @@ impl ResourceReader for OneIssue {
         _: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError> {
         *self.seen.lock() = seen;
+        *self.charged.lock() = CpuAccount::current();
         let known = uri.to_string() == "github://issues/octo/cat/7";
         Ok(known.then(|| ResourceState {
             uri: uri.clone(),

@@ -39,5 +39,7 @@ mod slow;
 mod streams;
 #[path = "../it/tasks.rs"]
 mod tasks;
+#[path = "../it/unread.rs"]
+mod unread;
 #[path = "../it/world.rs"]
 mod world;

@@ -346,3 +346,16 @@ async fn a_batch_is_one_post_and_every_request_in_it_is_answered() {
         assert_eq!(client.hears().await["id"], id);
     }
 }
+
+/// The server hangs with a request and with the end of the session, and the client does not read.
+#[tokio::test]
+async fn whoever_hangs_the_end_takes_five_seconds_in_all() {
+    let (mut server, mut client, _events) = connected().await;
+    client.says(&request(7, "slow", &json!({}))).await;
+    let _hanging = server.asked("slow").await;
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    assert!(client.ends_unread().await);
+    let took = began.elapsed();
+    assert!(took <= std::time::Duration::from_secs(5), "{took:?}");
+}

@@ -1,13 +1,15 @@
 //! [`ports::Mailbox`]: in the slot of its session, with the session's time to live.
 
+mod accounts;
 mod scripts;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::types::{Value, scripts::Script};
 use model::{Sequence, Sequenced, SessionId, StreamId};
-use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
+use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 
+pub(crate) use accounts::AccountScripts;
 pub(crate) use scripts::MailboxScripts;
 
 use crate::RedisSessionStore;
@@ -16,14 +18,28 @@ use crate::RedisSessionStore;
 #[error("the mailbox returned an unexpected answer or holds a foreign entry")]
 struct UnexpectedMailboxAnswer;
 
+const APPEND: &str = "append a message";
+
+/// The answer of a script that found the mailbox.
+enum MailboxAnswer {
+    Done(std::vec::IntoIter<Value>),
+    /// Nothing was done: the account of the owner has to be asked first.
+    AskAccount(std::vec::IntoIter<Value>),
+}
+
+/// The sequence of an appended message, and the weight of its mailbox.
+fn appended_at(mut answer: impl Iterator<Item = Value>) -> Option<(Sequence, u64)> {
+    let sequence = Sequence(number(answer.next()?)?);
+    Some((sequence, number(answer.next()?)?))
+}
+
 /// Formats a sequence as the scripts do.
 fn padded(sequence: Sequence) -> String {
     format!("{:020}", sequence.0)
 }
 
 fn unexpected_answer(op: &'static str) -> MailboxError {
-    let source = UnexpectedMailboxAnswer.into();
-    MailboxError::Corrupt { op, source }
+    StoreFailure::corrupt(op, UnexpectedMailboxAnswer).into()
 }
 
 fn number(value: Value) -> Option<u64> {
@@ -68,16 +84,82 @@ impl RedisSessionStore {
         script: &Script,
         session: &SessionId,
         arguments: Vec<Value>,
-    ) -> Result<impl Iterator<Item = Value> + use<>, MailboxError> {
+    ) -> Result<std::vec::IntoIter<Value>, MailboxError> {
+        match self.on_mailbox(op, script, session, arguments).await? {
+            MailboxAnswer::Done(answer) => Ok(answer),
+            MailboxAnswer::AskAccount(_) => Err(unexpected_answer(op)),
+        }
+    }
+
+    async fn on_mailbox(
+        &self,
+        op: &'static str,
+        script: &Script,
+        session: &SessionId,
+        arguments: Vec<Value>,
+    ) -> Result<MailboxAnswer, MailboxError> {
         let keys = self.index.session_keys(session);
-        let call = self.run::<Vec<Value>, MailboxError>(op, script, keys, arguments);
+        let call = self.run::<Vec<Value>>(op, script, keys, arguments);
         let mut answer = self.bounded(op, call).await?.into_iter();
         match answer.next().and_then(number) {
             Some(0) => Err(MailboxError::Missing),
             Some(1) => Err(MailboxError::Closed),
-            Some(2) => Ok(answer),
+            Some(2) => Ok(MailboxAnswer::Done(answer)),
+            Some(4) => Ok(MailboxAnswer::AskAccount(answer)),
             _ => Err(unexpected_answer(op)),
         }
+    }
+
+    /// Appends a message to a mailbox that may weigh `room`, or that does not count while it weighs no more
+    /// than that (`asked` is false).
+    async fn append_within(
+        &self,
+        (session, stream): (&SessionId, &StreamId),
+        payload: Bytes,
+        limits: MailboxLimits,
+        (room, asked): (u64, bool),
+    ) -> Result<MailboxAnswer, MailboxError> {
+        let arguments = vec![
+            stream.as_str().into(),
+            limits.max_streams.to_string().into(),
+            Value::Bytes(payload),
+            limits.max_messages.to_string().into(),
+            limits.max_bytes.to_string().into(),
+            limits.max_age.as_millis().to_string().into(),
+            room.to_string().into(),
+            i64::from(asked).to_string().into(),
+        ];
+        let script = &self.mailbox_scripts.append;
+        self.on_mailbox(APPEND, script, session, arguments).await
+    }
+
+    /// Takes room in the owner's account for a message, and appends it.
+    async fn append_counted(
+        &self,
+        to: (&SessionId, &StreamId),
+        payload: Bytes,
+        limits: MailboxLimits,
+        (owner, wanted): (&str, u64),
+    ) -> Result<Sequence, MailboxError> {
+        let size = (wanted, payload.len());
+        let room = self.take_room(owner, to.0, size, limits);
+        let room = self.bounded(APPEND, room).await?;
+        let appended = self.append_within(to, payload, limits, (room, true)).await;
+        let answer = match appended {
+            Ok(MailboxAnswer::Done(answer)) => answer,
+            Ok(MailboxAnswer::AskAccount(_)) => return Err(unexpected_answer(APPEND)),
+            Err(error) => {
+                if matches!(error, MailboxError::Missing | MailboxError::Closed) {
+                    self.weighs(owner, to.0, 0).await;
+                }
+                return Err(error);
+            }
+        };
+        let (sequence, weight) = appended_at(answer).ok_or_else(|| unexpected_answer(APPEND))?;
+        if weight != wanted {
+            self.weighs(owner, to.0, weight).await;
+        }
+        Ok(sequence)
     }
 
     async fn number_of_mailbox(
@@ -120,17 +202,20 @@ impl Mailbox for RedisSessionStore {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
         MailboxError::check_payload(&payload)?;
-        let arguments = vec![
-            stream.as_str().into(),
-            limits.max_streams.to_string().into(),
-            Value::Bytes(payload),
-            limits.max_messages.to_string().into(),
-            limits.max_bytes.to_string().into(),
-            limits.max_age.as_millis().to_string().into(),
-        ];
-        let script = &self.mailbox_scripts.append;
-        let sequence = self.number_of_mailbox("append a message", script, session, arguments);
-        Ok(Sequence(sequence.await?))
+        let to = (session, stream);
+        let uncounted = (MailboxLimits::UNCOUNTED_BYTES, false);
+        let appended = self.append_within(to, payload.clone(), limits, uncounted);
+        match appended.await? {
+            MailboxAnswer::Done(answer) => appended_at(answer).map(|(sequence, _)| sequence),
+            MailboxAnswer::AskAccount(mut answer) => {
+                let owner = answer.next().and_then(Value::into_string);
+                let wanted = answer.next().and_then(number);
+                let (owner, wanted) = owner.zip(wanted).ok_or_else(|| unexpected_answer(APPEND))?;
+                let counted = self.append_counted(to, payload, limits, (&owner, wanted));
+                return counted.await;
+            }
+        }
+        .ok_or_else(|| unexpected_answer(APPEND))
     }
 
     async fn read_after(
@@ -160,9 +245,15 @@ impl Mailbox for RedisSessionStore {
         through: Sequence,
     ) -> Result<u64, MailboxError> {
         let arguments = vec![stream.as_str().into(), padded(through).into()];
+        const OP: &str = "trim a stream";
         let script = &self.mailbox_scripts.trim;
-        self.number_of_mailbox("trim a stream", script, session, arguments)
-            .await
+        let mut answer = self.in_mailbox(OP, script, session, arguments).await?;
+        let gone = answer.next().and_then(number);
+        let owner = answer.next().and_then(Value::into_string);
+        if let Some((owner, weight)) = owner.zip(answer.next().and_then(number)) {
+            self.weighs(&owner, session, weight).await;
+        }
+        gone.ok_or_else(|| unexpected_answer(OP))
     }
 
     async fn close_stream(

@@ -3,9 +3,10 @@
 //!
 //! `KEYS` of every script:
 //! 1. the session (a hash; a living session has the field `revision`);
-//! 2. a hash: `last` sequence, `bytes` of payload, `forgotten` (streams that ended at or before
-//!    this sequence may be forgotten), and per stream `opened:<stream>` and `lost:<stream>`, the
-//!    last message removed;
+//! 2. a hash: `last` sequence, `bytes` of payload, `count` of messages, `till` (the time in ms until which
+//!    messages are kept), `counted` (the mailbox is in the account of its owner, see `accounts`),
+//!    `forgotten` (streams that ended at or before this sequence may be forgotten), and per stream
+//!    `opened:<stream>` and `lost:<stream>`, the last message removed;
 //! 3. a sorted set of messages by sequence, `<sequence>:<time in ms>:<bytes>:<stream>`: finds the
 //!    oldest message;
 //! 4. a sorted set with equal scores, so ordered by text, `<stream>:<sequence>`: the messages of a
@@ -14,13 +15,20 @@
 //! 6. a sorted set of streams by their last sequence, with open streams above closed ones, so that
 //!    the first is the next to be forgotten.
 //!
+//! Keys 3 to 5 expire when the newest message is too old, so that a mailbox that nobody reads holds its
+//! payloads no longer than that; the next call notices it and records the losses.
+//!
 //! A sequence is the server's time in microseconds, or one more than the last sequence if the time
 //! has not advanced: after a failover that loses the last writes, the sequences of the lost time are
 //! not given out again. Nodes of a build before this rule only count, which stays correct beside it.
 //!
+//! A server that evicts keys removes one of these alone. What is left cannot be put together again, so the
+//! next script removes all messages, and every reader is told that it lost them.
+//!
 //! Sequences in text have twenty digits, so that they sort like numbers. A stream id contains
 //! neither `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such session), 1
-//! (closed), 2 (done) or 3 (an entry was not written by this crate).
+//! (closed), 2 (done) or 4 (the owner's account has to be asked first; with the owner and the weight that the
+//! mailbox would have).
 
 use fred::types::scripts::Script;
 
@@ -40,16 +48,40 @@ local function give(now)
   redis.call('HSET', meta, 'last', text(sequence))
   return sequence
 end
+local EACH = 128
+local function held(field) return tonumber(redis.call('HGET', meta, field) or '0') end
+local function weight() return held('bytes') + EACH * redis.call('ZCARD', order) end
+local function recount() redis.call('HSET', meta, 'count', redis.call('ZCARD', order)) end
+if held('count') > 0 and redis.call('EXISTS', order) == 0 then
+  -- First, because a full server takes no other change.
+  redis.call('DEL', payloads)
+  local known = redis.call('ZRANGE', streams, 0, -1, 'WITHSCORES')
+  for n = 1, #known, 2 do
+    local last = text(tonumber(known[n + 1]) % OPEN)
+    if redis.call('HGET', meta, 'opened:' .. known[n]) ~= last then
+      redis.call('HSET', meta, 'lost:' .. known[n], last)
+    end
+  end
+  redis.call('HSET', meta, 'bytes', '0', 'count', '0')
+end
 local function keep()
   local left = redis.call('PTTL', session)
+  local till = tonumber(redis.call('HGET', meta, 'till') or nil)
   for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], left) end
+  if till then
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    if till < now + left then
+      for n = 3, 5 do redis.call('PEXPIREAT', KEYS[n], text(till)) end
+    end
+  end
 end
 local function remove(entry)
   local sequence, bytes, of = string.match(entry, '^(%d+):%d+:(%d+):(.*)$')
   redis.call('ZREM', order, entry)
   redis.call('ZREM', index, of .. ':' .. sequence)
   redis.call('HDEL', payloads, sequence)
-  redis.call('HINCRBY', meta, 'bytes', '-' .. bytes)
+  redis.call('HINCRBY', meta, 'bytes', text(0 - tonumber(bytes)))
   redis.call('HSET', meta, 'lost:' .. of, sequence)
   return tonumber(bytes)
 end
@@ -69,6 +101,7 @@ local function forget()
   if last > tonumber(redis.call('HGET', meta, 'forgotten') or '0') then
     redis.call('HSET', meta, 'forgotten', text(last))
   end
+  recount()
 end
 local function add(opened, most)
   local known = redis.call('ZCARD', streams)
@@ -79,6 +112,20 @@ local function add(opened, most)
   local lost = redis.call('HGET', meta, 'forgotten') or '0'
   redis.call('HSET', meta, 'opened:' .. stream, text(opened), 'lost:' .. stream, lost)
   redis.call('ZADD', streams, text(opened + OPEN), stream)
+end
+local function is_whole()
+  local messages = redis.call('ZCARD', order)
+  if redis.call('ZCARD', index) ~= messages or redis.call('HLEN', payloads) ~= messages then return false end
+  return messages == 0 or redis.call('EXISTS', streams, meta) == 2
+end
+if not is_whole() then
+  redis.call('UNLINK', order, index, payloads)
+  local last = text(give(micros()))
+  redis.call('HSET', meta, 'bytes', '0', 'count', '0', 'forgotten', last)
+  for _, of in ipairs(redis.call('ZRANGE', streams, 0, -1)) do
+    redis.call('HSET', meta, 'lost:' .. of, last)
+  end
+  keep()
 end
 local score = tonumber(redis.call('ZSCORE', streams, stream) or nil)
 local closed = score and score < OPEN
@@ -94,11 +141,16 @@ keep()
 return {2, text(opened)}
 ";
 
-/// `ARGV` stream, most streams, payload, most messages, most bytes, oldest age in ms. Answers the
-/// sequence.
+/// `ARGV` stream, most streams, payload, most messages, most bytes, oldest age in ms, most weight, whether
+/// that comes from the owner's account (0 or 1). Answers the sequence and the weight.
 const APPEND: &str = r"
 if closed then return {1} end
 local payload, most, most_bytes, age = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local room, asked = tonumber(ARGV[7]), ARGV[8] == '1'
+local wanted = weight() + #payload + EACH
+if not asked and wanted > room then
+  return {4, redis.call('HGET', session, 'owner') or '', text(wanted)}
+end
 if not score then add(last_given(), tonumber(ARGV[2])) end
 local time = micros()
 local now = math.floor(time / 1000)
@@ -113,12 +165,16 @@ local count = redis.call('ZCARD', order)
 while count > 1 do
   local first = redis.call('ZRANGE', order, 0, 0)[1]
   local at = tonumber(string.match(first, '^%d+:(%d+)'))
-  if count <= most and bytes <= most_bytes and at + age > now then break end
+  local fits = count <= most and bytes <= most_bytes and bytes + EACH * count <= room
+  if fits and at + age > now then break end
   bytes = bytes - remove(first)
   count = count - 1
 end
+redis.call('HSET', meta, 'count', count)
+if age > 0 then redis.call('HSET', meta, 'till', text(now + age)) else redis.call('HDEL', meta, 'till') end
+if asked then redis.call('HSET', meta, 'counted', '1') end
 keep()
-return {2, text(last)}
+return {2, text(last), text(bytes + EACH * count)}
 ";
 
 /// `ARGV` stream, position, most messages, most bytes. Answers the loss, 0 open or 1 closed or 2 not
@@ -134,7 +190,6 @@ local bytes = 0
 for n, member in ipairs(redis.call('ZRANGEBYLEX', index, from, to, 'LIMIT', 0, limit + 1)) do
   local sequence = string.sub(member, -20)
   local payload = redis.call('HGET', payloads, sequence)
-  if not payload then return {3} end
   bytes = bytes + #payload
   if n > limit or (n > 1 and bytes > most_bytes) then
     page[4] = 1
@@ -146,9 +201,14 @@ end
 return page
 ";
 
-/// `ARGV` stream, position. Answers how many went.
+/// `ARGV` stream, position. Answers how many went; and the owner and the weight, if the mailbox is in the
+/// owner's account.
 const TRIM: &str = r"
-return {2, remove_through(stream, '[' .. stream .. ':' .. ARGV[2])}
+local gone = remove_through(stream, '[' .. stream .. ':' .. ARGV[2])
+if gone == 0 then return {2, gone} end
+recount()
+if redis.call('HEXISTS', meta, 'counted') == 0 then return {2, gone} end
+return {2, gone, redis.call('HGET', session, 'owner') or '', text(weight())}
 ";
 
 /// `ARGV` stream.

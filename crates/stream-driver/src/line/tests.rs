@@ -17,6 +17,9 @@ struct World {
     ends: bool,
     patience: Option<Duration>,
     room: usize,
+    /// Bytes that the source lets its driver hold, and those that it holds.
+    may_hold: Option<usize>,
+    held: usize,
     sent: Vec<u8>,
     client_sends: VecDeque<io::Result<usize>>,
     finished: bool,
@@ -43,6 +46,12 @@ impl StreamSource for Played {
         let mut world = self.0.lock();
         world.position = progress.position.unwrap_or(world.position);
         world.events += progress.events;
+    }
+
+    fn hold(&mut self, bytes: usize, _: bool) -> bool {
+        let mut world = self.0.lock();
+        world.held = bytes;
+        world.may_hold.is_none_or(|most| bytes <= most)
     }
 
     fn should_give_up(&self, behind: Duration) -> bool {
@@ -97,6 +106,34 @@ fn what_a_socket_does_not_take_is_offered_again_and_nothing_is_kept_but_a_frames
     assert_eq!(world.sent, b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n");
     assert_eq!(moved(&world), (3, 3));
     assert!(line.rest.is_empty() && !line.is_behind());
+}
+
+#[test]
+fn a_line_asks_for_room_for_the_rest_of_a_frame_and_gives_it_back() {
+    let (mut line, world) = line(&["one", "two"], 10);
+    world.0.lock().may_hold = Some(6);
+    let scratch = &mut Scratch::default();
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
+    assert_eq!(world.0.lock().held, "\ntwo\r\n".len());
+    world.0.lock().room = 100;
+    assert!(line.writable());
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
+    assert_eq!(world.0.lock().held, 0);
+}
+
+#[test]
+fn a_line_without_room_for_the_rest_of_a_frame_is_closed_then_and_later() {
+    let closed = TurnResult::Closed(CloseReason::Abandoned);
+    let scratch = &mut Scratch::default();
+    let (mut line_without, world) = line(&["one", "two"], 10);
+    world.0.lock().may_hold = Some(5);
+    assert_eq!(line_without.turn(scratch), closed);
+    // Room that it had and no longer has: what it shares with others may have become its own.
+    let (mut line, world) = line(&["one", "two"], 10);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
+    assert_eq!(line.sweep(), TurnResult::Idle);
+    world.0.lock().may_hold = Some(5);
+    assert_eq!(line.sweep(), closed);
 }
 
 #[test]

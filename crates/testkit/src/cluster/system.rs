@@ -13,7 +13,7 @@ const EDGES: usize = 3;
 const INGESTS: usize = 2;
 
 /// The topology of a system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum SystemKind {
     /// All roles in one process on SQLite and the in-process bus.
     Embedded,

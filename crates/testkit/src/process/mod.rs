@@ -22,6 +22,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub use ready::ReadyLine;
 
+use crate::proc_state::is_stopped;
+
 /// Waits for the end of standard input, then kills the process with the given id. Ctrl-C is sent to
 /// every process of a terminal, and must not end the watchdog before the child.
 const WATCHDOG: &str = "trap '' INT TERM HUP QUIT; read -r _; kill -9 \"$1\"";
@@ -37,7 +39,9 @@ const INHERITED: [&str; 8] = [
     "RUST_BACKTRACE",
     "LLVM_PROFILE_FILE",
 ];
-/// Pause between two checks of a process that starts or ends.
+/// Time allowed for all threads of a process to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause between two checks of a process that starts, stops or ends.
 const POLL_MILLIS: u64 = 10;
 /// Number of lines of each log that an error shows.
 const SHOWN_LINES: usize = 25;
@@ -245,7 +249,8 @@ impl Process {
         .await
     }
 
-    /// Sends a signal; `Signal::STOP` freezes the process, `Signal::CONT` resumes it.
+    /// Sends a signal; `Signal::STOP` freezes the process, all of it by the time this returns; `Signal::CONT` resumes
+    /// it.
     ///
     /// # Errors
     /// It is not running.
@@ -256,7 +261,25 @@ impl Process {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
         let pid = pid.with_context(|| format!("{name} is not running"))?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {name}"))
+        kill_process(pid, signal).with_context(|| format!("cannot signal {name}"))?;
+        match signal {
+            Signal::STOP => self.wait_until_stopped(),
+            _ => Ok(()),
+        }
+    }
+
+    /// SIGSTOP only requests the stop: on a busy machine a thread could still answer a request.
+    fn wait_until_stopped(&self) -> Result<()> {
+        let name = &self.command.name;
+        let pid = self
+            .id()
+            .with_context(|| format!("{name} is not running"))?;
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while !is_stopped(pid).with_context(|| format!("cannot see the threads of {name}"))? {
+            ensure!(Instant::now() < deadline, "{name} does not stop");
+            std::thread::sleep(Duration::from_millis(POLL_MILLIS));
+        }
+        Ok(())
     }
 
     /// Sends SIGKILL. Does nothing if the process is not running.

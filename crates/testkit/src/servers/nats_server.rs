@@ -11,6 +11,8 @@ use super::{
 const DATA: &str = "data";
 /// The name of the file with the size of messages, if it is not the default.
 const MAX_PAYLOAD: &str = "max_payload";
+/// The name of the file with users and their permissions; without it everybody may do everything.
+const AUTHORIZATION: &str = "authorization.conf";
 /// The largest message, in bytes: as `deploy/nats.conf` has it.
 const DEFAULT_MAX_PAYLOAD: &str = "8388608";
 
@@ -63,6 +65,15 @@ impl NatsServer {
     /// The setting cannot be written, or the server does not answer again.
     pub fn set_max_payload(&mut self, bytes: usize) -> io::Result<()> {
         fs::write(self.0.folder().join(MAX_PAYLOAD), bytes.to_string())?;
+        self.restart().map_err(io::Error::other)
+    }
+
+    /// Restarts the server with this text in its configuration: the block `authorization`, or nothing.
+    ///
+    /// # Errors
+    /// The text cannot be written, or the server does not answer again.
+    pub fn authorize(&mut self, text: &str) -> io::Result<()> {
+        fs::write(self.0.folder().join(AUTHORIZATION), text)?;
         self.restart().map_err(io::Error::other)
     }
 
@@ -122,9 +133,10 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
     let configuration = folder.join("nats.conf");
     let max_payload = fs::read_to_string(folder.join(MAX_PAYLOAD));
     let max_payload = max_payload.unwrap_or_else(|_| DEFAULT_MAX_PAYLOAD.to_owned());
+    let authorization = fs::read_to_string(folder.join(AUTHORIZATION)).unwrap_or_default();
     let text = format!(
         "server_name: \"{}\"\nlisten: \"127.0.0.1:{port}\"\nmax_payload: {max_payload}\n\
-         jetstream {{ store_dir: \"{}\" }}\n",
+         jetstream {{ store_dir: \"{}\" }}\n{authorization}\n",
         server_name(folder),
         folder.join(DATA).display(),
     );

@@ -19,7 +19,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::{START_DEADLINE, ServerError};
-use crate::folder;
+use crate::{
+    folder,
+    proc_state::{is_stopped, state},
+};
 
 /// Starts `"$@"`, prints its process id, waits for the end of standard input, then kills it.
 /// Ignores the signals of Ctrl-C, which are sent to every process of the terminal: only the end of
@@ -258,24 +261,6 @@ fn read_pid(guard: &mut Child) -> io::Result<u32> {
 fn is_alive(pid: u32) -> bool {
     let state = state(Path::new(&format!("/proc/{pid}")));
     matches!(state, Some(state) if state != 'Z' && state != 'X')
-}
-
-/// Whether every thread is stopped.
-fn is_stopped(pid: u32) -> io::Result<bool> {
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread that has ended in the meantime has no state and cannot answer.
-        if !matches!(state(&thread?.path()), None | Some('T')) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// The state of a process or thread, by its folder in `/proc`.
-fn state(folder: &Path) -> Option<char> {
-    // `pid (name) state …`; the name may contain anything.
-    let stat = fs::read_to_string(folder.join("stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn log_tail(path: &Path) -> String {

@@ -3,13 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Request, header};
-use http_body_util::BodyExt;
-use service_kit::body_encoding::is_encoded;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+use service_kit::{
+    bodies::{BodyBounds, BodyBudget, BodyRefusal, BodySender, BodyShare, HeldBody},
+    body_encoding::is_encoded,
 };
 
 use crate::{config::IngestConfig, error::DeliveryRefusal, limits};
@@ -19,25 +17,26 @@ use crate::{config::IngestConfig, error::DeliveryRefusal, limits};
 pub(crate) struct AdmittedRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Its share of the memory budget for bodies, released on drop.
-    pub(crate) share: OwnedSemaphorePermit,
+    /// The memory that the body holds, released on drop.
+    pub(crate) share: Arc<BodyShare>,
 }
 
 /// The bounds of bodies.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
-    max_bytes: usize,
-    time: Duration,
-    /// One permit per byte.
-    budget: Arc<Semaphore>,
+    bounds: BodyBounds,
+    budget: Arc<BodyBudget>,
 }
 
 impl Admission {
-    pub(crate) fn new(config: &IngestConfig) -> Self {
+    pub(crate) fn new(config: &IngestConfig, budget: Arc<BodyBudget>) -> Self {
         Self {
-            max_bytes: config.max_body_bytes,
-            time: Duration::from_secs(config.body_timeout_seconds),
-            budget: Arc::new(Semaphore::new(limits::BODY_BUDGET_BYTES)),
+            bounds: BodyBounds {
+                max_bytes: config.max_body_bytes,
+                min_bytes: limits::MIN_DELIVERY_BYTES,
+                timeout: Duration::from_secs(config.body_timeout_seconds),
+            },
+            budget,
         }
     }
 
@@ -51,62 +50,28 @@ impl Admission {
         if is_encoded(&parts.headers) {
             return Err(DeliveryRefusal::BodyEncoded);
         }
-        if announced_bytes(&parts.headers).is_some_and(|bytes| bytes > self.max_bytes as u64) {
-            return Err(self.too_large());
-        }
-        let (body, share) = timeout(self.time, self.read(body)).await.map_err(|_| {
-            DeliveryRefusal::BodyTimeout {
-                seconds: self.time.as_secs(),
-            }
-        })??;
+        // GitHub has many addresses, and no name before its signature is verified.
+        let sender = BodySender::of_address(&parts.extensions);
+        let read = self.budget.read(&parts.headers, body, sender, &self.bounds);
+        let HeldBody { bytes, share } = read.await?;
         Ok(AdmittedRequest {
             headers: parts.headers,
-            body,
+            body: bytes,
             share,
         })
     }
-
-    fn too_large(&self) -> DeliveryRefusal {
-        DeliveryRefusal::BodyTooLarge {
-            max_bytes: self.max_bytes,
-        }
-    }
-
-    async fn read(&self, mut body: Body) -> Result<(Bytes, OwnedSemaphorePermit), DeliveryRefusal> {
-        let mut share = self.reserve(limits::MIN_DELIVERY_BYTES)?;
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| DeliveryRefusal::BodyIncomplete)?;
-            let Ok(data) = frame.into_data() else {
-                continue; // Trailers are ignored.
-            };
-            let total = bytes.len().saturating_add(data.len());
-            if total > self.max_bytes {
-                return Err(self.too_large());
-            }
-            if total > share.num_permits() {
-                share.merge(self.reserve(total - share.num_permits())?);
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok((bytes.freeze(), share))
-    }
-
-    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, DeliveryRefusal> {
-        let bytes = u32::try_from(bytes).map_err(|_| DeliveryRefusal::Overloaded)?;
-        Arc::clone(&self.budget)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| DeliveryRefusal::Overloaded)
-    }
 }
 
-fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+impl From<BodyRefusal> for DeliveryRefusal {
+    fn from(refusal: BodyRefusal) -> Self {
+        match refusal {
+            BodyRefusal::TooLarge { max_bytes } => Self::BodyTooLarge { max_bytes },
+            BodyRefusal::Incomplete => Self::BodyIncomplete,
+            BodyRefusal::TimedOut { seconds } => Self::BodyTimeout { seconds },
+            slow @ (BodyRefusal::TooSlow | BodyRefusal::Stalled) => Self::BodyStalled(slow),
+            full @ (BodyRefusal::Share | BodyRefusal::Full) => Self::Overloaded(full),
+        }
+    }
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), DeliveryRefusal> {
@@ -127,13 +92,20 @@ mod tests {
     use super::*;
     use futures_util::stream;
     use proptest::prelude::*;
+    use service_kit::{bodies::BudgetSizes, metrics::MetricsRegistry};
 
-    fn admission(max_bytes: usize, budget: usize) -> Admission {
-        Admission {
-            max_bytes,
-            time: Duration::from_secs(10),
-            budget: Arc::new(Semaphore::new(budget)),
-        }
+    fn admission(max_bytes: usize, whole: usize) -> Admission {
+        let sizes = BudgetSizes {
+            whole,
+            small_part: 0,
+            small_body: usize::MAX,
+        };
+        let config = IngestConfig {
+            max_body_bytes: max_bytes,
+            ..IngestConfig::default()
+        };
+        let budget = BodyBudget::with_sizes(sizes, &mut MetricsRegistry::default());
+        Admission::new(&config, budget)
     }
 
     fn request(body: Body) -> Request<Body> {
@@ -170,13 +142,14 @@ mod tests {
         let admission = admission(1 << 20, 100_000);
         let held = admission.admit(request(chunks(&[90_000]))).await.unwrap();
         let refused = admission.admit(request(chunks(&[1]))).await.unwrap_err();
-        assert_eq!(refused, DeliveryRefusal::Overloaded);
+        assert_eq!(refused, DeliveryRefusal::Overloaded(BodyRefusal::Full));
         drop(held);
-        assert_eq!(admission.budget.available_permits(), 100_000);
+        assert_eq!(admission.budget.held_bytes(), 0);
         assert!(admission.admit(request(chunks(&[90_000]))).await.is_ok());
         let refused = admission.admit(request(chunks(&[90_000, 20_000]))).await;
-        assert_eq!(refused.unwrap_err(), DeliveryRefusal::Overloaded);
-        assert_eq!(admission.budget.available_permits(), 100_000);
+        let full = DeliveryRefusal::Overloaded(BodyRefusal::Full);
+        assert_eq!(refused.unwrap_err(), full);
+        assert_eq!(admission.budget.held_bytes(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -40,13 +40,14 @@ pub(crate) struct Api {
 }
 
 pub(crate) fn router(api: Api, ids: Arc<dyn IdSource>) -> Router {
+    let metrics = api.deliveries.metrics.http.clone();
     Router::new()
         .route(
             WEBHOOK_PATH,
             post(receive).fallback(async || DeliveryRefusal::MethodNotAllowed),
         )
         .fallback(async || DeliveryRefusal::NoSuchRoute)
-        .layer(trace::layer(ids))
+        .layer(trace::layer(ids, metrics))
         .with_state(api)
 }
 

@@ -7,7 +7,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,13 +18,15 @@ use futures_util::StreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, StatusCode, request::Builder};
 use http_body_util::BodyExt;
-use model::{RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext};
+use model::{
+    Clock, RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext,
+};
 use ports::{
     AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
     EventPage, EventsBefore, LogHead, SeekResult, Topic,
 };
 use serde_json::Value;
-use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
+use service_kit::{bodies::BodyBudget, lifecycle::Lifecycle, metrics::MetricsRegistry};
 use sha2::Sha256;
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::Semaphore;
@@ -113,7 +115,22 @@ impl EventLog for Gate {
     }
 }
 
+/// The system's clock, which a test can set.
+#[derive(Debug, Default)]
+pub(crate) struct OwnClock {
+    /// Milliseconds by which it is wrong.
+    pub(crate) wrong_millis: AtomicI64,
+}
+
+impl Clock for OwnClock {
+    fn now(&self) -> Timestamp {
+        let wrong = self.wrong_millis.load(Ordering::SeqCst);
+        Timestamp::from_unix_millis(SystemClock.now().unix_millis() + wrong)
+    }
+}
+
 pub(crate) struct Ingest {
+    pub(crate) clock: Arc<OwnClock>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) router: Router,
     pub(crate) log: Arc<Gate>,
@@ -147,16 +164,30 @@ impl Ingest {
             open: Semaphore::new(open),
             time: Mutex::default(),
         });
+        Self::over(&config, log, bus)
+    }
+
+    /// A second ingest over the same log, which remembers nothing of what the first one received.
+    pub(crate) fn beside(&self) -> Self {
+        let secrets = serde_json::json!({"webhook_secrets": ["older", SECRET]});
+        let config: IngestConfig = serde_json::from_value(secrets).unwrap();
+        Self::over(&config, Arc::clone(&self.log), Arc::clone(&self.bus))
+    }
+
+    fn over(config: &IngestConfig, log: Arc<Gate>, bus: Arc<dyn Bus>) -> Self {
+        let clock = Arc::new(OwnClock::default());
+        let mut registry = MetricsRegistry::default();
         let deps = IngestDeps {
+            bodies: BodyBudget::new(&mut registry),
             log: log.clone(),
             bus: bus.clone(),
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             ids: Arc::new(RandomIds),
         };
-        let mut registry = MetricsRegistry::default();
-        let service = IngestService::build(&config, deps, &mut registry).unwrap();
+        let service = IngestService::build(config, deps, &mut registry).unwrap();
         let lifecycle = Lifecycle::new(Duration::from_secs(30));
         Self {
+            clock,
             router: service.spawn(&lifecycle).router(),
             lifecycle,
             log,

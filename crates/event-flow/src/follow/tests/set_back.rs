@@ -1,8 +1,9 @@
 //! A log that is put back to an earlier state under the same epoch: what comes out is the log as it is in
 //! the end, and every event once since the last set-back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ports::UndecodableEntry;
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
@@ -15,6 +16,8 @@ struct RestoredLog(Mutex<Contents>);
 struct Contents {
     /// The ids of the entries 1, 2, 3, …
     ids: Vec<u64>,
+    /// Those that do not decode, and nobody knows which events they are.
+    undecodable: BTreeSet<u64>,
     next_id: u64,
     down: bool,
 }
@@ -32,6 +35,11 @@ fn entry(sequence: u64, id: u64) -> Sequenced<StoredEvent> {
 impl Contents {
     fn last(&self) -> u64 {
         self.ids.len() as u64
+    }
+
+    fn is_undecodable(&self, entry: &Sequenced<StoredEvent>) -> bool {
+        let place = usize::try_from(entry.sequence.0 - 1).unwrap();
+        self.undecodable.contains(&self.ids[place])
     }
 
     fn answer(&self) -> Result<(), EventLogError> {
@@ -76,8 +84,18 @@ impl RestoredLog {
         log.ids.truncate(usize::try_from(kept).unwrap());
     }
 
+    /// The newest entry does not decode.
+    fn damage(&self) {
+        let mut log = self.0.lock();
+        let newest = log.ids.last().copied();
+        log.undecodable.extend(newest);
+    }
+
     fn ids(&self) -> Vec<u64> {
-        self.0.lock().ids.clone()
+        let log = self.0.lock();
+        let mut ids = log.ids.clone();
+        ids.retain(|id| !log.undecodable.contains(id));
+        ids
     }
 }
 
@@ -90,15 +108,23 @@ impl EventLog for RestoredLog {
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         let log = self.0.lock();
         log.answer()?;
-        let later = log.range(after, Sequence(u64::MAX));
-        let events: Vec<_> = later.take(limit).collect();
-        let through = events.last().map_or(after, |event| event.sequence);
+        let mut read = PageEntries::default();
+        for entry in log.range(after, Sequence(u64::MAX)).take(limit) {
+            let item = match log.is_undecodable(&entry) {
+                true => Err(EntryTag::UNDECODABLE),
+                false => Ok(entry.item),
+            };
+            if !read.push(entry.sequence, item) {
+                break;
+            }
+        }
+        let through = read.last().unwrap_or(after);
         Ok(EventPage {
-            events,
             through,
             at_head: through.0 >= log.last(),
-            resumes_after: None,
-            undecodable: 0,
+            resumes_after: read.undecodable_through(),
+            undecodable: read.undecodable,
+            events: read.events,
         })
     }
 
@@ -109,10 +135,15 @@ impl EventLog for RestoredLog {
     ) -> Result<EventsBefore, EventLogError> {
         let log = self.0.lock();
         log.answer()?;
-        let older = log.range(Sequence::START, before);
+        let older = log.range(Sequence::START, before).rev().take(limit);
+        let (undecodable, events): (Vec<_>, _) = older.partition(|entry| log.is_undecodable(entry));
+        let unknown = |entry: Sequenced<StoredEvent>| UndecodableEntry {
+            sequence: entry.sequence,
+            tag: EntryTag::UNDECODABLE,
+        };
         Ok(EventsBefore {
-            events: older.rev().take(limit).collect(),
-            undecodable: Vec::new(),
+            events,
+            undecodable: undecodable.into_iter().map(unknown).collect(),
         })
     }
 
@@ -275,6 +306,37 @@ async fn a_log_that_has_grown_past_the_position_is_noticed_by_its_entries() {
         }
         world.polled().await;
         assert_eq!(world.set_backs(), [(40, 20)]);
+        world.check();
+    }
+}
+
+/// The entry that took the number of the position does not decode, and the bus was not interrupted.
+#[tokio::test(start_paused = true)]
+async fn an_undecodable_entry_in_the_place_of_the_position_shows_a_set_back() {
+    for later in [0, 5] {
+        let world = World::new(40).await;
+        world.log.set_back(3);
+        world.log.append(3);
+        world.log.damage();
+        world.log.append(later);
+        world.polled().await;
+        assert_eq!(world.set_backs(), [(40, 37)]);
+        world.check();
+    }
+}
+
+/// An entry was skipped because it does not decode, and one that does took its number.
+#[tokio::test(start_paused = true)]
+async fn an_event_in_the_place_of_an_undecodable_entry_shows_a_set_back() {
+    for entries in [0, 40] {
+        let world = World::new(entries).await;
+        world.log.append(1);
+        world.log.damage();
+        world.polled().await;
+        world.log.set_back(1);
+        world.log.append(1);
+        world.polled().await;
+        assert_eq!(world.set_backs(), [(entries + 1, entries)]);
         world.check();
     }
 }

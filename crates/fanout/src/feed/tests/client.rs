@@ -270,5 +270,5 @@ pub(super) async fn feed(
         begin,
         ages: true,
     };
-    hub.open(open, |_, _| Bytes::new()).await
+    hub.open(open, |_| Bytes::new()).await
 }

@@ -2,7 +2,7 @@
 
 use event_flow::follow::{Followed, LossReason, LostEvents};
 use model::Classified;
-use model::LostRange;
+use model::{LostRange, PrincipalId};
 use stream_driver::{StreamBody, StreamSource};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     client::{feed, over_both},
     *,
 };
+use crate::limits::UNREAD_BYTES;
 
 const URI: &str = "github://events/Octo/A";
 
@@ -41,6 +42,7 @@ over_both! {
     a_stream_that_nothing_concerned_is_not_told_of_a_gap,
     a_client_has_an_event_id_once_the_stream_outlives_a_check,
     a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one,
+    after_the_way_back_an_id_names_all_that_the_client_has,
     what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again,
     what_a_session_was_put_back_to_is_taken_whatever_its_revision,
     trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows,
@@ -127,6 +129,31 @@ async fn what_a_session_was_put_back_to_is_taken_whatever_its_revision(over: Ove
     assert_eq!(client.sequences(), [7, 6, 8]);
 }
 
+async fn after_the_way_back_an_id_names_all_that_the_client_has(over: Over) {
+    let log = GatedLog::open();
+    let hub = five(&log, 100);
+    let mut client = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
+    for (sequence, repo) in [(6, "b"), (7, "a"), (8, "c"), (9, "d")] {
+        happen(&log, &hub, sequence, repo);
+    }
+    client.drain().await;
+    assert_eq!(client.seen, [event(7)]);
+    let repos = [("a", 0), ("b", 5), ("d", 5)];
+    client
+        .stream
+        .set_interest(fixture::interest(1, &repos[..2], &[]));
+    client.drain().await;
+    assert_eq!(client.seen[1..], [event(6), Seen::Named { cursor: 9 }]);
+    client
+        .stream
+        .set_interest(fixture::interest(2, &repos, &[]));
+    client.drain().await;
+    assert_eq!(client.seen[3..], [event(9)], "its own id is as far");
+    happen(&log, &hub, 10, "a");
+    client.drain().await;
+    assert_eq!(client.seen[4..], [event(10)]);
+}
+
 async fn what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
@@ -163,6 +190,7 @@ async fn trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows(ov
             resumes_after: Sequence(8),
         },
         reason: LossReason::Trimmed,
+        tag: None,
     }));
     hub.apply(Followed::Events(vec![fixture::event(9, "a", 0)]));
     client.drain().await;
@@ -215,6 +243,47 @@ async fn one_stream_too_many_is_refused_and_a_place_is_free_again(over: Over) {
     ));
     drop(first);
     FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
+}
+
+/// An event of 64 KiB that is no longer in the ring, and a client that takes 1 KiB of it.
+async fn blocked(hub: &Arc<Hub>) -> FeedClient {
+    let over = Over::Socket { room: 1 << 10 };
+    let mut client = FeedClient::open(over, hub, only_a(), after(0)).await;
+    client.drain().await;
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_room_for_what_its_client_does_not_read_is_cut() {
+    let log = GatedLog::open();
+    log.push(fixture::event(1, "a", 64 << 10));
+    let hub = fixture::hub(&log, Ring::new(100, 1 << 20), 10);
+    hub.apply(fixture::started(fixture::EPOCH, 1));
+    let first = blocked(&hub).await;
+    assert!(!first.ended);
+    let held = hub.metrics.unread_bytes.get();
+    assert!((40 << 10..64 << 10).contains(&held), "{held}");
+    let others = hub
+        .unread
+        .change(&PrincipalId::anonymous(), 0, UNREAD_BYTES - (32 << 10));
+    assert!(others.is_some());
+    assert!(
+        blocked(&hub).await.ended,
+        "there is no room for a second one"
+    );
+    // What is in the ring is there once for all, until it leaves the ring.
+    let large = fixture::event(2, "a", 64 << 10);
+    log.push(large.clone());
+    let mut reader = feed(&hub, None, only_a(), after(1)).await.unwrap();
+    hub.apply(Followed::Events(vec![large]));
+    reader.position = Sequence(2);
+    assert!(reader.hold(64 << 10, true));
+    assert!(!reader.hold(64 << 10, false));
+    hub.ring.restart(Sequence(2), None);
+    assert!(!reader.hold(64 << 10, true));
+    drop((first, reader));
+    let left = hub.metrics.unread_bytes.get();
+    assert_eq!(left, i64::try_from(others.unwrap()).unwrap(), "given back");
 }
 
 async fn the_newer_stream_of_a_session_stays_known_when_the_older_one_goes(over: Over) {
@@ -392,4 +461,50 @@ async fn who_takes_nothing_for_a_minute_when_the_stream_has_ended_gets_no_farewe
     assert!(!feed.should_give_up(Duration::MAX), "no bounds");
     feed.stream().end(StreamEnd::MaxAge);
     assert!(!feed.should_give_up(minute / 2) && feed.should_give_up(minute));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_holds_no_page_and_gets_everything_later() {
+    const EVENTS: u64 = 300;
+    let log = GatedLog::open();
+    (1..=EVENTS).for_each(|sequence| log.push(fixture::event(sequence, "a", 1000)));
+    let hub = fixture::hub(&log, Ring::new(4, 1 << 20), 20);
+    hub.apply(fixture::started(fixture::EPOCH, EVENTS));
+    let mut clients = Vec::new();
+    for position in (0..200).step_by(20) {
+        let over = Over::Socket { room: 1500 };
+        let mut client = FeedClient::open(over, &hub, only_a(), after(position)).await;
+        client.drain().await;
+        assert!(client.seen.len() < 2, "its socket has room for one event");
+        clients.push((position, client));
+    }
+    assert!(hub.pages.held_bytes() > 0, "cached");
+    hub.pages.clear(hub.generation());
+    let mut attempts = 0;
+    while hub.pages.held_bytes() > 0 {
+        hub.pages.drop_expired();
+        attempts += 1;
+        assert!(attempts < 1000, "held by streams");
+    }
+    for (position, mut client) in clients {
+        client.make_room(1 << 20);
+        client.drain().await;
+        let all: Vec<u64> = (position + 1..=EVENTS).collect();
+        assert_eq!(client.sequences(), all);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_is_cut_soon_when_its_session_has_another_stream() {
+    let hub = five(&GatedLog::open(), 100);
+    for (ending, grace) in [
+        (StreamEnd::TakenOver, Duration::from_secs(1)),
+        (StreamEnd::SessionEnded, Duration::from_secs(1)),
+        (StreamEnd::Drain, Duration::from_secs(60)),
+    ] {
+        let feed = feed(&hub, None, only_a(), StreamStart::Head).await.unwrap();
+        feed.stream().end(ending);
+        assert!(!feed.should_give_up(grace / 2), "{ending:?}");
+        assert!(feed.should_give_up(grace), "{ending:?}");
+    }
 }

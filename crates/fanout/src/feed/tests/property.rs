@@ -173,6 +173,7 @@ impl World {
                     resumes_after,
                 },
                 reason: LossReason::Trimmed,
+                tag: None,
             }));
             return;
         }
@@ -280,7 +281,7 @@ impl World {
         }
         let last = self.client.seen.iter().rev().find_map(|seen| match seen {
             Seen::Event { sequence, .. } => Some(*sequence),
-            Seen::Truncated { cursor } => Some(*cursor),
+            Seen::Truncated { cursor } | Seen::Named { cursor } => Some(*cursor),
             _ => None,
         });
         let begin = after(last.unwrap_or(self.begin));

@@ -25,6 +25,8 @@ struct Reader {
     polled_at: Option<usize>,
     frames: Vec<Frame>,
     last_id: Option<String>,
+    /// The id of the last notice of a gap.
+    gap_id: Option<String>,
 }
 
 impl Reader {
@@ -37,6 +39,7 @@ impl Reader {
             polled_at: None,
             frames: Vec::new(),
             last_id: None,
+            gap_id: None,
         }
     }
 
@@ -62,12 +65,17 @@ impl Reader {
         for frame in text.split("\n\n").filter(|frame| !frame.is_empty()) {
             let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
             let id = field("id: ").unwrap();
-            let message: serde_json::Value =
-                serde_json::from_str(field("data: ").unwrap()).unwrap();
-            let data = &message["params"]["data"];
             self.last_id = Some(id.to_owned());
+            let Some(data) = field("data: ") else {
+                continue;
+            };
+            let message: serde_json::Value = serde_json::from_str(data).unwrap();
+            let data = &message["params"]["data"];
             self.frames.push(match data["truncated"].as_bool() {
-                Some(_) => Frame::Truncated(cursor(id).sequence.0),
+                Some(_) => {
+                    self.gap_id = Some(id.to_owned());
+                    Frame::Truncated(cursor(id).sequence.0)
+                }
                 None => Frame::Event(data["id"].as_str().unwrap().to_owned()),
             });
         }
@@ -160,10 +168,13 @@ impl World {
         if kept < self.published {
             let (was, resumes_after) = (Sequence(self.published as u64), Sequence(kept as u64));
             let head = Sequence(self.entries.len() as u64);
+            let last = self.entries[..kept].last();
+            let tag = last.map(|last| EntryTag::of(&last.item.facts.id));
             self.published = kept;
             self.hub.apply(Followed::SetBack {
                 was,
                 resumes_after,
+                tag,
                 head,
             });
         }
@@ -237,6 +248,116 @@ async fn an_edge_that_started_later_notices_the_cursor_too() {
     lost.drain().await;
     assert_eq!(lost.frames[0], Frame::Truncated(29));
     assert_eq!(lost.events(), world.ids()[29..]);
+}
+
+/// The number of the client's entry belongs to one that does not decode: only its tag shows whether that is the
+/// client's own, for instance one of a newer build, which this one cannot read.
+#[tokio::test(start_paused = true)]
+async fn an_undecodable_entry_in_the_place_of_a_cursor_is_the_clients_only_if_its_tag_says_so() {
+    let tag = |id: &str| EntryTag::of(&model::EventId::new(id).unwrap());
+    let unknown = EntryTag::UNDECODABLE;
+    for (told, is_lost) in [(unknown, true), (tag("id-60"), true), (tag("id-30"), false)] {
+        let mut world = World::new(5, 40);
+        world.set_back(20, 50);
+        world.publish_all();
+        world.log.damage(30, told);
+        // This edge did not see that the log was put back.
+        let hub = fixture::hub(&world.log, Ring::new(5, 1 << 20), 10);
+        hub.apply(fixture::started(fixture::EPOCH, 70));
+        let StreamStart::After(cursor) = tagged(30, "id-30") else {
+            unreachable!("a cursor")
+        };
+        // A page of the log, and one of what is older.
+        let (position, gone) = hub.resolve(StreamStart::After(cursor)).await.unwrap();
+        let expected = if is_lost { 29 } else { 30 };
+        assert_eq!((position, gone), (Sequence(expected), is_lost), "{told:?}");
+        let before = hub.resolve_before(cursor).await.unwrap();
+        let expected = (!is_lost).then_some(Sequence(30));
+        assert_eq!(before, (expected, is_lost));
+        // A subscription.
+        let since = model::LogPosition {
+            epoch: cursor.epoch,
+            sequence: cursor.sequence,
+            tag: cursor.tag,
+        };
+        let begins = hub.learn_of_losses([since]).await.unwrap();
+        assert_eq!(begins.is_some(), is_lost);
+        // A stream: whatever can be read comes, and it is said that something is missing.
+        let mut stream = Reader::open(&hub, StreamStart::After(cursor)).await;
+        stream.drain().await;
+        assert_eq!(stream.events(), world.ids()[30..]);
+        assert_eq!(stream.frames[0] == Frame::Truncated(29), is_lost);
+    }
+}
+
+/// A client that was told of an entry which does not decode names it, whatever it is: what takes its number is
+/// not skipped.
+#[tokio::test(start_paused = true)]
+async fn a_cursor_at_an_unknown_entry_is_told_from_one_at_what_took_its_number() {
+    let mut world = World::new(5, 40);
+    world.log.damage(30, EntryTag::UNDECODABLE);
+    let mut reader = Reader::open(&world.hub, tagged(29, "id-29")).await;
+    while !reader.frames.contains(&Frame::Truncated(30)) {
+        reader.poll();
+        tokio::task::yield_now().await;
+    }
+    let at_unknown = reader.gap_id.clone().unwrap();
+    assert_eq!(cursor(&at_unknown).tag, Some(EntryTag::UNDECODABLE));
+    let resume = |hub: Arc<Hub>| {
+        let begin = StreamStart::After(cursor(&at_unknown));
+        async move { hub.resolve(begin).await.unwrap() }
+    };
+    let resumed = resume(Arc::clone(&world.hub)).await;
+    assert_eq!(resumed, (Sequence(30), false), "it is still there");
+    world.set_back(20, 50);
+    // This edge did not see that the log was put back.
+    let other = fixture::hub(&world.log, Ring::new(5, 1 << 20), 10);
+    other.apply(fixture::started(fixture::EPOCH, 70));
+    assert_eq!(resume(other).await, (Sequence(29), true));
+}
+
+/// The number is beyond what a page of the log has: it is not the client's entry either.
+#[tokio::test(start_paused = true)]
+async fn a_number_without_an_entry_proves_nothing() {
+    let mut world = World::new(5, 40);
+    world.entries.retain(|entry| entry.sequence != Sequence(30));
+    world.log.replace(world.entries.clone());
+    let (position, gone) = world.hub.resolve(tagged(30, "id-30")).await.unwrap();
+    assert_eq!((position, gone), (Sequence(29), true));
+    // What was trimmed cannot be compared: what follows is there.
+    world.log.trim_front(35);
+    let other = fixture::hub(&world.log, Ring::new(5, 1 << 20), 10);
+    other.apply(fixture::started(fixture::EPOCH, 40));
+    let (position, gone) = other.resolve(tagged(30, "id-30")).await.unwrap();
+    assert_eq!((position, gone), (Sequence(30), false));
+}
+
+/// A client that comes back without having got anything since still names its entry.
+#[tokio::test(start_paused = true)]
+async fn the_cursor_of_a_stream_names_the_entry_after_which_it_resumed() {
+    let tag = Some(EntryTag::of(&model::EventId::new("id-10").unwrap()));
+    let world = World::new(5, 40);
+    let interest = || fixture::interest(0, &[("a", 0)], &[]);
+    let resumed = feed(&world.hub, None, interest(), tagged(10, "id-10")).await;
+    let first = cursor(&resumed.unwrap().cursor().to_string());
+    assert_eq!((first.sequence, first.tag), (Sequence(10), tag));
+    let lost = feed(&world.hub, None, interest(), tagged(10, "id-0")).await;
+    let first = cursor(&lost.unwrap().cursor().to_string());
+    let before = Some(EntryTag::of(&model::EventId::new("id-9").unwrap()));
+    assert_eq!((first.sequence, first.tag), (Sequence(9), before));
+}
+
+/// What the edge has in memory begins after the place to which the log was put back.
+#[tokio::test(start_paused = true)]
+async fn the_notice_of_a_set_back_names_the_entry_after_which_the_log_goes_on() {
+    let mut world = World::new(5, 40);
+    let mut live = Reader::open(&world.hub, StreamStart::Head).await;
+    live.drain().await;
+    world.set_back(20, 0);
+    live.drain().await;
+    assert_eq!(live.frames, [Frame::Truncated(20)]);
+    let tag = EntryTag::of(&model::EventId::new("id-20").unwrap());
+    assert_eq!(cursor(&live.gap_id.unwrap()).tag, Some(tag));
 }
 
 /// Clients that come back together cost one read of the log, not one each.

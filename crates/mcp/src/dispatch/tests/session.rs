@@ -143,14 +143,21 @@ fn notifications_and_responses() {
             Is::Accepted,
         ),
         (
-            "stateless by header, no Mcp-Method",
+            "stateless by header, in a session: as a request",
             notified
                 .clone()
                 .with("mcp-protocol-version", MODERN)
                 .in_session(),
-            Is::Accepted,
+            Is::Refused(400, -32602, false),
         ),
         ("stateless by _meta", Sent::post(&modern_body), Is::Accepted),
+        (
+            "stateless by _meta, with a session left over",
+            Sent::post(&modern_body)
+                .with("mcp-protocol-version", MODERN)
+                .in_session(),
+            Is::Accepted,
+        ),
         ("neither", notified.clone(), Is::Refused(400, -32600, false)),
         (
             "unknown version",

@@ -31,6 +31,7 @@ fn settings(waits: RequestWaits) -> Arc<ConnectionSettings> {
         },
         waits,
         recent: Arc::new(RecentRequests::new(DEADLINE)),
+        open: OpenConnections::default(),
         unread_timeout: DEADLINE,
         reactors: None,
     })
@@ -115,13 +116,13 @@ async fn the_wait_for_a_request_begins_anew_with_each_answer_and_another_one_wit
     assert_eq!(wait(&state).await, idle);
     state.received();
     assert_eq!(wait(&state).await, head);
-    state.begin_answer();
+    state.begin_answer(false);
     state.end_answer();
     state.flushed();
     assert_eq!(wait(&state).await, idle);
     // A whole request between two looks at the timer.
     state.received();
-    state.begin_answer();
+    state.begin_answer(false);
     state.end_answer();
     state.flushed();
     assert_eq!(wait(&state).await, idle);

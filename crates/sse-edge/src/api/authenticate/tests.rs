@@ -2,7 +2,7 @@ use std::{fs, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, body::Body};
-use http::StatusCode;
+use http::{StatusCode, header};
 use http_body_util::BodyExt;
 use model::{
     Clock, EventFacts, EventId, EventOrigin, EventType, LogPosition, ManualClock, RandomIds,
@@ -97,7 +97,7 @@ impl Stage {
             log: log.clone(),
             sessions: sessions.clone(),
             mailbox: sessions.clone(),
-            tasks: sessions.clone(),
+            records: sessions.clone(),
             locks: sessions,
             bus: bus.clone(),
             resources: Arc::new(Nothing),
@@ -105,6 +105,8 @@ impl Stage {
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
             descriptors: service_kit::descriptors::Descriptors::UNLIMITED,
+            role_keys: Vec::new(),
+            bodies: service_kit::bodies::BodyBudget::new(&mut MetricsRegistry::default()),
             toolsets: Vec::new(),
         };
         let service = EdgeService::build(

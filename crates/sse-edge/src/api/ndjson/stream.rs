@@ -7,7 +7,7 @@ use ::mcp::{
 };
 use axum::body::Body;
 use fanout::{format::StreamEnd, inbox::gap_notice};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::sleep;
 
@@ -19,6 +19,15 @@ const TAKEN_OVER: &str = "a newer stream of this session took the place of the o
 const OVER: &str =
     "the stream of this session cannot be continued: no more notifications come on this connection";
 const REOPENED: &str = "the stream of this session was interrupted: notifications may be missing";
+
+/// The end of one response.
+enum StreamOutcome {
+    /// Another stream took its place.
+    TakenOver,
+    /// There is no room for what the client has not read.
+    NoRoom,
+    Ended,
+}
 
 impl ConnectionState {
     /// Passes on the stream of a session, and opens it again when it ends: the client cannot. A stream that
@@ -38,11 +47,16 @@ impl ConnectionState {
                 if has_streamed && last_id.is_none() {
                     self.write_line(&gap_notice(REOPENED)).await;
                 }
-                if self.pass_on(response.into_body(), &mut last_id).await {
-                    return self.write_line(&gap_notice(TAKEN_OVER)).await;
+                match self.pass_on(response.into_body(), &mut last_id).await {
+                    StreamOutcome::TakenOver => {
+                        return self.write_line(&gap_notice(TAKEN_OVER)).await;
+                    }
+                    StreamOutcome::Ended => pause = first,
+                    // Again and later, until the client reads or others do.
+                    StreamOutcome::NoRoom => {}
                 }
-                (has_streamed, pause) = (true, first);
-            } else if !status.is_server_error() {
+                has_streamed = true;
+            } else if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
                 self.forward(response, &mut LineCall::none()).await;
                 if has_streamed {
                     self.write_line(&gap_notice(OVER)).await;
@@ -54,8 +68,8 @@ impl ConnectionState {
         }
     }
 
-    /// Passes on the messages of one response until it ends; returns whether another stream took its place.
-    async fn pass_on(&self, mut body: Body, last_id: &mut Option<HeaderValue>) -> bool {
+    /// Passes on the messages of one response until it ends.
+    async fn pass_on(&self, mut body: Body, last_id: &mut Option<HeaderValue>) -> StreamOutcome {
         let mut parser = SseStreamParser::default();
         let mut is_taken_over = false;
         while let Some(Ok(frame)) = body.frame().await {
@@ -73,14 +87,20 @@ impl ConnectionState {
                         continue;
                     }
                 };
+                if let Some(data) = frame.data.filter(|data| !data.is_empty())
+                    && self.write_message(&compact(&data)).await.is_err()
+                {
+                    // The stream is opened again, after the last line that had room.
+                    return StreamOutcome::NoRoom;
+                }
                 if let Some(id) = &frame.id {
                     *last_id = HeaderValue::from_str(id).ok();
                 }
-                if let Some(data) = frame.data.filter(|data| !data.is_empty()) {
-                    self.write_line(&compact(&data)).await;
-                }
             }
         }
-        is_taken_over
+        match is_taken_over {
+            true => StreamOutcome::TakenOver,
+            false => StreamOutcome::Ended,
+        }
     }
 }

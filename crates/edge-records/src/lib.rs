@@ -1,0 +1,10 @@
+//! What edges keep as records: typed façades over [`ports::Records`], written once for all stores.
+//!
+//! A façade has the rules of its kind (who may find it, how long it lives, how many there may be) and the form of
+//! its state, which carries a version. The contract suite runs each over every adapter.
+
+mod state_version;
+mod tasks;
+
+pub use state_version::StateVersionError;
+pub use tasks::{KeptTask, NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};

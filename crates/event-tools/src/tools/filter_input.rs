@@ -1,0 +1,166 @@
+//! A filter as tools take it, in the notations in which models write it.
+
+use std::fmt;
+
+use mcp::lenient;
+use model::{FilterRequest, label_list};
+use schemars::JsonSchema;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        Error, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
+};
+
+/// Selects events: every given field has to match. Names are case-insensitive.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct FilterInput {
+    /// issue, pull_request, milestone, project or draft_issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_type: Option<String>,
+    /// created, updated, deleted, closed or reopened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_type: Option<String>,
+    /// GitHub's node id of one resource, or its URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_id: Option<String>,
+    /// Login of the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    /// Name of the repository, `owner/repo`, or the URL of a repository, issue, pull request or milestone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repo: Option<String>,
+    /// Number of an issue, pull request, milestone or project.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_resource_number"
+    )]
+    #[schemars(range(min = 1))]
+    number: Option<u64>,
+    /// Login of the account that acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
+    /// webhook, api or sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    /// Any of these labels (up to 32, each up to 50 characters).
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "labels")]
+    tags: Vec<String>,
+}
+
+impl FilterInput {
+    /// What the tools and REST read alike.
+    pub(super) fn request(&self) -> FilterRequest {
+        let Self {
+            resource_type,
+            event_type,
+            resource_id,
+            owner,
+            repo,
+            number,
+            actor,
+            source,
+            tags,
+        } = self.clone();
+        FilterRequest {
+            resource_type,
+            event_type,
+            resource_id,
+            owner,
+            repo,
+            number,
+            actor,
+            source,
+            tags,
+        }
+    }
+}
+
+/// Filters as a list, or one filter without the list. Null counts as absent.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn filter_list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<FilterInput>, D::Error> {
+    struct FilterListVisitor;
+    impl<'de> Visitor<'de> for FilterListVisitor {
+        type Value = Vec<FilterInput>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of filters such as [{\"repo\": \"acme/rocket\"}]")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<FilterInput>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Vec<FilterInput>, A::Error> {
+            let one = FilterInput::deserialize(MapAccessDeserializer::new(members));
+            one.map(|one| vec![one])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<FilterInput>, A::Error> {
+            let mut filters = Vec::new();
+            while let Some(FilterMembers(filter)) = items.next_element()? {
+                filters.push(filter);
+            }
+            Ok(filters)
+        }
+    }
+    deserializer.deserialize_any(FilterListVisitor)
+}
+
+/// A filter as an object, and not as the list of its values, which serde would also take.
+struct FilterMembers(FilterInput);
+
+impl<'de> Deserialize<'de> for FilterMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MemberVisitor;
+        impl<'de> Visitor<'de> for MemberVisitor {
+            type Value = FilterMembers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a filter such as {\"repo\": \"acme/rocket\"}")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<FilterMembers, A::Error> {
+                FilterInput::deserialize(MapAccessDeserializer::new(members)).map(FilterMembers)
+            }
+        }
+        deserializer.deserialize_any(MemberVisitor)
+    }
+}
+
+/// Labels as a list, or one label, quoted as in REST where it has a comma. Null counts as absent.
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct LabelVisitor;
+    impl<'de> Visitor<'de> for LabelVisitor {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of labels")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
+            match label_list(text).map_err(E::custom)? {
+                one if one.len() == 1 => Ok(one),
+                // One label with a comma, or several.
+                _ => Err(E::custom(
+                    "not certain; use a list of labels, for instance [\"bug\", \"needs review, urgent\"]",
+                )),
+            }
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Vec<String>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(items))
+        }
+    }
+    deserializer.deserialize_any(LabelVisitor)
+}

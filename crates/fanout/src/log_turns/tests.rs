@@ -1,0 +1,118 @@
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use super::*;
+use crate::fixture::{self, GatedLog};
+
+const WAIT: Duration = Duration::from_secs(2);
+
+fn principal(name: &str) -> PrincipalId {
+    PrincipalId::new(name).unwrap()
+}
+
+/// A log with a few events whose reads the test releases, and its turns.
+fn gated() -> (Arc<GatedLog>, Arc<LogTurns>) {
+    let log = GatedLog::new(1);
+    for sequence in 1..=3 {
+        log.push(fixture::event(sequence, "cat", 10));
+    }
+    let turns = LogTurns::new(Arc::<GatedLog>::clone(&log));
+    (log, turns)
+}
+
+/// Begins and reads this many pages.
+async fn search(turns: Arc<LogTurns>, of: PrincipalId, pages: usize) -> usize {
+    let Some(log) = turns.begin(&of, WAIT).await else {
+        return 0;
+    };
+    for page in 0..pages {
+        let after = Sequence(page as u64);
+        log.read_after(after, 1).await.unwrap();
+    }
+    pages
+}
+
+/// Lets everything run that can.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_queries_of_one_principal_read_in_its_turns_and_delay_no_other() {
+    let (log, turns) = gated();
+    let greedy: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(search(Arc::clone(&turns), principal("greedy"), 1)))
+        .collect();
+    settle().await;
+    assert_eq!(log.begun(), FIRST_PAGE_TURNS / 2);
+    let modest = tokio::spawn(search(Arc::clone(&turns), principal("modest"), 1));
+    settle().await;
+    assert_eq!(log.begun(), FIRST_PAGE_TURNS / 2 + 1, "it begins at once");
+    log.let_reads(1000);
+    assert_eq!(modest.await.unwrap(), 1);
+    for query in greedy {
+        assert_eq!(query.await.unwrap(), 1, "each has its turn");
+    }
+    assert_eq!(turns.principals(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_on_leaves_the_turns_of_first_pages_to_others() {
+    let (log, turns) = gated();
+    let searching: FuturesUnordered<_> = (0..10)
+        .map(|_| tokio::spawn(search(Arc::clone(&turns), principal("searching"), 2)))
+        .collect();
+    settle().await;
+    assert_eq!(log.begun(), 10);
+    log.let_reads(10);
+    settle().await;
+    // All have their first page, and few read on at once.
+    assert_eq!(log.begun(), 10 + FURTHER_PAGE_TURNS / 2);
+    let short: FuturesUnordered<_> = (0..3)
+        .map(|_| tokio::spawn(search(Arc::clone(&turns), principal("searching"), 1)))
+        .collect();
+    settle().await;
+    assert_eq!(log.begun(), 10 + FURTHER_PAGE_TURNS / 2 + 3);
+    log.let_reads(1000);
+    let done: Vec<_> = searching.chain(short).collect().await;
+    assert_eq!(done.len(), 13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_whose_turn_does_not_come_is_told_and_leaves_nothing_behind() {
+    let (log, turns) = gated();
+    let holding: Vec<_> = (0..FIRST_PAGE_TURNS)
+        .map(|n| {
+            tokio::spawn(search(
+                Arc::clone(&turns),
+                principal(&(n % 2).to_string()),
+                1,
+            ))
+        })
+        .collect();
+    settle().await;
+    assert_eq!(log.begun(), FIRST_PAGE_TURNS);
+    assert_eq!(search(Arc::clone(&turns), principal("late"), 1).await, 0);
+    assert_eq!(turns.principals(), 2);
+    // A query that is given up gives its turn back.
+    holding[0].abort();
+    settle().await;
+    log.let_reads(1000);
+    assert_eq!(search(Arc::clone(&turns), principal("late"), 1).await, 1);
+    for query in holding {
+        let _ = query.await;
+    }
+    assert_eq!(turns.principals(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_authentication_all_turns_are_for_everyone() {
+    let (log, turns) = gated();
+    let queries: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(search(Arc::clone(&turns), PrincipalId::anonymous(), 1)))
+        .collect();
+    settle().await;
+    assert_eq!(log.begun(), FIRST_PAGE_TURNS);
+    for query in queries {
+        query.abort();
+    }
+}

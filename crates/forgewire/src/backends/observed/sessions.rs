@@ -1,0 +1,255 @@
+//! The ports of sessions.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use instruments::store_calls::{StoreCalls, StoreOperation};
+use model::{LeaseName, PrincipalId, RecordId, Sequence, Session, SessionId, StreamId, Timestamp};
+use ports::{
+    Collection, Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage,
+    NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits, RecordPage, Records,
+    RecordsError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
+    StoreFailure, StoredRecord, VersionedSession,
+};
+
+/// Observes every call of a session store.
+#[derive(Debug)]
+pub(super) struct ObservedSessions {
+    pub(super) calls: StoreCalls,
+    pub(super) sessions: Arc<dyn SessionStore>,
+}
+
+#[async_trait]
+impl SessionStore for ObservedSessions {
+    async fn create(
+        &self,
+        session: &Session,
+        ttl: Duration,
+        limits: SessionLimits,
+    ) -> Result<Revision, SessionStoreError> {
+        let call = self.sessions.create(session, ttl, limits);
+        self.calls.observe(StoreOperation::Create, call).await
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
+        let call = self.sessions.load(id);
+        self.calls.observe(StoreOperation::Load, call).await
+    }
+
+    async fn replace(
+        &self,
+        session: &Session,
+        expected: Revision,
+        ttl: Duration,
+    ) -> Result<Revision, SessionStoreError> {
+        let call = self.sessions.replace(session, expected, ttl);
+        self.calls.observe(StoreOperation::Replace, call).await
+    }
+
+    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
+        let call = self.sessions.end(id);
+        self.calls.observe(StoreOperation::End, call).await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
+        let call = self.sessions.touch(id, ttl);
+        self.calls.observe(StoreOperation::Touch, call).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<SessionPage, SessionStoreError> {
+        let call = self.sessions.list(after, limit);
+        self.calls.observe(StoreOperation::List, call).await
+    }
+
+    async fn check(&self) -> Result<(), SessionStoreError> {
+        let call = self.sessions.check();
+        self.calls.observe(StoreOperation::Check, call).await
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
+        let call = self.sessions.time();
+        self.calls.observe(StoreOperation::Time, call).await
+    }
+}
+
+/// Observes every call for records.
+#[derive(Debug)]
+pub(super) struct ObservedRecords {
+    pub(super) calls: StoreCalls,
+    pub(super) records: Arc<dyn Records>,
+}
+
+#[async_trait]
+impl Records for ObservedRecords {
+    async fn create(
+        &self,
+        record: &NewRecord,
+        limits: RecordLimits,
+    ) -> Result<RecordCreation, RecordsError> {
+        let call = self.records.create(record, limits);
+        self.calls.observe(StoreOperation::Create, call).await
+    }
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<StoredRecord>, RecordsError> {
+        let call = self.records.load(key);
+        self.calls.observe(StoreOperation::Load, call).await
+    }
+
+    async fn load_many(
+        &self,
+        collection: Collection,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<StoredRecord>>, RecordsError> {
+        let call = self.records.load_many(collection, ids);
+        self.calls.observe(StoreOperation::LoadMany, call).await
+    }
+
+    async fn expires_at(&self, key: &RecordKey) -> Result<Option<Timestamp>, RecordsError> {
+        let call = self.records.expires_at(key);
+        self.calls.observe(StoreOperation::ExpiresAt, call).await
+    }
+
+    async fn replace(
+        &self,
+        key: &RecordKey,
+        state: Bytes,
+        expected: Revision,
+        life: RecordLife,
+        limits: RecordLimits,
+    ) -> Result<Revision, RecordsError> {
+        let call = self.records.replace(key, state, expected, life, limits);
+        self.calls.observe(StoreOperation::Replace, call).await
+    }
+
+    async fn touch(&self, key: &RecordKey, ttl: Duration) -> Result<bool, RecordsError> {
+        let call = self.records.touch(key, ttl);
+        self.calls.observe(StoreOperation::Touch, call).await
+    }
+
+    async fn end(&self, key: &RecordKey) -> Result<bool, RecordsError> {
+        let call = self.records.end(key);
+        self.calls.observe(StoreOperation::End, call).await
+    }
+
+    async fn list(
+        &self,
+        collection: Collection,
+        owner: Option<&PrincipalId>,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let call = self.records.list(collection, owner, after, limit);
+        self.calls.observe(StoreOperation::List, call).await
+    }
+
+    async fn check(&self) -> Result<(), StoreFailure> {
+        let call = self.records.check();
+        self.calls.observe(StoreOperation::Check, call).await
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreFailure> {
+        let call = self.records.time();
+        self.calls.observe(StoreOperation::Time, call).await
+    }
+}
+
+/// Observes every call of a mailbox.
+#[derive(Debug)]
+pub(super) struct ObservedMailbox {
+    pub(super) calls: StoreCalls,
+    pub(super) mailbox: Arc<dyn Mailbox>,
+}
+
+#[async_trait]
+impl Mailbox for ObservedMailbox {
+    async fn open_stream(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        limits: MailboxLimits,
+    ) -> Result<Sequence, MailboxError> {
+        let call = self.mailbox.open_stream(session, stream, limits);
+        self.calls.observe(StoreOperation::Open, call).await
+    }
+
+    async fn append(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        payload: Bytes,
+        limits: MailboxLimits,
+    ) -> Result<Sequence, MailboxError> {
+        let call = self.mailbox.append(session, stream, payload, limits);
+        self.calls.observe(StoreOperation::Append, call).await
+    }
+
+    async fn read_after(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<MailboxPage, MailboxError> {
+        let call = self.mailbox.read_after(session, stream, after, limit);
+        self.calls.observe(StoreOperation::ReadAfter, call).await
+    }
+
+    async fn trim(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        through: Sequence,
+    ) -> Result<u64, MailboxError> {
+        let call = self.mailbox.trim(session, stream, through);
+        self.calls.observe(StoreOperation::Trim, call).await
+    }
+
+    async fn close_stream(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+    ) -> Result<(), MailboxError> {
+        let call = self.mailbox.close_stream(session, stream);
+        self.calls.observe(StoreOperation::Close, call).await
+    }
+}
+
+/// Observes every call for leases.
+#[derive(Debug)]
+pub(super) struct ObservedLeases {
+    pub(super) calls: StoreCalls,
+    pub(super) leases: Arc<dyn Leases>,
+}
+
+#[async_trait]
+impl Leases for ObservedLeases {
+    async fn acquire(
+        &self,
+        name: &LeaseName,
+        ttl: Duration,
+        wait: Duration,
+    ) -> Result<Option<Lease>, StoreFailure> {
+        let call = self.leases.acquire(name, ttl, wait);
+        self.calls.observe(StoreOperation::Acquire, call).await
+    }
+
+    async fn extend(
+        &self,
+        name: &LeaseName,
+        token: &LeaseToken,
+        ttl: Duration,
+    ) -> Result<bool, StoreFailure> {
+        let call = self.leases.extend(name, token, ttl);
+        self.calls.observe(StoreOperation::Extend, call).await
+    }
+
+    async fn release(&self, name: &LeaseName, token: &LeaseToken) -> Result<bool, StoreFailure> {
+        let call = self.leases.release(name, token);
+        self.calls.observe(StoreOperation::Release, call).await
+    }
+}

@@ -1,0 +1,223 @@
+//! Calls to stores: a latency and an error count for each operation, and a span inside a recorded trace.
+
+use std::{fmt, time::Instant};
+
+use model::{Classified, ErrorClass};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family},
+};
+
+use crate::{SpanName, TraceSpan, latency::LatencyHistogram, registry::MetricsRegistry};
+
+/// A label whose values are constants of the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Constant(&'static str);
+
+impl EncodeLabelValue for Constant {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        self.0.encode(encoder)
+    }
+}
+
+/// A port of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StorePort {
+    /// The event log.
+    Log,
+    /// Sessions.
+    Sessions,
+    /// Mailboxes.
+    Mailbox,
+    /// Records.
+    Records,
+    /// Leases.
+    Leases,
+}
+
+impl StorePort {
+    /// The label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Sessions => "sessions",
+            Self::Mailbox => "mailbox",
+            Self::Records => "records",
+            Self::Leases => "leases",
+        }
+    }
+}
+
+/// An operation of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreOperation {
+    /// Appends.
+    Append,
+    /// Reads after a position.
+    ReadAfter,
+    /// Reads before a position.
+    ReadBefore,
+    /// Finds the position of a time.
+    Seek,
+    /// Reads the end.
+    Head,
+    /// Removes what is old or read.
+    Trim,
+    /// Asks whether the store answers.
+    Check,
+    /// Reads the store's clock.
+    Time,
+    /// Creates.
+    Create,
+    /// Loads by id.
+    Load,
+    /// Loads several by id.
+    LoadMany,
+    /// Reads the end of a time to live.
+    ExpiresAt,
+    /// Replaces an expected revision.
+    Replace,
+    /// Ends.
+    End,
+    /// Extends the time to live.
+    Touch,
+    /// Lists.
+    List,
+    /// Opens a stream.
+    Open,
+    /// Closes a stream.
+    Close,
+    /// Acquires a lease.
+    Acquire,
+    /// Extends a lease.
+    Extend,
+    /// Releases a lease.
+    Release,
+}
+
+impl StoreOperation {
+    /// The label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::ReadAfter => "read_after",
+            Self::ReadBefore => "read_before",
+            Self::Seek => "seek",
+            Self::Head => "head",
+            Self::Trim => "trim",
+            Self::Check => "check",
+            Self::Time => "time",
+            Self::Create => "create",
+            Self::Load => "load",
+            Self::LoadMany => "load_many",
+            Self::ExpiresAt => "expires_at",
+            Self::Replace => "replace",
+            Self::End => "end",
+            Self::Touch => "touch",
+            Self::List => "list",
+            Self::Open => "open",
+            Self::Close => "close",
+            Self::Acquire => "acquire",
+            Self::Extend => "extend",
+            Self::Release => "release",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    port: Constant,
+    operation: Constant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    port: Constant,
+    operation: Constant,
+    class: Constant,
+}
+
+/// The metrics of all store calls of a process. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct StoreMetrics {
+    latency: Family<CallLabels, LatencyHistogram>,
+    errors: Family<ErrorLabels, Counter>,
+}
+
+impl StoreMetrics {
+    /// Registers the instruments.
+    pub fn new(registry: &mut MetricsRegistry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "forgewire_store_call_seconds",
+            "Duration of calls to stores, by port and operation; failed ones too",
+            metrics.latency.clone(),
+        );
+        registry.register(
+            "forgewire_store_errors",
+            "Calls to stores that failed, by port, operation and class of the error",
+            metrics.errors.clone(),
+        );
+        metrics
+    }
+
+    /// The calls of one port, which `system` serves (`sqlite`, `redis`, `nats`, `memory`).
+    #[must_use]
+    pub fn port(&self, port: StorePort, system: &'static str) -> StoreCalls {
+        StoreCalls {
+            metrics: self.clone(),
+            port,
+            system,
+        }
+    }
+}
+
+/// Observes the calls of one port.
+#[derive(Debug, Clone)]
+pub struct StoreCalls {
+    metrics: StoreMetrics,
+    port: StorePort,
+    system: &'static str,
+}
+
+impl StoreCalls {
+    /// Makes a call and observes it. A call that is dropped before its end is not counted.
+    pub async fn observe<T, E: Classified>(
+        &self,
+        operation: StoreOperation,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let span = TraceSpan::of_current(SpanName::StoreCall);
+        if span.is_recorded() {
+            let (port, operation) = (self.port.as_str(), operation.as_str());
+            span.rename(|| format!("{port}.{operation}"));
+            span.set("forgewire.store.port", port);
+            span.set("forgewire.store.operation", operation);
+            span.set("db.system.name", self.system);
+        }
+        let began = Instant::now();
+        let answer = span.enclose(call).await;
+        let labels = CallLabels {
+            port: Constant(self.port.as_str()),
+            operation: Constant(operation.as_str()),
+        };
+        let latency = self.metrics.latency.get_or_create(&labels);
+        latency.observe(began.elapsed(), span.context());
+        if let Err(error) = &answer {
+            span.fail(error);
+            self.count_error(labels, error.class());
+        }
+        answer
+    }
+
+    fn count_error(&self, labels: CallLabels, class: ErrorClass) {
+        let labels = ErrorLabels {
+            port: labels.port,
+            operation: labels.operation,
+            class: Constant(class.as_str()),
+        };
+        self.metrics.errors.get_or_create(&labels).inc();
+    }
+}

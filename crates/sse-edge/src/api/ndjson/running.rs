@@ -1,0 +1,59 @@
+//! The requests that run on an NDJSON connection, so that a cancellation finds them.
+
+use ::mcp::{
+    Incoming, RequestId,
+    envelope::MessageBody,
+    line::{LineKind, OpenRequests},
+    method,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use super::ConnectionState;
+
+impl ConnectionState {
+    /// Registers requests as running; `false` if one of their ids is in use.
+    pub(super) fn register_call(
+        &self,
+        owed: &OpenRequests,
+        kind: LineKind,
+        cancel: &CancellationToken,
+    ) -> bool {
+        let mut running = self.running.lock();
+        if owed.ids().iter().any(|id| running.contains_key(id)) {
+            return false;
+        }
+        for id in owed.ids() {
+            running.insert(id.clone(), (kind, cancel.clone()));
+        }
+        true
+    }
+
+    /// In the stateless era the end of a request's stream cancels it. A line has no stream of its
+    /// own, so `notifications/cancelled` does that. `true` if the message was one.
+    pub(super) fn cancel(&self, message: &MessageBody) -> bool {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Params<'a> {
+            #[serde(borrow)]
+            request_id: &'a RawValue,
+        }
+        let MessageBody::One(Incoming::Notification(notification)) = message else {
+            return false;
+        };
+        let params = notification.params.as_deref().map_or("", RawValue::get);
+        let named: Option<Params<'_>> = serde_json::from_str(params).ok();
+        let id = named.and_then(|params| RequestId::from_raw(params.request_id));
+        let (true, Some(id)) = (notification.method == method::CANCELLED, id) else {
+            return false;
+        };
+        match self.running.lock().get(&id) {
+            Some((LineKind::Stateless, cancel)) => {
+                cancel.cancel();
+                true
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What calls keep of their requests, whose bodies have up to 4 MiB, while they wait for up to a day; and what
+//! streams keep for clients that do not read.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Response, Url};
+use serde_json::{Value, json};
+use testkit::{
+    fake_github::{FakeGithub, PayloadSize},
+    mcp_client::ModernClient,
+};
+use tests::both;
+use tokio::{io::AsyncReadExt, task::JoinSet};
+
+use crate::{
+    hostile::{raw, resident_kib},
+    sending::GithubSender,
+};
+
+/// White space that makes a body large.
+const PADDING: usize = 2 << 20;
+/// Calls and tasks that wait; with their bodies, of which there were three copies, they held 528 MiB.
+const CALLS: usize = 24;
+const TASKS: usize = 64;
+/// Bodies that are sent at the same time.
+const AT_ONCE: usize = 4;
+/// Time within which a stream is told what happened.
+const SOON: Duration = Duration::from_secs(60);
+/// Memory for reading them, which the allocator may keep, and for what is kept of all of them.
+const MOST_KIB: u64 = 128 << 10;
+
+/// Sends `message`, in which the text `PAD` stands for white space.
+async fn send(edge: &Url, message: &Value) -> Result<Response> {
+    let body = message
+        .to_string()
+        .replace(r#""PAD""#, &" ".repeat(PADDING));
+    let request = reqwest::Client::new()
+        .post(edge.join("/mcp")?)
+        .headers(ModernClient::headers(message))
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .body(body);
+    let answer = request.send().await?;
+    ensure!(answer.status() == 200, "{}", answer.status());
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_and_tasks_that_wait_do_not_hold_their_bodies() -> Result<()> {
+    both(async |system| {
+        let edge = system.edges()[0].clone();
+        let tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        let (plain, tasks) = (ModernClient::new(), ModernClient::with_capabilities(tasks));
+        let wait = |client: &ModernClient| {
+            let arguments = json!({ "filters": ["PAD"] });
+            let params = json!({ "name": "wait_for_events", "arguments": arguments });
+            client.message("tools/call", params)
+        };
+        let before = resident_kib(system)?;
+        // Each answers as a stream when it has waited for a while; its connection stays open.
+        let mut waiting = Vec::new();
+        for _ in 0..CALLS / AT_ONCE {
+            let mut sending = JoinSet::new();
+            for _ in 0..AT_ONCE {
+                let (edge, message) = (edge.clone(), wait(&plain));
+                sending.spawn(async move { send(&edge, &message).await });
+            }
+            while let Some(answer) = sending.join_next().await {
+                waiting.push(answer??);
+            }
+        }
+        for _ in 0..TASKS {
+            let answer: Value = send(&edge, &wait(&tasks)).await?.json().await?;
+            ensure!(answer["result"]["resultType"] == "task", "{answer}");
+        }
+        let more = resident_kib(system)?.saturating_sub(before);
+        println!("{}: {more} KiB more", system.kind());
+        ensure!(more <= MOST_KIB, "{more} KiB are held");
+        drop(waiting);
+        Ok(())
+    })
+    .await
+}
+
+/// Unread listen streams, each of which follows all tasks.
+const UNREAD: usize = 30;
+/// Text of the event with which every task ends: its result has it twice.
+const TEXT_BYTES: usize = 100 << 10;
+
+/// The request of a stream that follows these tasks, for a client that does not read.
+fn listen_request(client: &ModernClient, tasks: &[String]) -> String {
+    let params = json!({ "notifications": { "taskIds": tasks } });
+    let body = client.message("subscriptions/listen", params).to_string();
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Each held every state, 30 times 64 of 200 KiB; and got all of them again every 15 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn listen_streams_that_do_not_read_do_not_hold_the_states_of_their_tasks() -> Result<()> {
+    both(async |system| {
+        let edge = system.edges()[0].clone();
+        let tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        let client = ModernClient::with_capabilities(tasks);
+        let mut tasks = Vec::new();
+        for _ in 0..TASKS {
+            let params = json!({ "name": "wait_for_events", "arguments": {} });
+            let made = client.call(&edge, "tools/call", params).await?;
+            tasks.push(made["taskId"].as_str().context("a task")?.to_owned());
+        }
+        let before = resident_kib(system)?;
+        let mut unread = Vec::new();
+        for _ in 0..UNREAD {
+            let mut stream = raw(&edge, &listen_request(&client, &tasks)).await?;
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await?;
+            ensure!(&first == b"HTTP/1.1 200");
+            unread.push(stream);
+        }
+        let filter = json!({ "taskIds": tasks });
+        let mut reads = client.listen(&edge, filter).await?;
+        let mut github = GithubSender::of(system, 78);
+        let size = PayloadSize::WithText(TEXT_BYTES);
+        github.fake = FakeGithub::new(78, system.secret()).with_payload_size(size);
+        github.events(1).await?;
+        let mut ended = 0;
+        while ended < TASKS {
+            let told = reads.next(SOON).await?;
+            ended += usize::from(told.params()["status"] == "completed");
+        }
+        let more = resident_kib(system)?.saturating_sub(before);
+        println!("{}: {more} KiB more", system.kind());
+        ensure!(more <= MOST_KIB, "{more} KiB are held");
+        drop(unread);
+        Ok(())
+    })
+    .await
+}
