@@ -18,6 +18,8 @@ use tracing::{error, warn};
 /// Maximum number of subjects that are remembered; the subjects of this process are fewer, once the random
 /// parts of inboxes and consumers are left out.
 const MAX_SUBJECTS: usize = 64;
+/// The subject that stands for all inboxes.
+const INBOXES: &str = "_INBOX.*";
 /// Shortest time between two lines of the log about one subject, or about refused credentials.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// Time that a denial may take from the driver's socket to here, once the answer to a later message is there.
@@ -40,7 +42,7 @@ pub(crate) enum DeniedUse {
 )]
 pub(crate) struct NatsDenial {
     denied: DeniedUse,
-    /// The subject, with `*` for the random parts of an inbox or a consumer.
+    /// The subject; of inboxes and of what is published, with `*` for the random parts.
     subject: String,
 }
 
@@ -61,8 +63,23 @@ impl NatsDenial {
             None => (DeniedUse::Subscribe, rest.strip_prefix("Subscription to ")?),
         };
         let subject = rest.strip_prefix('"')?.split('"').next()?;
-        let subject = without_random_parts(subject);
-        Some(Self { denied, subject })
+        Some(Self::of(denied, subject))
+    }
+
+    /// The denial of a use of a subject.
+    fn of(denied: DeniedUse, subject: &str) -> Self {
+        let subject = match denied {
+            DeniedUse::Publish => without_random_parts(subject),
+            // Only inboxes are many. The others stay as they are: they are tried again as such.
+            DeniedUse::Subscribe if is_inbox(subject) => INBOXES.to_owned(),
+            DeniedUse::Subscribe => subject.to_owned(),
+        };
+        Self { denied, subject }
+    }
+
+    /// Whether this is the denial of that use of a subject, or of one that differs in its random parts.
+    pub(crate) fn is_of(&self, denied: DeniedUse, subject: &str) -> bool {
+        *self == Self::of(denied, subject)
     }
 
     pub(crate) const fn denied(&self) -> DeniedUse {
@@ -75,14 +92,18 @@ impl NatsDenial {
 
     /// Whether it concerns the answers to all requests.
     pub(crate) fn is_of_inbox(&self) -> bool {
-        self.subject.starts_with("_INBOX.")
+        is_inbox(&self.subject)
     }
+}
+
+fn is_inbox(subject: &str) -> bool {
+    subject.starts_with("_INBOX.")
 }
 
 /// The subject without what differs from call to call, so that a denial is one, however often it comes.
 fn without_random_parts(subject: &str) -> String {
-    if subject.starts_with("_INBOX.") {
-        return "_INBOX.*".to_owned();
+    if is_inbox(subject) {
+        return INBOXES.to_owned();
     }
     if let Some(rest) = subject.strip_prefix("$JS.API.CONSUMER.") {
         let known: Vec<_> = rest
@@ -170,7 +191,8 @@ impl Denials {
         if state.seen.len() >= MAX_SUBJECTS && !state.seen.contains_key(&denial) {
             return;
         }
-        if is_due(state.told.get(&denial).copied(), now) && state.told.len() <= MAX_SUBJECTS {
+        state.told.retain(|_, told| !is_due(Some(*told), now));
+        if !state.told.contains_key(&denial) && state.told.len() < MAX_SUBJECTS {
             state.told.insert(denial.clone(), now);
             error!("{denial}");
         }
@@ -289,9 +311,40 @@ mod tests {
         assert_eq!(of("one.mcp.session.abc"), publish("one.mcp.session.*"));
         assert_eq!(of("forgewire.events.0a1b"), publish("forgewire.events.*"));
         let queue = "Permissions Violation for Subscription to \"mcp.broadcast\" using queue \"q\"";
-        let subscribe = (DeniedUse::Subscribe, "mcp.broadcast".to_owned());
-        assert_eq!(parsed(queue), Some(subscribe));
+        let subscribe = |subject: &str| Some((DeniedUse::Subscribe, subject.to_owned()));
+        assert_eq!(parsed(queue), subscribe("mcp.broadcast"));
+        let session = "Permissions Violation for Subscription to \"mcp.session.abc\"";
+        assert_eq!(parsed(session), subscribe("mcp.session.abc"));
+        let inbox = "Permissions Violation for Subscription to \"_INBOX.0a1b.2c\"";
+        assert_eq!(parsed(inbox), subscribe("_INBOX.*"));
         assert_eq!(parsed("Unknown Protocol Operation"), None);
+    }
+
+    #[test]
+    fn a_denial_is_of_its_use_and_its_subject() {
+        let session = NatsDenial::of(DeniedUse::Publish, "mcp.session.abc");
+        assert!(session.is_of(DeniedUse::Publish, "mcp.session.def"));
+        assert!(!session.is_of(DeniedUse::Subscribe, "mcp.session.abc"));
+        assert!(!session.is_of(DeniedUse::Publish, "mcp.broadcast"));
+        let subscription = NatsDenial::of(DeniedUse::Subscribe, "mcp.session.abc");
+        assert!(subscription.is_of(DeniedUse::Subscribe, "mcp.session.abc"));
+        assert!(!subscription.is_of(DeniedUse::Subscribe, "mcp.session.*"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_and_told_is_bounded_and_told_again_later() {
+        let denials = Denials::default();
+        let deny = |number: usize| {
+            denials.denied(NatsDenial::of(DeniedUse::Publish, &format!("s{number}")));
+        };
+        (0..2 * MAX_SUBJECTS).for_each(deny);
+        assert_eq!(denials.standing(|_| true).len(), MAX_SUBJECTS);
+        assert_eq!(denials.state.lock().told.len(), MAX_SUBJECTS);
+        denials.connected();
+        tokio::time::advance(LINE_INTERVAL).await;
+        deny(2 * MAX_SUBJECTS);
+        let told = denials.state.lock().told.clone();
+        assert_eq!(told.len(), 1, "those of the last minute");
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,6 +39,7 @@ mod error;
 mod log;
 mod payload;
 mod stamps;
+mod trials;
 
 pub use bus::NatsBus;
 pub use config::{BusConfig, LogConfig, NatsConfig};

@@ -200,6 +200,35 @@ async fn messages_that_are_denied_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trial_of_one_topic_says_nothing_about_another() {
+    let (mut server, connection) = server().await;
+    let bus = NatsBus::new(connection, BusConfig::default());
+    let tries = async |topic: Topic| bus.check_publish(&[topic], Epoch(1)).await;
+    server.authorize(&denying("mcp.session.*", "")).unwrap();
+    let words = "may not publish to mcp.session.*";
+    fails(words, async || tries(Topic::trial()).await).await;
+    // Allowed, and tried now: the other topic's denial stands, and its next trial fails.
+    tries(Topic::Broadcast).await.unwrap();
+    let refused = tries(Topic::trial()).await.unwrap_err();
+    assert!(chain(&refused).contains(words), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_to_one_session_that_is_denied_is_an_error() {
+    let (mut server, connection) = server().await;
+    let bus = NatsBus::new(connection, BusConfig::default());
+    let session = Topic::Session(SessionId::new("one").unwrap());
+    server.authorize(&denying("", "mcp.session.>")).unwrap();
+    let words = "may not subscribe to mcp.session.one";
+    fails(words, async || bus.subscribe(&session).await).await;
+    let refused = bus.check().await.unwrap_err();
+    assert!(chain(&refused).contains(words), "{refused}");
+    server.authorize(&denying("", "")).unwrap();
+    succeeds("the bus", async || bus.check().await).await;
+    bus.subscribe(&session).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_are_refused_while_it_runs_are_named() {
     let (mut server, connection) = server().await;
     let log = log(&connection).await;

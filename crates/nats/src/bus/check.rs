@@ -1,9 +1,8 @@
 //! Whether the server takes this process's messages and subscriptions.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use model::Epoch;
-use parking_lot::Mutex;
 use ports::{Bus, BusError, BusMessage, EventHint, Topic};
 use tokio::time::Instant;
 
@@ -13,20 +12,13 @@ use crate::{
     denials::{DeniedUse, NatsDenial},
 };
 
-/// Interval between two messages without content, while nothing is refused.
-const TRIAL_INTERVAL: Duration = Duration::from_secs(30);
-
-/// The last time at which messages were tried with success, and the number of its connection. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LastTrial(Arc<Mutex<Option<(Instant, u64)>>>);
-
 impl NatsBus {
-    /// Whether a denial concerns the subjects of the bus, in this use, or the answers to requests.
-    fn concerns(&self, denied: DeniedUse) -> impl Fn(&NatsDenial) -> bool + use<> {
+    /// Whether a denial concerns a subscription of the bus, or the answers to requests.
+    fn concerns_subscriptions(&self) -> impl Fn(&NatsDenial) -> bool + use<> {
         let prefix = self.connection.subject("mcp.");
         move |denial| {
             denial.is_of_inbox()
-                || denial.denied() == denied && denial.subject().starts_with(&prefix)
+                || denial.denied() == DeniedUse::Subscribe && denial.subject().starts_with(&prefix)
         }
     }
 
@@ -34,7 +26,7 @@ impl NatsBus {
     /// once it is allowed.
     pub(super) async fn check_subscriptions(&self) -> Result<(), BusError> {
         const OP: &str = "subscribe";
-        let (connection, concerns) = (&self.connection, self.concerns(DeniedUse::Subscribe));
+        let (connection, concerns) = (&self.connection, self.concerns_subscriptions());
         let (began, refused) = (Instant::now(), connection.denials().standing(&concerns));
         for denial in &refused {
             // Held until the server has answered.
@@ -54,36 +46,41 @@ impl NatsBus {
         Ok(())
     }
 
-    /// Publishes a hint without events: at intervals, over each new connection, and while the server refuses
-    /// messages.
+    /// Publishes a hint without events to each topic: at intervals, over each new connection, and while the
+    /// server refuses its messages.
     pub(super) async fn try_to_publish(
         &self,
         topics: &[Topic],
         epoch: Epoch,
     ) -> Result<(), BusError> {
-        let (connection, concerns) = (&self.connection, self.concerns(DeniedUse::Publish));
-        let number = connection.number();
-        let last = *self.tried.0.lock();
-        let is_tried =
-            last.is_some_and(|(at, over)| over == number && at.elapsed() < TRIAL_INTERVAL);
-        let began = Instant::now();
-        if is_tried && connection.denials().standing(&concerns).is_empty() {
+        for topic in topics {
+            self.try_topic(topic, epoch).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_topic(&self, topic: &Topic, epoch: Epoch) -> Result<(), BusError> {
+        let (connection, subject) = (&self.connection, self.subject(topic));
+        let concerns = |denial: &NatsDenial| {
+            denial.is_of_inbox() || denial.is_of(DeniedUse::Publish, &subject)
+        };
+        let (began, number) = (Instant::now(), connection.number());
+        let is_refused = !connection.denials().standing(concerns).is_empty();
+        if !is_refused && !self.published.is_due(topic, number) {
             return Ok(());
         }
-        for topic in topics {
-            let nothing = EventHint {
-                epoch,
-                events: Vec::new(),
-            };
-            self.publish(topic, BusMessage::Events(Arc::new(nothing)), None)
-                .await?;
-        }
-        self.round_trip("answer", began, &concerns).await?;
-        if let Some(denial) = connection.denials().since_then(began, &concerns).await {
+        let nothing = EventHint {
+            epoch,
+            events: Vec::new(),
+        };
+        let message = BusMessage::Events(Arc::new(nothing));
+        self.publish(topic, message, None).await?;
+        self.round_trip("answer", began, concerns).await?;
+        if let Some(denial) = connection.denials().since_then(began, concerns).await {
             return Err(unavailable("publish", denial));
         }
-        connection.denials().lifted(began, &concerns);
-        *self.tried.0.lock() = Some((began, number));
+        connection.denials().lifted(began, concerns);
+        self.published.succeeded(topic.clone(), began, number);
         Ok(())
     }
 

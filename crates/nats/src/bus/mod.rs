@@ -30,12 +30,13 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::{check::LastTrial, queue::SubscriberQueue};
+use self::queue::SubscriberQueue;
 use crate::{
     BusConfig, NatsConnection,
     config::REQUEST_TIMEOUT,
     denials::{DeniedUse, NatsDenial},
     stamps::STAMP_HEADER,
+    trials::Trials,
 };
 
 /// Header with the W3C trace context of a message.
@@ -47,7 +48,8 @@ pub struct NatsBus {
     connection: NatsConnection,
     config: BusConfig,
     undecodable: Arc<AtomicU64>,
-    tried: LastTrial,
+    /// Messages without content, by topic.
+    published: Trials<Topic>,
 }
 
 impl fmt::Debug for NatsBus {
@@ -66,7 +68,7 @@ impl NatsBus {
             connection,
             config,
             undecodable: Arc::default(),
-            tried: LastTrial::default(),
+            published: Trials::default(),
         }
     }
 
@@ -149,9 +151,7 @@ impl Bus for NatsBus {
             .await
             .map_err(|error| unavailable(OP, error))?;
         let denials = self.connection.denials();
-        let is_this = |denial: &NatsDenial| {
-            denial.denied() == DeniedUse::Subscribe && denial.subject() == subject
-        };
+        let is_this = |denial: &NatsDenial| denial.is_of(DeniedUse::Subscribe, &subject);
         if let Some(denial) = denials.since(began, is_this) {
             return Err(unavailable(OP, denial));
         }

@@ -4,30 +4,23 @@
 //! reads those of one entry at each check, and those of a page from time to time, because they cost the
 //! server a consumer; for appends a message that the stream refuses because it is meant for another one.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::future::Future;
 
 use async_nats::jetstream::{
     consumer::DeliverPolicy, context::PublishErrorKind, message::PublishMessage,
 };
 use model::{EventId, Sequence};
-use parking_lot::Mutex;
 use ports::{EventLogError, LogHead};
 use tokio::time::Instant;
 
 use super::{AttemptError, JetStreamLog};
 use crate::denials::NatsDenial;
 
-/// Interval between two trials of a page, while nothing is refused.
-const PAGE_INTERVAL: Duration = Duration::from_secs(30);
 /// A name that no stream has: its dots are not allowed in one.
 const OTHER_STREAM: &str = "no.stream";
 /// A position that no log reaches: the request for its entry costs the server nothing, whatever the size of the
 /// entries.
 const NO_ENTRY: Sequence = Sequence(u64::MAX);
-
-/// The last successful trial of a page: its time, and the number of its connection. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ProbedReads(Arc<Mutex<Option<(Instant, u64)>>>);
 
 impl JetStreamLog {
     /// Whether a denial concerns what the log needs: creating, changing and trimming the stream it does not.
@@ -75,17 +68,14 @@ impl JetStreamLog {
             .await?;
         self.retry_until_deadline(OP, || self.single(NO_ENTRY))
             .await?;
-        let last = *self.probed.0.lock();
-        let is_due =
-            last.is_none_or(|(at, over)| over != connection || at.elapsed() >= PAGE_INTERVAL);
-        if is_due || is_refused {
+        if is_refused || self.pages_read.is_due(&(), connection) {
             self.retry_until_deadline(OP, || self.deliver(DeliverPolicy::Last, 1))
                 .await?;
             if let Some(denial) = self.connection.denials().since_then(began, concerns).await {
                 let source = denial.into();
                 return Err(EventLogError::Unavailable { op: OP, source });
             }
-            *self.probed.0.lock() = Some((began, connection));
+            self.pages_read.succeeded((), began, connection);
         }
         self.connection.denials().lifted(began, concerns);
         Ok(head)
@@ -124,7 +114,7 @@ impl JetStreamLog {
 
 /// Whether a denial concerns reads and appends.
 fn is_for_both(denial: &NatsDenial) -> bool {
-    denial.is_of_inbox() || is_request(denial, &["STREAM.INFO.", "STREAM.MSG.GET.", "DIRECT.GET."])
+    denial.is_of_inbox() || is_request(denial, &["STREAM.INFO.", "STREAM.MSG.GET."])
 }
 
 fn is_request(denial: &NatsDenial, names: &[&str]) -> bool {

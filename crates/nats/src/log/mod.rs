@@ -40,6 +40,7 @@ use crate::{
     config::{REQUEST_TIMEOUT, RETRY_PAUSE},
     denials::NatsDenial,
     payload,
+    trials::Trials,
 };
 
 /// The event log of a cluster.
@@ -53,7 +54,8 @@ pub struct JetStreamLog {
     epoch: Arc<stream::CurrentEpoch>,
     undecodable: UndecodableEntries,
     settings: Arc<settings::SeenSettings>,
-    probed: check::ProbedReads,
+    /// Pages that a check read, which cost the server a consumer each.
+    pages_read: Trials<()>,
     /// Creates the stream again when it is gone; ends with the last clone.
     _keeper: Option<Arc<AbortOnDropHandle<()>>>,
     deadline: Duration,
@@ -129,7 +131,7 @@ impl JetStreamLog {
             epoch: Arc::default(),
             undecodable: UndecodableEntries::default(),
             settings: Arc::default(),
-            probed: check::ProbedReads::default(),
+            pages_read: Trials::default(),
             _keeper: keeper,
             deadline,
         })
