@@ -234,29 +234,13 @@ impl Driver {
         }
     }
 
-    async fn first_head(&mut self, sink: &mut impl FnMut(Followed)) -> LogHead {
-        let mut failures = 0;
-        loop {
-            match timeout(self.log.deadline(), self.log.head()).await {
-                Ok(Ok(head)) => return head,
-                Ok(Err(error)) => warn!(%error, "event log has no answer yet, trying again"),
-                Err(_) => warn!("event log did not answer in time, trying again"),
-            }
-            self.stall(sink);
-            failures += 1;
-            tokio::time::sleep(pause(failures)).await;
-        }
-    }
-
     /// Begins once the log gives its head and the entries before the start: a position without the tag of its entry
     /// could not be compared later, and readers would resume there on a log that was put back.
     async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> FollowerState {
         let mut failures = 0;
         let (head, position, trail) = loop {
-            let head = self.first_head(sink).await;
-            let position = self.first_position(head);
-            match self.seed(head, position).await {
-                Ok(trail) => break (head, position, trail),
+            match self.find_start().await {
+                Ok(found) => break found,
                 Err(error) => warn!(%error, "event log cannot be read yet, trying again"),
             }
             self.stall(sink);
@@ -266,6 +250,13 @@ impl Driver {
         let state = self.start(head, position, trail, sink);
         self.recover(sink);
         state
+    }
+
+    async fn find_start(&self) -> Result<(LogHead, Sequence, Trail), EventLogError> {
+        let head = within(&*self.log, "give its head", self.log.head()).await?;
+        let position = self.first_position(head);
+        let trail = self.seed(head, position).await?;
+        Ok((head, position, trail))
     }
 
     fn first_position(&self, head: LogHead) -> Sequence {

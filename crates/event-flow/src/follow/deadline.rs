@@ -1,6 +1,6 @@
 //! The deadline of each call of the log.
 
-use ports::{EventLog, EventLogError};
+use ports::{EventLog, EventLogError, StoreFailure};
 use tokio::time::timeout;
 
 /// The answer of a call, or an error once the log's deadline has passed.
@@ -11,10 +11,5 @@ pub(super) async fn within<T>(
 ) -> Result<T, EventLogError> {
     timeout(log.deadline(), call)
         .await
-        .unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable {
-                op,
-                source: elapsed.into(),
-            })
-        })
+        .unwrap_or_else(|elapsed| Err(StoreFailure::unavailable(op, elapsed).into()))
 }

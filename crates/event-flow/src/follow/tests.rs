@@ -10,7 +10,7 @@ use model::{
 use parking_lot::Mutex;
 use ports::{
     AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, PageEntries,
-    SeekResult,
+    SeekResult, StoreFailure,
 };
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
@@ -64,6 +64,7 @@ struct Script {
     down: bool,
     hangs: bool,
     pages_fail: bool,
+    older_fail: bool,
     reads: usize,
     reads_before: usize,
     /// The state of the log after its head was read the next time.
@@ -157,6 +158,9 @@ impl EventLog for ScriptedLog {
         let mut script = self.0.lock();
         script.reads_before += 1;
         assert!(script.reads_before < 1000, "it reads the same for ever");
+        if script.older_fail {
+            return Err(StoreFailure::unavailable("read backwards", "scripted").into());
+        }
         let older = script.numbers.iter().rev().filter(|n| **n < before.0);
         Ok(EventsBefore {
             events: older.take(limit).map(|n| sequenced(*n)).collect(),
@@ -482,6 +486,23 @@ async fn a_log_that_does_not_answer_at_the_start_is_waited_for() {
     log.change(|script| script.down = false);
     following
         .expect([Got::Started(1, 3), Got::CaughtUp, Got::Recovered])
+        .await;
+}
+
+/// Its head alone is no start: without the entries before it, it could be put back unseen.
+#[tokio::test(start_paused = true)]
+async fn a_log_whose_entries_cannot_be_read_at_the_start_is_waited_for() {
+    let (log, bus) = (ScriptedLog::holding(1..=3), Arc::<ScriptedBus>::default());
+    log.change(|script| script.older_fail = true);
+    let mut following = start(log.clone(), bus.clone(), FollowOptions::default());
+    following.expect([Got::Stalled]).await;
+    following.quiet(Duration::from_secs(60)).await;
+    let reads = log.0.lock().reads_before;
+    assert!(reads < 50, "the pauses grow: {reads} reads in a minute");
+    log.append([4]);
+    log.change(|script| script.older_fail = false);
+    following
+        .expect([Got::Started(1, 4), Got::CaughtUp, Got::Recovered])
         .await;
 }
 
