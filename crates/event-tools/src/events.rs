@@ -98,6 +98,8 @@ impl EventAccess {
         loop {
             if let Some(moved) = self.hub.moved_since(generation, page.through) {
                 // The log was replaced, or put back to an earlier state: what follows there may be new.
+                // A turn covers no read.
+                page.turn = None;
                 question.after = moved;
                 page.page = self.query(caller, question).await?;
                 page.truncated = true;

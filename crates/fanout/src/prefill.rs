@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::Sequence;
-use ports::{EventLogError, EventsBefore};
+use ports::{EventLogError, EventsBefore, StoreFailure};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -35,23 +35,18 @@ pub async fn run(hub: Arc<Hub>, stop: CancellationToken) {
 impl Hub {
     /// Adds events from before the ring, until half of it is full, or until one is missing.
     pub(crate) async fn prefill(&self) -> Result<(), EventLogError> {
-        let mut events = 0;
         while let Some(beginning) = self.ring.beginning() {
             let limit = beginning.free_events.min(PREFILL_PAGE_EVENTS);
             let read = self.log.read_before(beginning.base.next(), limit);
             let page = timeout(CALL_DEADLINE, read).await;
             let page = page.unwrap_or_else(|elapsed| {
-                Err(EventLogError::Unavailable {
-                    op: "read backwards",
-                    source: elapsed.into(),
-                })
+                Err(StoreFailure::unavailable("read backwards", elapsed).into())
             })?;
-            events += page.events.len();
             if !self.add_before(beginning, page) {
                 break;
             }
         }
-        info!(events, base = %self.ring.base(), "the newest events are in memory");
+        info!(base = %self.ring.base(), "the events after this position are in memory");
         Ok(())
     }
 
@@ -68,7 +63,10 @@ impl Hub {
         let generation = self.generation();
         let older = page.events.into_iter();
         let older = older.filter(|event| event.sequence > base.0);
-        let older = older.map(|event| Arc::new(RingEntry::new(event, generation)));
+        // Made here: digests are not to be computed while the ring is locked.
+        let older: Vec<_> = older
+            .map(|event| Arc::new(RingEntry::new(event, generation)))
+            .collect();
         let is_added = self.ring.push_front(beginning, older, base);
         is_added && gap.is_none() && lowest > Sequence::START.next()
     }

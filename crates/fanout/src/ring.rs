@@ -304,19 +304,22 @@ impl Ring {
     pub(crate) fn push_front(
         &self,
         beginning: RingBeginning,
-        older: impl IntoIterator<Item = Arc<RingEntry>>,
+        older: Vec<Arc<RingEntry>>,
         (base, tag): (Sequence, Option<EntryTag>),
     ) -> bool {
         let mut inner = self.inner.write();
         if (inner.resets, inner.base) != (beginning.resets, beginning.base) {
             return false;
         }
+        let is_other = |first: &Arc<RingEntry>| {
+            first.sequence == inner.base && inner.base_tag.is_some_and(|tag| tag != first.tag)
+        };
+        if older.first().is_some_and(is_other) {
+            // The log was put back since the edge began: the follower will say so.
+            return false;
+        }
         for entry in older {
             debug_assert!(entry.sequence <= inner.base, "the ring begins after it");
-            if inner.base == entry.sequence && inner.base_tag.is_some_and(|tag| tag != entry.tag) {
-                // The log was put back since the edge began: the follower will say so.
-                return false;
-            }
             if 2 * (inner.bytes + entry.bytes()) > self.max_bytes {
                 (inner.base, inner.base_tag) = (entry.sequence, Some(entry.tag));
                 return false;

@@ -26,7 +26,7 @@ pub use crate::log_turns::WokenTurn;
 const UNMARKED: u64 = u64::MAX;
 
 /// The calls of one edge that wait.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EventWaits {
     index: MatchIndex<WaitRef>,
     /// Rises when the ring begins anew: what a call has examined may be gone.
@@ -64,15 +64,6 @@ impl Eq for WaitRef {}
 impl Hash for WaitRef {
     fn hash<H: Hasher>(&self, state: &mut H) {
         ptr::hash(Arc::as_ptr(&self.0), state);
-    }
-}
-
-impl Default for EventWaits {
-    fn default() -> Self {
-        Self {
-            index: MatchIndex::default(),
-            resets: watch::Sender::new(0),
-        }
     }
 }
 

@@ -103,6 +103,8 @@ async fn an_entry_that_took_the_place_of_a_followed_one_is_not_taken() {
     hub.ring.restart(Sequence(9), Some(EntryTag::UNDECODABLE));
     hub.prefill().await.unwrap();
     assert_eq!(in_memory(&hub, 8), None, "the log was put back");
+    let kept = RingTag::Known(EntryTag::UNDECODABLE);
+    assert_eq!(hub.ring.tag_at(Sequence(9)), kept, "as it was followed");
 }
 
 #[tokio::test(start_paused = true)]
