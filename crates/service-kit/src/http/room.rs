@@ -45,8 +45,8 @@ impl OpenConnections {
     }
 
     /// Asks a connection to end: the one that has been idle for longest; if there is none, the one whose request's head
-    /// has not ended for longest, or then the one whose body has made no progress. Streams, and requests that are worked on, go on. `false` if no
-    /// connection can be asked.
+    /// has not ended for longest, or then the one whose body the router has awaited for longest. Streams, and requests
+    /// that are worked on or wait for the server, go on. `false` if no connection can be asked.
     pub(super) fn make_room(&self, now: Instant) -> bool {
         let mut list = self.all.lock();
         if list.ask_chosen() {

@@ -26,9 +26,10 @@ pub(super) enum RequestPhase {
     Idle,
     /// A part of a request's head has arrived.
     Head,
-    /// The router has the request, whose body has not arrived whole, and has not answered yet.
+    /// The router waits for more of the request's body, and has not answered yet.
     Body,
-    /// The router has the request, and its response is not complete.
+    /// The router has the request, and its response is not complete. Also while it does not read the body yet, because
+    /// the request waits for a turn or for memory: that is no fault of the client.
     Answering,
     /// Hyper has the whole response and has not written all of it.
     Answered,
@@ -38,6 +39,8 @@ pub(super) enum RequestPhase {
 pub(super) struct ConnectionState {
     pub(super) handover: HandoverState,
     phase: AtomicU8,
+    /// Whether the router may still wait for the request's body.
+    reads_body: AtomicBool,
     /// Whether a request was answered since the wait for the next one was last looked at.
     has_answered: AtomicBool,
     /// Whether responses end the connection.
@@ -46,7 +49,7 @@ pub(super) struct ConnectionState {
     asks_kernel: AtomicBool,
     /// The phase in which it should end for a new connection, plus one; 0 for none.
     ends_in: AtomicU8,
-    /// Since when it is in its phase, or a body without progress, in microseconds after [`START`].
+    /// Since when it is in its phase, in microseconds after [`START`].
     since_micros: AtomicU64,
     /// Of its task, for another one that asks it to end.
     waker: AtomicWaker,
@@ -57,6 +60,7 @@ impl Default for ConnectionState {
         let state = Self {
             handover: HandoverState::default(),
             phase: AtomicU8::default(),
+            reads_body: AtomicBool::default(),
             has_answered: AtomicBool::default(),
             closes: AtomicBool::default(),
             asks_kernel: AtomicBool::default(),
@@ -81,7 +85,7 @@ impl ConnectionState {
         ALL[usize::from(self.phase.load(Ordering::Relaxed)) % ALL.len()]
     }
 
-    /// The time since when it is in its phase, or a body without progress.
+    /// The time since when it is in its phase.
     pub(super) fn since(&self) -> Instant {
         *START + Duration::from_micros(self.since_micros.load(Ordering::Relaxed))
     }
@@ -127,24 +131,29 @@ impl ConnectionState {
 
     /// The router has the request.
     pub(super) fn begin_answer(&self, has_body: bool) {
-        self.enter(match has_body {
-            true => RequestPhase::Body,
-            false => RequestPhase::Answering,
-        });
+        self.reads_body.store(has_body, Ordering::Relaxed);
+        self.enter(RequestPhase::Answering);
+    }
+
+    /// The router has asked for more of the body, which has not arrived.
+    pub(super) fn await_body(&self) {
+        let reads_body = self.reads_body.load(Ordering::Relaxed);
+        if reads_body && self.phase() == RequestPhase::Answering {
+            self.enter(RequestPhase::Body);
+        }
     }
 
     /// A part of the body has arrived.
     pub(super) fn body_progress(&self) {
         if self.phase() == RequestPhase::Body {
-            self.enter(RequestPhase::Body);
+            self.enter(RequestPhase::Answering);
         }
     }
 
-    /// The body of the request has arrived, or the router answers without waiting for it.
+    /// The body of the request has arrived, or the router does not wait for it any more.
     pub(super) fn end_body(&self) {
-        if self.phase() == RequestPhase::Body {
-            self.enter(RequestPhase::Answering);
-        }
+        self.reads_body.store(false, Ordering::Relaxed);
+        self.body_progress();
     }
 
     /// Hyper has the whole response.
@@ -183,5 +192,32 @@ impl ConnectionState {
 
     pub(super) fn take_asks_kernel(&self) -> bool {
         self.asks_kernel.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_awaited_only_while_the_router_wants_more_of_it() {
+        let state = ConnectionState::default();
+        state.begin_answer(true);
+        assert_eq!(state.phase(), RequestPhase::Answering, "not read yet");
+        state.await_body();
+        let since = state.since();
+        state.await_body();
+        assert_eq!((state.phase(), state.since()), (RequestPhase::Body, since));
+        state.body_progress();
+        assert_eq!(state.phase(), RequestPhase::Answering, "worked on");
+        state.await_body();
+        state.end_body();
+        assert_eq!(state.phase(), RequestPhase::Answering);
+        // As on a connection of lines, whose input goes on beside its answer.
+        state.await_body();
+        assert_eq!(state.phase(), RequestPhase::Answering);
+        state.begin_answer(false);
+        state.await_body();
+        assert_eq!(state.phase(), RequestPhase::Answering, "there is none");
     }
 }
