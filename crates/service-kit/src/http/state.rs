@@ -1,5 +1,6 @@
-//! State that the parts of a connection share. All of them run in the connection's task, one after the
-//! other; the atomics only make that acceptable to the compiler.
+//! State that the parts of a connection share. Nearly all of them run in the connection's task, one after the
+//! other; the atomics only make that acceptable to the compiler. A task of its own may read the request's body while
+//! the router answers, so changes of the phase by the body are exchanges.
 
 use std::{
     sync::{
@@ -28,8 +29,10 @@ pub(super) enum RequestPhase {
     Head,
     /// The router waits for more of the request's body, and has not answered yet.
     Body,
-    /// The router has the request, and its response is not complete. Also while it does not read the body yet, because
-    /// the request waits for a turn or for memory: that is no fault of the client.
+    /// The router has the request, and may still ask for more of its body. It does not do so while the request waits for
+    /// a turn or for memory, which is no fault of the client.
+    Reading,
+    /// The router has all of the request that it wants, and its response is not complete.
     Answering,
     /// Hyper has the whole response and has not written all of it.
     Answered,
@@ -39,8 +42,6 @@ pub(super) enum RequestPhase {
 pub(super) struct ConnectionState {
     pub(super) handover: HandoverState,
     phase: AtomicU8,
-    /// Whether the router may still wait for the request's body.
-    reads_body: AtomicBool,
     /// Whether a request was answered since the wait for the next one was last looked at.
     has_answered: AtomicBool,
     /// Whether responses end the connection.
@@ -60,7 +61,6 @@ impl Default for ConnectionState {
         let state = Self {
             handover: HandoverState::default(),
             phase: AtomicU8::default(),
-            reads_body: AtomicBool::default(),
             has_answered: AtomicBool::default(),
             closes: AtomicBool::default(),
             asks_kernel: AtomicBool::default(),
@@ -75,10 +75,11 @@ impl Default for ConnectionState {
 
 impl ConnectionState {
     pub(super) fn phase(&self) -> RequestPhase {
-        const ALL: [RequestPhase; 5] = [
+        const ALL: [RequestPhase; 6] = [
             RequestPhase::Idle,
             RequestPhase::Head,
             RequestPhase::Body,
+            RequestPhase::Reading,
             RequestPhase::Answering,
             RequestPhase::Answered,
         ];
@@ -91,10 +92,26 @@ impl ConnectionState {
     }
 
     pub(super) fn enter(&self, phase: RequestPhase) {
+        self.begin_phase();
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Enters a phase from another one, if that is the present one.
+    fn change(&self, from: RequestPhase, to: RequestPhase) {
+        if self.phase() == from {
+            self.begin_phase();
+            let order = Ordering::Relaxed;
+            // Otherwise the other side was faster.
+            let _ = self
+                .phase
+                .compare_exchange(from as u8, to as u8, order, order);
+        }
+    }
+
+    fn begin_phase(&self) {
         let since = Instant::now().saturating_duration_since(*START).as_micros();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
         self.since_micros.store(since, Ordering::Relaxed);
-        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     /// Asks its task to end, if it is still in this phase then. `false` if it has been asked before.
@@ -131,29 +148,27 @@ impl ConnectionState {
 
     /// The router has the request.
     pub(super) fn begin_answer(&self, has_body: bool) {
-        self.reads_body.store(has_body, Ordering::Relaxed);
-        self.enter(RequestPhase::Answering);
+        self.enter(match has_body {
+            true => RequestPhase::Reading,
+            false => RequestPhase::Answering,
+        });
     }
 
     /// The router has asked for more of the body, which has not arrived.
     pub(super) fn await_body(&self) {
-        let reads_body = self.reads_body.load(Ordering::Relaxed);
-        if reads_body && self.phase() == RequestPhase::Answering {
-            self.enter(RequestPhase::Body);
-        }
+        self.change(RequestPhase::Reading, RequestPhase::Body);
     }
 
     /// A part of the body has arrived.
     pub(super) fn body_progress(&self) {
-        if self.phase() == RequestPhase::Body {
-            self.enter(RequestPhase::Answering);
-        }
+        self.change(RequestPhase::Body, RequestPhase::Reading);
     }
 
     /// The body of the request has arrived, or the router does not wait for it any more.
     pub(super) fn end_body(&self) {
-        self.reads_body.store(false, Ordering::Relaxed);
-        self.body_progress();
+        while let phase @ (RequestPhase::Body | RequestPhase::Reading) = self.phase() {
+            self.change(phase, RequestPhase::Answering);
+        }
     }
 
     /// Hyper has the whole response.
@@ -203,18 +218,19 @@ mod tests {
     fn a_body_is_awaited_only_while_the_router_wants_more_of_it() {
         let state = ConnectionState::default();
         state.begin_answer(true);
-        assert_eq!(state.phase(), RequestPhase::Answering, "not read yet");
+        assert_eq!(state.phase(), RequestPhase::Reading, "not asked for yet");
         state.await_body();
         let since = state.since();
         state.await_body();
         assert_eq!((state.phase(), state.since()), (RequestPhase::Body, since));
         state.body_progress();
-        assert_eq!(state.phase(), RequestPhase::Answering, "worked on");
+        assert_eq!(state.phase(), RequestPhase::Reading, "worked on");
         state.await_body();
         state.end_body();
         assert_eq!(state.phase(), RequestPhase::Answering);
         // As on a connection of lines, whose input goes on beside its answer.
         state.await_body();
+        state.body_progress();
         assert_eq!(state.phase(), RequestPhase::Answering);
         state.begin_answer(false);
         state.await_body();
