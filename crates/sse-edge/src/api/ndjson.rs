@@ -57,7 +57,7 @@ mod stream;
 
 use call::LineCall;
 use input::{HeldLine, LineInput};
-use running::RunningRequest;
+use running::RunningLine;
 
 /// Media types accepted for lines, beside those of JSON.
 const LINES: [&str; 8] = [
@@ -164,7 +164,7 @@ struct ConnectionState {
     known: Mutex<LineContext>,
     /// The session that this connection opened.
     own: Mutex<Option<LineSession>>,
-    running: Mutex<HashMap<RequestId, RunningRequest>>,
+    running: Mutex<HashMap<RequestId, RunningLine>>,
     /// The token is no longer valid: what is owed is answered with that.
     revoked: CancellationToken,
     out: queue::LineSender,

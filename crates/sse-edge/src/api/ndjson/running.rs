@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::ConnectionState;
 
-/// A request that runs.
-pub(super) struct RunningRequest {
+/// A request of a line that runs.
+pub(super) struct RunningLine {
     kind: LineKind,
     cancel: CancellationToken,
     /// The client has cancelled it, so it expects no answer.
@@ -33,12 +33,12 @@ impl ConnectionState {
             return false;
         }
         for id in owed.ids() {
-            let request = RunningRequest {
+            let line = RunningLine {
                 kind,
                 cancel: cancel.clone(),
                 is_cancelled: false,
             };
-            running.insert(id.clone(), request);
+            running.insert(id.clone(), line);
         }
         true
     }
