@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use instruments::{SpanName, TraceSpan};
 use model::{
     Classified, Epoch, ErrorClass, EventFacts, EventId, Sequence, Sequenced, StoredEvent,
-    TraceContext,
+    TraceContext, error_chain,
 };
 use parking_lot::Mutex;
 use ports::{AppendResult, Bus, BusError, BusMessage, EventHint, EventLog, EventLogError, Topic};
@@ -255,8 +255,8 @@ impl Recorder {
             .publish(&Topic::Broadcast, message, Some(handed_on));
         let failure = match timeout(HINT_TIMEOUT, span.enclose(publish)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => chain(&error),
-            Err(elapsed) => chain(&elapsed),
+            Ok(Err(error)) => error_chain(&error),
+            Err(elapsed) => error_chain(&elapsed),
         };
         span.fail_as(ErrorClass::Transient.as_str());
         self.observer.hint_failed();
@@ -343,24 +343,12 @@ impl Recorder {
         };
         *self.epoch.lock() = None;
         tracing::warn!(
-            failure = chain(&error),
+            failure = error_chain(&error),
             class = error.class().as_str(),
             "the event log did not take events"
         );
         Err(error)
     }
-}
-
-/// An error with all its sources, for the log.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use access::AuthError;
 use mcp::{ErrorCode, HttpRefusal, RpcError, mrtr::InputRequired, params::InputError};
-use model::{ErrorClass, PublicError};
+use model::{ErrorClass, PublicError, error_chain};
 use tracing::warn;
 
 use crate::rates::RateLimited;
@@ -31,8 +31,8 @@ pub enum CallError {
 /// Logs the failure in full, unless it is the caller's own mistake.
 pub(crate) fn log_failure(failure: &dyn PublicError) {
     if failure.class() != ErrorClass::Caller {
-        let cause = failure.source().map(ToString::to_string);
-        warn!(error = %failure, source = cause, code = failure.code(), "a request failed");
+        let causes = failure.source().map(error_chain);
+        warn!(error = %failure, causes, code = failure.code(), "a request failed");
     }
 }
 
@@ -72,14 +72,17 @@ impl CallError {
     }
 }
 
+/// The code of [`CallError::SessionGone`] in errors.
+pub(crate) const SESSION_GONE: &str = "session-gone";
+
 fn session_gone() -> RpcError {
     warn!(
         error = "the session has ended",
-        code = "session-gone",
+        code = SESSION_GONE,
         "a request failed"
     );
     let detail = "the session has ended; initialize a new one and call again";
-    let data = serde_json::json!({ "code": "session-gone", "detail": detail });
+    let data = serde_json::json!({ "code": SESSION_GONE, "detail": detail });
     RpcError::new(ErrorCode::Internal, detail).with_data(data)
 }
 

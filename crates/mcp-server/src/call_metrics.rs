@@ -5,13 +5,15 @@ use std::{fmt, time::Instant};
 
 use bytes::Bytes;
 use instruments::{SpanName, TraceSpan};
-use mcp::{HttpRefusal, ProtocolVersion, RpcError, method};
+use mcp::{ErrorCode, HttpRefusal, ProtocolVersion, RpcError, method};
 use model::TraceContext;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::family::Family,
 };
 use service_kit::metrics::{LatencyHistogram, MetricsRegistry};
+
+use crate::{call_error::SESSION_GONE, rates::RATE_LIMITED};
 
 /// The methods that have a label of their own; all others share one.
 const METHODS: [&str; 18] = [
@@ -66,10 +68,17 @@ impl CallOutcome {
     pub fn of(result: &Result<Bytes, HttpRefusal>) -> Self {
         match result {
             Ok(_) => Self::Answered,
-            Err(refusal) if refusal.error.code == RpcError::internal().code => Self::Failed,
+            Err(refusal) if is_ours(&refusal.error) => Self::Failed,
             Err(_) => Self::Refused,
         }
     }
+}
+
+/// Whether an error is ours. JSON-RPC has no code for rates and sessions, so their errors are internal ones too,
+/// with a code of their own in the data.
+fn is_ours(error: &RpcError) -> bool {
+    let code = error.data.as_ref().and_then(|data| data["code"].as_str());
+    error.code == ErrorCode::Internal && !matches!(code, Some(RATE_LIMITED | SESSION_GONE))
 }
 
 impl EncodeLabelValue for CallOutcome {
@@ -242,5 +251,36 @@ impl ToolLatency {
     pub(crate) fn observe(&self, began: Instant, is_ok: bool) {
         let latency = if is_ok { &self.ok } else { &self.error };
         latency.observe(began.elapsed(), TraceSpan::current().context());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        call_error::CallError,
+        policy::RateClass,
+        rates::{RateLimiter, RateLimits},
+    };
+
+    #[test]
+    fn rates_and_sessions_that_have_ended_are_no_failures_of_ours() {
+        let limits = RateLimits {
+            store_calls_per_second: 1,
+            ..RateLimits::default()
+        };
+        let limiter = RateLimiter::new(&limits, &mut MetricsRegistry::default());
+        let client = model::PrincipalId::anonymous();
+        let mut admitted = (0..3).map(|_| limiter.admit(&client, RateClass::Store));
+        let limited = admitted.find_map(Result::err).unwrap();
+        for (error, expected) in [
+            (CallError::Limited(limited).into_rpc(), CallOutcome::Refused),
+            (CallError::SessionGone.into_rpc(), CallOutcome::Refused),
+            (RpcError::invalid_params("no"), CallOutcome::Refused),
+            (RpcError::internal(), CallOutcome::Failed),
+        ] {
+            let outcome = CallOutcome::of(&Err(error.clone().into()));
+            assert_eq!(outcome, expected, "{error}");
+        }
     }
 }

@@ -111,6 +111,9 @@ impl RateLimits {
     }
 }
 
+/// The code of [`RateLimited`] in errors.
+pub(crate) const RATE_LIMITED: &str = "rate-limited";
+
 /// A call or another request beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -136,7 +139,7 @@ impl RateLimited {
     #[must_use]
     pub fn into_rpc(self) -> RpcError {
         let data = serde_json::json!({
-            "code": "rate-limited",
+            "code": RATE_LIMITED,
             "class": self.class.as_str(),
             "retryAfterMillis": self.retry_after_millis,
         });

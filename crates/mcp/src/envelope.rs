@@ -431,10 +431,10 @@ mod tests {
             "18446744073709551615",
         ] {
             assert!(serde_json::from_str::<RequestId>(bad).is_err(), "{bad}");
-            for (json, n) in [("1.0", 1), ("-0.0", 0), ("1e3", 1000), ("-7.0", -7)] {
-                let read: RequestId = serde_json::from_str(json).unwrap();
-                assert_eq!(read, RequestId::Integer(n), "{json}");
-            }
+        }
+        for (json, n) in [("1.0", 1), ("-0.0", 0), ("1e3", 1000), ("-7.0", -7)] {
+            let read: RequestId = serde_json::from_str(json).unwrap();
+            assert_eq!(read, RequestId::Integer(n), "{json}");
         }
         let long = format!("\"{}\"", "a".repeat(257));
         assert!(serde_json::from_str::<RequestId>(&long).is_err());

@@ -8,6 +8,7 @@ mod clock;
 mod cursor;
 mod digest;
 mod entry_tag;
+mod error_chain;
 mod event;
 mod facts;
 mod file_text;
@@ -32,6 +33,7 @@ pub use cursor::{
 };
 pub use digest::{CompiledFilter, EventDigest, FilterMatcher};
 pub use entry_tag::EntryTag;
+pub use error_chain::error_chain;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};
 pub use file_text::{FileTextError, file_text, without_byte_order_mark};

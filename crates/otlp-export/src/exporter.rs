@@ -1,8 +1,9 @@
 //! The task that sends batches of spans, and the metrics of the process.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use instruments::registry::MetricsRegistry;
+use model::error_chain;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter as _};
 use tokio::{
@@ -147,7 +148,7 @@ impl RunningExport {
         let export = self.counts.begin(batch.len());
         let failure = match timeout(self.timeout, self.exporter.export(batch)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(chain(&error)),
+            Ok(Err(error)) => Some(error_chain(&error)),
             Err(elapsed) => Some(elapsed.to_string()),
         };
         if failure.is_none() {
@@ -164,7 +165,7 @@ impl RunningExport {
         let set = self.metrics.build(families);
         let failure = match timeout(self.timeout, self.sender.send(set)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(chain(&*error)),
+            Ok(Err(error)) => Some(error_chain(&*error)),
             Err(elapsed) => Some(elapsed.to_string()),
         };
         self.counts.metrics_sent(failure.is_none());
@@ -182,15 +183,4 @@ impl RunningExport {
         }
         self.is_failing = failure.is_some();
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

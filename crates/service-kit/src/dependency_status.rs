@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use model::{Classified, ErrorClass};
+use model::{Classified, ErrorClass, error_chain};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -26,13 +26,7 @@ impl ProbeFailure {
 /// Keeps an error's class and its text, with all its causes.
 impl<E: Classified + std::error::Error + 'static> From<E> for ProbeFailure {
     fn from(error: E) -> Self {
-        let mut reason = error.to_string();
-        let mut next = error.source();
-        while let Some(source) = next {
-            reason = format!("{reason}: {source}");
-            next = source.source();
-        }
-        Self::new(error.class(), reason)
+        Self::new(error.class(), error_chain(&error))
     }
 }
 

@@ -8,7 +8,7 @@
 //! | bodies that arrive or are worked on, of all listeners of a process | [`BODY_BUDGET_BYTES`] = 256 MiB, whatever the number of connections and the largest body | [`BodyBudget`](crate::bodies::BodyBudget) | `four_hundred_withheld_bodies_stay_within_the_budget` |
 //! | of these, bodies above [`SMALL_BODY_BYTES`] | 192 MiB: [`SMALL_BODIES_BYTES`] = 64 MiB are never theirs | the same | `large_bodies_never_take_the_part_of_small_ones` |
 //! | work to find the body that is given up | one look at each body that arrives (65,536 of [`MIN_BODY_BYTES`] at most), only while there is no room | the same | `a_full_budget_of_the_smallest_bodies_gives_up_one_for_each_newcomer` |
-//! | connections of all listeners of a process | the limit of file descriptors less 40 for everything else | [`DescriptorPlan`](crate::descriptors::DescriptorPlan) | `listeners_never_promise_more_descriptors_than_there_are` |
+//! | connections of all listeners of a process | the limit of file descriptors less 56 for everything else | [`DescriptorPlan`](crate::descriptors::DescriptorPlan) | `listeners_never_promise_more_descriptors_than_there_are` |
 //! | work to find the connection that makes room | one look at each connection for every [`CHOSEN_AT_ONCE`] that are accepted at the bound | `http::room` | `at_the_bound_the_longest_idle_makes_room` |
 
 use std::time::Duration;

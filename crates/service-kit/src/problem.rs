@@ -3,11 +3,9 @@
 //! The caller and the log get different texts: [`Problem::from_error`] logs the error with all its
 //! sources and gives the caller only information that helps the caller.
 
-use std::{error::Error, fmt};
-
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use model::{Classified, ErrorClass};
+use model::{Classified, ErrorClass, error_chain};
 use serde_json::{Map, Value};
 
 /// Default wait before a retry where waiting helps, in seconds.
@@ -159,31 +157,15 @@ impl IntoResponse for Problem {
 /// Logs an error with its sources: an error that an operator must see has a higher level than a
 /// caller's mistake.
 pub(crate) fn log(error: &(impl Classified + ?Sized), class: ErrorClass, code: &'static str) {
-    let causes = Causes(error.source());
+    let causes = error.source().map(error_chain);
     match class {
         ErrorClass::Permanent => {
-            tracing::error!(code, class = class.as_str(), %error, %causes, "request failed");
+            tracing::error!(code, class = class.as_str(), %error, causes, "request failed");
         }
         ErrorClass::Transient | ErrorClass::Overloaded => {
-            tracing::warn!(code, class = class.as_str(), %error, %causes, "request failed");
+            tracing::warn!(code, class = class.as_str(), %error, causes, "request failed");
         }
-        _ => tracing::debug!(code, class = class.as_str(), %error, %causes, "request refused"),
-    }
-}
-
-/// The sources of an error, outermost first. Our errors never repeat their source in their own text.
-struct Causes<'a>(Option<&'a (dyn Error + 'static)>);
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut next = self.0;
-        let mut separator = "";
-        while let Some(error) = next {
-            write!(f, "{separator}{error}")?;
-            separator = ": ";
-            next = error.source();
-        }
-        Ok(())
+        _ => tracing::debug!(code, class = class.as_str(), %error, causes, "request refused"),
     }
 }
 
@@ -253,7 +235,6 @@ mod tests {
     #[tokio::test]
     async fn the_caller_does_not_read_our_insides() {
         let error = Broken(std::io::Error::other("10.0.0.7:6379 refused"));
-        assert_eq!(Causes(error.source()).to_string(), "10.0.0.7:6379 refused");
         let text = json(Problem::from_error(&error, "store", "Try again").into_response()).await;
         assert!(text.get("detail").is_none(), "{text}");
         assert!(!text.to_string().contains("10.0.0.7"));

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::{Body, Bytes, to_bytes},
+    extract::Request,
     routing::{get, post},
 };
 use futures_util::{StreamExt, stream};
@@ -17,16 +18,33 @@ use service_kit::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Notify,
     time::timeout,
 };
 
 /// Longer than anything here takes, so that a broken promise is a failure and not a hang.
 const DEADLINE: Duration = Duration::from_secs(20);
 const MAX: usize = 8;
+const MAX_BODY_BYTES: usize = 1024;
+/// Longer than a head or a body may take at the bound.
+const PATIENCE: Duration = Duration::from_millis(1000);
 const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
 const STREAM: &str = "GET /stream HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn start() -> (SocketAddr, Lifecycle) {
+    start_with(&Arc::default())
+}
+
+/// As [`start`]; requests to `/later` are read once they may go on.
+fn start_with(go_on: &Arc<Notify>) -> (SocketAddr, Lifecycle) {
+    let go_on = Arc::clone(go_on);
+    let later = move |request: Request| {
+        let go_on = Arc::clone(&go_on);
+        async move {
+            go_on.notified().await;
+            to_bytes(request.into_body(), MAX_BODY_BYTES).await.unwrap()
+        }
+    };
     let silent = || async {
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"first"))]);
         Body::from_stream(first.chain(stream::pending()))
@@ -34,7 +52,8 @@ fn start() -> (SocketAddr, Lifecycle) {
     let router = Router::new()
         .route("/hello", get(|| async { "hello" }))
         .route("/stream", get(silent))
-        .route("/post", post(|body: Bytes| async move { body }));
+        .route("/post", post(|body: Bytes| async move { body }))
+        .route("/later", post(later));
     let limits = HttpLimits {
         max_connections: MAX,
         ..HttpLimits::default()
@@ -150,5 +169,28 @@ async fn where_nothing_can_end_a_new_connection_waits() {
     assert!(waits.is_err(), "it is neither served nor closed");
     streams.pop();
     ask(&mut waiting, "", "hello").await;
+    life.hard_stop();
+}
+
+/// A request waits for a turn or for memory, and its body in the kernel: its client has done its part.
+#[tokio::test]
+async fn a_request_whose_body_waits_for_the_server_stays() {
+    let go_on = Arc::new(Notify::new());
+    let (addr, life) = start_with(&go_on);
+    let mut streams = Vec::new();
+    for _ in 0..MAX - 1 {
+        let mut stream = connect(addr, "").await;
+        ask(&mut stream, STREAM, "first").await;
+        streams.push(stream);
+    }
+    let request = "POST /later HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nwhole";
+    let mut posted = connect(addr, request).await;
+    let mut another = connect(addr, HELLO).await;
+    let mut byte = [0];
+    let waits = timeout(PATIENCE, another.read(&mut byte)).await;
+    assert!(waits.is_err(), "there is no room for it");
+    go_on.notify_one();
+    ask(&mut posted, "", "whole").await;
+    ask(&mut another, "", "hello").await;
     life.hard_stop();
 }

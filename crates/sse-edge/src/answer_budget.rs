@@ -15,7 +15,7 @@ use bytes::Bytes;
 use model::PrincipalId;
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -76,24 +76,35 @@ impl AnswerBudget {
     /// A permit for this many bytes, after a wait of up to [`ANSWER_WAIT`].
     ///
     /// # Errors
-    /// [`EdgeError::AnswersFull`]: the principal has its share, or the budget is used up.
+    /// [`EdgeError::AnswersFull`]: the principal has its share, or the budget is used up. It is counted.
     pub(crate) async fn reserve(
         self: &Arc<Self>,
         principal: &PrincipalId,
         bytes: usize,
     ) -> Result<AnswerPermit, EdgeError> {
-        if let Some(permit) = self.take(principal, bytes) {
-            return Ok(permit);
-        }
-        // What waits is in memory too.
-        let permit = match self.waiting.try_acquire() {
-            Ok(_place) => timeout(ANSWER_WAIT, self.wait(principal, bytes)).await.ok(),
-            Err(_) => None,
-        };
+        let permit = self.reserve_later(principal, bytes).await;
         permit.ok_or_else(|| {
             self.metrics.refused.inc();
             EdgeError::AnswersFull
         })
+    }
+
+    /// As [`Self::reserve`], for an answer that is not refused: without room, its stream asks again later.
+    pub(crate) async fn reserve_later(
+        self: &Arc<Self>,
+        principal: &PrincipalId,
+        bytes: usize,
+    ) -> Option<AnswerPermit> {
+        if let Some(permit) = self.take(principal, bytes) {
+            return Some(permit);
+        }
+        let _place = self.waiting_place()?;
+        timeout(ANSWER_WAIT, self.wait(principal, bytes)).await.ok()
+    }
+
+    /// A place of those that wait: what waits, or is read to learn its size, is in memory too.
+    pub(crate) fn waiting_place(&self) -> Option<SemaphorePermit<'_>> {
+        self.waiting.try_acquire().ok()
     }
 
     async fn wait(self: &Arc<Self>, principal: &PrincipalId, bytes: usize) -> AnswerPermit {
@@ -247,6 +258,16 @@ mod tests {
         let refused = budget.admit(&greedy, SMALL_ANSWER_BYTES + 1 + PAGE).await;
         assert!(matches!(refused, Err(EdgeError::AnswersFull)));
         assert!(budget.take(&principal("modest"), PAGE).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_asked_for_again_later_does_not_count_as_refused() {
+        let budget = budget();
+        let _held = fill(&budget, "all").await;
+        assert_eq!(budget.metrics.refused.get(), 1);
+        let all = principal("all");
+        assert!(budget.reserve_later(&all, PAGE).await.is_none());
+        assert_eq!(budget.metrics.refused.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]

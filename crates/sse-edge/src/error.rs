@@ -60,8 +60,8 @@ pub(crate) enum EdgeError {
     #[error("too many calls are running for this session, or on this server")]
     TooManyCalls,
     #[error(
-        "too many bytes of earlier answers have not been read yet, by this client or by all together; read them, \
-         then try again in a second, or ask for less"
+        "too many bytes of answers are being made or have not been read yet, for this client or for all together; \
+         read them, then try again in a second, or ask for less"
     )]
     AnswersFull,
     #[error("the session has ended")]
@@ -134,6 +134,18 @@ impl Classified for EdgeError {
     }
 }
 
+impl EdgeError {
+    /// Whether the client, its rights or its rates are the reason.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let class = self.class();
+        matches!(self, Self::Limited(_))
+            || matches!(
+                class,
+                ErrorClass::Caller | ErrorClass::Unauthorized | ErrorClass::Missing
+            )
+    }
+}
+
 impl PublicError for EdgeError {
     fn code(&self) -> &'static str {
         match self {
@@ -154,13 +166,13 @@ impl PublicError for EdgeError {
             Self::Origin => "origin-refused",
             Self::Host => "host-refused",
             Self::Denied(denied) => denied.code(),
-            Self::Timeout(_) => "event-log-unavailable",
             Self::Sessions(_) | Self::Mailbox(_) | Self::Tasks(_)
                 if self.class() == ErrorClass::Overloaded =>
             {
                 "store-full"
             }
-            Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
+            // The log has deadlines of its own, in the errors of the hub and of the history.
+            Self::Sessions(_) | Self::Mailbox(_) | Self::Timeout(_) => "session-store-unavailable",
             Self::TooManyTasks { .. } => "too-many-tasks",
             Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
         }
@@ -217,4 +229,21 @@ pub(crate) fn rights_changed() -> RpcError {
     let text = "the rights of the token have changed since this answer was made; call again";
     let data = serde_json::json!({ "code": "rights-changed" });
     RpcError::new(ErrorCode::InvalidRequest, text).with_data(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_store_that_does_not_answer_in_time_is_named() {
+        let waited = timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
+        let error = EdgeError::from(waited.unwrap_err());
+        assert_eq!(error.code(), "session-store-unavailable");
+        assert!(!error.is_refusal(), "{error}");
+    }
 }

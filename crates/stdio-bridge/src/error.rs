@@ -92,10 +92,3 @@ impl ExchangeError {
             .with_data(json!({ "code": self.code() }))
     }
 }
-
-/// An error with all its sources, for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
-}

@@ -15,13 +15,14 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use model::error_chain;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::{
     backoff::Backoff,
-    error::{BridgeError, ExchangeError, chain},
+    error::{BridgeError, ExchangeError},
     limits::{
         ANSWER_SILENCE, CONNECT, MAX_ANSWER_BYTES, SEND_PAUSE, SEND_PAUSE_MAX, SEND_TRIES,
         STREAM_SILENCE,
@@ -77,7 +78,7 @@ impl EndpointClient {
             let pause = match &answer {
                 Err(ExchangeError::Unreachable(error)) => {
                     if tries == 1 {
-                        let cause = chain(error);
+                        let cause = error_chain(error);
                         warn!(cause, "the server cannot be reached; trying again");
                     }
                     backoff.pause()
@@ -142,7 +143,7 @@ impl EndpointClient {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => Err(ExchangeError::Unreachable(error)),
             Ok(Err(error)) => {
-                debug!(cause = chain(&error), "no response");
+                debug!(cause = error_chain(&error), "no response");
                 Err(ExchangeError::Broken)
             }
             Err(_) => Err(ExchangeError::TimedOut),

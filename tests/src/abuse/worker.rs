@@ -171,11 +171,21 @@ impl AttackWorker {
 
     /// Sends a request and reads the whole answer; the connection is kept for the next one.
     pub(crate) async fn ask(&mut self, to: SocketAddr, request: &[u8]) -> Result<RawAnswer> {
+        self.ask_keeping(to, request, KEPT_BYTES).await
+    }
+
+    /// As [`Self::ask`], for an answer of which more is needed.
+    pub(crate) async fn ask_keeping(
+        &mut self,
+        to: SocketAddr,
+        request: &[u8],
+        kept_bytes: usize,
+    ) -> Result<RawAnswer> {
         let mut connection = match self.kept.take() {
             Some((at, connection)) if at == to => connection,
             _ => RawConnection::open(to).await?,
         };
-        let answer = timeout(PATIENCE, connection.ask(request, KEPT_BYTES)).await;
+        let answer = timeout(PATIENCE, connection.ask(request, kept_bytes)).await;
         let answer = answer.context("no answer in time")??;
         self.count_answer(&answer);
         if answer.stays_open && !answer.is_stream {

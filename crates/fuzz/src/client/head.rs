@@ -91,7 +91,7 @@ const QUERIES: [&str; 14] = [
     "tags=,,,",
     "number=00",
     "before=%00",
-    "after=x",
+    "cursor=x",
     "owner=acme&owner=acme",
     "%=%&=&&",
 ];

@@ -202,7 +202,7 @@ fn of_rest(given: &GivenOut) -> Vec<FuzzRequest> {
         get(format!("/events/recent?limit=3&before={cursor}&{filter}")),
         get("/events/recent".to_owned()),
         get(format!(
-            "/events/replay/2026-11-20T10:00:00Z?limit=3&after={cursor}&{filter}"
+            "/events/replay/2026-11-20T10:00:00Z?limit=3&cursor={cursor}&{filter}"
         )),
         get(format!("/events/replay/1763632800?{filter}")),
         get(format!("/events/stream?{filter}")).header("Accept", "text/event-stream"),
@@ -302,4 +302,48 @@ pub fn valid_requests(given: &GivenOut) -> Vec<FuzzRequest> {
         of_ingest(),
     ];
     parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Query;
+    use http::Uri;
+    use sse_edge::parameters::{
+        ParameterError, RecentParameters, ReplayParameters, StreamParameters,
+    };
+
+    use super::*;
+
+    /// Changes of a request that is refused anyway reach nothing behind its refusal.
+    #[test]
+    fn the_requests_of_rest_are_valid() {
+        let given = GivenOut {
+            cursor: "c".to_owned(),
+            ..GivenOut::default()
+        };
+        let mut routes = [0, 0, 0];
+        for request in of_rest(&given) {
+            let path = std::str::from_utf8(&request.path).unwrap();
+            let uri: Uri = path.parse().unwrap();
+            let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap();
+            let route = uri.path().strip_prefix("/events/").unwrap_or_default();
+            let read: Result<(), ParameterError> = match route.split_once('/') {
+                Some(("replay", time)) => {
+                    routes[0] += 1;
+                    ReplayParameters::read(time, pairs).map(drop)
+                }
+                _ if route == "recent" => {
+                    routes[1] += 1;
+                    RecentParameters::read(pairs).map(drop)
+                }
+                _ if route == "stream" => {
+                    routes[2] += 1;
+                    StreamParameters::read(pairs).map(drop)
+                }
+                _ => continue,
+            };
+            assert_eq!(read, Ok(()), "{path}");
+        }
+        assert!(routes.iter().all(|count| *count > 0), "{routes:?}");
+    }
 }

@@ -89,9 +89,22 @@ async fn a_body_holds_what_it_has_and_gives_it_back_with_its_share() {
     drop((held, small));
     assert_eq!(budget.held_bytes(), 0);
     // Nothing is reserved by a header alone.
-    let _waits = withhold(&budget, address(1), 25 * MIB + 1 - 25 * MIB + 1);
+    let reading = tokio::spawn({
+        let budget = Arc::clone(&budget);
+        async move {
+            let (headers, body) = (announcing(25 * MIB), body(1, false));
+            budget.read(&headers, body, address(1), &BOUNDS).await
+        }
+    });
     settle().await;
-    assert!(budget.held_bytes() <= MIN_BODY_BYTES);
+    assert_eq!(budget.held_bytes(), MIN_BODY_BYTES);
+    reading.abort();
+    settle().await;
+    assert_eq!(
+        budget.held_bytes(),
+        0,
+        "a reader that is gone holds nothing"
+    );
 }
 
 #[tokio::test(start_paused = true)]

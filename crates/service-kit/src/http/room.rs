@@ -45,8 +45,8 @@ impl OpenConnections {
     }
 
     /// Asks a connection to end: the one that has been idle for longest; if there is none, the one whose request's head
-    /// has not ended for longest, or then the one whose body has made no progress. Streams, and requests that are worked on, go on. `false` if no
-    /// connection can be asked.
+    /// has not ended for longest, or then the one whose body the router has awaited for longest. Streams, and requests
+    /// that are worked on or wait for the server, go on. `false` if no connection can be asked.
     pub(super) fn make_room(&self, now: Instant) -> bool {
         let mut list = self.all.lock();
         if list.ask_chosen() {
@@ -98,7 +98,7 @@ fn may_end((phase, since): Rank, now: Instant) -> bool {
         RequestPhase::Head | RequestPhase::Body => {
             now.duration_since(since) >= UNFINISHED_REQUEST_TIMEOUT
         }
-        RequestPhase::Answering | RequestPhase::Answered => false,
+        RequestPhase::Reading | RequestPhase::Answering | RequestPhase::Answered => false,
     }
 }
 
@@ -115,11 +115,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_longest_idle_ends_first_then_heads_then_bodies_that_do_not_end() {
         let open = OpenConnections::default();
-        let [body, head, busy, older, newer] = std::array::from_fn(|_| connection());
+        let [body, head, busy, reading, older, newer] = std::array::from_fn(|_| connection());
         for (connection, phase) in [
             (&body, RequestPhase::Body),
             (&head, RequestPhase::Head),
             (&busy, RequestPhase::Answering),
+            (&reading, RequestPhase::Reading),
         ] {
             connection.enter(phase);
             open.add(connection);
@@ -138,7 +139,7 @@ mod tests {
             assert!(open.make_room(Instant::now()));
             assert!(asked(next));
         }
-        assert!(!open.make_room(Instant::now()) && !asked(&busy));
+        assert!(!open.make_room(Instant::now()) && !asked(&busy) && !asked(&reading));
     }
 
     #[tokio::test(start_paused = true)]

@@ -106,7 +106,7 @@ fn close_after(response: &mut Response<Body>) {
     response.headers_mut().insert(header::CONNECTION, close);
 }
 
-/// The body of a request, which notes its progress and its end.
+/// The body of a request, which notes when the router waits for it, and its end.
 struct RequestBody {
     body: Incoming,
     state: Arc<ConnectionState>,
@@ -120,7 +120,10 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.state.await_body();
+            return Poll::Pending;
+        };
         match frame.is_none() || self.body.is_end_stream() {
             true => self.state.end_body(),
             false => self.state.body_progress(),

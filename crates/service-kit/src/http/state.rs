@@ -1,5 +1,6 @@
-//! State that the parts of a connection share. All of them run in the connection's task, one after the
-//! other; the atomics only make that acceptable to the compiler.
+//! State that the parts of a connection share. Nearly all of them run in the connection's task, one after the
+//! other; the atomics only make that acceptable to the compiler. A task of its own may read the request's body while
+//! the router answers, so changes of the phase by the body are exchanges.
 
 use std::{
     sync::{
@@ -26,9 +27,12 @@ pub(super) enum RequestPhase {
     Idle,
     /// A part of a request's head has arrived.
     Head,
-    /// The router has the request, whose body has not arrived whole, and has not answered yet.
+    /// The router waits for more of the request's body, and has not answered yet.
     Body,
-    /// The router has the request, and its response is not complete.
+    /// The router has the request, and may still ask for more of its body. It does not do so while the request waits for
+    /// a turn or for memory, which is no fault of the client.
+    Reading,
+    /// The router has all of the request that it wants, and its response is not complete.
     Answering,
     /// Hyper has the whole response and has not written all of it.
     Answered,
@@ -46,7 +50,7 @@ pub(super) struct ConnectionState {
     asks_kernel: AtomicBool,
     /// The phase in which it should end for a new connection, plus one; 0 for none.
     ends_in: AtomicU8,
-    /// Since when it is in its phase, or a body without progress, in microseconds after [`START`].
+    /// Since when it is in its phase, in microseconds after [`START`].
     since_micros: AtomicU64,
     /// Of its task, for another one that asks it to end.
     waker: AtomicWaker,
@@ -71,26 +75,43 @@ impl Default for ConnectionState {
 
 impl ConnectionState {
     pub(super) fn phase(&self) -> RequestPhase {
-        const ALL: [RequestPhase; 5] = [
+        const ALL: [RequestPhase; 6] = [
             RequestPhase::Idle,
             RequestPhase::Head,
             RequestPhase::Body,
+            RequestPhase::Reading,
             RequestPhase::Answering,
             RequestPhase::Answered,
         ];
         ALL[usize::from(self.phase.load(Ordering::Relaxed)) % ALL.len()]
     }
 
-    /// The time since when it is in its phase, or a body without progress.
+    /// The time since when it is in its phase.
     pub(super) fn since(&self) -> Instant {
         *START + Duration::from_micros(self.since_micros.load(Ordering::Relaxed))
     }
 
     pub(super) fn enter(&self, phase: RequestPhase) {
+        self.begin_phase();
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Enters a phase from another one, if that is the present one.
+    fn change(&self, from: RequestPhase, to: RequestPhase) {
+        if self.phase() == from {
+            self.begin_phase();
+            let order = Ordering::Relaxed;
+            // Otherwise the other side was faster.
+            let _ = self
+                .phase
+                .compare_exchange(from as u8, to as u8, order, order);
+        }
+    }
+
+    fn begin_phase(&self) {
         let since = Instant::now().saturating_duration_since(*START).as_micros();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
         self.since_micros.store(since, Ordering::Relaxed);
-        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     /// Asks its task to end, if it is still in this phase then. `false` if it has been asked before.
@@ -128,22 +149,25 @@ impl ConnectionState {
     /// The router has the request.
     pub(super) fn begin_answer(&self, has_body: bool) {
         self.enter(match has_body {
-            true => RequestPhase::Body,
+            true => RequestPhase::Reading,
             false => RequestPhase::Answering,
         });
     }
 
-    /// A part of the body has arrived.
-    pub(super) fn body_progress(&self) {
-        if self.phase() == RequestPhase::Body {
-            self.enter(RequestPhase::Body);
-        }
+    /// The router has asked for more of the body, which has not arrived.
+    pub(super) fn await_body(&self) {
+        self.change(RequestPhase::Reading, RequestPhase::Body);
     }
 
-    /// The body of the request has arrived, or the router answers without waiting for it.
+    /// A part of the body has arrived.
+    pub(super) fn body_progress(&self) {
+        self.change(RequestPhase::Body, RequestPhase::Reading);
+    }
+
+    /// The body of the request has arrived, or the router does not wait for it any more.
     pub(super) fn end_body(&self) {
-        if self.phase() == RequestPhase::Body {
-            self.enter(RequestPhase::Answering);
+        while let phase @ (RequestPhase::Body | RequestPhase::Reading) = self.phase() {
+            self.change(phase, RequestPhase::Answering);
         }
     }
 
@@ -183,5 +207,33 @@ impl ConnectionState {
 
     pub(super) fn take_asks_kernel(&self) -> bool {
         self.asks_kernel.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_awaited_only_while_the_router_wants_more_of_it() {
+        let state = ConnectionState::default();
+        state.begin_answer(true);
+        assert_eq!(state.phase(), RequestPhase::Reading, "not asked for yet");
+        state.await_body();
+        let since = state.since();
+        state.await_body();
+        assert_eq!((state.phase(), state.since()), (RequestPhase::Body, since));
+        state.body_progress();
+        assert_eq!(state.phase(), RequestPhase::Reading, "worked on");
+        state.await_body();
+        state.end_body();
+        assert_eq!(state.phase(), RequestPhase::Answering);
+        // As on a connection of lines, whose input goes on beside its answer.
+        state.await_body();
+        state.body_progress();
+        assert_eq!(state.phase(), RequestPhase::Answering);
+        state.begin_answer(false);
+        state.await_body();
+        assert_eq!(state.phase(), RequestPhase::Answering, "there is none");
     }
 }

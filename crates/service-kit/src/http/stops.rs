@@ -129,7 +129,10 @@ impl RequestTimer {
             RequestPhase::Idle if ends => recent.longest_wait().min(waits.last),
             RequestPhase::Idle => waits.idle,
             RequestPhase::Head => waits.head,
-            RequestPhase::Body | RequestPhase::Answering | RequestPhase::Answered => {
+            RequestPhase::Body
+            | RequestPhase::Reading
+            | RequestPhase::Answering
+            | RequestPhase::Answered => {
                 self.sleep = None;
                 return Poll::Pending;
             }

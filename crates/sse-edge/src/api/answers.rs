@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use mcp::{ErrorCode, HttpRefusal, RequestId, RpcError, envelope, headers::AcceptedTypes};
 use mcp_server::RateLimited;
-use model::{Classified, ErrorClass, PrincipalId, PublicError};
+use model::{Classified, ErrorClass, PrincipalId, PublicError, error_chain};
 use service_kit::{
     bodies::{BodyBounds, BodyRefusal, BodySender, HeldBody},
     limits::MIN_BODY_BYTES,
@@ -142,7 +142,9 @@ pub(super) fn json_rpc(denied: AuthError) -> Response {
 fn is_about_the_body(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE
+        StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::SERVICE_UNAVAILABLE
     )
 }
 
@@ -206,8 +208,8 @@ impl IntoResponse for EdgeError {
         let is_quiet = matches!(class, ErrorClass::Caller | ErrorClass::Unauthorized)
             || limited(&self).is_some();
         if !is_quiet {
-            let source = std::error::Error::source(&self).map(ToString::to_string);
-            warn!(error = %self, source, code = self.code(), "request refused");
+            let causes = std::error::Error::source(&self).map(error_chain);
+            warn!(error = %self, causes, code = self.code(), "request refused");
         }
         let problem = Problem::new(class, self.code(), "The request cannot be served")
             .detail(self.public_text());

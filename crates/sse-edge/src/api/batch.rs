@@ -108,23 +108,23 @@ fn begin(
                 continue;
             }
         };
-        param_bytes += request
-            .params
-            .as_ref()
-            .map_or(0, |params| params.get().len());
+        let params = request.params.as_ref();
+        let with_these = param_bytes + params.map_or(0, |params| params.get().len());
         let id = request.id.clone();
-        parts.push(
-            if param_bytes > BATCH_PARAM_BYTES || !held.grow(param_bytes) {
-                BatchPart::Refused(envelope::error(Some(&id), &too_many_params()))
-            } else if !mrtr::is_supported(&request.method) {
-                BatchPart::Request(request)
-            } else {
-                match conversation.call(request, None, Some(waits_until)) {
-                    Ok(call) => BatchPart::Call(id, call),
-                    Err(error) => BatchPart::Refused(envelope::error(Some(&id), &error.into())),
-                }
+        if with_these > BATCH_PARAM_BYTES || !held.grow(with_these) {
+            // Its params are dropped, so later requests may still fit.
+            let refused = envelope::error(Some(&id), &too_many_params());
+            parts.push(BatchPart::Refused(refused));
+            continue;
+        }
+        param_bytes = with_these;
+        parts.push(match mrtr::is_supported(&request.method) {
+            false => BatchPart::Request(request),
+            true => match conversation.call(request, None, Some(waits_until)) {
+                Ok(call) => BatchPart::Call(id, call),
+                Err(error) => BatchPart::Refused(envelope::error(Some(&id), &error.into())),
             },
-        );
+        });
     }
     (parts, others)
 }

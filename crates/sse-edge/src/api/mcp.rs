@@ -42,6 +42,7 @@ use crate::{
 use access::{Permission, PresentRights, Principal};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+
 /// Serves the MCP endpoint.
 pub(crate) async fn endpoint(
     State(edge): State<Arc<Edge>>,
@@ -87,7 +88,7 @@ pub(super) async fn serve(
     let answer = match decision {
         Decision::Modern(request) => Ok(context.modern(request).await),
         Decision::Initialize(request) => context.initialize(request).await,
-        Decision::Handshake(message) => context.message(message).await,
+        Decision::Handshake(message) => Ok(context.message(message).await),
         Decision::OpenStream { session, resume } => context.stream(&session, &resume).await,
         Decision::EndSession { session } => context.end(&session).await,
         Decision::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
@@ -163,7 +164,13 @@ impl McpRequest<'_> {
             Err(ListenError::Refused(refusal)) => {
                 (CallOutcome::Refused, refuse(&refusal.for_request(id)))
             }
-            Err(ListenError::Edge(error)) => (CallOutcome::Failed, unavailable(error, Some(id))),
+            Err(ListenError::Edge(error)) => {
+                let outcome = match error.is_refusal() {
+                    true => CallOutcome::Refused,
+                    false => CallOutcome::Failed,
+                };
+                (outcome, unavailable(error, Some(id)))
+            }
         };
         observed.finish(outcome);
         response
@@ -207,7 +214,16 @@ impl McpRequest<'_> {
         Ok(response)
     }
 
-    async fn message(&self, message: HandshakeMessage) -> Result<Response, EdgeError> {
+    async fn message(&self, message: HandshakeMessage) -> Response {
+        let id = match &message.body {
+            HandshakeBody::One(Incoming::Request(request)) => Some(request.id.clone()),
+            _ => None,
+        };
+        let answer = self.answer_message(message).await;
+        answer.unwrap_or_else(|error| unavailable(error, id.as_ref()))
+    }
+
+    async fn answer_message(&self, message: HandshakeMessage) -> Result<Response, EdgeError> {
         self.edge.admit_message(&self.principal, &message.session)?;
         let loaded = self
             .edge

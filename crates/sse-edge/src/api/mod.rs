@@ -18,28 +18,52 @@ mod origin;
 mod sse;
 mod unknown;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router, middleware,
-    routing::{any, get, post},
+    routing::{MethodRouter, any, get, post},
 };
 
 use crate::edge::Edge;
 
 /// The paths of the routes below the base path, as metrics name them.
-pub(crate) const ROUTES: [&str; 10] = [
-    "/events/stream",
-    "/events/recent",
-    "/events/replay/{timestamp}",
-    "/mcp",
-    "/sse",
-    "/messages",
-    "/mcp/stream",
-    "/mcp/sse/send",
-    "/mcp/sse/broadcast",
-    "/mcp/sse/stats",
-];
+pub(crate) static ROUTES: LazyLock<Vec<&'static str>> = LazyLock::new(|| routes().paths);
+
+/// A router, and the paths of its routes: a path that only one of them knew would have no latencies of its own.
+#[derive(Default)]
+struct NamedRoutes {
+    router: Router<Arc<Edge>>,
+    paths: Vec<&'static str>,
+}
+
+impl NamedRoutes {
+    fn route(self, path: &'static str, handlers: MethodRouter<Arc<Edge>>) -> Self {
+        let Self { router, mut paths } = self;
+        paths.push(path);
+        Self {
+            router: Router::route(router, path, handlers),
+            paths,
+        }
+    }
+}
+
+fn routes() -> NamedRoutes {
+    NamedRoutes::default()
+        .route("/events/stream", get(events::stream))
+        .route("/events/recent", get(history::recent))
+        .route("/events/replay/{timestamp}", get(history::replay))
+        .route("/mcp", any(mcp::endpoint))
+        .route("/sse", get(http_sse::stream))
+        .route("/messages", post(http_sse::messages))
+        .route(
+            "/mcp/stream",
+            any(ndjson::endpoint).layer(ndjson::connection_limit()),
+        )
+        .route("/mcp/sse/send", post(messages::send))
+        .route("/mcp/sse/broadcast", post(messages::broadcast))
+        .route("/mcp/sse/stats", get(messages::stats))
+}
 
 /// All routes of the edge.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
@@ -62,20 +86,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
             ))
             .layer(service_kit::trace::layer(Arc::clone(&ids), metrics.clone()))
     };
-    let routes = Router::new()
-        .route("/events/stream", get(events::stream))
-        .route("/events/recent", get(history::recent))
-        .route("/events/replay/{timestamp}", get(history::replay))
-        .route("/mcp", any(mcp::endpoint))
-        .route("/sse", get(http_sse::stream))
-        .route("/messages", post(http_sse::messages))
-        .route(
-            "/mcp/stream",
-            any(ndjson::endpoint).layer(ndjson::connection_limit()),
-        )
-        .route("/mcp/sse/send", post(messages::send))
-        .route("/mcp/sse/broadcast", post(messages::broadcast))
-        .route("/mcp/sse/stats", get(messages::stats))
+    let routes = routes()
+        .router
         .method_not_allowed_fallback(unknown::method)
         .with_state(edge)
         .route_layer(middleware::from_fn(encoding::check))

@@ -10,14 +10,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use ::mcp::{
     HttpRefusal, Incoming, RequestId, RpcError,
-    envelope::{self, ErrorCode, MessageBody},
+    envelope::{ErrorCode, MessageBody},
     headers::{self, content_type, is_json},
-    line::{
-        LineContext, LineHeaders, LineKind, LineSession, OpenRequests, ServerMessageKind, compact,
-    },
+    line::{LineContext, LineHeaders, LineKind, LineSession, OpenRequests},
     method,
-    ndjson::{JsonLine, line},
-    sse::{SseBlock, SseStreamParser},
+    ndjson::JsonLine,
 };
 use axum::{
     Extension,
@@ -25,10 +22,9 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
-use mcp_server::{RateClass, cpu_turns::in_turns};
+use mcp_server::cpu_turns::in_turns;
 use model::TraceContext;
 use parking_lot::Mutex;
 use service_kit::{
@@ -42,11 +38,9 @@ use tracing::debug;
 use super::{
     answers::{body_error, json_rpc, refuse, sender, unavailable},
     authenticate::Authenticated,
-    mcp::serve,
     sse::STREAM_CACHE_CONTROL,
 };
 use crate::{
-    answer_budget::AnswerBytes,
     edge::Edge,
     error::EdgeError,
     limits::{LAST_WORDS_WAIT, LINE_CONNECTIONS, LINES_IN_FLIGHT},
@@ -55,6 +49,7 @@ use access::{Permission, Principal, SharedPlace, SharedPlaces};
 
 mod body;
 mod call;
+mod exchange;
 mod input;
 mod queue;
 mod running;
@@ -62,6 +57,7 @@ mod stream;
 
 use call::LineCall;
 use input::{HeldLine, LineInput};
+use running::RunningLine;
 
 /// Media types accepted for lines, beside those of JSON.
 const LINES: [&str; 8] = [
@@ -168,7 +164,7 @@ struct ConnectionState {
     known: Mutex<LineContext>,
     /// The session that this connection opened.
     own: Mutex<Option<LineSession>>,
-    running: Mutex<HashMap<RequestId, (LineKind, CancellationToken)>>,
+    running: Mutex<HashMap<RequestId, RunningLine>>,
     /// The token is no longer valid: what is owed is answered with that.
     revoked: CancellationToken,
     out: queue::LineSender,
@@ -350,184 +346,6 @@ impl LineConnection {
 }
 
 impl ConnectionState {
-    async fn serve(
-        &self,
-        method: &Method,
-        mut headers: HeaderMap,
-        body: Option<HeldBody>,
-    ) -> Response {
-        const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-        headers.insert(header::ACCEPT, BOTH);
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(header::CONTENT_TYPE, json);
-        let principal = Arc::clone(&self.principal);
-        serve(&self.edge, principal, self.trace, method, &headers, body).await
-    }
-
-    async fn exchange(self: Arc<Self>, mut call: LineCall, cancel: CancellationToken) {
-        let ids = call.owed.ids().to_vec();
-        let work = async {
-            let admitted = self.edge.rates.admit(&self.principal.id, RateClass::Memory);
-            if let Err(limited) = admitted {
-                for message in call.owed.fail(&limited.into_rpc()) {
-                    self.write_line(&message).await;
-                }
-                return;
-            }
-            let headers = call.head.headers.clone();
-            let body = call.body.take();
-            let response = self.serve(&Method::POST, headers, body).await;
-            self.forward(response, &mut call).await;
-        };
-        let is_cancelled = tokio::select! {
-            () = work => false,
-            () = self.revoked.cancelled() => false,
-            () = cancel.cancelled() => true,
-        };
-        if !is_cancelled {
-            let error = match self.principal.is_valid() {
-                true => RpcError::internal(),
-                false => {
-                    let text = "the token is no longer valid";
-                    RpcError::new(ErrorCode::InvalidRequest, text)
-                }
-            };
-            for message in call.owed.fail(&error) {
-                self.write_line(&message).await;
-            }
-        }
-        let mut running = self.running.lock();
-        for id in &ids {
-            running.remove(id);
-        }
-    }
-
-    /// Turns an answer into lines.
-    async fn forward(&self, response: Response, call: &mut LineCall) {
-        let (parts, body) = response.into_parts();
-        let opened = parts.headers.get(headers::SESSION_ID);
-        let kind = parts.headers.get(header::CONTENT_TYPE);
-        if kind.is_some_and(|kind| kind == "text/event-stream") {
-            return self.events(body, opened, call).await;
-        }
-        // Our own answers are bounded, and their content is in memory already.
-        let Ok(answer) = body
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes)
-        else {
-            return;
-        };
-        if parts.status == StatusCode::ACCEPTED || answer.is_empty() {
-            return;
-        }
-        let mut answered = call.owed.ids().to_vec();
-        if let Some(answer) = call.owed.register_json(&answer) {
-            answered.retain(|id| !call.owed.ids().contains(id));
-            self.remember_answer(call, opened, &answer).await;
-            self.write_answer(&answered, answer).await;
-        }
-    }
-
-    async fn events(&self, mut body: Body, opened: Option<&HeaderValue>, call: &mut LineCall) {
-        let mut parser = SseStreamParser::default();
-        while let Some(Ok(frame)) = body.frame().await {
-            let Ok(chunk) = frame.into_data() else {
-                continue;
-            };
-            let Ok(blocks) = parser.feed(&chunk) else {
-                return;
-            };
-            for block in blocks {
-                let SseBlock::Frame(frame) = block else {
-                    continue;
-                };
-                let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
-                    continue;
-                };
-                let message = compact(&data);
-                match call.owed.register(&message) {
-                    ServerMessageKind::Answer(id) => {
-                        self.remember_answer(call, opened, &message).await;
-                        self.write_answer(&[id], message).await;
-                    }
-                    ServerMessageKind::Other => {
-                        if self.write_message(&message).await.is_err() {
-                            // Without its messages the call could wait for an answer to one of them.
-                            return self.fail_for_room(call).await;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Remembers the parts of an answer that later lines need, before the client can send those
-    /// lines.
-    async fn remember_answer(&self, call: &LineCall, opened: Option<&HeaderValue>, answer: &[u8]) {
-        match call.head.kind {
-            LineKind::Initialize => {
-                let Some(session) = LineSession::opened(opened, answer) else {
-                    return;
-                };
-                self.known.lock().set_session(Some(session.clone()));
-                let before = self.own.lock().replace(session);
-                if let Some(before) = before {
-                    self.serve(&Method::DELETE, before.headers(), None).await;
-                }
-            }
-            LineKind::Stateless if call.lists_tools => {
-                self.known.lock().learn_tools(answer);
-            }
-            _ => {}
-        }
-    }
-
-    async fn error(&self, id: Option<&RequestId>, error: &RpcError) {
-        self.write_line(&envelope::error(id, error)).await;
-    }
-
-    /// Writes an error or a notice. Waits while the client does not read; once the client has gone, the line
-    /// is dropped.
-    async fn write_line(&self, message: &[u8]) {
-        self.out.send_notice(line(message).into()).await;
-    }
-
-    /// As [`Self::write_line`], for messages of any size.
-    ///
-    /// # Errors
-    /// There is no room for what clients do not read.
-    async fn write_message(&self, message: &[u8]) -> Result<(), queue::NoLineRoom> {
-        self.out.send(line(message).into()).await
-    }
-
-    async fn fail_for_room(&self, call: &mut LineCall) {
-        let error = RpcError::from(EdgeError::AnswersFull);
-        for message in call.owed.fail(&error) {
-            self.write_line(&message).await;
-        }
-    }
-
-    /// Writes the answer to these requests, or an error for each if there is no room in the budget of answers:
-    /// the answer waits here as long as the client does not read.
-    async fn write_answer(&self, ids: &[RequestId], answer: Bytes) {
-        let admitted = self.edge.answers.admit(&self.principal.id, answer.len());
-        let written = match admitted.await {
-            Ok(permit) => {
-                let answer = AnswerBytes::new(answer, permit);
-                let sent = self.out.send(answer.map(|answer| line(answer))).await;
-                sent.map_err(|_| EdgeError::AnswersFull)
-            }
-            Err(full) => Err(full),
-        };
-        if let Err(full) = written {
-            let error = RpcError::from(full);
-            for id in ids {
-                self.error(Some(id), &error).await;
-            }
-        }
-    }
-
     async fn token_revoked(&self) {
         let mut revoked = self.edge.auth.revoked();
         while self.principal.is_valid() {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     answer_budget::{AnswerBudget, AnswerBytes, AnswerPermit},
-    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE},
+    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, SMALL_ANSWER_BYTES},
 };
 
 /// Maximum number of messages per read of the mailbox.
@@ -61,6 +61,12 @@ fn rights_of(entry: &[u8]) -> Option<Visibility> {
 
 fn request_of(entry: &[u8]) -> Option<RequestId> {
     serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
+}
+
+/// Whether a page has a message that needs room in the budget of answers.
+fn has_large(page: &MailboxPage) -> bool {
+    let mut messages = page.messages.iter();
+    messages.any(|message| message.item.len() > SMALL_ANSWER_BYTES)
 }
 
 /// Whether a message is a response, which ends the stream of its call.
@@ -198,16 +204,25 @@ impl ResumedCall {
         let Ok(reader) = self.reader.now() else {
             return false;
         };
-        let room = self.answers.reserve(&reader.id, MailboxPage::MAX_BYTES);
-        // Without room the stream stays open and tries again.
-        let Ok(mut room) = room.await else {
-            return false;
+        let answers = Arc::clone(&self.answers);
+        let page_room = answers.reserve_later(&reader.id, MailboxPage::MAX_BYTES);
+        let mut room = page_room.await;
+        // Without room a small message comes all the same, as small answers do, and the stream asks again for others.
+        let (limit, _place) = match &room {
+            Some(_) => (PAGE_MESSAGES, None),
+            None => match answers.waiting_place() {
+                Some(place) => (1, Some(place)),
+                None => return false,
+            },
         };
-        match self.read_after(self.position, PAGE_MESSAGES).await {
+        match self.read_after(self.position, limit).await {
+            Ok(Ok(page)) if room.is_none() && has_large(&page) => false,
             Ok(Ok(page)) => {
                 let has_news = self.accept_page(&page).await;
-                room.shrink_to(self.ready.iter().map(Bytes::len).sum());
-                self.room = Some(room);
+                if let Some(room) = &mut room {
+                    room.shrink_to(self.ready.iter().map(Bytes::len).sum());
+                }
+                self.room = room;
                 has_news
             }
             Ok(Err(MailboxError::Missing)) => {

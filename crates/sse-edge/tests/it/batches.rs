@@ -154,10 +154,13 @@ async fn params_that_wait_for_their_turn_are_bounded() {
         call["params"]["_meta"] = json!({ "filler": "x".repeat(100 << 10) });
         call
     };
-    let batch = json!([padded(1), padded(2), padded(3)]);
+    let last = call(4, "get_recent_events", &json!({}));
+    let batch = json!([padded(1), padded(2), padded(3), last]);
     let answers = client(&a).await.send(&a.url, &batch).await.unwrap().body;
-    assert_eq!(ids(&answers), [1, 2, 3]);
+    assert_eq!(ids(&answers), [1, 2, 3, 4]);
     assert!(answers[1]["result"].is_object(), "{answers}");
     let text = answers[2]["error"]["message"].as_str().unwrap();
     assert!(text.starts_with("params: "), "{text}");
+    // One that has room is not refused for another's size.
+    assert!(answers[3]["result"].is_object(), "{answers}");
 }

@@ -124,11 +124,12 @@ async fn the_answer_to_a_body_that_does_not_end_says_why_and_closes() {
             "{answer}"
         );
     }
-    let too_large = withhold(&node, "/mcp/sse/send", "", 4 * MIB + 1)
-        .await
-        .unwrap();
-    assert!(too_large.starts_with("HTTP/1.1 413"), "{too_large}");
-    assert!(too_large.contains("body-too-large"), "{too_large}");
+    for (path, code) in [("/mcp", "-32600"), ("/mcp/sse/send", "body-too-large")] {
+        let answer = withhold(&node, path, "", 4 * MIB + 1).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.contains(code), "{answer}");
+    }
 }
 
 /// A line of NDJSON is a body too.
@@ -163,8 +164,7 @@ async fn a_call_that_waits_holds_nothing_of_its_body() {
         tokio::spawn(async move { post.send().await.map(|answer| answer.status()) })
     };
     let (cat, dog) = (wait("cat"), wait("dog"));
-    // Both arrive, are read, and wait.
-    // A filter and its one field, of each.
+    // Both arrive, are read, and wait: a filter and its one field, of each.
     let is_waiting = || async {
         // The gauge is set with each event.
         world.happens("other").await;

@@ -177,6 +177,30 @@ async fn the_stateless_era_runs_side_by_side_and_is_cancelled_by_a_line() {
     assert_eq!(lines.hears().await["id"], 3, "nothing in between");
 }
 
+/// In a session, where the call is cancelled by its message.
+#[tokio::test]
+async fn a_request_that_its_client_cancels_gets_no_answer() {
+    let (_world, a, _b) = EdgeWorld::two().await;
+    let mut lines = Lines::open(&a).await;
+    lines.says(&initialize("2025-11-25"));
+    lines.writes(INITIALIZED);
+    assert!(lines.hears().await["result"].is_object());
+    let wait = json!({ "name": "wait_for_events", "arguments": { "maxWaitSeconds": 50 } });
+    lines.says(&request(2, "tools/call", &wait));
+    // The call runs once the next one is answered.
+    lines.says(&request(3, "ping", &json!({})));
+    assert_eq!(lines.hears().await["id"], 3);
+    lines.says(
+        &json!({ "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": 2 } }),
+    );
+    lines.says(&request(4, "ping", &json!({})));
+    assert_eq!(lines.hears().await["id"], 4);
+    // The connection ends with the last of its calls.
+    lines.input = None;
+    assert_eq!(lines.next().await, None);
+}
+
 #[tokio::test]
 async fn a_line_that_is_no_message_is_told_and_the_connection_lives() {
     let (_world, a, _b) = EdgeWorld::two().await;

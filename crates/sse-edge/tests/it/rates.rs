@@ -154,6 +154,11 @@ async fn every_surface_that_costs_a_store_or_the_log_is_under_the_rates() {
         post(&listen).headers(ModernClient::headers(&listen))
     })
     .await;
+    let of_listen = |outcome| {
+        let labels = format!("{{method=\"subscriptions/listen\",outcome=\"{outcome}\"}}");
+        node.metric(&format!("forgewire_mcp_call_seconds_count{labels}"))
+    };
+    assert!(of_listen("refused") > 0 && of_listen("failed") == 0);
     let lines = "application/x-ndjson";
     too_many("POST /mcp/stream", || {
         let request = http.post(node.at("/mcp/stream"));
@@ -165,7 +170,8 @@ async fn every_surface_that_costs_a_store_or_the_log_is_under_the_rates() {
         let name = RandomIds.uuid();
         request.header("mcp-session-id", name)
     };
-    too_many("a made-up session", || made_up(post(&ping))).await;
+    let text = too_many("a made-up session", || made_up(post(&ping))).await;
+    assert!(text.contains("\"id\":7"), "its request is named: {text}");
     too_many("the end of a made-up session", || {
         made_up(http.delete(mcp.clone()))
     })

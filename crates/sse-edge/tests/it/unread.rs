@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use access::Authenticator;
 use model::{Cursor, CursorScope, PrincipalId, Sequence, SystemClock};
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::{
+    StatusCode,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+};
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
-use testkit::sse;
+use testkit::sse::{self, SseStream};
 
 use super::{
-    principals::{SEES_ALL, SEES_CATS, Tokens, headers},
+    principals::{self, SEES_ALL, SEES_CATS, Tokens, headers},
     raw::Raw,
     world::*,
 };
@@ -76,6 +79,19 @@ async fn call(node: &Node, token: &str, method: &str, params: Value) -> reqwest:
     request.json(&message).send().await.unwrap()
 }
 
+/// A call of a session that waits for an event about dogs, without its connection: the session, and the id after
+/// which its answer is resumed.
+async fn waiting_call(node: &Node) -> (String, String) {
+    let (session, _stream) = principals::session(node, SEES_ALL).await;
+    let wait = json!({ "name": "wait_for_events",
+        "arguments": { "filters": [{ "repo": "dog" }], "maxWaitSeconds": 50 } });
+    let headers = headers(SEES_ALL, Some(&session));
+    let posted = principals::post(&node.at("/mcp"), headers, "tools/call", wait).await;
+    let mut stream = SseStream::from_response(posted).await.unwrap();
+    let primed = stream.next_event(SOON).await.unwrap();
+    (session, primed.id.unwrap())
+}
+
 /// 80 unread pages are 320 MiB.
 #[tokio::test]
 async fn answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_else() {
@@ -83,6 +99,7 @@ async fn answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_el
     world.happen("cat", 30, EVENT_BYTES).await;
     world.happens("cat").await;
     let node = edge_with_tokens(&world, &tokens).await;
+    let (session, id) = waiting_call(&node).await;
     let page = "/events/recent?limit=1000";
     let request = format!(
         "GET {page} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {SEES_ALL}\r\n\r\n"
@@ -137,6 +154,14 @@ async fn answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_el
         "{refused}"
     );
     assert_eq!(refused["error"]["data"]["retryAfterMillis"], 1000);
+
+    // A small answer that is resumed comes nevertheless.
+    world.happens("dog").await;
+    let mut resume = headers(SEES_ALL, Some(&session));
+    resume.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    let mut resumed = sse::resume(&node.at("/mcp"), resume, &id).await.unwrap();
+    let answer = resumed.next_event(SOON).await.unwrap().json().unwrap();
+    assert!(answer["result"].is_object(), "{answer}");
 
     let of_another = get(&node, SEES_CATS, page).await;
     assert_eq!(of_another.status(), StatusCode::OK);

@@ -24,6 +24,8 @@ const BATCH: usize = 64;
 /// Nearly the largest message that is stored for a session.
 const ANSWER_BYTES: usize = 1_000_000;
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+/// Bytes of a page of the log that are kept: its events are there twice, and the cursor comes after them.
+const PAGE_BYTES: usize = 4 << 20;
 
 pub(super) const PLANS: &[AttackPlan] = &[
     AttackPlan::permitted("recent-events", 4, |worker| Box::pin(recent_events(worker))),
@@ -106,13 +108,17 @@ async fn replay_pages(worker: &mut AttackWorker) -> Result<()> {
     }
     let params = json!({ "name": "replay_events", "arguments": arguments });
     let request = modern(Some(READER_TOKEN), "tools/call", params);
-    let answer = worker.ask(worker.edge(), &request).await?;
-    // The answer is longer than what is kept of it; the cursor is looked for in that.
-    let text = String::from_utf8_lossy(&answer.body);
-    let cursor = text.split("\"cursor\":\"").nth(1);
-    let cursor = cursor.and_then(|rest| rest.split('"').next());
-    worker.memory = cursor.map(ToOwned::to_owned);
+    let asking = worker.ask_keeping(worker.edge(), &request, PAGE_BYTES);
+    worker.memory = next_cursor(&asking.await?.body);
     Ok(())
+}
+
+/// The cursor of a page of the log; `None` after the last one.
+fn next_cursor(answer: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let page = &answer["result"]["structuredContent"];
+    let cursor = page["cursor"].as_str().filter(|_| page["hasMore"] == true);
+    cursor.map(ToOwned::to_owned)
 }
 
 async fn batches(worker: &mut AttackWorker) -> Result<()> {
@@ -263,4 +269,21 @@ async fn pipelined(worker: &mut AttackWorker) -> Result<()> {
 
 async fn never_continued(worker: &mut AttackWorker) -> Result<()> {
     wire::expects_to_continue(worker, worker.edge(), "/mcp", Some(READER_TOKEN)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_until_there_are_no_more() {
+        let cursor = |has_more: bool| {
+            let page = json!({ "events": [], "cursor": "next", "hasMore": has_more });
+            let answer = json!({ "result": { "structuredContent": page } });
+            next_cursor(answer.to_string().as_bytes())
+        };
+        assert_eq!(cursor(true).as_deref(), Some("next"));
+        assert_eq!(cursor(false), None);
+        assert_eq!(next_cursor(b"{\"error\":{}}"), None);
+    }
 }

@@ -18,7 +18,8 @@ const CLIENT_HELLO: &[u8] = &[
 ];
 const GARBAGE_BYTES: usize = 8 << 10;
 
-/// Connects, sends what is no HTTP, and connects again.
+/// What is no HTTP: a client of HTTPS that took the listener for one with TLS, or random bytes. Neither may cost
+/// more than the connection.
 pub(super) async fn garbage(worker: &mut AttackWorker, to: SocketAddr) -> Result<()> {
     let mut bytes = vec![0; GARBAGE_BYTES];
     worker.rng.fill(&mut bytes[..]);
@@ -32,7 +33,8 @@ pub(super) async fn garbage(worker: &mut AttackWorker, to: SocketAddr) -> Result
     Ok(())
 }
 
-/// Sends the same request many times, then reads the answers.
+/// The answers to pipelined requests must not heap up in memory, and a client that sends many must not delay those
+/// that send one.
 pub(super) async fn pipelined(
     worker: &mut AttackWorker,
     to: SocketAddr,
@@ -50,7 +52,7 @@ pub(super) async fn pipelined(
     Ok(())
 }
 
-/// Announces a body, asks whether to send it, and does not.
+/// A client that asks whether to send its body, and does not send it, must not hold memory for it.
 pub(super) async fn expects_to_continue(
     worker: &mut AttackWorker,
     to: SocketAddr,
@@ -62,7 +64,8 @@ pub(super) async fn expects_to_continue(
     worker.hold(to, &request, HOLD).await
 }
 
-/// HEAD and OPTIONS in turn, for whatever there is.
+/// Methods that handlers were not written for. HEAD must not do what GET does, and every foreign page may send
+/// OPTIONS.
 pub(super) async fn odd_methods(
     worker: &mut AttackWorker,
     to: SocketAddr,

@@ -12,6 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::ConnectionState;
 
+/// A request of a line that runs.
+pub(super) struct RunningLine {
+    kind: LineKind,
+    cancel: CancellationToken,
+    /// The client has cancelled it, so it expects no answer.
+    is_cancelled: bool,
+}
+
 impl ConnectionState {
     /// Registers requests as running; `false` if one of their ids is in use.
     pub(super) fn register_call(
@@ -25,13 +33,27 @@ impl ConnectionState {
             return false;
         }
         for id in owed.ids() {
-            running.insert(id.clone(), (kind, cancel.clone()));
+            let line = RunningLine {
+                kind,
+                cancel: cancel.clone(),
+                is_cancelled: false,
+            };
+            running.insert(id.clone(), line);
         }
         true
     }
 
+    /// Removes requests that have ended; gives those that the client has cancelled.
+    pub(super) fn end_requests(&self, ids: &[RequestId]) -> Vec<RequestId> {
+        let mut running = self.running.lock();
+        let ended = ids.iter().filter_map(|id| running.remove_entry(id));
+        let cancelled = ended.filter(|(_, request)| request.is_cancelled);
+        cancelled.map(|(id, _)| id).collect()
+    }
+
     /// In the stateless era the end of a request's stream cancels it. A line has no stream of its
-    /// own, so `notifications/cancelled` does that. `true` if the message was one.
+    /// own, so `notifications/cancelled` does that. `true` if the message was one. In a session the call is
+    /// cancelled by the message itself.
     pub(super) fn cancel(&self, message: &MessageBody) -> bool {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -48,12 +70,15 @@ impl ConnectionState {
         let (true, Some(id)) = (notification.method == method::CANCELLED, id) else {
             return false;
         };
-        match self.running.lock().get(&id) {
-            Some((LineKind::Stateless, cancel)) => {
-                cancel.cancel();
-                true
-            }
-            _ => false,
+        let mut running = self.running.lock();
+        let Some(request) = running.get_mut(&id) else {
+            return false;
+        };
+        request.is_cancelled = true;
+        if request.kind != LineKind::Stateless {
+            return false;
         }
+        request.cancel.cancel();
+        true
     }
 }
