@@ -6,10 +6,10 @@ use ports::{
 };
 
 use super::{
-    hash::{NewState, Replaced, unexpected_answer},
+    hash::{NewState, ReplaceAnswer, unexpected_answer},
     index::IndexCall,
     keys::RecordEntry,
-    room::Reserved,
+    room::RoomReservation,
 };
 use crate::RedisSessionStore;
 
@@ -22,7 +22,7 @@ impl RedisSessionStore {
     ) -> Result<RecordCreation, RecordsError> {
         let entry = RecordEntry::new(&record.key.id, record.owner.as_str());
         let reserved = self.reserve_record(call, (&entry, record), limits).await;
-        let Reserved { was_there, spared } = match reserved {
+        let RoomReservation { was_there, spared } = match reserved {
             Ok(reserved) => reserved,
             // A key that is in use is reported before a bound.
             Err(refused @ RecordsError::NoRoom { .. }) => {
@@ -56,15 +56,19 @@ impl RedisSessionStore {
             Ok(RecordCreation::Exists(_) | RecordCreation::Ended) => {
                 self.release_record(call, Some(&entry), spared).await;
             }
-            // Nothing was stored.
-            Err(RecordsError::Failed(StoreFailure::Overloaded { .. })) if !was_there => {
-                self.release_record(call, Some(&entry), spared).await;
+            // The entry of a record that may not be stored goes when it is due, since another create may rely on it.
+            // Only a server without memory needs it now: it has no room for the entry that returns.
+            Err(error) if spared.is_some() => {
+                let is_full =
+                    matches!(error, RecordsError::Failed(StoreFailure::Overloaded { .. }));
+                let unstored = is_full.then_some(&entry);
+                self.release_record(call, unstored, spared).await;
             }
-            // If the record was not stored, its entry goes when it is due.
-            Err(_) if spared.is_some() => self.release_record(call, None, spared).await,
             Err(_) => {}
         }
-        self.sweep_records(call).await;
+        if created.is_ok() {
+            self.sweep_records(call).await;
+        }
         created
     }
 
@@ -79,12 +83,12 @@ impl RedisSessionStore {
         loop {
             let room = if has_grown { steps } else { 0 };
             match self.replace_within(call.op, new, room).await? {
-                Replaced::AskIndex { entry } if !has_grown => {
+                ReplaceAnswer::AskIndex { entry } if !has_grown => {
                     self.grow_record(call, (&entry, steps), limits).await?;
                     has_grown = true;
                 }
-                Replaced::AskIndex { .. } => return Err(unexpected_answer(call.op)),
-                Replaced::Conflict {
+                ReplaceAnswer::AskIndex { .. } => return Err(unexpected_answer(call.op)),
+                ReplaceAnswer::Conflict {
                     current,
                     entry,
                     steps,
@@ -94,7 +98,7 @@ impl RedisSessionStore {
                     }
                     return Err(RecordsError::Conflict { current });
                 }
-                Replaced::Done {
+                ReplaceAnswer::Done {
                     revision,
                     entry,
                     steps_before,

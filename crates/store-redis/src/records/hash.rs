@@ -74,7 +74,7 @@ fn read_fields(id: &RecordId, fields: Vec<Value>) -> Result<Option<StoredRecord>
 }
 
 /// What a replace found.
-pub(super) enum Replaced {
+pub(super) enum ReplaceAnswer {
     Done {
         revision: Revision,
         entry: RecordEntry,
@@ -90,7 +90,7 @@ pub(super) enum Replaced {
     AskIndex { entry: RecordEntry },
 }
 
-impl Replaced {
+impl ReplaceAnswer {
     fn read(op: &'static str, id: &RecordId, values: Vec<Value>) -> Result<Self, RecordsError> {
         let mut values = values.into_iter();
         let mut read = || {
@@ -211,7 +211,7 @@ impl RedisSessionStore {
         op: &'static str,
         new: &NewState<'_>,
         room: u64,
-    ) -> Result<Replaced, RecordsError> {
+    ) -> Result<ReplaceAnswer, RecordsError> {
         let ttl = match new.life {
             RecordLife::For(ttl) => millis(ttl),
             RecordLife::Unchanged => String::new(),
@@ -225,6 +225,6 @@ impl RedisSessionStore {
         ];
         let script = &self.record_scripts.replace;
         let answer = self.on_record::<Vec<Value>>(op, script, new.key, arguments);
-        Replaced::read(op, &new.key.id, answer.await?)
+        ReplaceAnswer::read(op, &new.key.id, answer.await?)
     }
 }

@@ -18,7 +18,7 @@ const CREATE_GRACE: Duration = Duration::from_secs(30);
 const SPARE_PAGE: usize = 1000;
 
 /// The room that was taken for a record.
-pub(super) struct Reserved {
+pub(super) struct RoomReservation {
     /// The entry was there already.
     pub(super) was_there: bool,
     /// The entry that gave its place. Its record is removed once the new one is stored.
@@ -39,7 +39,7 @@ impl RedisSessionStore {
         call: IndexCall,
         (entry, new): (&RecordEntry, &NewRecord),
         limits: RecordLimits,
-    ) -> Result<Reserved, RecordsError> {
+    ) -> Result<RoomReservation, RecordsError> {
         let mut spare: Option<RecordEntry> = None;
         loop {
             let arguments = reserve_arguments(entry, new, limits, spare.as_ref());
@@ -47,7 +47,7 @@ impl RedisSessionStore {
             let answer = self.on_record_index(call, script, arguments).await?;
             let Some(bound) = answer.bound() else {
                 let spared = spare.filter(|_| answer.amount > 0);
-                return Ok(Reserved {
+                return Ok(RoomReservation {
                     was_there: answer.outcome == 1,
                     spared: spared.map(|entry| SparedEntry {
                         entry,
