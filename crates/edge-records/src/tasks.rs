@@ -53,13 +53,14 @@ impl TaskLimits {
     }
 }
 
-/// 1,000 tasks of an owner, of which none can be spared, with up to 1,000 MiB of states; 8 GiB in all; 30 days.
+/// 1,000 tasks of an owner, of which none can be spared, even of the largest states; 8 GiB in all; 30 days.
 impl Default for TaskLimits {
     fn default() -> Self {
         Self {
             max_tasks_per_owner: 1000,
             spare_ttl: Duration::ZERO,
             max_ttl: Duration::from_secs(30 * 24 * 3600),
+            // 1,000 times 1 MiB and a further step each.
             max_bytes_per_owner: 1010 << 20,
             max_bytes: 8 << 30,
         }
@@ -257,7 +258,7 @@ impl TaskRecords {
     /// Stores a new task; see TS-01, TS-02, TS-09. It is durable when this returns.
     ///
     /// # Errors
-    /// `Exists`, `TooLarge`, `NoRoom`, or the store failed.
+    /// `Exists`, `TooLarge`, `NoRoom`, `Unreadable` if what is there is damaged, or the store failed.
     pub async fn create(
         &self,
         task: &NewTask,
@@ -292,7 +293,7 @@ impl TaskRecords {
     /// Whether an owner has a living task with this id; see TS-14.
     ///
     /// # Errors
-    /// The store failed.
+    /// `Unreadable`, or the store failed.
     pub async fn exists(&self, owner: &PrincipalId, id: &TaskId) -> Result<bool, TaskRecordsError> {
         Ok(self.records.expires_at(&key(owner, id)).await?.is_some())
     }
@@ -300,7 +301,7 @@ impl TaskRecords {
     /// Stores the changed state of a task that was loaded; see TS-04 to TS-07.
     ///
     /// # Errors
-    /// `Missing`, `Conflict`, `TooLarge`, `NoRoom`, or the store failed.
+    /// `Missing`, `Conflict`, `TooLarge`, `NoRoom`, `Unreadable`, or the store failed.
     pub async fn replace(
         &self,
         (owner, id): (&PrincipalId, &TaskId),

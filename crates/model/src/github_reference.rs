@@ -213,25 +213,33 @@ fn path_on_github(text: &str) -> Result<Option<&str>, NameError> {
         Some(_) => return Err(NameError::Url),
         None => &[],
     };
-    let is_clone_address = rest.starts_with("git@");
-    let host_end = match is_clone_address && scheme.is_none() {
-        true => rest.find(['/', ':']),
-        false => rest.find('/'),
-    };
-    // A repository may be called github.com.
-    if host_end.is_none() && scheme.is_none() {
-        return Ok(None);
-    }
-    let (authority, path) = host_end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     // The user of a clone address, which names nothing that can be read.
-    let host = match (authority.rsplit_once('@'), is_clone_address) {
-        (Some((_, host)), _) if scheme.is_some() => host,
-        (Some((_, host)), true) => host,
-        _ => authority,
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, authority),
     };
-    let host = match host.rsplit_once(':') {
-        Some((host, port)) if ports.contains(&port) => host,
-        _ => host,
+    let (host, path) = match host.split_once(':') {
+        None if scheme.is_none() => {
+            // A repository may be called github.com, and `mona@github.com` is no clone address.
+            let is_address = authority.len() < rest.len() && matches!(user, None | Some("git"));
+            match is_address {
+                true => (host, path),
+                false => return Ok(None),
+            }
+        }
+        None => (host, path),
+        Some((host, port)) if ports.contains(&port) => (host, path),
+        Some((host, after)) => {
+            let has_port = scheme.is_some() && after.bytes().all(|byte| byte.is_ascii_digit());
+            let is_ssh = matches!(scheme.as_deref(), Some("ssh" | "git+ssh"));
+            if has_port && !(after.is_empty() && is_ssh) {
+                return Err(NameError::Url);
+            }
+            // As scp writes it: the path begins after the colon, maybe with a slash.
+            let path = &rest[authority.len() - after.len()..];
+            (host, path.strip_prefix('/').unwrap_or(path))
+        }
     };
     let hosts = [
         "github.com",
@@ -241,7 +249,7 @@ fn path_on_github(text: &str) -> Result<Option<&str>, NameError> {
     ];
     match hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
         true => Ok(Some(path)),
-        false if scheme.is_some() || is_clone_address => Err(NameError::Url),
+        false if scheme.is_some() || user == Some("git") => Err(NameError::Url),
         false => Ok(None),
     }
 }
@@ -279,6 +287,17 @@ mod tests {
             "https://mona@github.com/acme/rocket.git",
             "https://github.com:443/acme/rocket?tab=readme",
             "http://www.github.com:80/acme/rocket/",
+            "ssh://git@github.com:acme/rocket.git",
+            "ssh://git@github.com:/acme/rocket.git",
+            "ssh://github.com:acme/rocket",
+            "git+ssh://git@github.com:acme/rocket.git",
+            "git://github.com:acme/rocket.git",
+            "https://github.com:acme/rocket.git",
+            "https://mona:secret@github.com:acme/rocket",
+            "git@github.com:/acme/rocket.git",
+            "git@github.com/acme/rocket",
+            "org-7@github.com:acme/rocket.git",
+            "github.com:acme/rocket.git",
             "https://api.github.com/repos/acme/rocket",
             "github://events/acme/rocket",
             "GITHUB://events/acme/rocket/",
@@ -375,6 +394,16 @@ mod tests {
             "https://github.com/acme/rocket/issues/+7",
             "ftp://github.com/acme/rocket",
             "https://github.com:8443/acme/rocket",
+            "ssh://git@github.com:2222/acme/rocket",
+            "ssh://git@github.com:22:acme/rocket",
+            "ssh://git@github.com:acme",
+            "ssh://git@github.com:22/rocket",
+            "ssh://git@gitlab.com:acme/rocket.git",
+            "git@gitlab.com:acme/rocket.git",
+            "gitlab.com:acme/rocket.git",
+            "git@ssh.github.com:443/acme/rocket.git",
+            "https://github.com:acme@evil.example/acme/rocket",
+            "https://github.com:acme:rocket/a",
             "https://github.com:/acme/rocket",
             "https://github.com@evil.example/acme/rocket",
             "https://evil.example/@github.com/acme/rocket",

@@ -161,10 +161,6 @@ id!(
     RecordId, "record id", visible, "visible ASCII", 512
 );
 id!(
-    /// The name of a mailbox. It becomes part of NATS subjects and Redis keys, so its alphabet is narrow.
-    MailboxName, "mailbox name", token, "letters, digits, '-' and '_'"
-);
-id!(
     /// The name of a lease, which says what the lease protects.
     LeaseName, "lease name", visible, "visible ASCII"
 );
@@ -193,18 +189,6 @@ impl RecordId {
     pub fn scoped(name: &TaskId, owner: &PrincipalId) -> Self {
         // No name has an `@`, so no two pairs have the same text.
         Self(format!("{name}@{owner}").into())
-    }
-}
-
-impl From<&SessionId> for RecordId {
-    fn from(session: &SessionId) -> Self {
-        Self(Arc::clone(&session.0))
-    }
-}
-
-impl From<&SessionId> for MailboxName {
-    fn from(session: &SessionId) -> Self {
-        Self(Arc::clone(&session.0))
     }
 }
 

@@ -42,8 +42,8 @@ pub use filter_request::{FilterError, FilterRequest};
 pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
 pub use ids::{
-    DeliveryId, EventId, InvalidId, LeaseName, MailboxName, PrincipalId, RecordId, ResourceId,
-    SessionId, StreamId, SubscriptionId, TaskId,
+    DeliveryId, EventId, InvalidId, LeaseName, PrincipalId, RecordId, ResourceId, SessionId,
+    StreamId, SubscriptionId, TaskId,
 };
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};

@@ -136,8 +136,8 @@ impl Session {
         let before = self.newest_subscription;
         let recent = &mut self.recent_subscriptions;
         if recent.is_empty() && before > 0 {
-            // Given out by a build that kept no list.
-            recent.push(before);
+            // Given out by a build that kept no list, maybe after others: a full list has forgotten those.
+            recent.resize(MAX_RECENT_SUBSCRIPTIONS, before);
         }
         self.newest_subscription = next_number(before, now);
         recent.push(self.newest_subscription);

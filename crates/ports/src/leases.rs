@@ -37,7 +37,7 @@ pub struct Lease {
     /// The token that extends and releases it.
     pub token: LeaseToken,
     /// The fencing number: higher than that of every earlier holder of this name. Sent along with a
-    /// write, it lets the receiver refuse a holder that was paused until its lock had expired.
+    /// write, it lets the receiver refuse a holder that was paused until its lease had expired.
     pub fence: u64,
 }
 
@@ -46,19 +46,19 @@ pub struct Lease {
 ///
 /// # Contract
 /// - **LK-01** of several concurrent calls of `acquire` for a free name exactly one succeeds; while the
-///   lock is held, no other does.
-/// - **LK-02** `acquire` of a taken name returns `None` once `wait` is over, and not before; a lock that
+///   lease is held, no other does.
+/// - **LK-02** `acquire` of a taken name returns `None` once `wait` is over, and not before; a name that
 ///   becomes free meanwhile is given to a waiting caller.
 /// - **LK-03** `extend` restarts the `ttl`, `release` frees the name at once; both return whether they
 ///   did, and do nothing without the token of the current holder.
-/// - **LK-04** a lock expires `ttl` after it was acquired or last extended, whatever happened to its
+/// - **LK-04** a lease expires `ttl` after it was acquired or last extended, whatever happened to its
 ///   holder (even if it gave up `acquire` half-way); the old token is invalid from then on.
 /// - **LK-05** fencing numbers of a name rise strictly over the life of the store, also after release
 ///   and expiry.
-/// - **LK-06** callers that change something only while they hold its lock lose no change, however many
+/// - **LK-06** callers that change something only while they hold its lease lose no change, however many
 ///   there are.
-/// - **LK-07** locks of different names are independent.
-/// - **LK-08** (durable) a lock that is held stays held across a reopen, and fencing numbers keep rising.
+/// - **LK-07** leases of different names are independent.
+/// - **LK-08** (durable) a lease that is held stays held across a reopen, and fencing numbers keep rising.
 /// - **LK-09** (shared) all of this holds across handles.
 /// - **LK-10** (goes back) after the store went back to an earlier state, a fencing number that it gave out
 ///   in the lost time is not given out again: later holders have higher ones, as long as the store's clock
@@ -76,7 +76,7 @@ pub trait Leases: fmt::Debug + Send + Sync + 'static {
         wait: Duration,
     ) -> Result<Option<Lease>, StoreFailure>;
 
-    /// Restarts the `ttl`; false if the token no longer holds the lock.
+    /// Restarts the `ttl`; false if the token no longer holds the lease.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -87,14 +87,14 @@ pub trait Leases: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<bool, StoreFailure>;
 
-    /// Frees the name; false if the token no longer holds the lock.
+    /// Frees the name; false if the token no longer holds the lease.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn release(&self, name: &LeaseName, token: &LeaseToken) -> Result<bool, StoreFailure>;
 }
 
-/// Pauses between attempts to acquire a taken lock: short at first, then longer, and randomised so that
+/// Pauses between attempts to acquire a taken lease: short at first, then longer, and randomised so that
 /// waiting callers do not all retry at the same moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses {

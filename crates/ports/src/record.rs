@@ -173,14 +173,6 @@ pub enum RecordBound {
     BytesOfOwner,
 }
 
-impl RecordBound {
-    /// Whether the limit is one of the owner.
-    #[must_use]
-    pub const fn is_of_owner(self) -> bool {
-        matches!(self, Self::RecordsOfOwner | Self::BytesOfOwner)
-    }
-}
-
 impl fmt::Display for RecordBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

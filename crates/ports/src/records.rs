@@ -43,7 +43,7 @@ use crate::{
 /// - **RC-14** concurrent calls do not exceed the limits.
 /// - **RC-15** a create at `max_records_per_owner` removes the record of its owner that would expire first, if it
 ///   has at most `spare_ttl` left, and takes its place; records with more time left and those of other owners
-///   stay.
+///   stay. A create that stores nothing removes nothing.
 /// - **RC-16** a state longer than [`RecordLimits::MAX_STATE_BYTES`] is `TooLarge` and changes nothing.
 /// - **RC-17** (durable) every acknowledged change is still there after a reopen, and ended records stay ended.
 /// - **RC-18** (shared) what one handle changed, another sees at once; winners and limits hold across handles.
@@ -88,13 +88,13 @@ pub trait Records: fmt::Debug + Send + Sync + 'static {
     /// The time at which a record ends, without its state; see RC-20.
     ///
     /// # Errors
-    /// The store failed. A record that does not exist is `None`.
+    /// `Unreadable`, or the store failed. A record that does not exist is `None`.
     async fn expires_at(&self, key: &RecordKey) -> Result<Option<Timestamp>, RecordsError>;
 
     /// Stores a changed state; see RC-03, RC-04, RC-07, RC-12.
     ///
     /// # Errors
-    /// `Missing`, `Conflict`, `NoRoom`, `TooLarge`, or the store failed.
+    /// `Missing`, `Conflict`, `NoRoom`, `TooLarge`, `Unreadable`, or the store failed.
     async fn replace(
         &self,
         key: &RecordKey,
@@ -107,7 +107,7 @@ pub trait Records: fmt::Debug + Send + Sync + 'static {
     /// Restarts the `ttl`; see RC-07.
     ///
     /// # Errors
-    /// The store failed.
+    /// `Unreadable`, or the store failed.
     async fn touch(&self, key: &RecordKey, ttl: Duration) -> Result<bool, RecordsError>;
 
     /// Ends a record for good; see RC-05.

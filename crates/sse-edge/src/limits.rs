@@ -36,6 +36,8 @@ pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
 pub(crate) const MAX_ALLOWED_HOSTS: usize = 256;
 /// Number of sessions with unreadable records that the log names; the counter has all.
 pub(crate) const LOGGED_SESSIONS: usize = 256;
+/// Number of tasks with unreadable records that the log names.
+pub(crate) const LOGGED_TASKS: usize = 256;
 /// Session changes that wait to be examined; on overflow all sessions with a stream are examined.
 pub(crate) const SESSION_CHANGES: usize = 1024;
 /// Time within which the body of a POST has to arrive.
@@ -126,8 +128,8 @@ pub(crate) const TASK_LIMITS: TaskLimits = TaskLimits {
 pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
 /// Time for which a task whose edge died still counts as being worked on.
 pub(crate) const TASK_LEASE: Duration = Duration::from_secs(60);
-/// Time for which an edge tries to store the outcome of a task while the store does not answer: its lease was
-/// renewed at most a third of [`TASK_LEASE`] ago, so no other edge has given the task up.
+/// Time for which an edge tries to store the outcome of a task while the store does not answer or is full: its
+/// lease was renewed at most a third of [`TASK_LEASE`] ago, so no other edge has given the task up.
 pub(crate) const TASK_OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two of these attempts.
 pub(crate) const TASK_OUTCOME_PAUSE: Duration = Duration::from_secs(1);

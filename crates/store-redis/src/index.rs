@@ -67,11 +67,11 @@ impl IndexEntry {
     }
 }
 
-/// An owner for use inside braces: its own braces would end the hash tag, and its keys would be in
+/// An owner or an id for use inside braces: its own braces would end the hash tag, and its keys would be in
 /// several slots.
-pub(crate) fn hash_tag(owner: &str) -> String {
-    let mut tag = String::with_capacity(owner.len());
-    for character in owner.chars() {
+pub(crate) fn hash_tag(name: &str) -> String {
+    let mut tag = String::with_capacity(name.len());
+    for character in name.chars() {
         if matches!(character, '{' | '}' | '%') {
             // Writing to a string cannot fail.
             let _ = write!(tag, "%{:02x}", u32::from(character));
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_cannot_end_its_hash_tag_or_be_another() {
+    fn a_name_cannot_end_its_hash_tag_or_be_another() {
         assert_eq!(hash_tag("user:1@example.org"), "user:1@example.org");
         assert_eq!(hash_tag("}{%"), "%7d%7b%25");
         assert_ne!(hash_tag("a%7d"), hash_tag("a}"));

@@ -3,7 +3,6 @@
 use fred::error::{Error, ErrorKind};
 use parking_lot::Mutex;
 use ports::BoxError;
-use tokio::time::Instant;
 use tracing::error;
 
 /// The words in which servers report a command or a key that the user's ACL forbids: of a command that is
@@ -50,7 +49,7 @@ impl RedisRefusal {
 /// A refusal of the credentials. The driver gives calls that wait meanwhile another error, because it has no
 /// connection.
 #[derive(Debug, Default)]
-pub(crate) struct SeenRefusal(Mutex<Option<(Instant, String)>>);
+pub(crate) struct SeenRefusal(Mutex<Option<String>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -63,7 +62,7 @@ impl SeenRefusal {
         if seen.is_none() {
             error!(error = %said, "the Redis server refuses the credentials of redis.url: correct user and password there");
         }
-        *seen = Some((Instant::now(), said.to_string()));
+        *seen = Some(said.to_string());
     }
 
     /// The server has answered: the credentials are right.
@@ -74,7 +73,7 @@ impl SeenRefusal {
     /// The reason for which there is no connection, if it is the credentials.
     pub(crate) fn reason(&self) -> Option<BoxError> {
         let seen = self.0.lock();
-        let (_, words) = seen.as_ref()?;
+        let words = seen.as_ref()?;
         let source = ServerWords(words.clone()).into();
         Some(RedisRefusal::Credentials { source }.into())
     }

@@ -57,9 +57,10 @@ const END: &str = r"
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, '', 0} end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
 local counted = redis.call('HEXISTS', KEYS[2], 'counted')
+-- First: a server without memory refuses only the first change of a script, and this one needs none.
+redis.call('UNLINK', unpack(KEYS, 2))
 redis.call('HSET', KEYS[1], 'ended', '1')
 redis.call('HDEL', KEYS[1], 'revision', 'session', 'owner')
-redis.call('UNLINK', unpack(KEYS, 2))
 return {1, owner, counted}
 ";
 

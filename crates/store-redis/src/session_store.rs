@@ -20,7 +20,7 @@ use crate::{
     RedisSessionStore,
     config::{MAX_PAGE_SESSIONS, PIPELINED},
     index::IndexEntry,
-    record,
+    session_record,
     store::millis,
 };
 
@@ -50,16 +50,16 @@ impl RedisSessionStore {
             .hmget(self.index.session_key(id), fields)
             .await
             .map_err(|error| match self.failed(op, began, error) {
-                StoreFailure::Corrupt { source, .. } => record::unreadable(source),
+                StoreFailure::Corrupt { source, .. } => session_record::unreadable(source),
                 failed => failed.into(),
             })?;
         let (revision, json): (u64, String) = match found {
             (Some(revision), Some(json)) => (revision, json),
             (None, None) => return Ok(None),
-            (Some(_), None) | (None, Some(_)) => return Err(record::incomplete()),
+            (Some(_), None) | (None, Some(_)) => return Err(session_record::incomplete()),
         };
         Ok(Some(VersionedSession {
-            session: record::decode(id, &json)?,
+            session: session_record::decode(id, &json)?,
             revision: Revision(revision),
         }))
     }
@@ -146,7 +146,11 @@ impl SessionStore for RedisSessionStore {
     ) -> Result<Revision, SessionStoreError> {
         const OP: &str = "create a session";
         let owner = session.owner.as_str();
-        let arguments = vec![record::encode(session)?, millis(ttl), owner.to_owned()];
+        let arguments = vec![
+            session_record::encode(session)?,
+            millis(ttl),
+            owner.to_owned(),
+        ];
         let entry = IndexEntry::new(&session.id, &session.owner);
         self.bounded(OP, async {
             self.reserve_entry(OP, &entry, ttl, limits).await?;
@@ -178,7 +182,7 @@ impl SessionStore for RedisSessionStore {
         const OP: &str = "replace a session";
         let arguments = vec![
             expected.0.to_string(),
-            record::encode(session)?,
+            session_record::encode(session)?,
             millis(ttl),
         ];
         self.bounded(OP, async {

@@ -16,8 +16,8 @@ use std::{
 
 use contract::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
 use keys::keys;
-use model::{PrincipalId, TaskId};
-use ports::{Collection, Records, SessionStore, StoreFailure};
+use model::{PrincipalId, RecordId, TaskId};
+use ports::{Collection, RecordKey, Records, SessionStore, StoreFailure};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use store_redis::RedisSessionStore;
 use testkit::servers::RedisServer;
@@ -139,6 +139,53 @@ async fn a_full_server_is_overloaded_and_what_is_there_can_be_loaded() {
     let task = large(0);
     let loaded = tasks.load(&task.owner, &task.id).await.unwrap();
     assert_eq!(loaded.unwrap().state, task.state);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_spares_nothing_and_what_is_there_can_be_ended() {
+    let server = RedisServer::start().unwrap();
+    let store = Arc::new(open(&server).await);
+    let tasks = tasks_of(&store);
+    let sparing = TaskLimits {
+        max_tasks_per_owner: 2,
+        spare_ttl: TTL,
+        ..LIMITS
+    };
+    for n in 1..3 {
+        tasks.create(&task(n, TTL), sparing).await.unwrap();
+    }
+    let session = session("one");
+    SessionStore::create(&*store, &session, TTL, ROOMY)
+        .await
+        .unwrap();
+    send_command(&server, "CONFIG SET maxmemory-policy noeviction");
+    send_command(&server, "CONFIG SET maxmemory 1");
+    let refused = tasks.create(&task(3, TTL * 2), sparing).await;
+    let overloaded = matches!(
+        refused,
+        Err(TaskRecordsError::Failed(StoreFailure::Overloaded { .. }))
+    );
+    assert!(overloaded, "{refused:?}");
+    let owner = task(1, TTL).owner;
+    let listed = Records::list(&*store, TASKS, Some(&owner), None, 10).await;
+    assert_eq!(listed.unwrap().records.len(), 2, "nothing was spared");
+    // An end needs no memory: it gives some back.
+    let key = RecordKey {
+        collection: TASKS,
+        id: RecordId::scoped(&task(1, TTL).id, &owner),
+    };
+    assert!(Records::end(&*store, &key).await.unwrap());
+    assert!(SessionStore::end(&*store, &session.id).await.unwrap());
+    send_command(&server, "CONFIG SET maxmemory 0");
+    // The other one still counts, and only that one.
+    let stingy = TaskLimits {
+        spare_ttl: Duration::ZERO,
+        ..sparing
+    };
+    tasks.create(&task(3, TTL), stingy).await.unwrap();
+    let refused = tasks.create(&task(4, TTL), stingy).await;
+    let no_room = matches!(refused, Err(TaskRecordsError::NoRoom { .. }));
+    assert!(no_room, "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

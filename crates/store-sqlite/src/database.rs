@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use crate::{
     files::{DatabaseFiles, beside},
     readers::Readers,
     schema,
+    trial_writes::TrialWrites,
     writer::Writer,
 };
 
@@ -41,8 +42,9 @@ pub(crate) struct DatabaseInner {
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
     files: Arc<DatabaseFiles>,
-    /// Size of the last append, if it failed and none has succeeded since; otherwise 0.
-    pub(crate) failed_append_bytes: AtomicUsize,
+    /// What is known of the last append, and of the last write of a session, a message or a record.
+    pub(crate) append_trials: TrialWrites,
+    pub(crate) store_trials: TrialWrites,
     /// Notified when a lock is released, so that waiting `acquire` calls check again.
     pub(crate) released: Notify,
 }
@@ -115,7 +117,8 @@ impl Database {
             readers,
             writer,
             files,
-            failed_append_bytes: AtomicUsize::new(0),
+            append_trials: TrialWrites::default(),
+            store_trials: TrialWrites::default(),
             released: Notify::new(),
         })))
     }

@@ -127,7 +127,7 @@ pub enum SqliteCallError {
     Commit(#[source] Arc<rusqlite::Error>),
     /// The statement failed: the write was not stored.
     #[error("the statement failed")]
-    Statement(#[from] rusqlite::Error),
+    Statement(#[source] rusqlite::Error),
     /// The stored bytes cannot be decoded.
     #[error("the stored entry cannot be decoded")]
     Corrupt(#[source] BoxError),
@@ -141,6 +141,26 @@ impl Classified for SqliteCallError {
             _ => ErrorClass::Transient,
         }
     }
+}
+
+impl From<rusqlite::Error> for SqliteCallError {
+    fn from(error: rusqlite::Error) -> Self {
+        match is_foreign(&error) {
+            true => Self::Corrupt(error.into()),
+            false => Self::Statement(error),
+        }
+    }
+}
+
+/// Whether a value has another type than this crate writes: another program wrote it, because SQLite stores
+/// any type in any column.
+pub(crate) const fn is_foreign(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    )
 }
 
 const DISK_FULL: &str = "the disk of the database is full";

@@ -1,6 +1,6 @@
 //! The event log.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,8 +21,6 @@ const MAX_PAGE_BYTES: usize = 16 << 20;
 /// A receive time that is further ahead of this process's clock is not believed: the clock by which the
 /// event was received was wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(60);
-/// Maximum size of the trial write after a failed append; an append may be larger, and is rare then.
-const MAX_TRIAL_BYTES: usize = 1 << 20;
 /// Maximum number of events that one transaction removes, so that appends can run in between.
 const TRIM_EVENTS: u64 = 2000;
 /// Key in `meta`: the latest time at which a removed event was received.
@@ -351,14 +349,6 @@ fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> 
     Ok(u64::try_from(removed).unwrap_or(u64::MAX))
 }
 
-/// Fills the row for trial writes, which nothing reads.
-fn write_trial(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('trial_write', zeroblob(?1))";
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    connection.prepare_cached(sql)?.execute([bytes])?;
-    Ok(())
-}
-
 #[async_trait]
 impl EventLog for SqliteEventLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
@@ -375,18 +365,7 @@ impl EventLog for SqliteEventLog {
         let inner = &self.0.0;
         let insert = move |connection: &Connection| insert(connection, rows);
         let appended = inner.writer.run(CALL_DEADLINE, bytes, insert).await;
-        let failed_bytes = match &appended {
-            Ok(_) => Some(0),
-            Err(
-                SqliteCallError::Commit(_)
-                | SqliteCallError::Statement(_)
-                | SqliteCallError::TimedOut(_),
-            ) => Some(bytes.max(1)),
-            Err(_) => None,
-        };
-        if let Some(bytes) = failed_bytes {
-            inner.failed_append_bytes.store(bytes, Ordering::Relaxed);
-        }
+        inner.append_trials.note(bytes, &appended);
         appended.map_err(|error| error.failing("append").into())
     }
 
@@ -395,19 +374,8 @@ impl EventLog for SqliteEventLog {
     async fn check_append(&self) -> Result<(), EventLogError> {
         const OP: &str = "append";
         let inner = &self.0.0;
-        inner.writer.check().map_err(|error| error.failing(OP))?;
-        let bytes = inner.failed_append_bytes.load(Ordering::Relaxed);
-        if bytes == 0 {
-            return Ok(());
-        }
-        let bytes = bytes.min(MAX_TRIAL_BYTES);
-        self.write(OP, bytes, move |connection| write_trial(connection, bytes))
-            .await?;
-        // In a transaction of its own: pages that one transaction fills and frees are not written.
-        self.write(OP, 0, |connection| write_trial(connection, 0))
-            .await?;
-        inner.failed_append_bytes.store(0, Ordering::Relaxed);
-        Ok(())
+        let checked = inner.append_trials.check(&inner.writer, CALL_DEADLINE);
+        checked.await.map_err(|error| error.failing(OP).into())
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {

@@ -18,11 +18,13 @@ mod mail_account;
 mod mailbox;
 mod numbers;
 mod readers;
+mod record_bounds;
 mod record_rows;
 mod records;
 mod retention_time;
 mod schema;
 mod session_store;
+mod trial_writes;
 mod writer;
 
 pub use database::Database;

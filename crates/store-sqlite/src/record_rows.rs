@@ -1,4 +1,5 @@
-//! The rows of records: statements on one connection, at the time of one call.
+//! The rows of records: statements on one connection, at the time of one call. Their bounds are in
+//! `record_bounds`.
 
 use bytes::Bytes;
 use model::{PrincipalId, RecordId, Timestamp};
@@ -9,9 +10,6 @@ use ports::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{SqliteCallError, numbers::next_number};
-
-/// Number of expired rows that each create deletes: more than one, so that they never accumulate.
-const SWEEP_ROWS: u32 = 16;
 
 /// The reason why a write changed nothing.
 pub(crate) enum RecordRefusal {
@@ -80,21 +78,11 @@ struct Found {
     owner: String,
 }
 
-/// What an account holds.
-#[derive(Clone, Copy, Default)]
-struct Held {
-    records: u64,
-    steps: u64,
-}
-
-/// The owner's column of the account of a whole collection: no owner has an empty name.
-const WHOLE_COLLECTION: &str = "";
-
 fn column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn number(column: i64) -> u64 {
+pub(crate) fn number(column: i64) -> u64 {
     u64::try_from(column).unwrap_or_default()
 }
 
@@ -139,111 +127,6 @@ impl RecordRows<'_> {
         Ok(found.map(Timestamp::from_unix_millis))
     }
 
-    /// What an account holds; expired records count until they are swept.
-    fn held(&self, owner: &str) -> rusqlite::Result<Held> {
-        let sql = "SELECT records, steps FROM record_accounts WHERE collection = ?1 AND owner = ?2";
-        let held = |row: &Row<'_>| {
-            Ok(Held {
-                records: number(row.get(0)?),
-                steps: number(row.get(1)?),
-            })
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row([self.collection.name(), owner], held);
-        Ok(found.optional()?.unwrap_or_default())
-    }
-
-    fn sweep(&self) -> rusqlite::Result<usize> {
-        let sql = "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records \
-                   WHERE collection = ?1 AND expires_at <= ?2 LIMIT ?3)";
-        let columns = params![self.collection.name(), self.now.unix_millis(), SWEEP_ROWS];
-        self.connection.prepare_cached(sql)?.execute(columns)
-    }
-
-    fn sweep_owner(&self, owner: &str) -> rusqlite::Result<usize> {
-        let sql = "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records \
-                   WHERE collection = ?1 AND owner = ?2 AND state IS NOT NULL AND expires_at <= ?3 \
-                   LIMIT ?4)";
-        let now = self.now.unix_millis();
-        let columns = params![self.collection.name(), owner, now, SWEEP_ROWS];
-        self.connection.prepare_cached(sql)?.execute(columns)
-    }
-
-    /// Whether an account fits, if need be after expired records were swept.
-    fn fits(&self, owner: &str, fits: impl Fn(Held) -> bool) -> rusqlite::Result<bool> {
-        // Each round deletes a batch of expired rows, until the account fits or none is left.
-        while !fits(self.held(owner)?) {
-            let swept = match owner {
-                WHOLE_COLLECTION => self.sweep()?,
-                owner => self.sweep_owner(owner)?,
-            };
-            if swept == 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The bound that a record of `steps` more steps does not fit, if any.
-    fn bound_of_bytes(
-        &self,
-        owner: &str,
-        steps: u64,
-        limits: RecordLimits,
-    ) -> rusqlite::Result<Option<RecordBound>> {
-        let of_owner = RecordLimits::steps_in(limits.max_bytes_per_owner);
-        if !self.fits(owner, |held| held.steps + steps <= of_owner)? {
-            return Ok(Some(RecordBound::BytesOfOwner));
-        }
-        let in_all = RecordLimits::steps_in(limits.max_bytes);
-        if !self.fits(WHOLE_COLLECTION, |held| held.steps + steps <= in_all)? {
-            return Ok(Some(RecordBound::Bytes));
-        }
-        Ok(None)
-    }
-
-    /// The bound that one more record does not fit, if any.
-    fn bound_of_create(
-        &self,
-        new: &NewRecord,
-        limits: RecordLimits,
-    ) -> rusqlite::Result<Option<RecordBound>> {
-        let (owner, most) = (new.owner.as_str(), u64::from(limits.max_records_per_owner));
-        if self.fits(owner, |held| held.records < most)? {
-            return self.bound_beside_owners_records(new, limits);
-        }
-        let is_at_bound = self.held(owner)?.records == most;
-        if limits.spare_ttl.is_zero() || !is_at_bound {
-            return Ok(Some(RecordBound::RecordsOfOwner));
-        }
-        self.in_savepoint(|| match self.remove_first_expiring(owner, limits)? {
-            true => self.bound_beside_owners_records(new, limits),
-            false => Ok(Some(RecordBound::RecordsOfOwner)),
-        })
-    }
-
-    fn bound_beside_owners_records(
-        &self,
-        new: &NewRecord,
-        limits: RecordLimits,
-    ) -> rusqlite::Result<Option<RecordBound>> {
-        if !self.fits(WHOLE_COLLECTION, |held| held.records < limits.max_records)? {
-            return Ok(Some(RecordBound::Records));
-        }
-        let steps = RecordLimits::steps(&new.state);
-        self.bound_of_bytes(new.owner.as_str(), steps, limits)
-    }
-
-    /// Removes the record of an owner that expires first, if it can be spared; returns whether there was one.
-    fn remove_first_expiring(&self, owner: &str, limits: RecordLimits) -> rusqlite::Result<bool> {
-        let sql = "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records \
-                   WHERE collection = ?1 AND owner = ?2 AND state IS NOT NULL AND expires_at <= ?3 \
-                   ORDER BY expires_at LIMIT 1)";
-        let until = self.now.plus(limits.spare_ttl).unix_millis();
-        let columns = params![self.collection.name(), owner, until];
-        Ok(self.connection.prepare_cached(sql)?.execute(columns)? == 1)
-    }
-
     /// Adds a record.
     pub(crate) fn create(
         &self,
@@ -281,21 +164,6 @@ impl RecordRows<'_> {
         let revision = statement.query_row(columns, |row| row.get(0))?;
         self.sweep()?;
         Ok(Ok(CreatedRow::Created(Revision(number(revision)))))
-    }
-
-    /// Makes room; if there is none in the end, nothing was removed.
-    fn in_savepoint(
-        &self,
-        work: impl FnOnce() -> rusqlite::Result<Option<RecordBound>>,
-    ) -> rusqlite::Result<Option<RecordBound>> {
-        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(drop);
-        run("SAVEPOINT room")?;
-        let bound = work()?;
-        if bound.is_some() {
-            run("ROLLBACK TO room")?;
-        }
-        run("RELEASE room")?;
-        Ok(bound)
     }
 
     pub(crate) fn replace(
@@ -360,7 +228,7 @@ impl RecordRows<'_> {
         owner: Option<&str>,
         after: &str,
         limit: usize,
-    ) -> rusqlite::Result<RecordPage> {
+    ) -> Result<RecordPage, SqliteCallError> {
         let of_owner = owner.map_or("", |_| "AND owner = ?4");
         let sql = format!(
             "SELECT {COLUMNS} FROM records WHERE collection = ?1 AND id > ?2 AND expires_at > ?3 \
@@ -376,22 +244,25 @@ impl RecordRows<'_> {
     }
 }
 
-fn collect_page(mut rows: rusqlite::Rows<'_>, limit: usize) -> rusqlite::Result<RecordPage> {
+fn collect_page(mut rows: rusqlite::Rows<'_>, limit: usize) -> Result<RecordPage, SqliteCallError> {
     let (mut page, mut bytes, mut last) = (RecordPage::default(), 0, None);
     while let Some(row) = rows.next()? {
-        let raw = RawRecord::read(row)?;
-        bytes += raw.state.len();
+        let id = row.get_ref(0)?.as_str().ok();
+        let id = id.and_then(|id| RecordId::new(id).ok());
+        let raw = RawRecord::read(row).map_err(SqliteCallError::from);
+        bytes += raw.as_ref().map_or(0, |raw| raw.state.len());
         let seen = page.records.len() + page.unreadable;
         let is_full = seen >= limit || (bytes > RecordPage::MAX_BYTES && seen > 0);
-        // A list goes on after an id that can be named.
+        // The next page begins after the last row of this one, which has to have a name.
         if is_full && last.is_some() {
             page.next = last;
             break;
         }
-        last = RecordId::new(&raw.id).ok().or(last);
-        match raw.decode() {
+        last = id;
+        match raw.and_then(RawRecord::decode) {
             Ok(record) => page.records.push(record),
-            Err(_) => page.unreadable += 1,
+            Err(SqliteCallError::Corrupt(_)) => page.unreadable += 1,
+            Err(failed) => return Err(failed),
         }
     }
     Ok(page)

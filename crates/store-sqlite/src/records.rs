@@ -155,18 +155,14 @@ impl Records for SqliteSessionStore {
                 collection,
                 now,
             };
-            Ok(rows.page(owner.as_deref(), &after, limit)?)
+            rows.page(owner.as_deref(), &after, limit)
         };
         self.read_now(read).await.map_err(failed("list records"))
     }
 
     async fn check(&self) -> Result<(), StoreFailure> {
-        const OP: &str = "answer";
-        let writer = &self.database.0.writer;
-        writer.check().map_err(|error| error.failing(OP))?;
-        let read =
-            |connection: &Connection, _| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?);
-        self.read_now(read).await.map_err(|error| error.failing(OP))
+        let checked = self.check_file().await;
+        checked.map_err(|error| error.failing("answer"))
     }
 
     async fn time(&self) -> Result<Timestamp, StoreFailure> {

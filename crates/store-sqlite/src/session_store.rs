@@ -231,11 +231,6 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<(i64, Vec<u8>)> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-/// Columns of a list: the id too, since a record that cannot be read does not tell it.
-fn listed(row: &Row<'_>) -> rusqlite::Result<(String, (i64, Vec<u8>))> {
-    Ok((row.get(2)?, columns(row)?))
-}
-
 fn page(
     connection: &Connection,
     after: &str,
@@ -244,30 +239,36 @@ fn page(
 ) -> Result<SessionPage, SqliteCallError> {
     let limit = limit.min(MAX_PAGE_SESSIONS);
     let sql = "SELECT revision, body, id FROM sessions \
-               WHERE id > ?1 AND expires_at > ?2 AND body IS NOT NULL ORDER BY id LIMIT ?3";
-    let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+               WHERE id > ?1 AND expires_at > ?2 AND body IS NOT NULL ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![after, now.unix_millis(), ask], listed)?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let next = rows
-        .get(limit)
-        .and_then(|_| rows.get(limit.checked_sub(1)?));
-    let next = next.and_then(|(id, _)| SessionId::new(id).ok());
-    let (mut sessions, mut unreadable) = (Vec::new(), 0);
-    for (id, columns) in rows.into_iter().take(limit) {
-        match versioned(columns) {
-            Ok(session) => sessions.push(session),
-            Err(error) => {
+    let mut rows = statement.query(params![after, now.unix_millis()])?;
+    let mut page = SessionPage {
+        sessions: Vec::new(),
+        unreadable: 0,
+        next: None,
+    };
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        // The next page begins after the last row of this one, which has to have a name.
+        if page.sessions.len() + page.unreadable >= limit && last.is_some() {
+            page.next = last;
+            break;
+        }
+        let id = row.get_ref(2)?.as_str().unwrap_or_default();
+        last = SessionId::new(id).ok();
+        match columns(row)
+            .map_err(SqliteCallError::from)
+            .and_then(versioned)
+        {
+            Ok(session) => page.sessions.push(session),
+            Err(error @ SqliteCallError::Corrupt(_)) => {
                 debug!(session = id, %error, "a session is left out of the list");
-                unreadable += 1;
+                page.unreadable += 1;
             }
+            Err(error) => return Err(error),
         }
     }
-    Ok(SessionPage {
-        sessions,
-        unreadable,
-        next,
-    })
+    Ok(page)
 }
 
 impl Database {
@@ -310,8 +311,20 @@ impl SqliteSessionStore {
     ) -> Result<T, SqliteCallError> {
         let clock = Arc::clone(&self.clock);
         let write = move |connection: &Connection| write(connection, clock.now());
-        let writer = &self.database.0.writer;
-        writer.run(CALL_DEADLINE, bytes, write).await
+        let inner = &self.database.0;
+        let written = inner.writer.run(CALL_DEADLINE, bytes, write).await;
+        inner.store_trials.note(bytes, &written);
+        written
+    }
+
+    /// Checks that the file can be written and read.
+    pub(crate) async fn check_file(&self) -> Result<(), SqliteCallError> {
+        let inner = &self.database.0;
+        let checked = inner.store_trials.check(&inner.writer, CALL_DEADLINE);
+        checked.await?;
+        let read =
+            |connection: &Connection, _| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?);
+        self.read_now(read).await
     }
 
     async fn read<T: Send + 'static>(
@@ -422,19 +435,15 @@ impl SessionStore for SqliteSessionStore {
     }
 
     async fn check(&self) -> Result<(), SessionStoreError> {
-        let op = "answer";
-        self.database
-            .0
-            .writer
-            .check()
-            .map_err(|error| error.in_sessions(op))?;
-        self.read(op, |connection, _| {
-            Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)
-        })
-        .await
+        let checked = self.check_file().await;
+        checked.map_err(|error| error.in_sessions("answer"))
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
         Ok(Some(self.clock.now()))
     }
 }
+
+#[cfg(test)]
+#[path = "session_store_tests.rs"]
+mod tests;

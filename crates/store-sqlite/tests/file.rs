@@ -1,5 +1,4 @@
-//! Promises of the file beyond the ports' contract: a single process, known versions, no lost
-//! commit.
+//! Promises of the file beyond the ports' contract: a single process, known versions, no lost commit.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,16 +17,15 @@ use std::{
 
 use contract::{NewTask, TaskLife, TaskLimits, TaskRecords};
 use model::{
-    EntryTag, LeaseName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId,
+    LeaseName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId,
 };
 use ports::{
     EventLog, EventLogError, Leases, Mailbox, MailboxLimits, Revision, SessionLimits, SessionStore,
-    SessionStoreError, UndecodableEntry,
+    SessionStoreError,
 };
 use store_sqlite::{Database, DatabaseOpenError, SqliteSessionStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Bounds that only the tests about bounds reach.
 const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,
@@ -498,68 +496,4 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
         assert_eq!(rows, left, "rows of {table}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_entry_is_a_gap_and_the_rest_readable() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("damaged.db");
-    let database = Database::open(&path).unwrap();
-    database
-        .event_log()
-        .append(contract::events(0, 5))
-        .await
-        .unwrap();
-    database.close().await.unwrap();
-    raw(&path, "UPDATE events SET body = x'ffff' WHERE sequence = 3");
-    let log = Database::open(&path).unwrap().event_log();
-    let before = log.read_after(Sequence::START, 10).await.unwrap();
-    assert_eq!((before.events.len(), before.at_head), (2, false));
-    let after = log.read_after(before.through, 10).await.unwrap();
-    assert_eq!(after.resumes_after, Some(Sequence(3)));
-    let damaged = UndecodableEntry {
-        sequence: Sequence(3),
-        tag: EntryTag::of(&contract::event(2).facts.id),
-    };
-    assert_eq!(
-        (after.events.len(), after.undecodable),
-        (2, vec![damaged]),
-        "a client that has the entry knows that it is still that one"
-    );
-    let before = log.read_before(Sequence(5), 10).await.unwrap();
-    assert_eq!(before.undecodable, [damaged]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_not_ours_concerns_its_session_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
-    let database = Database::open(&path).unwrap();
-    let store = database.session_store(Arc::new(SystemClock));
-    let sessions = [0, 1, 2].map(contract::session);
-    for session in &sessions {
-        store.create(session, HOUR, ROOMY).await.unwrap();
-    }
-    let [first, kept, last] = sessions.map(|session| session.id);
-    let outside = rusqlite::Connection::open(&path).unwrap();
-    let planted = "UPDATE sessions SET body = CAST('{\"version\":2}' AS BLOB) WHERE id <> ?1";
-    assert_eq!(outside.execute(planted, [kept.as_str()]).unwrap(), 2);
-    for id in [&first, &last] {
-        let loaded = store.load(id).await;
-        let is_unreadable = matches!(loaded, Err(SessionStoreError::Unreadable { .. }));
-        assert!(is_unreadable, "{loaded:?}");
-    }
-    let listed = store.list(None, 10).await.unwrap();
-    assert_eq!((listed.sessions.len(), listed.unreadable), (1, 2));
-    let (mut after, mut found, mut unreadable) = (None, 0, 0);
-    loop {
-        let page = store.list(after.as_ref(), 1).await.unwrap();
-        found += page.sessions.len();
-        unreadable += page.unreadable;
-        let Some(next) = page.next else { break };
-        after = Some(next);
-    }
-    assert_eq!((found, unreadable), (1, 2), "in pages");
-    assert!(store.end(&first).await.unwrap());
-    assert!(store.load(&first).await.unwrap().is_none());
 }

@@ -148,7 +148,7 @@ pub(super) async fn touch_and_replace_set_the_ttl_as_asked(
             continue;
         }
         fixture.advance_time(ttl).await;
-        is_stored(store, &short, revision).await?;
+        is_stored(store, &record(n), revision).await?;
         ensure!(left(store, &key(n)).await? <= LONG_TTL);
         // A replace leaves the end as it is, or sets it.
         let end = loaded(store, n).await?.expires_at;

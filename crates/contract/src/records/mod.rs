@@ -46,6 +46,7 @@ crate::case::cases! {
     "RC-14" Nothing bounds::creates_at_once_do_not_pass_the_bounds;
     "RC-15" Nothing spare::a_record_that_can_be_spared_makes_room;
     "RC-15" Nothing spare::a_refused_create_spares_nothing;
+    "RC-15" Nothing spare::a_create_of_a_key_in_use_spares_nothing;
     "RC-16" Nothing weights::what_is_too_large_is_refused_and_changes_nothing;
     "RC-17" Durable handles::what_was_acknowledged_outlives_a_reopen;
     "RC-18" Shared handles::what_one_handle_changed_another_sees_at_once;
@@ -54,6 +55,7 @@ crate::case::cases! {
     "RC-20" Nothing life::the_stores_time_is_the_one_that_records_expire_by;
     "RC-21" Nothing life::a_check_accepts_and_leaves_nothing;
     "RC-22" ForeignBytes unreadable::a_damaged_record_concerns_itself_alone;
+    "RC-22" ForeignBytes unreadable::a_damaged_record_at_the_end_of_a_page_counts_once;
     "RC-03" Nothing history::random_calls_answer_as_a_table_would;
 }
 
@@ -148,7 +150,7 @@ async fn loaded(store: &dyn Records, n: u64) -> Result<StoredRecord> {
     found.with_context(|| format!("{} is not stored", id(n)))
 }
 
-/// Checks that the record is stored as given, under that revision.
+/// Checks that the record is stored as given, under that revision, and with no longer time to live.
 async fn is_stored(store: &dyn Records, record: &NewRecord, revision: Revision) -> Result<()> {
     let found = store.load(&record.key).await?;
     let found = found.with_context(|| format!("{} is not stored", record.key.id))?;
@@ -158,6 +160,8 @@ async fn is_stored(store: &dyn Records, record: &NewRecord, revision: Revision) 
     ensure!(same, "{found:?} instead of {record:?}");
     let expires_at = store.expires_at(&record.key).await?;
     ensure!(expires_at == Some(found.expires_at), "{expires_at:?}");
+    let latest = store.time().await?.plus(record.ttl);
+    ensure!(found.expires_at <= latest, "{found:?} outlives {latest}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Result, ensure};
 use ports::{NewRecord, RecordsError};
 
-use super::{WIDE, create, is_stored, record, replace};
+use super::{WIDE, create, is_missing, is_stored, loaded, record, replace};
 use crate::Harness;
 
 pub(super) async fn a_revision_of_a_lost_time_is_not_given_out_again(
@@ -14,6 +14,7 @@ pub(super) async fn a_revision_of_a_lost_time_is_not_given_out_again(
     let mut fixture = harness.session_store().await?;
     let store = fixture.records();
     let kept = create(&*store, &record(0), WIDE).await?;
+    let saved = loaded(&*store, 0).await?;
     let set_back = fixture.handles.set_back()?;
     (set_back.save)().await?;
     let mut lost = kept;
@@ -27,6 +28,9 @@ pub(super) async fn a_revision_of_a_lost_time_is_not_given_out_again(
     fixture.advance_time(Duration::from_millis(1)).await;
     let store = &*fixture.records();
     is_stored(store, &record(0), kept).await?;
+    let found = loaded(store, 0).await?;
+    ensure!(found == saved, "{found:?} instead of {saved:?}");
+    is_missing(store, 1).await?;
     let next = replace(store, 0, "next", kept).await?;
     ensure!(next > lost, "{next:?} after {lost:?}");
     // A caller that loaded a record in the lost time would overwrite a change that it does not know.

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
-use ports::{NewRecord, RecordLife, RecordLimits};
+use ports::{NewRecord, RecordCreation, RecordLife, RecordLimits};
 
-use super::{STEP, WIDE, create, heavy, is_missing, is_refused, key, loaded, of, record};
+use super::{
+    STEP, WIDE, all, create, heavy, is_missing, is_refused, is_stored, key, loaded, of, owner,
+    record,
+};
 use crate::Harness;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -83,5 +86,49 @@ pub(super) async fn a_refused_create_spares_nothing(harness: Arc<dyn Harness>) -
         left += u32::from(store.load(&key(n)).await?.is_some());
     }
     ensure!(left == 2, "{left} of three are left");
+    Ok(())
+}
+
+/// Of a key that is in use: by a living record of the owner or of another one, or by an ended one.
+pub(super) async fn a_create_of_a_key_in_use_spares_nothing(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.records();
+    let theirs = NewRecord {
+        ttl: HOUR,
+        ..of(1, 8)
+    };
+    let revision = create(store, &theirs, SPARING).await?;
+    create(store, &living(9, HOUR), SPARING).await?;
+    ensure!(store.end(&key(9)).await?, "there was one to end");
+    for n in 0..3 {
+        create(store, &living(n, HOUR), SPARING).await?;
+    }
+    let mine = all(store, Some(&owner(0)), 10).await?;
+    for n in [8, 2, 9, 8, 9] {
+        let there = store.create(&living(n, HOUR * 3), SPARING).await?;
+        let is_in_use = matches!(there, RecordCreation::Exists(_)) == (n != 9);
+        ensure!(
+            is_in_use && !matches!(there, RecordCreation::Created(_)),
+            "{there:?}"
+        );
+        for kept in 0..3 {
+            loaded(store, kept).await?;
+        }
+        ensure!(
+            all(store, Some(&owner(0)), 10).await? == mine,
+            "the list changed"
+        );
+    }
+    is_stored(store, &theirs, revision).await?;
+    // They still count.
+    let stingy = RecordLimits {
+        spare_ttl: Duration::ZERO,
+        ..SPARING
+    };
+    is_refused(store, &record(3), stingy).await?;
+    create(store, &living(3, HOUR * 3), SPARING).await?;
+    ensure!(all(store, Some(&owner(0)), 10).await?.len() == 3);
     Ok(())
 }

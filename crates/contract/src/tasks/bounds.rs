@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
-use edge_records::{NewTask, TaskLimits, TaskRecords, TaskRecordsError};
+use edge_records::{NewTask, TaskLimits, TaskRecordsError};
 use tokio::time::Instant;
 
-use super::{WIDE, changed, is_missing, is_stored, owner, replace, task, tasks_of, with_ttl};
+use super::{
+    Tasks, WIDE, changed, is_missing, is_stored, owner, replace, task, tasks_of, with_ttl,
+};
 use crate::Harness;
 
 /// Room for three tasks.
@@ -15,7 +17,7 @@ const NARROW: TaskLimits = TaskLimits {
     ..WIDE
 };
 
-async fn is_refused(store: &TaskRecords, task: &NewTask, limits: TaskLimits) -> Result<()> {
+async fn is_refused(store: &Tasks, task: &NewTask, limits: TaskLimits) -> Result<()> {
     let refused = store.create(task, limits).await;
     let overloaded = matches!(refused, Err(TaskRecordsError::NoRoom { .. }));
     ensure!(overloaded, "{refused:?}");
@@ -90,7 +92,7 @@ pub(super) async fn beyond_its_owners_bound_a_task_is_refused(
 
 /// Thirty creates at once, alternating between the handles: exactly as many succeed as there is
 /// room for.
-pub(super) async fn exactly_the_bound_fits(stores: &[TaskRecords]) -> Result<()> {
+pub(super) async fn exactly_the_bound_fits(stores: &[Tasks]) -> Result<()> {
     let creates: Vec<_> = (0..30)
         .zip(stores.iter().cycle())
         .map(|(n, store)| {

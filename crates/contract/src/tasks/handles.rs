@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use edge_records::{NewTask, TaskLimits, TaskRecords, TaskRecordsError};
+use edge_records::{NewTask, TaskLimits, TaskRecordsError};
 
 use super::{
-    WIDE, bounds::exactly_the_bound_fits, changed, is_missing, is_stored, replace,
+    Tasks, WIDE, bounds::exactly_the_bound_fits, changed, is_missing, is_stored, replace,
     revisions::one_replace_wins, task, tasks_of,
 };
 use crate::{Harness, SessionStoreFixture};
 
 /// Three handles on one store.
-async fn three(fixture: &SessionStoreFixture) -> Result<[TaskRecords; 3]> {
+async fn three(fixture: &SessionStoreFixture) -> Result<[Tasks; 3]> {
     let (second, third) = (fixture.handles.peer().await?, fixture.handles.peer().await?);
     Ok([&fixture.store, &second, &third].map(tasks_of))
 }

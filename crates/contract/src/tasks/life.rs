@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
+use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecordsError};
 use tokio::time::Instant;
 
 use super::{
-    LONG_TTL, WIDE, changed, is_missing, is_stored, owner, replace, task, tasks_of, with_ttl,
+    LONG_TTL, Tasks, WIDE, changed, is_missing, is_stored, owner, replace, task, tasks_of, with_ttl,
 };
 use crate::{Harness, SessionStoreFixture};
 
@@ -74,7 +74,7 @@ pub(super) async fn a_task_is_its_owners_alone(harness: Arc<dyn Harness>) -> Res
     is_stored(store, &of(0), revision).await
 }
 
-/// The helpers of all cases compare `has_task` with `load_task`; here in the order of a task's life.
+/// The helpers of all cases compare `exists` with `load`; here in the order of a task's life.
 pub(super) async fn a_task_exists_as_long_as_it_is_loaded_and_for_its_owner(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
@@ -93,7 +93,7 @@ pub(super) async fn a_task_exists_as_long_as_it_is_loaded_and_for_its_owner(
 }
 
 /// Waits until an expired task is gone.
-async fn is_gone(fixture: &SessionStoreFixture, tasks: &TaskRecords, task: &NewTask) -> Result<()> {
+async fn is_gone(fixture: &SessionStoreFixture, tasks: &Tasks, task: &NewTask) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while let Some(loaded) = tasks.load(&task.owner, &task.id).await? {
         if fixture.clock.is_some() || Instant::now() > deadline {

@@ -7,12 +7,12 @@ mod revisions;
 mod set_back;
 mod unreadable;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use edge_records::{KeptTask, NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
 use model::{PrincipalId, TaskId, Timestamp};
-use ports::Revision;
+use ports::{Records, Revision};
 
 use crate::SessionPorts;
 
@@ -55,9 +55,27 @@ const WIDE: TaskLimits = TaskLimits {
     max_bytes: 1 << 30,
 };
 
-/// The tasks in a store.
-fn tasks_of(store: &Arc<dyn SessionPorts>) -> TaskRecords {
-    TaskRecords::new(Arc::clone(store).records())
+/// The tasks in a store, and the store for its time.
+#[derive(Clone)]
+struct Tasks {
+    tasks: TaskRecords,
+    records: Arc<dyn Records>,
+}
+
+impl Deref for Tasks {
+    type Target = TaskRecords;
+
+    fn deref(&self) -> &TaskRecords {
+        &self.tasks
+    }
+}
+
+fn tasks_of(store: &Arc<dyn SessionPorts>) -> Tasks {
+    let records = Arc::clone(store).records();
+    Tasks {
+        tasks: TaskRecords::new(Arc::clone(&records)),
+        records,
+    }
 }
 
 /// Stores a task anew, whatever is there.
@@ -117,20 +135,26 @@ fn with_ttl(task: &NewTask, ttl: Duration) -> NewTask {
     }
 }
 
-/// Checks that the task is stored as given, under that revision.
-async fn is_stored(store: &TaskRecords, task: &NewTask, revision: Revision) -> Result<()> {
+/// Checks that the task is stored as given, under that revision, and with no longer time to live.
+async fn is_stored(store: &Tasks, task: &NewTask, revision: Revision) -> Result<()> {
     let found = store.load(&task.owner, &task.id).await?;
     let found = found.with_context(|| format!("{} is not stored", task.id))?;
     let is_same = (found.revision, &found.state) == (revision, &task.state);
     ensure!(is_same, "{found:?} instead of {task:?} under {revision:?}");
     ensure!(found.is_endless == task.ttl.is_none(), "{found:?}");
+    let latest = store
+        .records
+        .time()
+        .await?
+        .plus(WIDE.time_to_live(task.ttl));
+    ensure!(found.expires_at <= latest, "{found:?} outlives {latest}");
     let exists = store.exists(&task.owner, &task.id).await?;
     ensure!(exists, "{} is loaded and does not exist", task.id);
     Ok(())
 }
 
 /// Checks that every call but a create reports the task as missing.
-async fn is_missing(store: &TaskRecords, task: &NewTask) -> Result<()> {
+async fn is_missing(store: &Tasks, task: &NewTask) -> Result<()> {
     for revision in 0..4 {
         let loaded = store.load(&task.owner, &task.id).await?;
         ensure!(loaded.is_none(), "{loaded:?}");

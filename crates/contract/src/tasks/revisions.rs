@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use edge_records::{NewTask, TaskRecords, TaskRecordsError};
+use edge_records::{NewTask, TaskRecordsError};
 use ports::Revision;
 
-use super::{WIDE, changed, is_stored, replace, task, tasks_of};
+use super::{Tasks, WIDE, changed, is_stored, replace, task, tasks_of};
 use crate::Harness;
 
 /// Number of competing callers.
@@ -76,7 +76,7 @@ pub(super) async fn replace_with_another_revision_changes_nothing(
 }
 
 /// Eight callers replace one task ten times, alternating between the handles.
-pub(super) async fn one_replace_wins(stores: &[TaskRecords]) -> Result<()> {
+pub(super) async fn one_replace_wins(stores: &[Tasks]) -> Result<()> {
     let mut revision = stores[0].create(&task(1), WIDE).await?;
     for _ in 0..10 {
         let rivals: Vec<_> = (0..RIVALS)
@@ -129,7 +129,7 @@ pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> R
 }
 
 /// Extends the state by that number of bytes, one at a time.
-async fn append_marks(store: TaskRecords, changes: usize) -> Result<()> {
+async fn append_marks(store: Tasks, changes: usize) -> Result<()> {
     let mut done = 0;
     while done < changes {
         let loaded = store.load(&task(1).owner, &task(1).id).await?;

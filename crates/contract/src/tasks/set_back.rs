@@ -14,6 +14,7 @@ pub(super) async fn a_revision_of_a_lost_time_is_not_given_out_again(
     let mut fixture = harness.session_store().await?;
     let before = tasks_of(&fixture.store);
     let kept = before.create(&task(0), WIDE).await?;
+    let saved = before.load(&task(0).owner, &task(0).id).await?;
     let set_back = fixture.handles.set_back()?;
     (set_back.save)().await?;
     let lost = changed(&task(0), 1);
@@ -23,6 +24,8 @@ pub(super) async fn a_revision_of_a_lost_time_is_not_given_out_again(
     fixture.advance_time(Duration::from_millis(1)).await;
     let store = &tasks_of(&fixture.store);
     is_stored(store, &task(0), kept).await?;
+    let found = store.load(&task(0).owner, &task(0).id).await?;
+    assert_eq!(found, saved);
     let stored = changed(&task(0), 2);
     let next = replace(store, &stored, kept, WIDE).await?;
     assert!(next > lost, "{next:?} after {lost:?}");

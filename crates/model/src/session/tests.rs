@@ -110,8 +110,13 @@ fn the_record_of_an_older_build_goes_by_order_alone() {
         ..session()
     };
     assert!(session.has_had_subscription(5) && !session.has_had_subscription(8));
-    session.next_subscription_number(Timestamp::from_unix_millis(1));
-    assert!(session.has_had_subscription(7));
+    let first = session.next_subscription_number(Timestamp::from_unix_millis(1));
+    for known in [5, 7, first] {
+        assert!(session.has_had_subscription(known), "{known}");
+    }
+    for unknown in [8, first + 1] {
+        assert!(!session.has_had_subscription(unknown), "{unknown}");
+    }
 }
 
 fn position(sequence: u64) -> LogPosition {

@@ -12,7 +12,7 @@ mod teller;
 mod watcher;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -31,7 +31,7 @@ use self::record::StoredTask;
 use crate::{
     background::Background,
     error::EdgeError,
-    limits::{CALL_DEADLINE, TASK_LIMITS, TASK_OUTCOME_TTL, UPDATE_ATTEMPTS},
+    limits::{CALL_DEADLINE, LOGGED_TASKS, TASK_LIMITS, TASK_OUTCOME_TTL, UPDATE_ATTEMPTS},
     store_clock::StoreClock,
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Tasks {
     ids: Arc<dyn IdSource>,
     background: Background,
     running: Arc<Mutex<HashMap<TaskId, Arc<RunningTask>>>>,
+    /// Tasks whose record cannot be read and of which the log has a line.
+    unreadable: Mutex<HashSet<TaskId>>,
 }
 
 /// The dependencies of [`Tasks`].
@@ -87,6 +89,7 @@ impl Tasks {
             ids,
             background,
             running: Arc::default(),
+            unreadable: Mutex::default(),
         }
     }
 
@@ -129,7 +132,7 @@ impl Tasks {
             Ok(Some(kept)) => kept,
             Ok(None) => return Ok(None),
             Err(TaskRecordsError::Unreadable { source }) => {
-                note_unreadable(id, &*source);
+                self.note_unreadable(id, &*source);
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
@@ -137,7 +140,7 @@ impl Tasks {
         match StoredTask::decode(&kept.state) {
             Ok(stored) => Ok(Some((kept, stored))),
             Err(error) => {
-                note_unreadable(id, &error);
+                self.note_unreadable(id, &error);
                 Ok(None)
             }
         }
@@ -257,6 +260,15 @@ impl Tasks {
         changed.await
     }
 
+    /// Says once per task why it is gone to its caller, who may ask for it again and again.
+    fn note_unreadable(&self, id: &TaskId, error: &dyn std::error::Error) {
+        let mut logged = self.unreadable.lock();
+        if logged.len() < LOGGED_TASKS && logged.insert(id.clone()) {
+            let source = error.source().map(ToString::to_string);
+            warn!(task = %id, %error, source, "the record of a task cannot be read; to its caller it is gone");
+        }
+    }
+
     /// The store's time, as far as this edge knows it.
     fn now(&self) -> Timestamp {
         self.clock.now()
@@ -271,11 +283,6 @@ impl Tasks {
             table: Arc::clone(&self.running),
         }
     }
-}
-
-fn note_unreadable(id: &TaskId, error: &dyn std::error::Error) {
-    let source = error.source().map(ToString::to_string);
-    warn!(task = %id, %error, source, "the record of a task cannot be read; to its caller it is gone");
 }
 
 /// Removes a task from the running ones when dropped.
@@ -312,27 +319,29 @@ mod tests {
     use super::*;
     use crate::{limits::TASK_LEASE, metrics::ClockMetrics};
 
-    #[tokio::test]
-    async fn a_task_whose_edge_is_gone_has_failed_for_whoever_looks_next() {
-        let clock = Arc::new(ManualClock::default());
+    /// Tasks in a store in memory.
+    pub(super) fn tasks_at(clock: &Arc<ManualClock>) -> Tasks {
         let store = Arc::new(MemorySessionStore::new(clock.clone(), 10));
-        let bus = Arc::new(InProcessBus::new(NonZeroUsize::MIN));
         let lifecycle = service_kit::lifecycle::Lifecycle::new(Duration::from_secs(1));
-        let tasks = Tasks::new(TaskDeps {
+        Tasks::new(TaskDeps {
             store: TaskRecords::new(store.clone()),
-            bus,
+            bus: Arc::new(InProcessBus::new(NonZeroUsize::MIN)),
             clock: Arc::new(StoreClock::new(
                 clock.clone(),
-                store.clone(),
+                store,
                 ClockMetrics::new(&mut MetricsRegistry::default()),
             )),
             ids: Arc::new(model::RandomIds),
             background: Background::new(&lifecycle),
-        });
-        let (owner, id) = (PrincipalId::anonymous(), TaskId::new("t").unwrap());
+        })
+    }
+
+    /// Stores a task that is worked on from now.
+    pub(super) async fn create(tasks: &Tasks, clock: &ManualClock, owner: &PrincipalId) -> TaskId {
+        let id = TaskId::new("t").unwrap();
         let stored = StoredTask {
             task: Task::new(id.clone(), clock.now(), None, None),
-            answers: std::collections::BTreeMap::new(),
+            answers: BTreeMap::new(),
             lease_until: clock.now().plus(TASK_LEASE),
             made_for: None,
         };
@@ -343,6 +352,14 @@ mod tests {
             ttl: None,
         };
         tasks.store.create(&record, TASK_LIMITS).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_edge_is_gone_has_failed_for_whoever_looks_next() {
+        let clock = Arc::new(ManualClock::default());
+        let (tasks, owner) = (tasks_at(&clock), PrincipalId::anonymous());
+        let id = create(&tasks, &clock, &owner).await;
         let status = async || {
             let found = tasks.load(&owner, &id).await.unwrap();
             found.unwrap().task.status()
@@ -353,5 +370,23 @@ mod tests {
         assert_eq!(status().await, TaskStatus::Failed);
         let somebody = PrincipalId::new("somebody-else").unwrap();
         assert!(tasks.load(&somebody, &id).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_cannot_be_read_is_gone_and_told_once() {
+        let clock = Arc::new(ManualClock::default());
+        let (tasks, owner) = (tasks_at(&clock), PrincipalId::anonymous());
+        let id = create(&tasks, &clock, &owner).await;
+        let mut kept = tasks.store.load(&owner, &id).await.unwrap().unwrap();
+        kept.state = "of another build".into();
+        let of = (&owner, &id);
+        let replaced = tasks
+            .store
+            .replace(of, &kept, TaskLife::Unchanged, TASK_LIMITS);
+        replaced.await.unwrap();
+        for _ in 0..3 {
+            assert!(tasks.load(&owner, &id).await.unwrap().is_none());
+        }
+        assert_eq!(*tasks.unreadable.lock(), HashSet::from([id]));
     }
 }

@@ -17,6 +17,7 @@ use mcp_server::{
     tool::{Tool, as_result},
 };
 use model::{Classified, ErrorClass, TaskId, Timestamp};
+use ports::StoreFailure;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::{debug, warn};
 
@@ -167,8 +168,8 @@ async fn work(
 }
 
 impl Tasks {
-    /// As [`Self::end`], and tries again while the store does not answer, for as long as no other edge gives
-    /// the task up, or until the edge has to stop.
+    /// As [`Self::end`], and tries again while the store does not answer or has no room, for as long as no other
+    /// edge gives the task up, or until the edge has to stop.
     async fn end_patiently(
         &self,
         caller: &Caller,
@@ -179,8 +180,7 @@ impl Tasks {
         let closed = self.background.closed();
         loop {
             let ended = self.end(caller, id, &end).await;
-            let is_worth_another_try =
-                matches!(&ended, Err(error) if error.class() == ErrorClass::Transient);
+            let is_worth_another_try = matches!(&ended, Err(error) if may_pass(error));
             if !is_worth_another_try || Instant::now() >= until || closed.is_cancelled() {
                 return ended;
             }
@@ -209,6 +209,16 @@ impl Tasks {
             }
         });
         ended.await.map(drop)
+    }
+}
+
+/// Whether the outcome may be stored a moment later. What one client has used up it has to give back itself, but
+/// a store that is full as a whole, for instance of waiting writes, often has room at once.
+fn may_pass(error: &EdgeError) -> bool {
+    match error {
+        EdgeError::Busy
+        | EdgeError::Tasks(TaskRecordsError::Failed(StoreFailure::Overloaded { .. })) => true,
+        error => error.class() == ErrorClass::Transient,
     }
 }
 
@@ -244,9 +254,54 @@ impl Tasks {
     async fn renew(&self, owner: &model::PrincipalId, id: &TaskId) -> Result<(), EdgeError> {
         let until = self.clock.current().await?.plus(TASK_LEASE);
         let renewed = self.change_unannounced(owner, id, |stored| {
+            // Stored again, the outcome would be kept for longer.
+            if stored.task.status().is_terminal() {
+                return TaskChange::Keep(());
+            }
             stored.lease_until = until;
             TaskChange::Store(())
         });
         renewed.await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::{ManualClock, PrincipalId};
+    use ports::RecordBound;
+
+    use super::*;
+    use crate::tasks::tests::{create, tasks_at};
+
+    #[tokio::test]
+    async fn a_lease_that_is_renewed_late_leaves_the_end_of_an_outcome() {
+        let clock = Arc::new(ManualClock::default());
+        let (tasks, owner) = (tasks_at(&clock), PrincipalId::anonymous());
+        let id = create(&tasks, &clock, &owner).await;
+        tasks.renew(&owner, &id).await.unwrap();
+        tasks.cancel(&owner, &id).await.unwrap().unwrap();
+        let cancelled = tasks.store.load(&owner, &id).await.unwrap();
+        clock.advance(Duration::from_secs(20));
+        tasks.renew(&owner, &id).await.unwrap();
+        assert_eq!(tasks.store.load(&owner, &id).await.unwrap(), cancelled);
+    }
+
+    #[test]
+    fn an_outcome_waits_for_a_store_that_is_full_and_not_for_a_client_that_has_its_share() {
+        let of = |error: TaskRecordsError| may_pass(&error.into());
+        assert!(of(StoreFailure::full("too many writes are waiting").into()));
+        assert!(of(
+            StoreFailure::unavailable("replace a record", "gone").into()
+        ));
+        assert!(may_pass(&EdgeError::Busy));
+        for bound in [RecordBound::BytesOfOwner, RecordBound::Bytes] {
+            assert!(!of(TaskRecordsError::NoRoom { bound }));
+        }
+        assert!(!of(TaskRecordsError::TooLarge { bytes: 7 }));
+        assert!(!of(
+            StoreFailure::corrupt("replace a record", "damaged").into()
+        ));
     }
 }

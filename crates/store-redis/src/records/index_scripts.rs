@@ -24,6 +24,12 @@ local function weigh(entry, extra)
   if more == 0 then return end
   for _, field in ipairs({entry, '+' .. owner_of(entry), '+'}) do add(field, more) end
 end
+local function enter(entry, due_at)
+  redis.call('HINCRBY', owners, owner_of(entry), 1)
+  redis.call('ZADD', ids, 0, entry)
+  redis.call('ZADD', owned, 0, turned(entry))
+  redis.call('ZADD', due, text(due_at), entry)
+end
 local function remove(entry)
   if redis.call('ZREM', due, entry) == 0 then return end
   weigh(entry, 0)
@@ -54,19 +60,22 @@ end
 ";
 
 /// `ARGV` entry, milliseconds until the entry is checked, steps beyond the first, maximum number of records,
-/// maximum per owner, maximum steps, maximum per owner, an entry of the owner that gives its place (or empty).
-/// Returns 0 if there was room, which is now taken, and the entry that gave its place is removed; 1 if the entry
-/// is there and not due; or the bound that is reached (2 records, 3 those of the owner, 4 steps, 5 those of the
-/// owner), followed by the number of the owner's records, the time and entries as in `DUE`.
+/// maximum per owner, maximum steps, maximum per owner, an entry of the owner that may give its place (or empty).
+/// Returns 0 if there was room, which is now taken, and the steps of the entry that gave its place, which is
+/// removed, or 0 if none did; 1 if the entry is there and not due; or the bound that is reached (2 records, 3
+/// those of the owner, 4 steps, 5 those of the owner), followed by the number of the owner's records, the time
+/// and entries as in `DUE`.
 const RESERVE: &str = r"
 local entry, extra, spare = ARGV[1], tonumber(ARGV[3]), ARGV[8]
 local score = score_of(entry)
 if score and score > now then return {1} end
 local owner = owner_of(entry)
 local theirs = tonumber(redis.call('HGET', owners, owner) or '0')
-local freed, freed_steps = 0, 0
-if spare ~= '' and score_of(spare) then freed, freed_steps = 1, 1 + extra_of(spare) end
 local new = score and 0 or 1
+local freed, freed_steps = 0, 0
+if new == 1 and theirs >= tonumber(ARGV[5]) and spare ~= '' and score_of(spare) then
+  freed, freed_steps = 1, 1 + extra_of(spare)
+end
 local more = new + extra - (score and extra_of(entry) or 0)
 local count, full = redis.call('ZCARD', due), 0
 if new == 1 and theirs - freed >= tonumber(ARGV[5]) then full = 3
@@ -76,14 +85,23 @@ elseif more > 0 then
   elseif count + extra_of('+') - freed_steps + more > tonumber(ARGV[6]) then full = 4 end
 end
 if full > 0 then return {full, theirs, text(now), unpack(due_entries(256))} end
-if freed == 1 then remove(spare) end
-if new == 1 then
-  redis.call('HINCRBY', owners, owner, 1)
-  redis.call('ZADD', ids, 0, entry)
-  redis.call('ZADD', owned, 0, turned(entry))
-end
-redis.call('ZADD', due, text(now + tonumber(ARGV[2])), entry)
+local due_at = now + tonumber(ARGV[2])
+if new == 1 then enter(entry, due_at) else redis.call('ZADD', due, text(due_at), entry) end
 weigh(entry, extra)
+-- Last: a server without memory refuses only the first change of a script.
+if freed == 1 then remove(spare) end
+return {0, freed_steps}
+";
+
+/// Undoes `RESERVE`: `ARGV` the entry of a record that was not stored (or empty), the entry that gave its place
+/// (or empty), its steps beyond the first. That one is due at once, since its record may have changed meanwhile.
+const RELEASE: &str = r"
+-- First: it needs no memory, and a server without any takes the changes after it.
+if ARGV[1] ~= '' then remove(ARGV[1]) end
+if ARGV[2] ~= '' and not score_of(ARGV[2]) then
+  enter(ARGV[2], now)
+  weigh(ARGV[2], tonumber(ARGV[3]))
+end
 return {0}
 ";
 
@@ -155,6 +173,7 @@ return {math.max(left, 1), tonumber(redis.call('HGET', KEYS[1], 'steps') or '1')
 /// The scripts with their digests, computed once.
 pub(crate) struct RecordIndexScripts {
     pub(super) reserve: Script,
+    pub(super) release: Script,
     pub(super) grow: Script,
     pub(super) weigh: Script,
     pub(super) due: Script,
@@ -170,6 +189,7 @@ impl RecordIndexScripts {
         let mending = |body| Script::from_lua(format!("{PRELUDE}{MEND}{body}"));
         Self {
             reserve: mending(RESERVE),
+            release: script(RELEASE),
             grow: script(GROW),
             weigh: script(WEIGH),
             due: mending(DUE),

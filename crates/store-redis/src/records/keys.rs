@@ -18,6 +18,9 @@
 //!   nothing; a touch that brings it forward updates the entry.
 //! - A call that finds a record gone removes its entry only if the entry is due: otherwise the record may be
 //!   about to be stored.
+//! - An entry that gives its place to a new one is removed with the same step that adds the new one, and its record
+//!   once the new one is stored; if that is not stored, the entry returns. A process that dies in between, or a
+//!   call whose time is over, leaves a record without an entry for the little time that it has left.
 //! - A record that becomes heavier takes its weight before it is stored, one that becomes lighter gives it back
 //!   afterwards: what fails in between counts too much, until the entry is due.
 //! - A crash of the server's machine or a failover that loses the last writes may lose an entry but keep its

@@ -79,8 +79,10 @@ if kind ~= 'hash' then
 end
 if redis.call('HEXISTS', record, 'ended') == 1 then return {0, ''} end
 local owner = redis.call('HGET', record, 'owner') or ''
-redis.call('HSET', record, 'ended', '1')
+-- First: a server without memory refuses only the first change of a script, and this one needs none.
 redis.call('HDEL', record, 'revision', 'state', 'owner', 'till', 'steps')
+redis.call('HSET', record, 'ended', '1')
+redis.call('PEXPIRE', record, left > 0 and left or 60000)
 return {1, owner}
 ";
 

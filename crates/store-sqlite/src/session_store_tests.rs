@@ -1,0 +1,69 @@
+use model::{RecordId, SystemClock};
+use ports::{Collection, NewRecord, RecordKey, RecordLimits, Records};
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The largest number of pages that the file may have: a disk that is full, and is enlarged.
+async fn limit_pages(store: &SqliteSessionStore, pages: i64) {
+    let limit = move |connection: &Connection, _| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        connection.query_row(&sql, [], |_| Ok(()))
+    };
+    store.write_now(0, limit).await.unwrap();
+}
+
+fn record(bytes: usize) -> NewRecord {
+    NewRecord {
+        key: RecordKey {
+            collection: Collection::new("things"),
+            id: RecordId::new("one").unwrap(),
+        },
+        owner: PrincipalId::anonymous(),
+        state: vec![b'x'; bytes].into(),
+        ttl: HOUR,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("db")).unwrap();
+    let store = database.session_store(Arc::new(SystemClock));
+    let limits = SessionLimits::default();
+    let small = contract::session(0);
+    let created = SessionStore::create(&store, &small, HOUR, limits);
+    created.await.unwrap();
+    limit_pages(&store, 1).await; // SQLite takes the present size for a smaller one.
+    Records::check(&store).await.expect("nothing was refused");
+    let large = record(RecordLimits::MAX_STATE_BYTES);
+    let refused = Records::create(&store, &large, RecordLimits::default()).await;
+    assert!(
+        matches!(
+            refused,
+            Err(ports::RecordsError::Failed(StoreFailure::Overloaded { .. }))
+        ),
+        "{refused:?}"
+    );
+    for _ in 0..2 {
+        let refused = Records::check(&store).await;
+        assert!(
+            matches!(refused, Err(StoreFailure::Overloaded { .. })),
+            "{refused:?}"
+        );
+        SessionStore::check(&store).await.expect_err("one file");
+    }
+    SessionStore::touch(&store, &small.id, HOUR)
+        .await
+        .expect("a small write has room");
+    Records::check(&store)
+        .await
+        .expect_err("a large one has none");
+    limit_pages(&store, 1_000_000).await;
+    Records::check(&store).await.unwrap();
+    let created = Records::create(&store, &large, RecordLimits::default()).await;
+    created.unwrap();
+    Records::check(&store).await.unwrap();
+    SessionStore::check(&store).await.unwrap();
+}
