@@ -204,7 +204,7 @@ impl StoreCalls {
             operation: Constant(operation.as_str()),
         };
         let latency = self.metrics.latency.get_or_create(&labels);
-        latency.observe(began.elapsed(), span.context());
+        latency.observe(began.elapsed(), &span);
         if let Err(error) = &answer {
             span.fail(error);
             self.count_error(labels, error.class());

@@ -147,9 +147,9 @@ async fn all_metrics_arrive_at_their_interval_and_at_the_end() {
         });
         counter.inc_by(7);
         gauge.set(-3);
-        let (_span, context) = TraceSpan::of_request(SpanName::HttpRequest, None, &RandomIds);
-        latency.observe(Duration::from_millis(3), Some(context));
-        latency.observe(Duration::from_secs(60), None);
+        let (span, context) = TraceSpan::of_request(SpanName::HttpRequest, None, &RandomIds);
+        latency.observe(Duration::from_millis(3), &span);
+        latency.observe(Duration::from_secs(60), &TraceSpan::none());
         let exporting = process.start();
         let value = |collector: &OtlpCollector, name: &str| {
             let metrics = collector.metrics();
