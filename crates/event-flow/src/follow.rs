@@ -328,6 +328,7 @@ impl Driver {
         let mut state = FollowerState {
             epoch: head.epoch,
             machine,
+            old_through: head.last,
             read: None,
             read_at: None,
             poll_at: Instant::now() + self.options.poll,

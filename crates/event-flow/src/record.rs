@@ -85,8 +85,8 @@ impl Classified for AppendError {
 
 /// Counts the work of a [`Recorder`] in the metrics of its role.
 pub trait RecordObserver: fmt::Debug + Send + Sync {
-    /// An append has ended, successfully or not, after `took`; `trace` is that of its span, if it is recorded.
-    fn appended(&self, took: Duration, trace: Option<TraceContext>);
+    /// An append has ended, successfully or not, after `took`. Called inside its span.
+    fn appended(&self, took: Duration);
     /// The log stored a new event.
     fn recorded(&self, event: &EventFacts);
     /// The bus did not accept a hint.
@@ -156,8 +156,7 @@ impl Recorder {
         let began = Instant::now();
         let mut events = events;
         let appended = timeout(self.append_timeout, self.append_all(&mut events)).await;
-        let trace = TraceSpan::current().context();
-        self.observer.appended(began.elapsed(), trace);
+        self.observer.appended(began.elapsed());
         let appended = self.checked(appended)?;
         if appended.len() != events.len() {
             let (given, answered) = (events.len(), appended.len());

@@ -71,11 +71,11 @@ pub struct Feed {
     inbox: Option<Box<Inbox>>,
     /// Only listen streams follow tasks.
     tasks: Option<Box<TaskFollower>>,
-    /// The time at which the newest of the events being sent was received, if this stream is
-    /// measured.
-    newest: Option<Timestamp>,
-    /// Spans of the events being sent, for those of recorded traces.
-    writes: Vec<TraceSpan>,
+    /// The time at which the newest of the events being sent was received, and the span of its write, if this
+    /// stream is measured.
+    newest: Option<(Timestamp, TraceSpan)>,
+    /// Positions and spans of the events being sent, for those of recorded traces.
+    writes: Vec<(Sequence, TraceSpan)>,
     wrote_since_beat: bool,
     /// The newest subscription that an event id of this stream covers, as recorded in the stream.
     covered_subscription: Option<u64>,
@@ -330,6 +330,8 @@ impl Feed {
         }
         (self.page, self.log, self.more) = (None, None, true);
         self.resumed = None;
+        // Their positions may have other events now.
+        self.writes.clear();
         let to = timeline.moved_since(before, self.position);
         if to < self.position {
             self.move_back(Arc::clone(&self.interest), before, to);
@@ -493,13 +495,13 @@ impl StreamSource for Feed {
             self.move_to(Sequence(position));
         }
         let late = self.newest.take().filter(|_| progress.is_all);
-        let late = late.map(|received| self.hub.clock.now().since(received));
+        let late = late.map(|(received, span)| (self.hub.clock.now().since(received), span));
         let metrics = &self.hub.metrics;
-        let trace = self.writes.first().and_then(TraceSpan::context);
-        let late = late.map(|late| (late, trace));
         metrics.events_delivered(self.stream.kind, progress.events, late);
-        // Handed to the socket, or to be sent again with the rest.
-        self.writes.clear();
+        // The spans of what was not handed to the socket go on, until it is.
+        let sent_through = self.position;
+        self.writes
+            .retain(|(at, _)| !progress.is_all && *at > sent_through);
         if !progress.is_all {
             self.more = true;
         }

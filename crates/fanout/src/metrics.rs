@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use event_flow::follow::LossReason;
-use model::TraceContext;
+use instruments::TraceSpan;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -359,16 +359,16 @@ impl FanoutMetrics {
         self.ages[kind as usize].observe(age.as_secs_f64());
     }
 
-    /// `late` is the latency of the newest of them, if it is measured, with its trace.
+    /// `late` is the latency of the newest of them, if it is measured, with the span of its write.
     pub(crate) fn events_delivered(
         &self,
         kind: StreamKind,
         events: usize,
-        late: Option<(Duration, Option<TraceContext>)>,
+        late: Option<(Duration, TraceSpan)>,
     ) {
         self.delivered_events[kind as usize].inc_by(events as u64);
-        if let Some((late, trace)) = late {
-            self.latency.observe(late, trace);
+        if let Some((late, span)) = late {
+            self.latency.observe(late, &span);
         }
     }
 

@@ -90,7 +90,7 @@ const SOCKETS: Condition = Condition {
 };
 
 const COLLECTOR: Condition = Condition {
-    holds: |config, _| config.telemetry.endpoint.is_some(),
+    holds: |config, _| config.telemetry.collector().is_some(),
     needs: "telemetry.endpoint",
 };
 

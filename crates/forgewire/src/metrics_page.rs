@@ -28,7 +28,7 @@ names `application/openmetrics-text`, else in Prometheus' text format. With `tel
 OpenTelemetry collector every `telemetry.metrics_interval_seconds` (counters without `_total`), and so do the spans of recorded
 traces. A process has the metrics of its roles. Every label has a fixed set of values.
 
-An exemplar is the id of a recorded trace. Latencies are in seconds, in buckets from 100 µs to 10 s.
+An exemplar is the id of a trace of which this process recorded a span. Latencies are in seconds, in buckets from 100 µs to 10 s.
 ";
 
 const SPANS: &str = "
@@ -40,7 +40,8 @@ Whether it is recorded is decided there, for all processes: `telemetry.sampling_
 data: every process follows. Log lines name the trace in `trace_id`, recorded or not.
 
 An event's spans are those of its delivery. A stream has no span: each write of a recorded event has one, with a link to the
-request that opened the stream. `error.type` is the class of an error.
+request that opened the stream. What was in the log before a process began to follow it has none. `error.type` is the class of
+an error; of an HTTP request it is `5xx`, and of a client's call its outcome.
 
 | span | kind | meaning |
 | --- | --- | --- |
@@ -134,6 +135,49 @@ mod tests {
             let cells: Vec<_> = row.split(" | ").collect();
             assert!(cells.len() == 3 && !cells[2].trim().is_empty(), "{row}");
             assert_ne!(cells[1], "unknown", "{row}");
+        }
+    }
+
+    /// Documents that are written by hand.
+    const DOCUMENTS: [&str; 6] = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "README.md",
+        "docs/failure-modes.md",
+        "docs/performance.md",
+        "docs/production.md",
+    ];
+
+    /// The names of metrics in a text.
+    fn metric_names(text: &str) -> impl Iterator<Item = &str> {
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = text.split(move |c| !is_of_name(c));
+        words.filter(|word| word.starts_with("forgewire_"))
+    }
+
+    #[test]
+    fn a_document_names_a_metric_as_a_scrape_shows_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+        let page = read("docs/metrics.md");
+        let known: BTreeSet<_> = metric_names(&page).collect();
+        assert!(known.len() > 50, "{known:?}");
+        let is_shown = |name: &str| {
+            // Of a histogram, and the beginning of several names.
+            let parts = ["_bucket", "_count", "_sum"];
+            let of_histogram = |part| {
+                name.strip_suffix(part)
+                    .is_some_and(|name| known.contains(name))
+            };
+            let is_beginning = || known.iter().any(|known| known.starts_with(name));
+            known.contains(name)
+                || parts.into_iter().any(of_histogram)
+                || (name.ends_with('_') && is_beginning())
+        };
+        for document in DOCUMENTS {
+            let text = read(document);
+            let wrong: BTreeSet<_> = metric_names(&text).filter(|name| !is_shown(name)).collect();
+            assert!(wrong.is_empty(), "{document}: {wrong:?}");
         }
     }
 }

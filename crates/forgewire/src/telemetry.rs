@@ -88,7 +88,7 @@ fn otlp_settings(
     ids: &dyn IdSource,
 ) -> anyhow::Result<Option<OtlpSettings>> {
     config.check()?;
-    let Some(endpoint) = config.endpoint.clone().filter(|text| !text.is_empty()) else {
+    let Some(endpoint) = config.collector().map(ToOwned::to_owned) else {
         return Ok(None);
     };
     let seconds = config.metrics_interval_seconds;

@@ -144,11 +144,12 @@ impl ResourceReader for Client {
             let request = grpc::request(StatusRequest {}, trace, self.deadline);
             async move { client.status(request).await }
         });
-        let answer = span
-            .enclose(answer)
-            .await?
-            .map_err(|status| error(OP, status))?;
-        Ok(SyncStatus {
+        let answer = span.enclose(answer).await;
+        let answer = answer.and_then(|answer| answer.map_err(|status| error(OP, status)));
+        if let Err(error) = &answer {
+            span.fail(error);
+        }
+        answer.map(|answer| SyncStatus {
             position: Sequence(answer.position),
             head: Sequence(answer.head),
             resources: answer.resources,

@@ -1,16 +1,17 @@
-//! Histograms of latencies. A recorded trace leaves its id as an exemplar: the way from a slow bucket to the
-//! request that filled it.
+//! Histograms of latencies. A span leaves the id of its trace as an exemplar: the way from a slow bucket to the
+//! request that filled it. A context is not enough for that: its flag may be the word of a client.
 
 use std::{
     fmt,
     time::{Duration, SystemTime},
 };
 
-use model::TraceContext;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder},
     metrics::{MetricType, TypedMetric, exemplar::HistogramWithExemplars},
 };
+
+use crate::TraceSpan;
 
 /// Buckets for latencies in seconds: 100 µs to 10 s, in steps of 1, 2.5 and 5.
 pub const LATENCY_BUCKETS_SECONDS: [f64; 16] = [
@@ -37,9 +38,9 @@ impl Default for LatencyHistogram {
 }
 
 impl LatencyHistogram {
-    /// Adds a latency; that of a recorded trace becomes the exemplar of its bucket.
-    pub fn observe(&self, latency: Duration, trace: Option<TraceContext>) {
-        let recorded = trace.filter(|trace| trace.sampled);
+    /// Adds the latency of the work of `span`; if that is recorded, its trace becomes the exemplar of the bucket.
+    pub fn observe(&self, latency: Duration, span: &TraceSpan) {
+        let recorded = span.context().filter(|trace| trace.sampled);
         let label = recorded.map(|trace| TraceLabel {
             trace_id: trace.trace.to_string(),
         });
@@ -65,18 +66,24 @@ impl EncodeMetric for LatencyHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::MetricsRegistry;
+    use crate::{SpanName, registry::MetricsRegistry, testing};
+    use model::{RandomIds, TraceContext};
 
     #[test]
-    fn a_recorded_trace_is_the_exemplar_of_its_bucket_and_another_is_none() {
+    fn a_recorded_trace_is_the_exemplar_of_its_bucket_and_the_word_of_a_client_is_none() {
         let latency = LatencyHistogram::default();
         let mut registry = MetricsRegistry::default();
         registry.register("forgewire_test_seconds", "Test", latency.clone());
-        let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0";
-        let context = |flag| TraceContext::parse(&format!("{header}{flag}"));
-        latency.observe(Duration::from_millis(2), context(1));
-        latency.observe(Duration::from_millis(20), context(0));
-        latency.observe(Duration::from_millis(200), None);
+        let caller = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let request = || TraceSpan::of_request(SpanName::HttpRequest, caller, &RandomIds).0;
+        latency.observe(Duration::from_millis(20), &request());
+        latency.observe(Duration::from_millis(200), &TraceSpan::none());
+        let text = registry.open_metrics().unwrap();
+        assert!(!text.contains(" # {"), "nothing is recorded: {text}");
+        let (subscriber, _) = testing::recorder(testing::ALL_REQUESTS);
+        tracing::subscriber::with_default(subscriber, || {
+            latency.observe(Duration::from_millis(2), &request());
+        });
         let text = registry.open_metrics().unwrap();
         let exemplars: Vec<_> = text.lines().filter(|line| line.contains(" # {")).collect();
         assert_eq!(exemplars.len(), 1, "{text}");

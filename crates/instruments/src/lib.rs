@@ -14,6 +14,7 @@
 //! | [`depth`] | depths of queues |
 //! | [`registry`] | the metrics of a process, as text and as messages |
 //! | [`store_calls`] | spans, latencies and errors of calls to stores |
+//! | `testing` | a subscriber that records into memory (feature `testing`) |
 
 pub mod depth;
 pub mod latency;
@@ -22,6 +23,8 @@ pub mod registry;
 pub mod span;
 pub mod span_name;
 pub mod store_calls;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use span::TraceSpan;
 pub use span_name::SpanName;

@@ -41,29 +41,29 @@ impl TraceSpan {
 
     /// The span of a request from outside, and the context of its work. `caller` is the context that the
     /// request brought: the trace goes on under its id. Whether it is recorded is decided here, by the
-    /// [`SamplingPolicy`], for the whole installation.
+    /// [`SamplingPolicy`], for the whole installation: a process without one does not hand the caller's flag on,
+    /// because the others take it for a decision.
     #[must_use]
     pub fn of_request(
         name: SpanName,
         caller: Option<TraceContext>,
         ids: &dyn IdSource,
     ) -> (Self, TraceContext) {
-        let unrecorded = |sampled: Option<bool>| {
+        let unrecorded = || {
             let context =
                 caller.map_or_else(|| TraceContext::start(ids), |caller| caller.child(ids));
             TraceContext {
-                sampled: sampled.unwrap_or(context.sampled),
+                sampled: false,
                 ..context
             }
         };
-        let Some(policy) = SamplingPolicy::current() else {
-            return (Self::none(), unrecorded(None));
-        };
-        if !policy.samples(caller.map(|caller| caller.sampled), ids) {
-            return (Self::none(), unrecorded(Some(false)));
+        let policy = SamplingPolicy::current();
+        let caller_flag = caller.map(|caller| caller.sampled);
+        if !policy.is_some_and(|policy| policy.samples(caller_flag, ids)) {
+            return (Self::none(), unrecorded());
         }
         let span = Self::begin(name, caller.map_or_else(Context::new, remote));
-        let context = span.context.unwrap_or_else(|| unrecorded(Some(false)));
+        let context = span.context.unwrap_or_else(unrecorded);
         (span, context)
     }
 
@@ -119,8 +119,11 @@ impl TraceSpan {
                 || (policy.follows_clients && own.sampled)
         });
         if !is_recorded {
-            let sampled = own.sampled && policy.is_none();
-            return (Self::none(), Some(TraceContext { sampled, ..own }));
+            let unrecorded = TraceContext {
+                sampled: false,
+                ..own
+            };
+            return (Self::none(), Some(unrecorded));
         }
         let span = Self::begin(name, remote(own));
         if let Some(request) = request.filter(|request| request.sampled) {
@@ -189,6 +192,14 @@ impl TraceSpan {
     pub fn rename(&self, name: impl FnOnce() -> String) {
         if let Some(span) = &self.span {
             span.context().span().update_name(name());
+        }
+    }
+
+    /// Shows `line` in log lines of the work inside this span, and of the spans below it. Without this, they show
+    /// the span that was around when this one began.
+    pub fn show_in_lines(&self, line: &Span) {
+        if let Some(span) = &self.span {
+            recording::set_line_span(span, line.clone());
         }
     }
 

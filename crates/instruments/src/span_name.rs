@@ -119,7 +119,8 @@ impl SpanName {
         match self {
             Self::HttpRequest => {
                 "A request to a listener of the edge or ingest, until the head of its response: a long stream is \
-                 not one span. Attributes: `http.request.method`, `http.route`, `http.response.status_code`"
+                 not one span. Attributes: `http.request.method`, `http.route`, `http.response.status_code`, \
+                 `error.type`, and those of `delivery` if the delivery is refused before its body is there"
             }
             Self::Delivery => {
                 "A webhook delivery, from its body to its answer and the hint. Attributes: `forgewire.delivery.id`, \

@@ -47,7 +47,55 @@ impl StorePort {
             Self::Leases => "leases",
         }
     }
+
+    /// Its operations.
+    const fn operations(self) -> &'static [StoreOperation] {
+        use StoreOperation as Op;
+        match self {
+            Self::Log => &[
+                Op::Append,
+                Op::ReadAfter,
+                Op::ReadBefore,
+                Op::Seek,
+                Op::Head,
+                Op::Trim,
+                Op::Check,
+                Op::Time,
+            ],
+            Self::Sessions => &[
+                Op::Create,
+                Op::Load,
+                Op::Replace,
+                Op::End,
+                Op::Touch,
+                Op::List,
+                Op::Check,
+                Op::Time,
+            ],
+            Self::Mailbox => &[Op::Open, Op::Append, Op::ReadAfter, Op::Trim, Op::Close],
+            Self::Records => &[
+                Op::Create,
+                Op::Load,
+                Op::LoadMany,
+                Op::ExpiresAt,
+                Op::Replace,
+                Op::Touch,
+                Op::End,
+                Op::List,
+                Op::Check,
+                Op::Time,
+            ],
+            Self::Leases => &[Op::Acquire, Op::Extend, Op::Release],
+        }
+    }
 }
+
+/// The classes of errors that are the store's own: an alert on them has to see the first one.
+const STORE_FAULTS: [ErrorClass; 3] = [
+    ErrorClass::Overloaded,
+    ErrorClass::Transient,
+    ErrorClass::Permanent,
+];
 
 /// An operation of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +187,16 @@ struct ErrorLabels {
     class: Constant,
 }
 
+impl ErrorLabels {
+    const fn of(port: StorePort, operation: StoreOperation, class: ErrorClass) -> Self {
+        Self {
+            port: Constant(port.as_str()),
+            operation: Constant(operation.as_str()),
+            class: Constant(class.as_str()),
+        }
+    }
+}
+
 /// The metrics of all store calls of a process. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct StoreMetrics {
@@ -166,6 +224,12 @@ impl StoreMetrics {
     /// The calls of one port, which `system` serves (`sqlite`, `redis`, `nats`, `memory`).
     #[must_use]
     pub fn port(&self, port: StorePort, system: &'static str) -> StoreCalls {
+        for operation in port.operations() {
+            for class in STORE_FAULTS {
+                let labels = ErrorLabels::of(port, *operation, class);
+                drop(self.errors.get_or_create(&labels));
+            }
+        }
         StoreCalls {
             metrics: self.clone(),
             port,
@@ -197,6 +261,11 @@ impl StoreCalls {
             span.set("forgewire.store.operation", operation);
             span.set("db.system.name", self.system);
         }
+        debug_assert!(
+            self.port.operations().contains(&operation),
+            "{operation:?} is one of {:?}",
+            self.port
+        );
         let began = Instant::now();
         let answer = span.enclose(call).await;
         let labels = CallLabels {
@@ -204,20 +273,54 @@ impl StoreCalls {
             operation: Constant(operation.as_str()),
         };
         let latency = self.metrics.latency.get_or_create(&labels);
-        latency.observe(began.elapsed(), span.context());
+        latency.observe(began.elapsed(), &span);
         if let Err(error) = &answer {
             span.fail(error);
-            self.count_error(labels, error.class());
+            let labels = ErrorLabels::of(self.port, operation, error.class());
+            self.metrics.errors.get_or_create(&labels).inc();
         }
         answer
     }
+}
 
-    fn count_error(&self, labels: CallLabels, class: ErrorClass) {
-        let labels = ErrorLabels {
-            port: labels.port,
-            operation: labels.operation,
-            class: Constant(class.as_str()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Full;
+
+    impl fmt::Display for Full {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("full")
+        }
+    }
+
+    impl std::error::Error for Full {}
+
+    impl Classified for Full {
+        fn class(&self) -> ErrorClass {
+            ErrorClass::Overloaded
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_are_counted_from_zero_under_their_operation() {
+        let mut registry = MetricsRegistry::default();
+        let log = StoreMetrics::new(&mut registry).port(StorePort::Log, "memory");
+        let errors = |operation: &str, class: &str| {
+            let text = registry.open_metrics().unwrap();
+            let labels = format!("{{port=\"log\",operation=\"{operation}\",class=\"{class}\"}} ");
+            let name = format!("forgewire_store_errors_total{labels}");
+            let count = text.lines().find_map(|line| line.strip_prefix(&name));
+            count.map(ToOwned::to_owned)
         };
-        self.metrics.errors.get_or_create(&labels).inc();
+        assert_eq!(errors("append", "overloaded").as_deref(), Some("0"));
+        let refused = async { Err::<(), _>(Full) };
+        let answer = log.observe(StoreOperation::Append, refused).await;
+        assert!(answer.is_err());
+        assert_eq!(errors("append", "overloaded").as_deref(), Some("1"));
+        assert_eq!(errors("head", "transient").as_deref(), Some("0"));
+        assert_eq!(errors("acquire", "transient"), None, "of another port");
     }
 }

@@ -212,7 +212,7 @@ impl Drop for ObservedCall {
             outcome: self.outcome,
         };
         let latency = self.metrics.latency.get_or_create(&labels);
-        latency.observe(self.began.elapsed(), self.span.context());
+        latency.observe(self.began.elapsed(), &self.span);
     }
 }
 
@@ -250,7 +250,7 @@ pub(crate) struct ToolLatency {
 impl ToolLatency {
     pub(crate) fn observe(&self, began: Instant, is_ok: bool) {
         let latency = if is_ok { &self.ok } else { &self.error };
-        latency.observe(began.elapsed(), TraceSpan::current().context());
+        latency.observe(began.elapsed(), &TraceSpan::current());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
+use instruments::TraceSpan;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -77,7 +78,7 @@ impl TurnMetrics {
     }
 
     pub(crate) fn waited(&self, time: Duration) {
-        self.waits.observe(time, None);
+        self.waits.observe(time, &TraceSpan::none());
     }
 
     pub(crate) fn used(&self, time: Duration) {

@@ -54,8 +54,15 @@ impl ExportCounts {
         registry: &mut MetricsRegistry,
         queue: mpsc::WeakSender<SpanData>,
     ) {
+        // An alert on an increase does not see the step from no series to its first value.
         for outcome in ["exported", "failed", "queue_full"] {
             self.count(outcome, 0);
+        }
+        for outcome in ["exported", "failed"] {
+            drop(
+                self.metric_exports
+                    .get_or_create(&ExportOutcome { outcome }),
+            );
         }
         registry.register(
             "forgewire_otlp_spans",

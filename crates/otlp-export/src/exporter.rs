@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use instruments::registry::MetricsRegistry;
 use model::error_chain;
 use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter as _};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
@@ -31,8 +31,6 @@ pub struct OtlpExporter {
     spans: mpsc::Receiver<SpanData>,
     queue: mpsc::WeakSender<SpanData>,
     counts: Arc<ExportCounts>,
-    /// Its end would end the recording.
-    _provider: SdkTracerProvider,
 }
 
 impl OtlpExporter {
@@ -41,7 +39,6 @@ impl OtlpExporter {
         target: ExportTarget,
         (queue, spans): (mpsc::WeakSender<SpanData>, mpsc::Receiver<SpanData>),
         counts: Arc<ExportCounts>,
-        provider: SdkTracerProvider,
     ) -> Self {
         Self {
             settings,
@@ -49,7 +46,6 @@ impl OtlpExporter {
             spans,
             queue,
             counts,
-            _provider: provider,
         }
     }
 
@@ -78,7 +74,8 @@ impl OtlpExporter {
             metrics: ResourceMetricsBuilder::new(&self.settings.resource),
             registry,
             timeout: self.settings.timeout,
-            is_failing: false,
+            spans_health: ExportHealth::of("spans"),
+            metrics_health: ExportHealth::of("metrics"),
         };
         Ok(running.run(self.spans, self.settings.metrics_interval, closed))
     }
@@ -91,8 +88,38 @@ struct RunningExport {
     metrics: ResourceMetricsBuilder,
     registry: Arc<MetricsRegistry>,
     timeout: Duration,
-    /// Whether the last export failed: only a change is a line of the log.
+    spans_health: ExportHealth,
+    metrics_health: ExportHealth,
+}
+
+/// Whether the last export failed: only a change is a line of the log. Spans and metrics have one each, because
+/// there are collectors that take only one of them.
+struct ExportHealth {
+    signal: &'static str,
     is_failing: bool,
+}
+
+impl ExportHealth {
+    const fn of(signal: &'static str) -> Self {
+        Self {
+            signal,
+            is_failing: false,
+        }
+    }
+
+    fn report(&mut self, failure: Option<&str>) {
+        let signal = self.signal;
+        match (failure, self.is_failing) {
+            (Some(failure), false) => warn!(
+                signal,
+                failure,
+                "the collector of telemetry does not take what it is sent; until it does, that is dropped and counted"
+            ),
+            (None, true) => info!(signal, "the collector of telemetry answers again"),
+            _ => {}
+        }
+        self.is_failing = failure.is_some();
+    }
 }
 
 impl RunningExport {
@@ -154,13 +181,13 @@ impl RunningExport {
         if failure.is_none() {
             export.succeeded();
         }
-        self.report(failure.as_deref());
+        self.spans_health.report(failure.as_deref());
     }
 
     async fn send_metrics(&mut self) {
         let families = match self.registry.families() {
             Ok(families) => families,
-            Err(error) => return self.report(Some(&error.to_string())),
+            Err(error) => return self.metrics_health.report(Some(&error.to_string())),
         };
         let set = self.metrics.build(families);
         let failure = match timeout(self.timeout, self.sender.send(set)).await {
@@ -169,18 +196,6 @@ impl RunningExport {
             Err(elapsed) => Some(elapsed.to_string()),
         };
         self.counts.metrics_sent(failure.is_none());
-        self.report(failure.as_deref());
-    }
-
-    fn report(&mut self, failure: Option<&str>) {
-        match (failure, self.is_failing) {
-            (Some(failure), false) => warn!(
-                failure,
-                "the collector of telemetry does not take what it is sent; until it does, spans are dropped and counted"
-            ),
-            (None, true) => info!("the collector of telemetry answers again"),
-            _ => {}
-        }
-        self.is_failing = failure.is_some();
+        self.metrics_health.report(failure.as_deref());
     }
 }

@@ -52,6 +52,6 @@ where
         .with_span_processor(queue)
         .build();
     let layers = recording::layers(provider.tracer("forgewire"), settings.policy);
-    let exporter = OtlpExporter::new(settings, target, (waiting, spans), counts, provider);
+    let exporter = OtlpExporter::new(settings, target, (waiting, spans), counts);
     Ok((layers, exporter))
 }

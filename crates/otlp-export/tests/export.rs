@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use instruments::{
     SpanName, TraceSpan, latency::LatencyHistogram, recording::SamplingPolicy,
@@ -15,7 +20,7 @@ use testkit::otlp::{BrokenCollector, CollectorFault, OtlpCollector};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, filter::LevelFilter, fmt, layer::SubscriberExt};
 
 const PROTOCOLS: [OtlpProtocol; 2] = [OtlpProtocol::Grpc, OtlpProtocol::Http];
 /// Longer than any test: an export that ends did not wait for it.
@@ -74,6 +79,10 @@ impl RecordingProcess {
     /// Spans by their outcome, of the process's own metrics.
     fn outcomes(&self) -> BTreeMap<String, u64> {
         let text = self.registry.open_metrics().unwrap();
+        for outcome in ["exported", "failed"] {
+            let series = format!("forgewire_otlp_metric_exports_total{{outcome=\"{outcome}\"}} ");
+            assert!(text.contains(&series), "it is there from the start: {text}");
+        }
         let lines = text.lines();
         let samples =
             lines.filter_map(|line| line.strip_prefix("forgewire_otlp_spans_total{outcome=\""));
@@ -147,9 +156,9 @@ async fn all_metrics_arrive_at_their_interval_and_at_the_end() {
         });
         counter.inc_by(7);
         gauge.set(-3);
-        let (_span, context) = TraceSpan::of_request(SpanName::HttpRequest, None, &RandomIds);
-        latency.observe(Duration::from_millis(3), Some(context));
-        latency.observe(Duration::from_secs(60), None);
+        let (span, context) = TraceSpan::of_request(SpanName::HttpRequest, None, &RandomIds);
+        latency.observe(Duration::from_millis(3), &span);
+        latency.observe(Duration::from_secs(60), &TraceSpan::none());
         let exporting = process.start();
         let value = |collector: &OtlpCollector, name: &str| {
             let metrics = collector.metrics();
@@ -192,6 +201,66 @@ async fn a_tick_of_metrics_loses_no_span() {
     process.closed.cancel();
     timeout(DEADLINE, exporting).await.unwrap().unwrap();
     assert_eq!(process.outcomes()["exported"], 90);
+}
+
+/// What is logged, as text.
+#[derive(Debug, Clone, Default)]
+struct LoggedLines(Arc<Mutex<Vec<u8>>>);
+
+impl LoggedLines {
+    /// The number of lines with a text.
+    fn count(&self, text: &str) -> usize {
+        let bytes = self.0.lock().unwrap();
+        let lines = String::from_utf8_lossy(&bytes);
+        lines.lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+impl Write for LoggedLines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_only_traces_is_one_line_of_the_log() {
+    for protocol in PROTOCOLS {
+        let collector = OtlpCollector::start().await.unwrap();
+        collector.refuse_metrics();
+        let settings = OtlpSettings {
+            metrics_interval: Some(Duration::from_millis(20)),
+            ..settings(endpoint(&collector, protocol), protocol)
+        };
+        let (layers, exporter) = otlp_export::open(settings).unwrap();
+        let lines = LoggedLines::default();
+        let writer = lines.clone();
+        let logged = fmt::layer().with_writer(move || writer.clone());
+        let logged = logged.with_filter(LevelFilter::INFO);
+        let subscriber = tracing_subscriber::registry().with(layers).with(logged);
+        let _recording = tracing::subscriber::set_default(subscriber);
+        let closed = CancellationToken::new();
+        let exporting = exporter.start(Arc::default(), closed.clone()).unwrap();
+        let exporting = tokio::spawn(exporting);
+        for sent in 1..=3 {
+            record(1);
+            assert!(collector.until(|found| found.spans().len() == sent).await);
+            let refused = collector.refused_metrics();
+            let again = |found: &OtlpCollector| found.refused_metrics() > refused;
+            assert!(collector.until(again).await);
+        }
+        closed.cancel();
+        timeout(DEADLINE, exporting).await.unwrap().unwrap();
+        assert_eq!(
+            lines.count("does not take what it is sent"),
+            1,
+            "{protocol:?}"
+        );
+        assert_eq!(lines.count("answers again"), 0, "{protocol:?}");
+    }
 }
 
 #[tokio::test]

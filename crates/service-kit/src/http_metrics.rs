@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
-use model::TraceContext;
+use instruments::TraceSpan;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::family::Family,
@@ -120,14 +120,14 @@ impl HttpMetrics {
         found.copied().unwrap_or(OTHER_ROUTE)
     }
 
-    /// Counts a request that was answered.
+    /// Counts a request that was answered; `span` is its own.
     pub(crate) fn answered(
         &self,
         route: &'static str,
         method: &Method,
         status: StatusCode,
         latency: Duration,
-        trace: TraceContext,
+        span: &TraceSpan,
     ) {
         let labels = RequestLabels {
             route,
@@ -135,6 +135,6 @@ impl HttpMetrics {
             status: status.into(),
         };
         let histogram = self.latency.get_or_create(&labels);
-        histogram.observe(latency, Some(trace));
+        histogram.observe(latency, span);
     }
 }

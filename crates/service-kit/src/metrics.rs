@@ -86,7 +86,8 @@ impl EncodeLabelValue for ClassLabel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::TraceContext;
+    use instruments::{SpanName, TraceSpan, testing};
+    use model::RandomIds;
     use std::time::Duration;
 
     fn registry() -> MetricsRegistry {
@@ -100,8 +101,11 @@ mod tests {
         let label = |class: ErrorClass| [("class", ClassLabel::from(class))];
         let errors = counters([ErrorClass::Caller, ErrorClass::Transient].map(label));
         registry.register("forgewire_test_errors", "Errors by class", errors.clone());
-        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        latency.observe(Duration::from_micros(200), TraceContext::parse(trace));
+        let (recorder, _) = testing::recorder(testing::ALL_REQUESTS);
+        tracing::subscriber::with_default(recorder, || {
+            let (span, _) = TraceSpan::of_request(SpanName::HttpRequest, None, &RandomIds);
+            latency.observe(Duration::from_micros(200), &span);
+        });
         errors.get_or_create(&label(ErrorClass::Transient)).inc();
         registry
     }

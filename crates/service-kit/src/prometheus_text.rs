@@ -29,7 +29,10 @@ pub(crate) fn without_open_metrics(text: &str) -> String {
             }),
         };
         let suffix = if is_counter { "_total" } else { "" };
-        let rest = if rest == "unknown" { "untyped" } else { rest };
+        let rest = match (keyword, rest) {
+            ("TYPE", "unknown") => "untyped",
+            _ => rest,
+        };
         let _ = writeln!(out, "# {keyword} {name}{suffix} {rest}");
     }
     out

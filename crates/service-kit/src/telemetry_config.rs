@@ -131,6 +131,12 @@ impl Classified for TelemetryValueError {
 }
 
 impl TelemetryConfig {
+    /// The address of the collector; an empty one is none, as in OpenTelemetry's own variable.
+    #[must_use]
+    pub fn collector(&self) -> Option<&str> {
+        self.endpoint.as_deref().filter(|text| !text.is_empty())
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors

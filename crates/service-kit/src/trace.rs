@@ -94,13 +94,13 @@ where
             route,
             method: request.method().clone(),
             began: Instant::now(),
-            trace,
             recorded,
             metrics: self.metrics.clone(),
         };
         exchange.describe();
         let (method, path) = (request.method(), request.uri().path());
         let span = tracing::info_span!("request", trace_id = %trace.trace, %method, path);
+        exchange.recorded.show_in_lines(&span);
         request.extensions_mut().insert(trace);
         let future = span.in_scope(|| exchange.recorded.in_scope(|| self.inner.call(request)));
         let work = exchange.recorded.enclose(future).instrument(span);
@@ -114,7 +114,6 @@ struct TracedExchange {
     route: &'static str,
     method: Method,
     began: Instant,
-    trace: TraceContext,
     recorded: TraceSpan,
     metrics: HttpMetrics,
 }
@@ -138,7 +137,7 @@ impl TracedExchange {
         }
         let latency = self.began.elapsed();
         self.metrics
-            .answered(self.route, &self.method, status, latency, self.trace);
+            .answered(self.route, &self.method, status, latency, &self.recorded);
     }
 }
 
@@ -198,7 +197,8 @@ mod tests {
     use crate::metrics::MetricsRegistry;
     use axum::{Router, body::Body, routing::get};
     use http_body_util::BodyExt;
-    use model::ManualClock;
+    use instruments::testing;
+    use model::{ManualClock, RandomIds};
     use tower::ServiceExt;
 
     async fn ask(router: Router, traceparent: Option<&str>) -> String {
@@ -262,6 +262,27 @@ mod tests {
         assert_eq!(count(labels), Some(2), "{text}");
         let other = "route=\"other\",method=\"GET\",status=\"4xx\"";
         assert_eq!(count(other), Some(1), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_exemplar_names_a_trace_that_is_recorded_here_and_no_other_on_a_clients_word() {
+        let mut registry = MetricsRegistry::default();
+        let metrics = HttpMetrics::new(&mut registry, "test", &["/"], "");
+        let router = Router::new()
+            .route("/", get(|| async { "done" }))
+            .layer(layer(Arc::new(RandomIds), metrics));
+        let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let exemplars = || {
+            let text = crate::metrics::encode(&registry).unwrap();
+            text.matches(" # {").count()
+        };
+        ask(router.clone(), Some(caller)).await;
+        assert_eq!(exemplars(), 0, "nothing is recorded");
+        let (recorder, spans) = testing::recorder(testing::ALL_REQUESTS);
+        let recording = tracing::subscriber::set_default(recorder);
+        ask(router, Some(caller)).await;
+        drop(recording);
+        assert_eq!((exemplars(), spans.names()), (1, vec!["GET /".to_owned()]));
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 use std::{fmt, time::Duration};
 
 use event_flow::record::RecordObserver;
-use model::{EventFacts, ResourceType, TraceContext};
+use instruments::TraceSpan;
+use model::{EventFacts, ResourceType};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family},
@@ -120,8 +121,8 @@ impl IngestMetrics {
 }
 
 impl RecordObserver for IngestMetrics {
-    fn appended(&self, took: Duration, trace: Option<TraceContext>) {
-        self.append_seconds.observe(took, trace);
+    fn appended(&self, took: Duration) {
+        self.append_seconds.observe(took, &TraceSpan::current());
     }
 
     fn recorded(&self, event: &EventFacts) {

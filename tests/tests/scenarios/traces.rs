@@ -124,6 +124,7 @@ async fn drawn(
             has(&spans, "POST /webhooks/github", 1)
                 && has(&spans, "delivery", 1)
                 && has(&spans, "append", 1)
+                && has(&spans, "log.append", 1)
                 && has(&spans, "hint", 1)
                 && has(&spans, "sse write", 1)
                 && has(&spans, "follow", followers)

@@ -25,7 +25,7 @@ impl Driver {
     ) {
         if !step.deliver.is_empty() {
             state.trail.push(&step.deliver);
-            let spans = receipt::begin(&mut step.deliver);
+            let spans = receipt::begin(&mut step.deliver, state.old_through);
             sink(Followed::Events(step.deliver));
             drop(spans);
         }

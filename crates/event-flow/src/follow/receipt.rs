@@ -1,7 +1,7 @@
 //! Spans of events that a process received.
 
 use instruments::{SpanName, TraceSpan};
-use model::{Sequenced, StoredEvent, TraceContext};
+use model::{Sequence, Sequenced, StoredEvent, TraceContext};
 
 /// The event under the context of the hint that announced it, if that goes on with the event's trace.
 pub(super) fn announced(event: &StoredEvent, hint: Option<TraceContext>) -> StoredEvent {
@@ -13,10 +13,20 @@ pub(super) fn announced(event: &StoredEvent, hint: Option<TraceContext>) -> Stor
 }
 
 /// Opens the span of each event whose trace is recorded; what is done with the event from here on belongs to
-/// it. Keep them until the events have been passed on.
-pub(super) fn begin(events: &mut [Sequenced<StoredEvent>]) -> Vec<TraceSpan> {
+/// it. Keep them until the events have been passed on. Entries up to `old_through` were there when the follower
+/// began with this log: to read them is no part of their deliveries, and nothing of it is recorded.
+pub(super) fn begin(
+    events: &mut [Sequenced<StoredEvent>],
+    old_through: Sequence,
+) -> Vec<TraceSpan> {
     let mut spans = Vec::new();
     for event in events {
+        if event.sequence <= old_through {
+            if let Some(trace) = &mut event.item.trace {
+                trace.sampled = false;
+            }
+            continue;
+        }
         let span = TraceSpan::child(SpanName::Follow, event.item.trace);
         if span.is_recorded() {
             let sequence = i64::try_from(event.sequence.0).unwrap_or(i64::MAX);

@@ -32,6 +32,8 @@ pub(super) struct PageRequest {
 pub(super) struct FollowerState {
     pub(super) epoch: Epoch,
     pub(super) machine: Sequencer<StoredEvent>,
+    /// The log's head when the follower began with this log.
+    pub(super) old_through: Sequence,
     pub(super) read: Option<Read>,
     /// The time at which the grace period ends and a page is read.
     pub(super) read_at: Option<Instant>,

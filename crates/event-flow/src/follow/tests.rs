@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod receipt;
 mod set_back;
 
 const SOON: Duration = Duration::from_secs(60);

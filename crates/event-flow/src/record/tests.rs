@@ -59,7 +59,7 @@ impl EventLog for ReplaceableLog {
 struct NoMetrics;
 
 impl RecordObserver for NoMetrics {
-    fn appended(&self, _: Duration, _: Option<TraceContext>) {}
+    fn appended(&self, _: Duration) {}
     fn recorded(&self, _: &EventFacts) {}
     fn hint_failed(&self) {}
 }

@@ -119,14 +119,18 @@ impl Feed {
                 if is_wanted {
                     *id_is_behind = how.1.iter().any(|rewind| rewind.is_ahead(entry.sequence));
                 }
-                if is_wanted && measures {
-                    *newest = Some(entry.event.facts.received_at);
-                }
                 if is_wanted {
-                    let span = entry.write_span();
-                    if span.is_recorded() {
+                    let begun = writes.iter().find(|(at, _)| *at == entry.sequence);
+                    let span = match begun {
+                        Some((_, span)) => span.clone(),
+                        None => entry.write_span(),
+                    };
+                    if measures {
+                        *newest = Some((entry.event.facts.received_at, span.clone()));
+                    }
+                    if begun.is_none() && span.is_recorded() {
                         self.stream.describe_write(&span, entry.sequence);
-                        writes.push(span);
+                        writes.push((entry.sequence, span));
                     }
                 }
                 out.len() < BATCH_BYTES

@@ -4,6 +4,7 @@ mod client;
 mod directed;
 mod property;
 mod set_back;
+mod traced;
 
 use std::{
     pin::Pin,

@@ -145,6 +145,10 @@ fn percent_decoded(text: &str) -> Result<String, &'static str> {
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         let (code, rest) = part.split_at_checked(2).ok_or(NOT_ENCODED)?;
+        // A number may have a sign, a code may not.
+        let code = (!code.starts_with('+'))
+            .then_some(code)
+            .ok_or(NOT_ENCODED)?;
         bytes.push(u8::from_str_radix(code, 16).map_err(|_| NOT_ENCODED)?);
         bytes.extend(rest.as_bytes());
     }
@@ -225,7 +229,7 @@ mod tests {
             expected(&[("authorization", "Bearer a=ü"), ("x", "1")])
         );
         assert_eq!(pairs(""), Ok(None));
-        for wrong in ["x", "x=%", "x=%2", "x=%zz", "x=%ff"] {
+        for wrong in ["x", "x=%", "x=%2", "x=%zz", "x=%+f", "x=%ff"] {
             assert!(pairs(wrong).is_err(), "{wrong}");
         }
     }

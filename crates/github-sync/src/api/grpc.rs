@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Epoch, IdSource, LogPosition, ResourceUri, Sequence};
+use model::{Epoch, ErrorClass, IdSource, LogPosition, ResourceUri, Sequence};
 use ports::{ResourceError, ResourceReader};
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
@@ -125,18 +125,15 @@ impl SyncRpc for Rpc {
     ) -> Result<Response<GetResourceResponse>, Status> {
         let (span, trace) = grpc::trace_of(&request, "GetResource", &*self.ids);
         let uri = match ResourceUri::parse(&request.get_ref().uri) {
-            Ok(uri @ (ResourceUri::Numbered { .. } | ResourceUri::Project { .. })) => uri,
-            Ok(ResourceUri::Events { .. }) => {
-                self.reader.count_refusal();
-                return Err(Status::invalid_argument(
-                    "a list of events is not a resource",
-                ));
-            }
-            Err(error) => {
-                self.reader.count_refusal();
-                return Err(Status::invalid_argument(error.to_string()));
-            }
+            Ok(uri @ (ResourceUri::Numbered { .. } | ResourceUri::Project { .. })) => Ok(uri),
+            Ok(ResourceUri::Events { .. }) => Err("a list of events is not a resource".to_owned()),
+            Err(error) => Err(error.to_string()),
         };
+        let uri = uri.map_err(|text| {
+            self.reader.count_refusal();
+            span.fail_as(ErrorClass::Caller.as_str());
+            Status::invalid_argument(text)
+        })?;
         let seen = request.get_ref().seen.map(|seen| LogPosition {
             epoch: Epoch(seen.epoch),
             sequence: Sequence(seen.sequence),
@@ -168,10 +165,11 @@ impl SyncRpc for Rpc {
         request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
         let (span, trace) = grpc::trace_of(&request, "Status", &*self.ids);
-        let status = span
-            .enclose(self.reader.status(Some(trace)))
-            .await
-            .map_err(|error| unexpected(&error))?;
+        let status = span.enclose(self.reader.status(Some(trace))).await;
+        let status = status.map_err(|error| {
+            span.fail(&error);
+            unexpected(&error)
+        })?;
         Ok(Response::new(StatusResponse {
             position: status.position.0,
             head: status.head.0,

@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use github_sync::client;
+use instruments::testing;
 use model::{Classified, ErrorClass, EventType, RandomIds, SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
@@ -265,6 +266,64 @@ async fn trace_and_deadline_travel_with_the_call_and_defects_are_permanent() {
         .await
         .unwrap_err();
     assert_eq!(error.class(), ErrorClass::Permanent);
+}
+
+/// A server of a version that knows no call.
+struct OlderSync;
+
+#[tonic::async_trait]
+impl SyncRpc for OlderSync {
+    async fn get_resource(
+        &self,
+        _: Request<GetResourceRequest>,
+    ) -> Result<Response<GetResourceResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_fails_is_an_error_of_its_span_on_both_sides() {
+    let (recorder, spans) = testing::recorder(testing::ALL_REQUESTS);
+    let _recording = tracing::subscriber::set_default(recorder);
+    let trace = TraceContext {
+        sampled: true,
+        ..TraceContext::start(&RandomIds)
+    };
+    let (listener, address) = free_port().await;
+    let server = Server::builder().add_service(SyncServer::new(OlderSync));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let older = client::connect(&format!("http://{address}"), DEADLINE, RoleTrust::none()).unwrap();
+    let issue = uri("github://issues/o/r/1");
+    older
+        .get_resource(&issue, None, Some(trace))
+        .await
+        .unwrap_err();
+    older.status(Some(trace)).await.unwrap_err();
+    let (get, status) = ("forgewire.v1.Sync/GetResource", "forgewire.v1.Sync/Status");
+    assert_eq!(spans.failed(), [get, status]);
+    let (_log, running, lifecycle) = setup::start().await;
+    let (listener, address) = free_port().await;
+    lifecycle.spawn("grpc", OnExit::MayFinish, async move {
+        running.serve_grpc(listener, 100).await.unwrap();
+    });
+    let mut client = SyncClient::connect(format!("http://{address}"))
+        .await
+        .unwrap();
+    for uri in ["nonsense", "github://events/o/r"] {
+        let mut request = Request::new(GetResourceRequest {
+            uri: uri.to_owned(),
+            seen: None,
+        });
+        let header = trace.to_string().parse().unwrap();
+        request.metadata_mut().insert("traceparent", header);
+        let refused = client.get_resource(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{uri}");
+    }
+    assert_eq!(spans.failed(), [get, status, get, get]);
 }
 
 /// A caller of a build without `seen` gets what is known at once.

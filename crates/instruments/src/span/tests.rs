@@ -1,30 +1,24 @@
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use tracing_subscriber::{Layer, layer::SubscriberExt, registry};
+use opentelemetry_sdk::trace::SpanData;
+use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use super::*;
-use crate::recording::{self, SamplingPolicy};
+use crate::{recording::SamplingPolicy, testing};
 use model::RandomIds;
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// The spans that ended while `work` ran, under a share of requests that are recorded.
 fn recorded(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
-    let exporter = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exporter.clone())
-        .build();
     let policy = SamplingPolicy {
         ratio,
         follows_clients: false,
     };
-    let layers = recording::layers(provider.tracer("test"), policy);
+    let (recorder, spans) = testing::recorder(policy);
     let lines = tracing_subscriber::fmt::layer()
         .with_test_writer()
         .with_filter(tracing_subscriber::filter::LevelFilter::INFO);
-    let subscriber = registry().with(layers).with(lines);
-    tracing::subscriber::with_default(subscriber, work);
-    exporter.get_finished_spans().unwrap()
+    tracing::subscriber::with_default(recorder.with(lines), work);
+    spans.ended()
 }
 
 #[test]
@@ -79,11 +73,21 @@ fn nothing_is_recorded_of_a_request_outside_the_share() {
 }
 
 #[test]
-fn without_a_recorder_the_callers_flag_is_handed_on_and_nothing_is_made() {
+fn a_process_without_a_recorder_makes_others_record_nothing_on_a_clients_word() {
     let caller = TraceContext::parse(CALLER);
     let (request, context) = TraceSpan::of_request(SpanName::HttpRequest, caller, &RandomIds);
-    assert!(!request.is_recorded() && context.sampled);
-    assert!(!TraceSpan::child(SpanName::Append, Some(context)).is_recorded());
+    assert!(!request.is_recorded() && !context.sampled);
+    assert_eq!(context.trace, caller.unwrap().trace);
+    let (call, of_call) = TraceSpan::of_call(SpanName::Call, None, caller);
+    let of_call = of_call.unwrap();
+    assert!(!call.is_recorded() && !of_call.sampled);
+    // In the next process, which records.
+    let spans = recorded(1.0, || {
+        for context in [context, of_call] {
+            assert!(!TraceSpan::child(SpanName::Append, Some(context)).is_recorded());
+        }
+    });
+    assert!(spans.is_empty());
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) struct SimulatedIngest {
 struct Unobserved;
 
 impl RecordObserver for Unobserved {
-    fn appended(&self, _: Duration, _: Option<TraceContext>) {}
+    fn appended(&self, _: Duration) {}
     fn recorded(&self, _: &EventFacts) {}
     fn hint_failed(&self) {}
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture};
 use http::StatusCode;
 use http_body::Frame;
+use instruments::recording::line_span;
 use mcp::{RequestId, headers::AcceptedTypes};
 use mcp_server::{cpu_turns::in_turns, output::CallOutputItem};
 use tokio::{
@@ -24,6 +25,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::{
     answers::{json_or_sse, retry_later},
@@ -77,7 +79,9 @@ pub(super) async fn answer(
         first,
         messages,
         // Not within the body, which nobody polls while the client does not read, and others need the turn.
-        work: Some(AbortOnDropHandle::new(tokio::spawn(in_turns(work)))),
+        work: Some(AbortOnDropHandle::new(tokio::spawn(in_turns(
+            work.instrument(line_span()),
+        )))),
         answer: None,
     };
     sse::answer(KeepAliveBody::new(exchange))

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -78,6 +81,17 @@ impl OtlpCollector {
         })
     }
 
+    /// Refuses metrics from now on, as a collector does that takes only traces.
+    pub fn refuse_metrics(&self) {
+        self.inbox.refuses_metrics.store(true, Ordering::SeqCst);
+    }
+
+    /// The number of sets of metrics that were refused.
+    #[must_use]
+    pub fn refused_metrics(&self) -> usize {
+        self.inbox.content().refused_metrics
+    }
+
     /// The endpoint for OTLP over gRPC.
     #[must_use]
     pub fn grpc(&self) -> &str {
@@ -138,6 +152,7 @@ impl Drop for OtlpCollector {
 #[derive(Debug, Default)]
 struct Inbox {
     content: Mutex<Content>,
+    refuses_metrics: AtomicBool,
     changes: watch::Sender<()>,
 }
 
@@ -147,6 +162,7 @@ struct Content {
     /// By name, and the process.
     metrics: BTreeMap<(String, String), ReceivedMetric>,
     headers: Vec<HeaderMap>,
+    refused_metrics: usize,
 }
 
 impl Inbox {
@@ -162,8 +178,15 @@ impl Inbox {
         self.changes.send_replace(());
     }
 
-    fn metrics(&self, headers: HeaderMap, request: ExportMetricsServiceRequest) {
+    /// Takes a set of metrics; false if it is refused.
+    fn metrics(&self, headers: HeaderMap, request: ExportMetricsServiceRequest) -> bool {
         let mut content = self.content();
+        if self.refuses_metrics.load(Ordering::SeqCst) {
+            content.refused_metrics += 1;
+            drop(content);
+            self.changes.send_replace(());
+            return false;
+        }
         content.headers.push(headers);
         for metric in received::metrics(request) {
             let instance = metric.resource.get("service.instance.id").cloned();
@@ -172,6 +195,7 @@ impl Inbox {
         }
         drop(content);
         self.changes.send_replace(());
+        true
     }
 }
 
@@ -194,8 +218,10 @@ impl MetricsService for Inbox {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.metrics(metadata.into_headers(), request);
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
+        match self.metrics(metadata.into_headers(), request) {
+            true => Ok(Response::new(ExportMetricsServiceResponse::default())),
+            false => Err(Status::unimplemented("traces only")),
+        }
     }
 }
 
@@ -221,8 +247,10 @@ async fn http_metrics(
         Ok(request) => request,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    inbox.metrics(headers, request);
-    protobuf(&ExportMetricsServiceResponse::default())
+    match inbox.metrics(headers, request) {
+        true => protobuf(&ExportMetricsServiceResponse::default()),
+        false => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 fn protobuf(answer: &impl Message) -> HttpResponse {
