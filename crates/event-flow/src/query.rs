@@ -55,8 +55,8 @@ pub struct QueryPage {
     pub through: Sequence,
     /// The tag of the entry at `through`, if it is known: for the cursor.
     pub through_tag: Option<EntryTag>,
-    /// There may be more of the requested events: beyond `through` if oldest first; before `older` if
-    /// newest first.
+    /// There may be more events that match, whether the limit, the bytes or the time of the search cut the answer:
+    /// beyond `through` if oldest first; before `older` if newest first.
     pub has_more: bool,
     /// Newest first: a query for what is before this position misses no older match. `None` if the search
     /// has reached the beginning of the requested range, and if oldest first.
@@ -220,7 +220,7 @@ async fn newest_first(
     Ok(QueryPage {
         through,
         through_tag: tag_at(through, last.as_ref()),
-        has_more: !searched_all && !answer.has_all_asked_for(),
+        has_more: !searched_all,
         older: (!searched_all).then_some(before),
         events: answer.into_events(),
         truncated,

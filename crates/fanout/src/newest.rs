@@ -190,7 +190,7 @@ fn newest(
     Some(QueryPage {
         through: head.last,
         through_tag: ring.known_tag(head.last),
-        has_more: !searched_all && !answer.has_all_asked_for(),
+        has_more: !searched_all,
         older: (!searched_all).then_some(before),
         truncated: searched_all && head.trimmed_through > question.after,
         events: answer.into_events(),

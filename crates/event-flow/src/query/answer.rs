@@ -66,12 +66,6 @@ impl QueryAnswer {
         self.is_full
     }
 
-    /// Whether the answer has as many events as the query may return.
-    #[must_use]
-    pub fn has_all_asked_for(&self) -> bool {
-        self.events.len() == self.limit
-    }
-
     /// The events.
     #[must_use]
     pub fn into_events(self) -> Vec<Sequenced<StoredEvent>> {

@@ -199,7 +199,7 @@ async fn an_answer_has_as_many_events_as_its_bytes_allow_and_the_next_one_goes_o
 }
 
 #[tokio::test]
-async fn an_answer_that_its_bytes_cut_says_that_there_is_more_and_a_full_one_does_not() {
+async fn an_answer_that_its_bytes_or_its_limit_cut_says_that_there_is_more() {
     let log = whole(7, Duration::ZERO);
     let newest = async |limit, max_bytes| {
         let query = EventQuery {
@@ -211,7 +211,7 @@ async fn an_answer_that_its_bytes_cut_says_that_there_is_more_and_a_full_one_doe
     };
     let two = 2 * EVENT_BYTES;
     assert_eq!(newest(100, two).await, (2, true, Some(Sequence(6))));
-    assert_eq!(newest(2, two).await, (2, false, Some(Sequence(6))));
+    assert_eq!(newest(2, two).await, (2, true, Some(Sequence(6))));
     assert_eq!(newest(100, MAX_ANSWER_BYTES).await, (7, false, None));
 }
 

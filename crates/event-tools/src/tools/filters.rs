@@ -34,11 +34,11 @@ pub(super) struct EventsOutput {
     count: usize,
     /// Pass it to replay_events to continue without a gap.
     cursor: String,
-    /// Pass it to get_recent_events as `before` for older events; absent if there are none.
+    /// Pass it to get_recent_events as `before` for older events; absent if there can be none.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_cursor: Option<String>,
-    /// Whether there are more of the requested events than fit; call again with the cursor (from
-    /// get_recent_events: with `previousCursor`).
+    /// Whether there may be more events that match, beyond the limit or what fits; call again for them with the
+    /// cursor (get_recent_events: older ones, with `previousCursor`).
     has_more: bool,
     /// Whether some of the requested events are no longer kept.
     truncated: bool,

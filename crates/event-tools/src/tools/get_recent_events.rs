@@ -57,7 +57,8 @@ impl Tool for GetRecentEvents {
             NAME,
             "Recent GitHub events",
             "The newest GitHub events, newest first, with a cursor from which replay_events \
-             continues. For older ones pass `previousCursor` as `before`. `truncated` means that older events are no longer kept, so there are fewer than the limit.",
+             continues. `hasMore` means that there may be older ones: for these pass \
+             `previousCursor` as `before`. `truncated` means that older events are no longer kept, so there are fewer than the limit.",
             ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()

@@ -37,10 +37,11 @@ pub(crate) struct EventList {
     count: usize,
     /// Pass it as `cursor`, or as `Last-Event-ID` of a stream, to continue without a gap.
     next_cursor: String,
-    /// For the newest events: pass it to `recent` as `before` for older ones; absent if there are none.
+    /// For the newest events: pass it to `recent` as `before` for older ones; absent if there can be none.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_cursor: Option<String>,
-    /// Whether there are more of the requested events than fit into one answer.
+    /// Whether there may be more events that match, beyond the limit or what fits into one answer: older ones before
+    /// `previousCursor` for the newest events, later ones after `nextCursor` since a time.
     has_more: bool,
     /// Whether some of the requested events are no longer kept.
     truncated: bool,
