@@ -100,8 +100,11 @@ async fn dispatch(edge: &Edge, caller: &Caller, request: RpcRequest) -> Result<B
         method::SET_LEVEL | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
             Ok(change(edge, caller, (id, &request.method), params).await?)
         }
-        // The stateless era's own method does not exist in this era.
-        method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER).into()),
+        // Methods of the stateless era alone. The tasks of 2025-11-25 were another, experimental protocol, which
+        // this server does not offer.
+        name if name == method::DISCOVER || method::TASKS.contains(&name) => {
+            Err(RpcError::method_not_found(name).into())
+        }
         name => call(edge, caller, id, name, params).await,
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use model::{ManualClock, PrincipalId, TaskId, Timestamp};
 use ports::{EdgeNews, Topic};
 use serde_json::{Value, json};
-use testkit::mcp_client::{ListenStream, ModernClient};
+use testkit::mcp_client::{ListenStream, McpClient, ModernClient};
 
 use super::world::*;
 
@@ -135,6 +135,24 @@ async fn without_the_extension_there_are_no_tasks() {
         .await
         .unwrap();
     assert_eq!(result["resultType"], "complete", "{result}");
+}
+
+/// The tasks of 2025-11-25 were another protocol: no session has any, and each of their methods is unknown there.
+#[tokio::test]
+async fn sessions_have_no_tasks() {
+    let (_world, a, b) = EdgeWorld::two().await;
+    let task = wait_for_cats(&client(), &a).await;
+    for version in ["2025-06-18", "2025-11-25"] {
+        let session = McpClient::initialize(&a.url, version).await.unwrap();
+        assert!(session.initialize_result()["capabilities"]["tasks"].is_null());
+        for method in ["get", "update", "cancel", "list", "result"] {
+            let method = format!("tasks/{method}");
+            let params = json!({ "taskId": task, "inputResponses": {} });
+            let refused = session.call(&b.url, &method, params).await.unwrap_err();
+            assert_eq!(refused.code(), Some(-32601), "{version}: {refused}");
+        }
+    }
+    assert_eq!(get(&client(), &b, &task).await["status"], "working");
 }
 
 #[tokio::test]
