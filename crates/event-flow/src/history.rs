@@ -45,6 +45,13 @@ impl PublicError for HistoryError {
             Self::Busy => "event-log-busy",
         }
     }
+
+    fn public_text(&self) -> String {
+        match self {
+            Self::Log(_) | Self::Timeout(_) => self.class().failure_text().to_owned(),
+            error => error.to_string(),
+        }
+    }
 }
 
 /// Answers queries over the event log: the log itself, or a cache in front of it that gives the same answers

@@ -80,4 +80,13 @@ impl PublicError for HubError {
             Self::Log(_) | Self::Page(_) | Self::Timeout(_) => "event-log-unavailable",
         }
     }
+
+    fn public_text(&self) -> String {
+        match self {
+            Self::NotReady | Self::Log(_) | Self::Page(_) | Self::Timeout(_) => {
+                self.class().failure_text().to_owned()
+            }
+            error => error.to_string(),
+        }
+    }
 }

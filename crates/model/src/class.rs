@@ -39,6 +39,21 @@ impl ErrorClass {
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Overloaded | Self::Transient)
     }
+
+    /// Whether a component of ours failed, of which a client reads no details.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Transient | Self::Permanent)
+    }
+
+    /// What a client reads of the failure of a component, whichever it is.
+    #[must_use]
+    pub const fn failure_text(self) -> &'static str {
+        match self {
+            Self::Overloaded => "a store of the server has no room for this now; try again later",
+            _ => "a part of the server does not answer now; try again in a moment",
+        }
+    }
 }
 
 /// An error that knows its class.
@@ -56,14 +71,8 @@ pub trait PublicError: Classified {
     /// in a sentence.
     fn public_text(&self) -> String {
         match self.class() {
-            ErrorClass::Caller
-            | ErrorClass::Unauthorized
-            | ErrorClass::Missing
-            | ErrorClass::Conflict
-            | ErrorClass::Overloaded => self.to_string(),
-            ErrorClass::Transient | ErrorClass::Permanent => {
-                "a part of the server does not answer now; try again in a moment".to_owned()
-            }
+            class if class.is_ours() => class.failure_text().to_owned(),
+            _ => self.to_string(),
         }
     }
 }

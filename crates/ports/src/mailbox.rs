@@ -99,6 +99,9 @@ impl MailboxPage {
     }
 }
 
+/// What is full when the mailboxes of one owner have no room.
+const OWNER_FULL: &str = "unread messages and answers of this client's sessions";
+
 /// Errors of a mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum MailboxError {
@@ -127,9 +130,13 @@ impl MailboxError {
     /// The mailboxes of the session's owner have no room for the message (MB-17).
     #[must_use]
     pub const fn owner_is_full() -> Self {
-        Self::Failed(StoreFailure::full(
-            "unread messages and answers of this client's sessions",
-        ))
+        Self::Failed(StoreFailure::full(OWNER_FULL))
+    }
+
+    /// Whether it is [`Self::owner_is_full`]: others may have room, and this client has to read what is there.
+    #[must_use]
+    pub fn is_owner_full(&self) -> bool {
+        matches!(self, Self::Failed(StoreFailure::Overloaded { what, .. }) if *what == OWNER_FULL)
     }
 
     /// Refuses a payload that is too long, before anything is sent to the store.

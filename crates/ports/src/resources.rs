@@ -86,7 +86,7 @@ impl PublicError for ResourceError {
     fn public_text(&self) -> String {
         let text = match self {
             Self::Unavailable { .. } | Self::Malformed { .. } => {
-                "a part of the server does not answer now; try again in a moment"
+                ErrorClass::Transient.failure_text()
             }
             Self::Behind => {
                 "the newest events about this resource are not in its state yet; try again in a moment"

@@ -13,6 +13,10 @@ use tokio::time::error::Elapsed;
 
 use crate::{limits::ANSWER_RETRY_MILLIS, parameters::ParameterError};
 
+/// What a client reads when its own messages leave no room for another one.
+const UNREAD_FULL: &str = "the unread messages and answers of this client's sessions have reached their limit; \
+                           read them, then try again";
+
 /// A configuration, or a set of toolsets, with which the edge cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeBuildError {
@@ -135,6 +139,12 @@ impl Classified for EdgeError {
 }
 
 impl EdgeError {
+    /// Whether a store has no room, rather than a bound of the edge.
+    fn is_full_store(&self) -> bool {
+        let is_of_store = matches!(self, Self::Sessions(_) | Self::Mailbox(_) | Self::Tasks(_));
+        is_of_store && self.class() == ErrorClass::Overloaded
+    }
+
     /// Whether the client, its rights or its rates are the reason.
     pub(crate) fn is_refusal(&self) -> bool {
         let class = self.class();
@@ -166,15 +176,23 @@ impl PublicError for EdgeError {
             Self::Origin => "origin-refused",
             Self::Host => "host-refused",
             Self::Denied(denied) => denied.code(),
-            Self::Sessions(_) | Self::Mailbox(_) | Self::Tasks(_)
-                if self.class() == ErrorClass::Overloaded =>
-            {
-                "store-full"
-            }
+            error if error.is_full_store() => "store-full",
             // The log has deadlines of its own, in the errors of the hub and of the history.
             Self::Sessions(_) | Self::Mailbox(_) | Self::Timeout(_) => "session-store-unavailable",
             Self::TooManyTasks { .. } => "too-many-tasks",
             Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
+        }
+    }
+
+    fn public_text(&self) -> String {
+        match self {
+            Self::Hub(error) => error.public_text(),
+            Self::History(error) => error.public_text(),
+            Self::Mailbox(error) if error.is_owner_full() => UNREAD_FULL.to_owned(),
+            error if error.is_full_store() || error.class().is_ours() => {
+                error.class().failure_text().to_owned()
+            }
+            error => error.to_string(),
         }
     }
 }
@@ -235,6 +253,7 @@ pub(crate) fn rights_changed() -> RpcError {
 mod tests {
     use std::time::Duration;
 
+    use ports::{EventLogError, StoreFailure};
     use tokio::time::timeout;
 
     use super::*;
@@ -245,5 +264,37 @@ mod tests {
         let error = EdgeError::from(waited.unwrap_err());
         assert_eq!(error.code(), "session-store-unavailable");
         assert!(!error.is_refusal(), "{error}");
+    }
+
+    #[test]
+    fn a_store_without_room_is_told_in_the_same_words_whichever_it_is() {
+        let full = || StoreFailure::full("the Redis server has no memory left");
+        for error in [
+            EdgeError::from(SessionStoreError::from(full())),
+            EdgeError::from(MailboxError::from(full())),
+            EdgeError::from(TaskRecordsError::from(full())),
+        ] {
+            let told = RpcError::from(error);
+            assert_eq!(told.data.unwrap()["code"], "store-full");
+            let words = ["has no room", "try again later"];
+            assert!(
+                words.iter().all(|word| told.message.contains(word)),
+                "{}",
+                told.message
+            );
+        }
+        let log = || EventLogError::from(full());
+        let hub = EdgeError::from(HubError::from(log()));
+        let history = EdgeError::from(HistoryError::from(log()));
+        for error in [hub, history] {
+            assert!(
+                error.public_text().contains("has no room"),
+                "{}",
+                error.public_text()
+            );
+        }
+        let own = EdgeError::from(MailboxError::owner_is_full()).public_text();
+        assert!(own.contains("read them"), "{own}");
+        assert!(!EdgeError::Busy.public_text().contains("has no room"));
     }
 }
