@@ -157,15 +157,17 @@ impl Drop for AnswerPermit {
     }
 }
 
-/// Bytes of an answer with their permit, on their way to the connection.
-#[derive(Debug, Default)]
+/// Bytes of an answer with their permit, on their way to the connection. Clones share the permit, which is given
+/// back with the last of them.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AnswerBytes {
     bytes: Bytes,
-    permit: Option<AnswerPermit>,
+    permit: Option<Arc<AnswerPermit>>,
 }
 
 impl AnswerBytes {
     pub(crate) fn new(bytes: Bytes, permit: Option<AnswerPermit>) -> Self {
+        let permit = permit.map(Arc::new);
         Self { bytes, permit }
     }
 

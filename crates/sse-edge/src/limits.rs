@@ -20,6 +20,7 @@
 //! | reads of the store by the check of followed tasks | one for each task that is not over and [`TASK_CHECK_INTERVAL`], however many streams follow it | a principal has 1,000 tasks | `a_stream_is_told_each_state_of_a_task_once` |
 //! | requests and calls that wait for a turn at the cores | 1 KiB × (the listener's connections + [`MAX_CALLS`] + [`LINES_IN_FLIGHT`] × [`LINE_CONNECTIONS`]) beside what they are | what waits is a request, a call or a line, each of which has its own bound; a client that has used up its share delays itself | `calls_are_charged_to_whoever_makes_them_on_every_surface`, `who_waits_no_longer_is_forgotten` |
 //! | bytes of answers that are made, wait or are not yet taken by their clients | [`ANSWER_BYTES`] = 256 MiB, with a token 8/9 of what others leave; up to three times as much while they are encoded | every answer above [`SMALL_ANSWER_BYTES`] holds its part of the budget until its last part is handed over | `answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_else`, `who_fills_the_budget_refuses_neither_others_nor_a_small_answer` |
+//! | messages of calls that wait for a store that takes nothing | [`UNSTORED_BYTES`] × [`MAX_CALLS`] = 64 MiB; answers are in [`ANSWER_BYTES`], those of up to [`SMALL_ANSWER_BYTES`] beside it for [`CALL_OUTCOME_PATIENCE`] | a notice takes the place of what is beyond | `messages_that_the_store_does_not_take_have_a_bound` |
 //! | small answers that are not taken | 32 KiB and hyper's buffer of 16 KiB for each of the listener's connections, for `edge.max_behind_seconds` | `service_kit::http::HttpLimits` | `the_permit_stays_until_the_last_part_is_handed_over` |
 //! | lines that wait on NDJSON connections | [`LINE_BYTES`] = 128 MiB, with a token 8/9 of what others leave, and [`LINE_FREE_BYTES`] × [`LINE_CONNECTIONS`] = 31 MiB; larger answers are in [`ANSWER_BYTES`] | a line without room is an error in its place, and the stream of a session goes on from its last line later | `lines_that_nobody_reads_have_one_budget_and_others_have_room`, `lines_that_nobody_reads_count_until_they_are_read_and_all_of_them_come` |
 //! | streams and resumed answers of calls | `edge.max_streams`, with a token 8/9 of what others leave | a resumed answer takes the place of a stream | `resumed_answers_take_the_places_of_streams` |
@@ -90,6 +91,16 @@ pub(crate) const WAITING_FRAMES: usize = 64;
 pub(crate) const UNKEPT_CLIENT_WAIT: Duration = Duration::from_secs(MAX_BEHIND_SECONDS);
 /// Time for which a call whose edge died still counts as running.
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
+/// Time after its end for which a call tries to store its answer while the store does not answer or is full: as
+/// long as its lease, which was extended at most a third of that ago.
+pub(crate) const CALL_OUTCOME_PATIENCE: Duration = CALL_LEASE;
+/// Pause between two attempts to store what a call has sent.
+pub(crate) const CALL_STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Messages of a call that wait for the store, and their bytes; beyond that a notice takes their place. The answer
+/// is not among them.
+pub(crate) const UNSTORED_MESSAGES: usize = 64;
+/// Bytes of these messages.
+pub(crate) const UNSTORED_BYTES: usize = 16 << 10;
 /// Time that a call waits for the client's answer to a question: a person may have to think.
 pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// Time after its start for which an edge takes answers to questions without a mark: edges of an earlier

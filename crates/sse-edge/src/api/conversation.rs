@@ -32,8 +32,9 @@ use crate::{
     calls::{
         CallAnswer,
         asking::AskOnStream,
-        record::{CallRecorder, RecordedCall, StreamName, record},
+        record::{CallRecorder, RecordedCall, record},
         running::RunningCall,
+        stream_name::StreamName,
     },
     edge::Edge,
     error::EdgeError,

@@ -33,10 +33,7 @@ use super::{
 };
 use crate::{
     answer_budget::AnswerBytes,
-    calls::{
-        CallAnswer,
-        record::{FirstResponse, stopped_answer},
-    },
+    calls::{CallAnswer, record::FirstResponse, unanswered::stopped_answer},
     limits::STREAM_AFTER,
 };
 

@@ -28,11 +28,12 @@ use mcp::{
     legacy, method, mrtr,
 };
 use mcp_server::output::CallOutputItem;
-use model::{Session, SessionId};
+use model::{Classified, Session, SessionId, error_chain};
 use ports::{MailboxError, MailboxLimits};
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::{bodies::HeldBody, trace::Trace};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
@@ -46,6 +47,7 @@ use crate::{
     calls::withheld::shown_to,
     edge::Edge,
     error::EdgeError,
+    limits::{CALL_OUTCOME_PATIENCE, CALL_STORE_PAUSE},
     methods::handshake,
     session::{HttpSseParts, NewSession, open_legacy_stream},
 };
@@ -53,8 +55,6 @@ use access::{Permission, Principal, Visibility};
 
 /// The path to which clients POST; relative, because they refuse an endpoint of another origin.
 const MESSAGES: &str = "/messages";
-/// Attempts to store an answer in the mailbox; no client repeats its request.
-const APPEND_TRIES: usize = 5;
 
 /// `GET /sse`: creates a session and opens its stream, whose first event names the URL for POSTs. HEAD gets the head of
 /// that answer and creates nothing. A page whose session finds no room is told to come back, because its
@@ -282,7 +282,11 @@ async fn relay(edge: Arc<Edge>, session: Arc<Session>, id: RequestId, mut call: 
 /// Stores a message for the client, or `instead` if it is too large for the mailbox. A client whose message
 /// cannot be stored would wait for it for ever, so the session ends: its stream says so.
 async fn keep(edge: &Edge, session: &Session, mut message: Bytes, instead: impl Fn() -> Bytes) {
-    for _ in 0..APPEND_TRIES {
+    let (until, closed) = (
+        Instant::now() + CALL_OUTCOME_PATIENCE,
+        edge.background.closed(),
+    );
+    loop {
         match append(edge, session, message.clone()).await {
             Ok(()) => return,
             // Its stream has ended too.
@@ -291,9 +295,21 @@ async fn keep(edge: &Edge, session: &Session, mut message: Bytes, instead: impl 
                 message = instead();
                 continue;
             }
-            Err(error) => warn!(%error, session = %session.id, "an answer cannot be stored yet"),
+            Err(error) => {
+                let is_over = Instant::now() >= until || closed.is_cancelled();
+                let is_worth_another_try = error.class().is_retryable() && !is_over;
+                let error = error_chain(&error);
+                warn!(error, session = %session.id, "an answer cannot be stored yet");
+                if !is_worth_another_try {
+                    break;
+                }
+            }
         }
-        tokio::time::sleep(fanout::limits::CATCH_UP_PAUSE).await;
+        tokio::select! {
+            biased;
+            () = closed.cancelled() => {}
+            () = tokio::time::sleep(CALL_STORE_PAUSE) => {}
+        }
     }
     warn!(session = %session.id, "an answer cannot be stored; ending the session");
     if let Err(error) = edge.sessions.end(&session.id, &session.owner).await {

@@ -30,7 +30,7 @@ use super::{
     sse,
 };
 use crate::{
-    calls::{CallAnswer, asking::AskByRetry, record::StreamName, resume::follow},
+    calls::{CallAnswer, asking::AskByRetry, resume::follow, stream_name::StreamName},
     edge::Edge,
     error::EdgeError,
     methods::{

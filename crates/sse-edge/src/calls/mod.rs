@@ -5,18 +5,26 @@
 //! | --- | --- |
 //! | [`asking`] | questions to the client, in both eras |
 //! | [`hints`] | hints that a stream of a mailbox has new messages |
+//! | [`keeping`] | what the mailbox keeps of such a stream, now or later |
 //! | [`question`] | the ids of questions, and which answers are taken |
 //! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
 //! | [`resume`] | that stream, read from the mailbox |
 //! | [`running`] | the calls that run here, so that a cancellation finds them |
+//! | [`stream_name`] | the name of that stream, and the ids of its events |
+//! | [`unanswered`] | the answers in place of one that a call does not have |
+//! | [`unstored`] | what of it the mailbox does not have yet |
 //! | [`withheld`] | answers that show more than their reader may see |
 
 pub(crate) mod asking;
 pub(crate) mod hints;
+mod keeping;
 pub(crate) mod question;
 pub(crate) mod record;
 pub(crate) mod resume;
 pub(crate) mod running;
+pub(crate) mod stream_name;
+pub(crate) mod unanswered;
+mod unstored;
 pub(crate) mod withheld;
 
 use std::sync::Arc;

@@ -22,7 +22,8 @@ use tracing::{debug, warn};
 use super::{
     CallAnswer, Calls,
     hints::HintReceiver,
-    record::{StreamName, lost_answer, session_gone_answer, stopped_answer},
+    stream_name::StreamName,
+    unanswered::{lost_answer, no_answer, session_gone_answer},
     withheld::shown_to,
 };
 use crate::{
@@ -260,7 +261,11 @@ impl ResumedCall {
         }
         for message in &page.messages {
             if message.item.first() != Some(&HEAD_MARK) {
-                self.is_answered |= is_response(&message.item);
+                let is_response = is_response(&message.item);
+                // One that could not tell whether the answer was stored said that it is lost.
+                if is_response && std::mem::replace(&mut self.is_answered, true) {
+                    continue;
+                }
                 let shown = self.shown(&message.item);
                 let frame = shown.map(|shown| self.name.frame(message.sequence, &shown));
                 self.ready.extend(frame);
@@ -334,7 +339,7 @@ impl ResumedCall {
         {
             let (calls, name) = (&self.calls, &self.name);
             let (session, stream) = (&name.session, &name.stream);
-            let answer = self.request.as_ref().map(stopped_answer);
+            let answer = self.request.as_ref().map(no_answer);
             let is_stored = match answer {
                 Some(answer) => {
                     let answer = answer.message.bytes().clone();

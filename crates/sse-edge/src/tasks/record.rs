@@ -11,7 +11,10 @@ use ports::RecordBound;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::error::{EdgeError, rights_changed};
+use crate::{
+    error::{EdgeError, rights_changed},
+    limits::TASK_WORK_TIME,
+};
 
 /// A task with the data that the edges need.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,8 +80,22 @@ pub(super) fn gone_error() -> RpcError {
     RpcError::new(ErrorCode::Internal, text)
 }
 
-/// The error of a task whose edge is gone.
+/// The error of a task whose lease has expired: its edge was killed at any moment, or could store no outcome.
 pub(super) fn abandoned_error() -> RpcError {
-    let text = "the server that worked on the task is gone; call again";
+    let text = "the server that worked on the task has left no outcome, and whether the work was done is not known; \
+                see what it has changed before you call again";
+    RpcError::new(ErrorCode::Internal, text)
+}
+
+/// The error of a task whose edge stops.
+pub(super) fn stopped_error() -> RpcError {
+    let text = "the server that worked on the task stopped before it was done; call again";
+    RpcError::new(ErrorCode::Internal, text)
+}
+
+/// The error of a task that was worked on for [`TASK_WORK_TIME`].
+pub(super) fn overdue_error() -> RpcError {
+    let hours = TASK_WORK_TIME.as_secs() / 3600;
+    let text = format!("the task was not done within {hours} hours and was given up");
     RpcError::new(ErrorCode::Internal, text)
 }

@@ -135,8 +135,8 @@ async fn work(
         biased;
         outcome = tool.call(caller, call) => outcome,
         () = keep(tasks, caller, id, running) => return debug!(task = %id, "a task ended before its work"),
-        () = closed.cancelled() => Err(record::abandoned_error().into()),
-        () = sleep(TASK_WORK_TIME) => Err(record::abandoned_error().into()),
+        () = closed.cancelled() => Err(record::stopped_error().into()),
+        () = sleep(TASK_WORK_TIME) => Err(record::overdue_error().into()),
     };
     // An outcome that nobody may see any more is not stored.
     let outcome = match caller.principal.present() {

@@ -19,7 +19,7 @@ use testkit::{
 use super::{principals, world::*};
 
 /// A call that waits for an event of octo/cat, answered as a stream.
-async fn waiting(client: &McpClient, node: &Node, id: u64) -> SseStream {
+pub(crate) async fn waiting(client: &McpClient, node: &Node, id: u64) -> SseStream {
     let answer = post(client, node, id).await;
     SseStream::from_response(answer).await.unwrap()
 }
@@ -293,6 +293,11 @@ async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
     assert_eq!(
         (&answer["id"], &answer["error"]["code"]),
         (&json!("seven"), &json!(-32603))
+    );
+    let text = answer["error"]["message"].as_str().unwrap();
+    assert!(
+        text.contains("whether the call was done is not known"),
+        "{text}"
     );
     assert!(ended(&mut resumed).await.is_empty());
 }

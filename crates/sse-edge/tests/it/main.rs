@@ -44,5 +44,6 @@ mod streams;
 mod tasks;
 mod tools;
 mod turns;
+mod unkept;
 mod unread;
 mod world;

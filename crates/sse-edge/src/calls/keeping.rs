@@ -1,0 +1,308 @@
+//! What the mailbox keeps of the stream of a call. What it does not take now waits here and is stored later, in
+//! order: while the call runs, and for a while after its end.
+
+use std::{sync::Arc, time::Duration};
+
+use mcp::RequestId;
+use model::{Classified, ErrorClass, Sequence, error_chain};
+use ports::{LeaseToken, MailboxError, StoreFailure};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, error::Elapsed, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{
+    Calls,
+    resume::head,
+    stream_name::StreamName,
+    unanswered::unkept_answer,
+    unstored::{EntryKind, UnstoredEntries},
+};
+use crate::{
+    answer_budget::AnswerBytes,
+    error::EdgeError,
+    limits::{CALL_DEADLINE, CALL_LEASE, CALL_OUTCOME_PATIENCE, CALL_STORE_PAUSE},
+    session::Sessions,
+};
+
+/// The reason why an entry is not stored.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("an earlier attempt holds the lease of the stream")]
+    Taken,
+    #[error("the lease of the stream cannot be taken")]
+    Lease(#[from] StoreFailure),
+    #[error("the stream of the mailbox cannot be read")]
+    Read(#[source] MailboxError),
+    #[error("a store did not answer in time")]
+    Timeout(#[from] Elapsed),
+    #[error(transparent)]
+    Append(#[from] EdgeError),
+}
+
+impl KeepError {
+    /// Whether the entry may be stored a moment later.
+    fn may_pass(&self) -> bool {
+        let class = match self {
+            Self::Taken | Self::Timeout(_) => ErrorClass::Transient,
+            Self::Lease(error) => error.class(),
+            Self::Read(error) => error.class(),
+            Self::Append(error) => error.class(),
+        };
+        class.is_retryable()
+    }
+
+    /// Whether another entry would be stored: this one is too long, or its client has used up its share.
+    fn is_of_the_entry(&self) -> bool {
+        match self {
+            Self::Append(EdgeError::Mailbox(error)) => {
+                matches!(error, MailboxError::TooLarge { .. }) || error.is_owner_full()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The stream in the mailbox, which this edge alone writes while it holds the lease.
+pub(super) struct StreamKeeper {
+    calls: Arc<Calls>,
+    sessions: Arc<Sessions>,
+    name: StreamName,
+    request: RequestId,
+    lease: Option<LeaseToken>,
+    extended: Instant,
+    /// What is not stored yet, in order.
+    waiting: UnstoredEntries,
+    /// The last entry that is known to be stored.
+    through: Sequence,
+    /// Nothing more can be stored.
+    has_given_up: bool,
+    is_told: bool,
+    /// Announcements are needed only while the reader is on another edge.
+    pub(super) announces: bool,
+}
+
+impl StreamKeeper {
+    pub(super) fn new(
+        (calls, sessions): (Arc<Calls>, Arc<Sessions>),
+        name: StreamName,
+        request: RequestId,
+    ) -> Self {
+        Self {
+            calls,
+            sessions,
+            name,
+            request,
+            lease: None,
+            extended: Instant::now(),
+            waiting: UnstoredEntries::default(),
+            through: Sequence::START,
+            has_given_up: false,
+            is_told: false,
+            announces: false,
+        }
+    }
+
+    /// Opens the stream with the request, for the edge that has to answer if this edge is gone.
+    pub(super) async fn opened(mut self) -> Self {
+        let head = head(&self.request);
+        self.keep(head.into(), EntryKind::Hidden).await;
+        self
+    }
+
+    /// Whether the mailbox has everything so far. If not, the client gets no further ids, so that it does not resume
+    /// at a position after which messages are missing.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.has_given_up && self.waiting.is_empty()
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The last stored entry.
+    pub(super) fn through(&self) -> Sequence {
+        self.through
+    }
+
+    /// Stores an entry; returns its sequence, or `None` if it waits or cannot be stored.
+    pub(super) async fn keep(&mut self, bytes: AnswerBytes, kind: EntryKind) -> Option<Sequence> {
+        if self.has_given_up {
+            return None;
+        }
+        // What waits is tried again after a pause, and not with every message.
+        let is_first = !self.is_waiting();
+        self.waiting.push(bytes, kind);
+        if is_first {
+            self.store_waiting().await;
+        }
+        self.is_kept().then_some(self.through)
+    }
+
+    /// Stores what waits, until the store refuses.
+    pub(super) async fn store_waiting(&mut self) {
+        let before = self.through;
+        while !self.has_given_up && self.is_waiting() {
+            match self.store_first().await {
+                Ok(sequence) => {
+                    self.through = sequence;
+                    self.waiting.pop();
+                }
+                Err(error) if error.is_of_the_entry() && self.replace_first(&error) => {}
+                Err(error) if error.may_pass() => {
+                    self.tell(&error, "the stream of a call cannot be resumed now");
+                    break;
+                }
+                Err(error) => {
+                    self.tell(&error, "the stream of a call cannot be resumed");
+                    self.has_given_up = true;
+                    self.waiting.clear();
+                }
+            }
+        }
+        if self.is_kept() {
+            self.is_told = false;
+        }
+        if self.announces && self.through > before {
+            self.announce().await;
+        }
+    }
+
+    async fn store_first(&mut self) -> Result<Sequence, KeepError> {
+        if self.lease.is_none() {
+            self.lease = Some(self.acquire().await?);
+        }
+        let (calls, name) = (&self.calls, &self.name);
+        let entry = self.waiting.first().expect("there is an entry");
+        if std::mem::replace(&mut entry.is_tried, true) {
+            // This edge alone writes the stream, so an entry after the last one is the one that was tried.
+            let (session, stream) = (&name.session, &name.stream);
+            let read = calls.mailbox.read_after(session, stream, self.through, 1);
+            let page = timeout(CALL_DEADLINE, read).await?;
+            let page = page.map_err(KeepError::Read)?;
+            let found = page.messages.first();
+            if let Some(found) = found.filter(|found| found.item == *entry.bytes.bytes()) {
+                return Ok(found.sequence);
+            }
+        }
+        let bytes = entry.bytes.bytes().clone();
+        let appended = calls.append(&name.session, &name.stream, bytes);
+        Ok(appended.await?)
+    }
+
+    /// Without the lease a reader on another edge would consider this edge gone.
+    async fn acquire(&self) -> Result<LeaseToken, KeepError> {
+        let (calls, lock) = (&self.calls, self.name.lock());
+        let take = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
+        let lease = timeout(CALL_DEADLINE, take).await??;
+        lease.map(|lease| lease.token).ok_or(KeepError::Taken)
+    }
+
+    /// Puts a short message in place of the first entry, which the mailbox does not take; false if it does not take
+    /// that either.
+    fn replace_first(&mut self, error: &KeepError) -> bool {
+        let unkept = || unkept_answer(&self.request).message;
+        let is_replaced = self.waiting.replace_first(unkept);
+        if is_replaced {
+            let error = error_chain(error);
+            warn!(error, session = %self.name.session, "a message of a call cannot be resumed");
+        }
+        is_replaced
+    }
+
+    /// One line for each time that the store refuses, not for each attempt.
+    fn tell(&mut self, error: &KeepError, what: &str) {
+        if !std::mem::replace(&mut self.is_told, true) || !error.may_pass() {
+            let error = error_chain(error);
+            warn!(error, session = %self.name.session, "{what}");
+        }
+    }
+
+    async fn announce(&self) {
+        let (session, stream) = (&self.name.session, &self.name.stream);
+        self.sessions.announce_mail(session, stream).await;
+    }
+
+    /// Extends the lease. If the store has lost it, takes it again: a reader of the stream would otherwise
+    /// answer in place of this edge.
+    pub(super) async fn extend_lease(&mut self) {
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        self.extended = Instant::now();
+        let (locks, name) = (&self.calls.locks, self.name.lock());
+        let extend = locks.extend(&name, lease, CALL_LEASE);
+        if !matches!(timeout(CALL_DEADLINE, extend).await, Ok(Ok(false))) {
+            return;
+        }
+        if let Ok(lease) = self.acquire().await {
+            self.lease = Some(lease);
+        }
+    }
+
+    /// The call is over: stores what waits and closes the stream, and tries again for as long as the lease is held
+    /// and the edge does not have to stop. The client that is connected does not wait for that.
+    pub(super) async fn finish(
+        mut self,
+        mut live: Option<mpsc::Sender<AnswerBytes>>,
+        closed: CancellationToken,
+    ) {
+        let until = Instant::now() + CALL_OUTCOME_PATIENCE;
+        // A client that has no id of the stream cannot come back to it.
+        while self.through > Sequence::START && !self.try_to_end().await {
+            live = None;
+            self.announces = true;
+            if closed.is_cancelled() || Instant::now() >= until {
+                self.end_without_the_rest().await;
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => {}
+                () = sleep(CALL_STORE_PAUSE) => {}
+            }
+            if self.extended.elapsed() >= CALL_LEASE / 3 {
+                self.extend_lease().await;
+            }
+        }
+        if let Some(lease) = &self.lease {
+            let (locks, lock) = (&self.calls.locks, self.name.lock());
+            let _ = timeout(CALL_DEADLINE, locks.release(&lock, lease)).await;
+        }
+        drop(live);
+    }
+
+    async fn try_to_end(&mut self) -> bool {
+        self.store_waiting().await;
+        !self.is_waiting() && self.close().await
+    }
+
+    /// Closes the stream; false if another attempt may succeed. A reader of a closed stream without an answer says
+    /// that it is lost.
+    async fn close(&self) -> bool {
+        let (calls, name) = (&self.calls, &self.name);
+        match calls.close(&name.session, &name.stream).await {
+            Ok(()) => {
+                if self.announces {
+                    self.announce().await;
+                }
+                true
+            }
+            Err(error) => !error.class().is_retryable(),
+        }
+    }
+
+    /// The store took nothing for too long. If it does not take this either, a reader says the same once the lease is
+    /// released or over.
+    async fn end_without_the_rest(&mut self) {
+        if std::mem::take(&mut self.waiting).has_answer() {
+            warn!(session = %self.name.session, "the answer of a call could not be stored and is lost");
+            let (calls, name) = (&self.calls, &self.name);
+            let unkept = unkept_answer(&self.request).message.bytes().clone();
+            let _ = calls.append(&name.session, &name.stream, unkept).await;
+        }
+        self.close().await;
+    }
+}
