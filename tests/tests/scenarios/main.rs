@@ -22,6 +22,7 @@ mod operations;
 mod questions;
 mod readiness;
 mod reads;
+mod refused_writes;
 mod retention;
 mod sending;
 mod session_set_back;

@@ -129,7 +129,7 @@ async fn a_redis_that_takes_no_changes_shows_and_streams_go_on() -> Result<()> {
 }
 
 /// Sends a command to the cluster's Redis.
-async fn redis_does(system: &mut System, command: &str) -> Result<()> {
+pub(crate) async fn redis_does(system: &mut System, command: &str) -> Result<()> {
     let port = system.cluster().port("redis").context("a port of Redis")?;
     let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
     connection
