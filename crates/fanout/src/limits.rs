@@ -4,18 +4,21 @@
 //! | --- | --- | --- |
 //! | comparisons of filters per event, to find the streams that want it and by calls that wait for it | [`MAX_EDGE_COST`], about 3 ms on one core; of one principal [`MAX_PRINCIPAL_COST`], 0.2 ms | checked when a stream opens, when its session subscribes, and when a call waits |
 //! | comparisons of filters per event by the streams that it woke | the same again, spread over the threads of streams | the same shares |
-//! | pages of the log that queries hold while they examine them | ([`FIRST_PAGE_TURNS`] + [`FURTHER_PAGE_TURNS`]) × 16 MiB, the largest page of an adapter = 576 MiB; of one principal half of it | each read waits for its turn |
+//! | pages of the log that queries hold while they examine them | ([`FIRST_PAGE_TURNS`] + [`FURTHER_PAGE_TURNS`]) × [`CATCH_UP_READ_BYTES`] = 72 MiB; of one principal half of it | each read waits for its turn |
+//! | bytes that queries read from the log in a second | [`READ_BYTES_PER_SECOND`] of each principal, of no use to others | the next page of a principal waits until the last one is made good |
 //! | cores that searches through the log use | [`FURTHER_PAGE_TURNS`], of one principal half of them; without authentication all | the same |
 //! | answers that one event causes at once, by waking calls that wait | [`WOKEN_TURNS`], of one principal half of them: however many wait, others get their turn on the cores | each takes a turn; a call that the event does not match is not woken |
 //! | states of tasks on their way to listen streams that do not read | one per stream: 64 KiB, as of any stream; the larger ones, up to 1 MiB, have places that the source of tasks shares out | [`TaskNotice::place`](crate::followed::TaskNotice) |
 //! | ids and digests of the tasks that listen streams follow | some 300 bytes × [`MAX_FOLLOWED_TASKS`] = 75 MiB | checked when a stream opens |
 //! | reads of tasks at once when all of them change | [`MAX_FOLLOWED_TASKS`], one at a time per stream | the same |
 //! | bytes of the filters of all open streams | 32 × [`MAX_EDGE_COST`] = 16 MiB in streams, the same in the index | a digest has 16 bytes |
-//! | bytes of the pages of the log that are read for streams behind the ring | [`CATCH_UP_BYTES`] = 544 MiB | each page holds its part until it is dropped, and a stream whose client does not read holds none |
+//! | bytes of the pages of the log that are read for streams behind the ring | [`CATCH_UP_BYTES`] = 96 MiB | each page holds its part until it is dropped, and a stream whose client does not read holds none |
 //! | the rest of a frame that a stream holds for a client that does not read | [`UNREAD_BYTES`] = 256 MiB, with a token 8/9 of what others leave, and [`SMALL_UNREAD_BYTES`] for each stream; frames that are in the ring are shared | a stream without room is cut: its client has a cursor |
 //! | the rest of a page of the mailbox, likewise | 4 MiB a stream; of one principal together what the store holds for it (`ports::MailboxLimits`) | a session has one stream, and one that was replaced is cut after [`BURST_GRACE`] |
 
 use std::time::Duration;
+
+use ports::MAX_PAGE_BYTES;
 
 /// Recent events that an edge keeps encoded: a stream that is further behind reads the log. At 2
 /// KiB an event this is at most 16 MiB in practice.
@@ -60,14 +63,22 @@ pub(crate) const FIRST_PAGE_TURNS: usize = 32;
 /// log, for up to 3 s, and each page is the decoding of 500 events: some milliseconds of a core, of which
 /// streams need the rest.
 pub(crate) const FURTHER_PAGE_TURNS: usize = 4;
+/// Bytes of events that the queries of one principal read from the log in each second, twice as many without
+/// authentication, beyond those of [`READ_BURST`]: one core of a store reads ten times as many. A query that is in the
+/// ring reads none.
+pub(crate) const READ_BYTES_PER_SECOND: u64 = 16 << 20;
+/// Time worth of such bytes that may be read at once: 64 pages.
+pub(crate) const READ_BURST: Duration = Duration::from_secs(4);
+/// Bytes that an entry of the log counts beside its JSON, for the work on it.
+pub(crate) const ENTRY_READ_BYTES: usize = 256;
 /// Calls that one event has woken whose answers are made at once; of one principal, half of them. Such an
 /// answer may be half a megabyte, about a millisecond of a core, and one event may wake all calls of a client.
 pub(crate) const WOKEN_TURNS: usize = 2;
 /// Time that a query waits for its first turn, before [`CALL_DEADLINE`] begins: many times what others need
 /// for a page.
 pub(crate) const TURN_WAIT: Duration = Duration::from_secs(2);
-/// Bytes that one read of the log may bring: the adapters end a page there.
-pub(crate) const CATCH_UP_READ_BYTES: usize = 16 << 20;
+/// Bytes that one read of the log may bring: the adapters end a page at half of it, and the last event may exceed that.
+pub(crate) const CATCH_UP_READ_BYTES: usize = 2 * MAX_PAGE_BYTES;
 /// Bytes of the pages that are cached for streams, including the frames made of them; beyond that the
 /// least recently used pages are dropped.
 pub(crate) const CATCH_UP_PAGE_BYTES: u64 = 32 << 20;

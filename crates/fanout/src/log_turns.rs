@@ -2,7 +2,7 @@
 //! the store a read and this process the decoding. So few are read at once: a query waits for its turn, and
 //! those of one principal hold only a part of the turns, so that a client with many queries delays itself
 //! and not others. The first pages have more turns than the further ones: a query that needs one page does
-//! not wait for those that search the whole log.
+//! not wait for those that search the whole log. And each principal reads at a pace ([`ReadPace`]).
 //!
 //! tokio's semaphores hand out their permits in the order of the requests. Since a query takes a turn of its
 //! principal before it asks for a turn of the edge, a newcomer waits behind the few turns that each other
@@ -11,7 +11,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{PrincipalId, Sequence, StoredEvent, Timestamp};
+use model::{PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::Mutex;
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 use tokio::{
@@ -19,7 +19,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::limits::{FIRST_PAGE_TURNS, FURTHER_PAGE_TURNS, WOKEN_TURNS};
+use self::pace::ReadPace;
+use crate::limits::{
+    ENTRY_READ_BYTES, FIRST_PAGE_TURNS, FURTHER_PAGE_TURNS, READ_BURST, READ_BYTES_PER_SECOND,
+    WOKEN_TURNS,
+};
+
+mod pace;
 
 /// The turns of one kind: of the edge or, as a part of them, of a principal.
 #[derive(Debug, Clone)]
@@ -60,10 +66,12 @@ async fn take(of_principal: &Arc<Semaphore>, of_edge: &Arc<Semaphore>) -> LogTur
     }
 }
 
-/// The turns of a principal, and the number of its queries: without queries it is forgotten.
+/// The turns and the pace of a principal, and the number of its queries: without queries it is forgotten, once
+/// nothing that it read counts any more.
 #[derive(Debug)]
 struct OwnTurns {
     turns: PageTurns,
+    pace: Arc<ReadPace>,
     queries: usize,
 }
 
@@ -92,7 +100,10 @@ impl LogTurns {
         wait: Duration,
     ) -> Option<LogInTurns> {
         let own = self.own(principal);
-        let first = take(&own.turns.first, &self.all.first);
+        let first = async {
+            own.pace.ready().await;
+            take(&own.turns.first, &self.all.first).await
+        };
         let first = timeout(wait, first).await.ok()?;
         Some(LogInTurns {
             own,
@@ -116,9 +127,16 @@ impl LogTurns {
             false => 2,
         };
         let mut by_principal = self.by_principal.lock();
+        if !by_principal.contains_key(principal) {
+            by_principal.retain(|_, own| own.queries > 0 || !own.pace.is_even());
+        }
         let own = by_principal.entry(principal.clone());
         let own = own.or_insert_with(|| OwnTurns {
             turns: PageTurns::new(parts),
+            pace: Arc::new(ReadPace::new(
+                2 * READ_BYTES_PER_SECOND / parts as u64,
+                READ_BURST,
+            )),
             queries: 0,
         });
         own.queries += 1;
@@ -126,13 +144,15 @@ impl LogTurns {
             all: Arc::clone(self),
             principal: principal.clone(),
             turns: own.turns.clone(),
+            pace: Arc::clone(&own.pace),
         }
     }
 
-    /// The number of principals that have queries.
+    /// The number of queries.
     #[cfg(test)]
-    fn principals(&self) -> usize {
-        self.by_principal.lock().len()
+    fn queries(&self) -> usize {
+        let by_principal = self.by_principal.lock();
+        by_principal.values().map(|own| own.queries).sum()
     }
 }
 
@@ -142,6 +162,7 @@ struct QueryOfPrincipal {
     all: Arc<LogTurns>,
     principal: PrincipalId,
     turns: PageTurns,
+    pace: Arc<ReadPace>,
 }
 
 impl Drop for QueryOfPrincipal {
@@ -149,7 +170,7 @@ impl Drop for QueryOfPrincipal {
         let mut by_principal = self.all.by_principal.lock();
         if let Some(own) = by_principal.get_mut(&self.principal) {
             own.queries -= 1;
-            if own.queries == 0 {
+            if own.queries == 0 && own.pace.is_even() {
                 by_principal.remove(&self.principal);
             }
         }
@@ -182,8 +203,18 @@ impl LogInTurns {
         let first = self.first.lock().take();
         match first {
             Some(first) => first,
-            None => take(&self.own.turns.further, &self.own.all.all.further).await,
+            None => {
+                self.own.pace.ready().await;
+                take(&self.own.turns.further, &self.own.all.all.further).await
+            }
         }
+    }
+
+    fn charge(&self, events: &[Sequenced<StoredEvent>], undecodable: usize) {
+        let bytes = events.iter().map(|event| event.item.json.len());
+        let entries = events.len() + undecodable;
+        let bytes = bytes.sum::<usize>() + ENTRY_READ_BYTES * entries;
+        self.own.pace.charge(bytes);
     }
 }
 
@@ -195,7 +226,9 @@ impl EventLog for LogInTurns {
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         let _turn = self.turn().await;
-        self.log().read_after(after, limit).await
+        let page = self.log().read_after(after, limit).await?;
+        self.charge(&page.events, page.undecodable.len());
+        Ok(page)
     }
 
     async fn read_before(
@@ -204,7 +237,9 @@ impl EventLog for LogInTurns {
         limit: usize,
     ) -> Result<EventsBefore, EventLogError> {
         let _turn = self.turn().await;
-        self.log().read_before(before, limit).await
+        let page = self.log().read_before(before, limit).await?;
+        self.charge(&page.events, page.undecodable.len());
+        Ok(page)
     }
 
     /// In the turn of the page that follows it.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use futures_util::{StreamExt, stream::BoxStream};
 use instruments::store_calls::StoreMetrics;
 use role_keys::RoleTrust;
@@ -20,7 +20,7 @@ use service_kit::{
     lifecycle::{Lifecycle, OnExit, ProcessOutcome, stop_signals},
     line_queue::LineQueue,
     metrics::MetricsRegistry,
-    request_threads::RequestThreads,
+    request_threads::{RequestClass, RequestThreads},
 };
 use tokio::net::TcpListener;
 use tracing::error;
@@ -118,7 +118,15 @@ pub(crate) async fn start(
     let mut registry = MetricsRegistry::default();
     let stores = StoreMetrics::new(&mut registry);
     let uses = |key| roles.uses(key);
-    let backends = OpenBackends::open(config, uses, roles.creates_log(), &stores).await?;
+    // Clients have sessions: a role that has none serves no clients.
+    let clients = roles.uses(BackendKey::Sessions).then(|| {
+        let threads = RequestThreads::start(RequestClass::Clients);
+        threads.context("starting the threads for requests")
+    });
+    let clients = clients.transpose()?;
+    let threads = clients.as_ref().map(RequestThreads::handle);
+    let creates_log = roles.creates_log();
+    let backends = OpenBackends::open(config, uses, creates_log, threads, &stores).await?;
     telemetry.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
     spawn_retention(config, &backends, &mut registry, &lifecycle);
@@ -132,6 +140,7 @@ pub(crate) async fn start(
         registry: &mut registry,
         lifecycle: &lifecycle,
         connections: &connections,
+        client_threads: clients,
         request_threads: Vec::new(),
         bodies,
         listeners: listeners.roles,

@@ -129,6 +129,10 @@ impl Classified for EventLogError {
     }
 }
 
+/// Bytes of entries with which a page ends, in whichever direction it is read; the last entry may exceed them. A
+/// page is what a store does in one go: while it sends one, acknowledgements and events of others wait.
+pub const MAX_PAGE_BYTES: usize = 1 << 20;
+
 /// A log of events, each written once and read by every edge and the sync role.
 ///
 /// # Contract
@@ -141,7 +145,9 @@ impl Classified for EventLogError {
 /// - **EL-03** after `append` returned `Ok`, every event of the batch can be read; after an error any
 ///   part of the batch may have been stored, and appending the same batch again completes it.
 /// - **EL-04** `read_after` returns up to `limit` events strictly after the position, ascending, with
-///   none left out up to `through`; `at_head` says whether these were the last.
+///   none left out up to `through`; `at_head` says whether these were the last. A page has at least one
+///   event that is there, and ends early with the one that reaches [`MAX_PAGE_BYTES`]; so does that of
+///   `read_before`.
 /// - **EL-05** no reader ever sees an event while one with a lower sequence can still appear.
 /// - **EL-06** `read_after` from a position that has been trimmed reports this in `resumes_after`; it
 ///   never skips silently.

@@ -25,7 +25,8 @@ mod undecodable;
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
 pub use edge_news::{EdgeNews, ListChanges};
 pub use event_log::{
-    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
+    SeekResult,
 };
 pub use leases::{Lease, LeaseToken, Leases, Pauses};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};

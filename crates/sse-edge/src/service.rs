@@ -63,8 +63,11 @@ use crate::{
 /// The dependencies of the edge.
 #[derive(Debug)]
 pub struct EdgeDeps {
-    /// The event log.
+    /// The event log, as it is followed.
     pub log: Arc<dyn EventLog>,
+    /// The same log for readers of many pages: queries, and streams that catch up. On a server, over a
+    /// connection of its own, so that new events do not wait behind pages.
+    pub pages: Arc<dyn EventLog>,
     /// Sessions of the handshake era.
     pub sessions: Arc<dyn SessionStore>,
     /// Messages to single sessions: answers of clients, and streams that can be resumed.
@@ -159,7 +162,7 @@ impl EdgeService {
         let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
         let health = EdgeHealth::default();
         let stores = ProbedStores {
-            log: Arc::clone(&log),
+            log: Arc::clone(&self.deps.pages),
             bus: Arc::clone(&bus),
             sessions: Arc::clone(&self.deps.sessions),
             resources: Arc::clone(&self.deps.resources),
@@ -188,7 +191,7 @@ impl EdgeService {
         let Self { deps, config, .. } = self;
         let background = Background::new(lifecycle);
         let hub = Arc::new(Hub::new(HubParts {
-            log: deps.log,
+            log: deps.pages,
             clock: Arc::clone(&deps.clock),
             ids: Arc::clone(&deps.ids),
             metrics: self.fanout_metrics,

@@ -13,7 +13,10 @@ use model::{
     Clock, Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
 };
 use parking_lot::RwLock;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
+use ports::{
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
+    SeekResult,
+};
 
 /// A receive time that is further ahead of the log's clock is not believed: the clock by which the
 /// event was received was wrong.
@@ -168,12 +171,9 @@ impl EventLog for MemoryEventLog {
             sequence: state.place(start + index),
             item: item.clone(),
         };
-        let events: Vec<_> = state
-            .events
-            .range(start..end)
-            .enumerate()
-            .map(event)
-            .collect();
+        let held = state.events.range(start..end).enumerate();
+        let events: Vec<_> = first_page(held.map(event)).collect();
+        let end = start + events.len();
         let from = after.max(state.trimmed_through);
         let through = events.last().map_or(from, |last| last.sequence);
         Ok(EventPage {
@@ -199,7 +199,7 @@ impl EventLog for MemoryEventLog {
             item: state.events[index].clone(),
         };
         Ok(EventsBefore {
-            events: newest_first.map(event).collect(),
+            events: first_page(newest_first.map(event)).collect(),
             undecodable: Vec::new(),
         })
     }
@@ -230,6 +230,18 @@ impl EventLog for MemoryEventLog {
         state.trim_front(count);
         Ok(distance(count))
     }
+}
+
+/// The events up to the one with which a page ends.
+fn first_page(
+    events: impl Iterator<Item = Sequenced<StoredEvent>>,
+) -> impl Iterator<Item = Sequenced<StoredEvent>> {
+    let mut bytes = 0;
+    events.take_while(move |event| {
+        let fits = bytes < MAX_PAGE_BYTES;
+        bytes += event.item.json.len();
+        fits
+    })
 }
 
 #[cfg(test)]

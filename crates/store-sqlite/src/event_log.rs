@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::{Clock, EntryTag, EventId, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp};
 use ports::{
-    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
-    SeekResult, UndecodableEntries, UndecodableEntry,
+    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead,
+    MAX_PAGE_BYTES, PageEntries, SeekResult, UndecodableEntries, UndecodableEntry,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params, types::ValueRef};
 use tracing::warn;
@@ -16,8 +16,6 @@ use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
 /// Maximum number of events in one page, whatever limit is requested.
 const MAX_PAGE_EVENTS: usize = 10_000;
-/// Maximum bytes of events in one page, as with the other logs; a single larger event still fits.
-const MAX_PAGE_BYTES: usize = 16 << 20;
 /// A receive time that is further ahead of this process's clock is not believed: the clock by which the
 /// event was received was wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(60);

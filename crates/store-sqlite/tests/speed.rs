@@ -37,7 +37,7 @@ async fn many_callers_share_the_disk() {
     let log = database.event_log();
     let started = Instant::now();
     let (mut events, mut after) = (0, Sequence::START);
-    // Three pages, because one has at most 16 MiB.
+    // Page by page, because one has little more than a mebibyte.
     loop {
         let page = log.read_after(after, 10_000).await.unwrap();
         (events, after) = (events + page.events.len(), page.through);

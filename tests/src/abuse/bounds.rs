@@ -43,13 +43,13 @@ const OF_EDGE: &[MemoryBound] = &[
     ),
     bound(
         "pages of the log for streams behind the ring",
-        (FANOUT, "[`CATCH_UP_BYTES`] = 544 MiB"),
-        544,
+        (FANOUT, "[`CATCH_UP_BYTES`] = 96 MiB"),
+        96,
     ),
     bound(
         "pages of the log for queries",
-        (FANOUT, "the largest page of an adapter = 576 MiB"),
-        576,
+        (FANOUT, "[`CATCH_UP_READ_BYTES`] = 72 MiB"),
+        72,
     ),
     bound(
         "filters of streams",

@@ -23,6 +23,7 @@ crate::case::cases! {
     "EL-03" Nothing append::appending_again_completes_a_part;
     "EL-04" Nothing read::pages_leave_nothing_out;
     "EL-04" Nothing read::an_empty_log_is_at_its_head;
+    "EL-04" Nothing read::a_page_of_large_events_ends_with_its_bytes;
     "EL-05" Nothing order::readers_beside_eight_writers_see_no_late_event;
     "EL-05" Nothing order::nothing_appears_at_or_before_a_head_that_was_reported;
     "EL-05" Shared order::readers_on_other_handles_see_no_late_event;

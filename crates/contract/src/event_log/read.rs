@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
-use model::Sequence;
+use model::{Sequence, Sequenced, StoredEvent};
+use ports::MAX_PAGE_BYTES;
 
 use super::follow::{all, all_after, page, places};
 use crate::{Harness, event, event_received_at, events};
@@ -52,6 +53,45 @@ pub(super) async fn an_empty_log_is_at_its_head(harness: Arc<dyn Harness>) -> Re
             .events
             .is_empty()
     );
+    Ok(())
+}
+
+pub(super) async fn a_page_of_large_events_ends_with_its_bytes(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    const EVENT_BYTES: usize = 400_000;
+    let fixture = harness.event_log().await?;
+    let mut written = Vec::new();
+    for mut event in events(0, 12) {
+        event.json = Bytes::from(vec![b'x'; EVENT_BYTES]);
+        written.extend(fixture.log.append(vec![event]).await?);
+    }
+    let written: Vec<_> = written.into_iter().map(|a| (a.sequence, a.id)).collect();
+    let fits = |events: &[Sequenced<StoredEvent>]| {
+        let before_the_last = events.len().saturating_sub(1) * EVENT_BYTES;
+        assert!(before_the_last < MAX_PAGE_BYTES, "{} events", events.len());
+    };
+    let (mut after, mut read) = (Sequence::START, Vec::new());
+    loop {
+        let page = page(&*fixture.log, after, 100).await?;
+        fits(&page.events);
+        after = page.through;
+        read.extend(page.events);
+        if page.at_head {
+            break;
+        }
+    }
+    assert_eq!(places(&read), written);
+    let (mut before, mut read) = (after.next(), Vec::new());
+    loop {
+        let events = fixture.log.read_before(before, 100).await?.events;
+        fits(&events);
+        let Some(oldest) = events.last() else { break };
+        before = oldest.sequence;
+        read.extend(events);
+    }
+    read.reverse();
+    assert_eq!(places(&read), written, "backwards");
     Ok(())
 }
 

@@ -52,7 +52,7 @@ async fn many_queries_of_one_principal_read_in_its_turns_and_delay_no_other() {
     for query in greedy {
         assert_eq!(query.await.unwrap(), 1, "each has its turn");
     }
-    assert_eq!(turns.principals(), 0);
+    assert_eq!(turns.queries(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn a_query_whose_turn_does_not_come_is_told_and_leaves_nothing_behind() {
     settle().await;
     assert_eq!(log.begun(), FIRST_PAGE_TURNS);
     assert_eq!(search(Arc::clone(&turns), principal("late"), 1).await, 0);
-    assert_eq!(turns.principals(), 2);
+    assert_eq!(turns.queries(), FIRST_PAGE_TURNS);
     // A query that is given up gives its turn back.
     holding[0].abort();
     settle().await;
@@ -101,7 +101,7 @@ async fn a_query_whose_turn_does_not_come_is_told_and_leaves_nothing_behind() {
     for query in holding {
         let _ = query.await;
     }
-    assert_eq!(turns.principals(), 0);
+    assert_eq!(turns.queries(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,4 +115,37 @@ async fn without_authentication_all_turns_are_for_everyone() {
     for query in queries {
         query.abort();
     }
+}
+
+/// Whatever it asks for, one query after the other: the store has time for appends, and others read on.
+#[tokio::test(start_paused = true)]
+async fn a_principal_that_reads_on_and_on_reads_at_its_pace_and_delays_no_other() {
+    const EVENT_BYTES: usize = 1 << 20;
+    let log = GatedLog::open();
+    log.push(fixture::event(1, "cat", EVENT_BYTES));
+    let turns = LogTurns::new(Arc::<GatedLog>::clone(&log));
+    let began = tokio::time::Instant::now();
+    let burst = READ_BURST.as_secs() * READ_BYTES_PER_SECOND / EVENT_BYTES as u64;
+    let pages = usize::try_from(burst).unwrap();
+    for _ in 0..pages {
+        assert_eq!(search(Arc::clone(&turns), principal("greedy"), 1).await, 1);
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "a burst is free");
+    let seconds = 10;
+    for _ in 0..seconds * READ_BYTES_PER_SECOND / EVENT_BYTES as u64 {
+        assert_eq!(search(Arc::clone(&turns), principal("greedy"), 1).await, 1);
+    }
+    let took = began.elapsed().as_secs();
+    assert!((seconds - 1..=seconds + 1).contains(&took), "{took} s");
+    let modest = tokio::time::Instant::now();
+    assert_eq!(search(Arc::clone(&turns), principal("modest"), 1).await, 1);
+    assert!(modest.elapsed() < Duration::from_millis(10));
+    assert_eq!(
+        turns.by_principal.lock().len(),
+        2,
+        "what was read still counts"
+    );
+    tokio::time::sleep(2 * READ_BURST).await;
+    search(Arc::clone(&turns), principal("third"), 1).await;
+    assert_eq!(turns.by_principal.lock().len(), 1, "and is forgotten then");
 }

@@ -7,6 +7,10 @@ use role_keys::RoleTrust;
 #[cfg(feature = "redis")]
 use store_redis::{RedisConfig, RedisSessionStore};
 use store_sqlite::Database;
+#[cfg(feature = "nats")]
+use tokio::runtime::Handle;
+#[cfg(feature = "nats")]
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 
@@ -33,6 +37,9 @@ pub(super) struct Drivers<'a> {
     database: Option<Database>,
     #[cfg(feature = "nats")]
     nats: Option<NatsConnection>,
+    /// The connection over which pages of the log come.
+    #[cfg(feature = "nats")]
+    nats_for_pages: Option<NatsConnection>,
 }
 
 impl<'a> Drivers<'a> {
@@ -52,6 +59,8 @@ impl<'a> Drivers<'a> {
             database: None,
             #[cfg(feature = "nats")]
             nats: None,
+            #[cfg(feature = "nats")]
+            nats_for_pages: None,
         }
     }
 
@@ -70,20 +79,39 @@ impl<'a> Drivers<'a> {
         let connection = match self.nats.take() {
             Some(connection) => connection,
             None => {
-                let connecting = NatsConnection::connect(NatsConfig {
-                    trust: self.trust.clone(),
-                    ..nats_settings(self.config)
-                });
+                let connecting = NatsConnection::connect(self.nats_with_trust());
                 connecting.await.context("nats.url")?
             }
         };
         Ok(self.nats.insert(connection).clone())
     }
 
-    /// The connection of `[nats]`, if it was opened.
+    /// A connection of `[nats]` for pages of the log, which are read on these threads.
     #[cfg(feature = "nats")]
-    pub(super) fn open_nats(&self) -> Option<NatsConnection> {
-        self.nats.clone()
+    pub(super) async fn nats_for_pages(
+        &mut self,
+        threads: &Handle,
+    ) -> anyhow::Result<NatsConnection> {
+        let connecting = NatsConnection::connect(self.nats_with_trust());
+        // The driver spawns what reads the connection.
+        let connecting = AbortOnDropHandle::new(threads.spawn(connecting));
+        let connection = connecting.await?.context("nats.url")?;
+        Ok(self.nats_for_pages.insert(connection).clone())
+    }
+
+    #[cfg(feature = "nats")]
+    fn nats_with_trust(&self) -> NatsConfig {
+        NatsConfig {
+            trust: self.trust.clone(),
+            ..nats_settings(self.config)
+        }
+    }
+
+    /// The connections of `[nats]` that were opened.
+    #[cfg(feature = "nats")]
+    pub(super) fn open_nats(&self) -> Vec<NatsConnection> {
+        let all = self.nats.iter().chain(&self.nats_for_pages);
+        all.cloned().collect()
     }
 
     /// The server of `[redis]`. A single shape uses it, so the connection is not kept.

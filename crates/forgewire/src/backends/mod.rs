@@ -17,6 +17,7 @@ use ports::{Bus, EventLog, Stores};
 use role_keys::RoleTrust;
 use service_kit::metrics::MetricsRegistry;
 use store_sqlite::Database;
+use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::{
@@ -52,6 +53,8 @@ pub(crate) fn metrics_of_servers() -> Vec<MetricDescription> {
 #[derive(Debug)]
 pub(crate) struct OpenBackends {
     pub(crate) log: Arc<dyn EventLog>,
+    /// The same log, for readers of many pages.
+    pub(crate) pages: Arc<dyn EventLog>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -61,12 +64,13 @@ pub(crate) struct OpenBackends {
     stores: Option<Stores>,
     database: Option<Database>,
     #[cfg(feature = "nats")]
-    nats: Option<nats::NatsConnection>,
+    nats: Vec<nats::NatsConnection>,
 }
 
 impl OpenBackends {
     /// Opens the backends that the configuration names and the roles use; waits up to 60 s for a server.
-    /// With `creates_log`, creates the shared event log where it is missing.
+    /// With `creates_log`, creates the shared event log where it is missing. With `page_threads`, for processes
+    /// whose clients read the log, pages of a log on a server are read on these threads.
     ///
     /// # Errors
     /// A file that cannot be opened, or a server that does not answer; the text names it.
@@ -74,15 +78,17 @@ impl OpenBackends {
         config: &Config,
         uses: impl Fn(BackendKey) -> bool,
         creates_log: bool,
+        page_threads: Option<&Handle>,
         metrics: &StoreMetrics,
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let trust = trust::open(config, Arc::clone(&clock), &*ids)?;
         let mut drivers = Drivers::new(config, &trust);
-        let log = shapes::open_log(&mut drivers, &*ids, creates_log).await?;
+        let opened = shapes::open_log(&mut drivers, &*ids, creates_log, page_threads).await?;
         let served_by = |key| config.backends.chosen(key).name;
-        let log = observe_log(log, metrics, served_by(BackendKey::Events));
+        let observed = |log| observe_log(log, metrics, served_by(BackendKey::Events));
+        let (log, pages) = (observed(opened.log), observed(opened.pages));
         let bus = shapes::open_bus(&mut drivers).await?;
         let stores = match uses(BackendKey::Sessions) {
             true => {
@@ -94,6 +100,7 @@ impl OpenBackends {
         };
         Ok(Self {
             log,
+            pages,
             bus,
             clock,
             ids,
@@ -112,8 +119,8 @@ impl OpenBackends {
     )]
     pub(crate) fn register_driver_metrics(&self, registry: &mut MetricsRegistry) {
         #[cfg(feature = "nats")]
-        if let Some(nats) = &self.nats {
-            nats_metrics::register(registry, nats);
+        if !self.nats.is_empty() {
+            nats_metrics::register(registry, &self.nats);
         }
     }
 

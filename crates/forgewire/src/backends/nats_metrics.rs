@@ -1,4 +1,4 @@
-//! The metrics of the connection to NATS.
+//! The metrics of the connections to NATS.
 
 use std::fmt;
 
@@ -17,16 +17,17 @@ pub(super) const SLOW_CONSUMERS: (&str, &str) = (
 );
 
 /// Registers `forgewire_nats_slow_consumers_total`.
-pub(super) fn register(registry: &mut MetricsRegistry, connection: &NatsConnection) {
-    registry.register_collector(Box::new(NatsMetrics(connection.clone())));
+pub(super) fn register(registry: &mut MetricsRegistry, connections: &[NatsConnection]) {
+    registry.register_collector(Box::new(NatsMetrics(connections.to_vec())));
 }
 
 #[derive(Debug)]
-struct NatsMetrics(NatsConnection);
+struct NatsMetrics(Vec<NatsConnection>);
 
 impl Collector for NatsMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let reports = ConstCounter::new(self.0.slow_consumers());
+        let reports = self.0.iter().map(NatsConnection::slow_consumers);
+        let reports = ConstCounter::new(reports.sum::<u64>());
         let encoder = encoder.encode_descriptor(
             SLOW_CONSUMERS.0,
             SLOW_CONSUMERS.1,

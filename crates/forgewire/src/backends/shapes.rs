@@ -10,6 +10,7 @@ use ports::{Bus, EventLog, Stores};
 #[cfg(feature = "nats")]
 use role_keys::RoleTrust;
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+use tokio::runtime::Handle;
 
 use super::drivers::Drivers;
 #[cfg(feature = "nats")]
@@ -21,7 +22,23 @@ const BUS_MESSAGES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Maximum number of sessions in memory.
 const MEMORY_SESSIONS: usize = 100_000;
 
-/// The event log that `backends.events` names.
+/// An open event log.
+pub(super) struct OpenLog {
+    pub(super) log: Arc<dyn EventLog>,
+    /// The same one, for readers of many pages.
+    pub(super) pages: Arc<dyn EventLog>,
+}
+
+impl OpenLog {
+    /// Pages of this log are in nobody's way.
+    fn one(log: Arc<dyn EventLog>) -> Self {
+        let pages = Arc::clone(&log);
+        Self { log, pages }
+    }
+}
+
+/// The event log that `backends.events` names. With `page_threads`, pages come over a connection of their own
+/// from a server, and are read on these threads.
 pub(super) async fn open_log(
     drivers: &mut Drivers<'_>,
     ids: &dyn IdSource,
@@ -33,16 +50,34 @@ pub(super) async fn open_log(
         )
     )]
     creates_log: bool,
-) -> anyhow::Result<Arc<dyn EventLog>> {
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(unused_variables, reason = "no log is on a server")
+    )]
+    page_threads: Option<&Handle>,
+) -> anyhow::Result<OpenLog> {
     Ok(match drivers.config.backends.events {
-        EventsBackend::Sqlite => Arc::new(drivers.database()?.event_log()),
+        EventsBackend::Sqlite => OpenLog::one(Arc::new(drivers.database()?.event_log())),
         EventsBackend::Memory => {
             let events = NonZeroUsize::new(drivers.config.retention.max_memory_events)
                 .context("retention.max_memory_events: must be at least 1")?;
-            Arc::new(MemoryEventLog::new(ids, events))
+            OpenLog::one(Arc::new(MemoryEventLog::new(ids, events)))
         }
         #[cfg(feature = "nats")]
-        EventsBackend::Jetstream => Arc::new(open_jetstream(drivers, creates_log).await?),
+        EventsBackend::Jetstream => {
+            let log = open_jetstream(drivers, creates_log).await?;
+            let pages = match page_threads {
+                Some(threads) => {
+                    let connection = drivers.nats_for_pages(threads).await?;
+                    log.reading_pages_over(connection).await?
+                }
+                None => log.clone(),
+            };
+            OpenLog {
+                log: Arc::new(log),
+                pages: Arc::new(pages),
+            }
+        }
         other => bail!("backends.events = {other:?} is not in this build"),
     })
 }

@@ -8,7 +8,7 @@ use github_sync::client;
 use model::SharedKey;
 use ports::ResourceReader;
 use role_keys::RoleTrust;
-use service_kit::{descriptors::ListenerUse, request_threads::RequestClass};
+use service_kit::descriptors::ListenerUse;
 use tracing::warn;
 
 use super::{
@@ -76,6 +76,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let stores = startup.backends.stores()?.clone();
     let deps = sse_edge::EdgeDeps {
         log: stores.log,
+        pages: Arc::clone(&startup.backends.pages),
         sessions: stores.sessions,
         mailbox: stores.mailbox,
         locks: stores.locks,
@@ -97,8 +98,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let service = service.spawn(startup.lifecycle)?;
     startup.details.push((ROLE.name, service.health()));
     let limits = service.http_limits();
-    let name = ("edge-http", RequestClass::Clients);
-    startup.serve(name, listener, service.router(), limits)
+    startup.serve_clients("edge-http", listener, service.router(), limits)
 }
 
 /// The keys of the roles, for what the edges seal.

@@ -26,6 +26,8 @@ pub(crate) struct Startup<'a> {
     pub(crate) lifecycle: &'a Lifecycle,
     /// The connections that each listener may have.
     pub(crate) connections: &'a DescriptorPlan,
+    /// The threads for the edge's clients, on which pages of the log are read too.
+    pub(crate) client_threads: Option<RequestThreads>,
     /// The threads on which requests are served, for each listener.
     pub(crate) request_threads: Vec<RequestThreads>,
     /// The memory for the bodies of requests, which all roles of the process share.
@@ -56,10 +58,21 @@ impl Startup<'_> {
         router: axum::Router,
         limits: HttpLimits,
     ) -> anyhow::Result<()> {
-        self.on_threads_for(class, |lifecycle| {
-            let serving = http::serve(listener, router, limits, lifecycle.clone());
-            lifecycle.spawn(name, OnExit::EndsProcess, serving);
-        })
+        self.on_threads_for(class, serving(name, listener, router, limits))
+    }
+
+    /// As [`Self::serve`], on the threads for the edge's clients.
+    pub(crate) fn serve_clients(
+        &mut self,
+        name: &'static str,
+        listener: TcpListener,
+        router: axum::Router,
+        limits: HttpLimits,
+    ) -> anyhow::Result<()> {
+        let threads = self.client_threads.take();
+        let threads = threads.context("no threads were started for clients")?;
+        self.on_threads(threads, serving(name, listener, router, limits));
+        Ok(())
     }
 
     /// Starts what serves requests on threads of its own.
@@ -69,10 +82,27 @@ impl Startup<'_> {
         start: impl FnOnce(&Lifecycle),
     ) -> anyhow::Result<()> {
         let threads = RequestThreads::start(class).context("starting the threads for requests")?;
+        self.on_threads(threads, start);
+        Ok(())
+    }
+
+    fn on_threads(&mut self, threads: RequestThreads, start: impl FnOnce(&Lifecycle)) {
         let entered = threads.enter();
         start(self.lifecycle);
         drop(entered);
         self.request_threads.push(threads);
-        Ok(())
+    }
+}
+
+/// Starts a server of HTTP that ends the process when it ends.
+fn serving(
+    name: &'static str,
+    listener: TcpListener,
+    router: axum::Router,
+    limits: HttpLimits,
+) -> impl FnOnce(&Lifecycle) {
+    move |lifecycle| {
+        let serving = http::serve(listener, router, limits, lifecycle.clone());
+        lifecycle.spawn(name, OnExit::EndsProcess, serving);
     }
 }

@@ -154,7 +154,8 @@ impl JetStreamLog {
                 publish = publish.header(STAMP_HEADER, stamp.as_str());
             }
             answers.push(
-                self.context
+                self.main
+                    .context
                     .send_publish(message.subject.clone(), publish)
                     .await?,
             );
@@ -197,6 +198,7 @@ impl JetStreamLog {
         append_id: &str,
     ) -> Result<StoredPosition, AttemptError> {
         let request = self
+            .main
             .stream
             .raw_message_builder()
             .last_by_subject(message.subject.clone());

@@ -44,13 +44,13 @@ impl JetStreamLog {
         trial: impl Future<Output = Result<T, EventLogError>>,
     ) -> Result<T, EventLogError> {
         let unavailable = |source| EventLogError::Unavailable { op, source };
-        if let Some(refused) = self.connection.denials().refused_credentials() {
-            return Err(unavailable(refused.into()));
+        let began = Instant::now();
+        if let Some(refused) = self.refusal_since(began, |_| false) {
+            return Err(unavailable(refused));
         }
-        let denials = self.connection.denials();
         tokio::select! {
             biased;
-            denial = denials.next_since(Instant::now(), concerns) => {
+            denial = self.next_denial(began, concerns) => {
                 Err(unavailable(denial.into()))
             }
             outcome = trial => outcome,
@@ -60,9 +60,9 @@ impl JetStreamLog {
     /// Reads the ends, one entry, and, if it is time for that, a page.
     pub(super) async fn try_reads(&self) -> Result<LogHead, EventLogError> {
         const OP: &str = "be read";
-        let (began, connection) = (Instant::now(), self.connection.number());
+        let (began, connection) = (Instant::now(), self.pages().connection.number());
         let concerns = |denial: &NatsDenial| self.concerns_reads(denial);
-        let is_refused = !self.connection.denials().standing(concerns).is_empty();
+        let is_refused = self.is_refused(concerns);
         let head = self
             .retry_until_deadline("answer", || self.newest_head())
             .await?;
@@ -71,13 +71,13 @@ impl JetStreamLog {
         if is_refused || self.pages_read.is_due(&(), connection) {
             self.retry_until_deadline(OP, || self.deliver(DeliverPolicy::Last, 1))
                 .await?;
-            if let Some(denial) = self.connection.denials().since_then(began, concerns).await {
+            if let Some(denial) = self.denied_since(began, concerns).await {
                 let source = denial.into();
                 return Err(EventLogError::Unavailable { op: OP, source });
             }
             self.pages_read.succeeded((), began, connection);
         }
-        self.connection.denials().lifted(began, concerns);
+        self.lifted(began, concerns);
         Ok(head)
     }
 
@@ -95,7 +95,7 @@ impl JetStreamLog {
         self.retry_until_deadline(OP, || self.send_to_another_stream())
             .await?;
         let concerns = |denial: &NatsDenial| self.concerns_appends(denial);
-        self.connection.denials().lifted(began, concerns);
+        self.lifted(began, concerns);
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl JetStreamLog {
         let trial = EventId::new("trial").map_err(|error| error.to_string())?;
         let publish = PublishMessage::build().expected_stream(OTHER_STREAM);
         let subject = self.names.subject(&trial);
-        let answer = self.context.send_publish(subject, publish).await?;
+        let answer = self.main.context.send_publish(subject, publish).await?;
         match answer.await {
             Err(error) if error.kind() == PublishErrorKind::Other && is_of_stream(&error) => Ok(()),
             Err(error) => Err(error.into()),

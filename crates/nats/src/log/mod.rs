@@ -16,6 +16,7 @@
 
 mod append;
 mod check;
+mod connections;
 mod read;
 mod seek;
 mod settings;
@@ -25,7 +26,7 @@ mod time;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use async_nats::jetstream::{self, context::ContextBuilder};
+use async_nats::jetstream::context::ContextBuilder;
 use async_trait::async_trait;
 use model::{Sequence, StoredEvent, Timestamp};
 use ports::{
@@ -35,6 +36,7 @@ use ports::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use self::connections::LogConnection;
 use crate::{
     LogConfig, NatsConnection, NatsError,
     config::{REQUEST_TIMEOUT, RETRY_PAUSE},
@@ -46,9 +48,9 @@ use crate::{
 /// The event log of a cluster.
 #[derive(Clone)]
 pub struct JetStreamLog {
-    connection: NatsConnection,
-    context: jetstream::Context,
-    stream: jetstream::stream::Stream<()>,
+    main: LogConnection,
+    /// If pages come over another connection.
+    pages: Option<LogConnection>,
     /// Name of the stream, and prefix of the events' subjects.
     names: stream::StreamNames,
     epoch: Arc<stream::CurrentEpoch>,
@@ -105,28 +107,24 @@ impl JetStreamLog {
     /// The server does not answer in time, has no JetStream, rejects the stream, or has one that cannot
     /// keep the log's promises.
     pub async fn open(connection: NatsConnection, config: LogConfig) -> Result<Self, NatsError> {
-        let context = ContextBuilder::new()
-            .timeout(REQUEST_TIMEOUT)
-            .max_ack_inflight(append::MAX_IN_FLIGHT)
-            .build(connection.client().clone());
         let names = stream::StreamNames::new(&connection);
+        let main = LogConnection::new(connection, &names).await?;
         let began = Instant::now();
-        let set_up = setup::set_up(&context, &names, &config).await;
-        set_up.map_err(|error| match connection.refusal_since(began, |_| true) {
-            Some(refused) => names.refused(refused),
-            None => error,
-        })?;
-        let no_info = context.get_stream_no_info(&names.stream).await;
-        let stream = no_info.map_err(|error| names.refused(error))?;
+        let set_up = setup::set_up(&main.context, &names, &config).await;
+        set_up.map_err(
+            |error| match main.connection.refusal_since(began, |_| true) {
+                Some(refused) => names.refused(refused),
+                None => error,
+            },
+        )?;
         let deadline = config.deadline;
         let keeper = config.creates_stream.then(|| {
-            let keeping = setup::keep(context.clone(), names.clone(), config);
+            let keeping = setup::keep(main.context.clone(), names.clone(), config);
             Arc::new(AbortOnDropHandle::new(tokio::spawn(keeping)))
         });
         Ok(Self {
-            connection,
-            context,
-            stream,
+            main,
+            pages: None,
             names,
             epoch: Arc::default(),
             undecodable: UndecodableEntries::default(),
@@ -173,10 +171,10 @@ impl JetStreamLog {
         let (began, mut last) = (Instant::now(), None::<BoxError>);
         let tries = async {
             loop {
-                let mut resyncs = self.connection.resyncs();
+                let connected_again = self.connected_again();
                 let outcome = tokio::select! {
                     outcome = attempt() => outcome,
-                    Ok(()) = resyncs.changed() => continue,
+                    () = connected_again => continue,
                 };
                 match outcome {
                     Ok(value) => return Ok(value),
@@ -190,9 +188,7 @@ impl JetStreamLog {
             Ok(outcome) => outcome,
             Err(elapsed) => {
                 // What is not permitted is not answered.
-                let refused = self
-                    .connection
-                    .refusal_since(began, |denial| self.concerns(denial));
+                let refused = self.refusal_since(began, |denial| self.concerns(denial));
                 let source = refused.or(last).unwrap_or_else(|| elapsed.into());
                 Err(EventLogError::Unavailable { op, source })
             }
@@ -203,8 +199,8 @@ impl JetStreamLog {
 #[async_trait]
 impl EventLog for JetStreamLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
-        let batch = append::AppendBatch::new(&self.names, self.connection.trust(), &events);
-        batch.check_sizes(self.connection.client().max_payload())?;
+        let batch = append::AppendBatch::new(&self.names, self.main.connection.trust(), &events);
+        batch.check_sizes(self.main.connection.client().max_payload())?;
         let appended = self.retry_until_deadline("append", || self.append_batch(&batch));
         let appended = appended.await;
         // The server does not say which of its settings is the reason.
@@ -250,7 +246,7 @@ impl EventLog for JetStreamLog {
 
     async fn check_append(&self) -> Result<(), EventLogError> {
         let what = payload::TOO_SMALL;
-        let checked = self.connection.check_payload();
+        let checked = self.main.connection.check_payload();
         checked.map_err(|_| EventLogError::Overloaded { what })?;
         let concerns = |denial: &NatsDenial| self.concerns_appends(denial);
         self.permitted("take events", concerns, self.try_append())
@@ -263,7 +259,7 @@ impl EventLog for JetStreamLog {
     }
 
     fn max_event_bytes(&self) -> usize {
-        self.connection.max_event_bytes()
+        self.main.connection.max_event_bytes()
     }
 
     fn undecodable_entries(&self) -> u64 {

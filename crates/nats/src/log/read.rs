@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    HeaderMap, HeaderValue, Request, StatusCode, Subject, Subscriber,
+    HeaderMap, HeaderValue, Message, Request, StatusCode, Subject, Subscriber,
     datetime::DateTime,
     jetstream::{
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -20,13 +20,13 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{EntryTag, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{BoxError, EventPage, EventsBefore, PageEntries, UndecodableEntry};
+use ports::{BoxError, EventPage, EventsBefore, MAX_PAGE_BYTES, PageEntries, UndecodableEntry};
 use role_keys::StampedChannel;
 use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{AttemptError, JetStreamLog};
+use super::{AttemptError, JetStreamLog, connections::LogConnection};
 use crate::{
     config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES},
     stamps::STAMP_HEADER,
@@ -36,13 +36,14 @@ use crate::{
 /// queue.
 const MAX_PAGE_EVENTS: usize = 5000;
 const _: () = assert!(MAX_PAGE_EVENTS < SUBSCRIPTION_MESSAGES);
-/// Maximum bytes of one page; a single message is smaller (`max_payload` is 1 MiB by default, and
-/// 8 MiB in the deployment files).
-const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// As the maximum of bytes in a pull request.
+const UNBOUNDED: usize = 0;
 /// Up to this number of events are requested one by one, concurrently: cheaper than a consumer,
 /// which costs three round trips and, in a cluster, a change that its servers agree on. Usually a
 /// reader misses only a few events.
 const MAX_SINGLE_READS: usize = 16;
+/// Number of these that are under way at once: large ones may be half a page each.
+const SINGLE_READS_AT_ONCE: usize = 4;
 /// Time after which the server removes an unused consumer, in case the client could not.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
 
@@ -142,7 +143,8 @@ impl JetStreamLog {
                 if span == 1 {
                     return Err("the consumer does not deliver an event that the stream has".into());
                 }
-                span /= 2;
+                // About as many as fit; fewer than before in any case.
+                span = delivered.len().clamp(1, span / 2);
             } else if delivered.is_empty() {
                 end = start;
             } else {
@@ -193,7 +195,7 @@ impl JetStreamLog {
     fn verify(&self, found: &DeliveredMessage) -> Result<(), BoxError> {
         let parts: [&[u8]; 2] = [found.subject.as_bytes(), &found.payload];
         let stamp = found.headers.get(STAMP_HEADER).map(HeaderValue::as_str);
-        let trust = self.connection.trust();
+        let trust = self.main.connection.trust();
         Ok(trust.verify_stored(StampedChannel::Log, &parts, stamp, found.stored_at)?)
     }
 
@@ -210,7 +212,7 @@ impl JetStreamLog {
 
     /// The sequence of the first message at or after a sequence, according to the stream's leader.
     async fn next_stored(&self, sequence: Sequence) -> Result<Option<Sequence>, AttemptError> {
-        let request = self.stream.raw_message_builder();
+        let request = self.main.stream.raw_message_builder();
         match request
             .sequence(sequence.0)
             .next_by_subject(">")
@@ -240,11 +242,16 @@ impl JetStreamLog {
         for sequence in first.0..first.0 + count as u64 {
             reads.push(self.single(Sequence(sequence)));
         }
-        let found: Vec<_> = stream::iter(reads)
-            .buffered(MAX_SINGLE_READS)
-            .try_collect()
-            .await?;
-        Ok(found.into_iter().flatten().collect())
+        let mut reads = stream::iter(reads).buffered(SINGLE_READS_AT_ONCE);
+        let (mut delivered, mut bytes) = (Vec::with_capacity(count), 0);
+        while let Some(found) = reads.try_next().await? {
+            bytes += found.as_ref().map_or(0, |found| found.payload.len());
+            delivered.extend(found);
+            if bytes >= MAX_PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(delivered)
     }
 
     /// The message with exactly this sequence, from the stream's leader.
@@ -252,7 +259,7 @@ impl JetStreamLog {
         &self,
         sequence: Sequence,
     ) -> Result<Option<DeliveredMessage>, AttemptError> {
-        match self.stream.get_raw_message(sequence.0).await {
+        match self.pages().stream.get_raw_message(sequence.0).await {
             Ok(found) => Ok(Some(DeliveredMessage {
                 sequence,
                 subject: found.subject,
@@ -273,9 +280,10 @@ impl JetStreamLog {
         count: usize,
     ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         let config = self.short_lived(deliver_policy);
-        let consumer = self.stream.create_consumer(config).await?;
-        let delivered = self.pull(&consumer, count).await;
-        self.remove_consumer(&consumer).await?;
+        let pages = self.pages();
+        let consumer = pages.stream.create_consumer(config).await?;
+        let delivered = pages.pull(&consumer, count).await;
+        self.remove_consumer(pages, &consumer).await?;
         delivered
     }
 
@@ -295,20 +303,24 @@ impl JetStreamLog {
     /// Does not wait for the answer: the server also removes the consumer by itself, only later.
     pub(super) async fn remove_consumer(
         &self,
+        over: &LogConnection,
         consumer: &PullConsumer,
     ) -> Result<(), AttemptError> {
         let name = &consumer.cached_info().name;
         let delete = format!("CONSUMER.DELETE.{}.{name}", self.names.stream);
-        self.context.send_request(delete, Request::new()).await?;
+        over.context.send_request(delete, Request::new()).await?;
         Ok(())
     }
 
     /// A new name, with this installation's prefix.
     fn consumer_name(&self) -> String {
         let name = format!("page-{}", Uuid::new_v4().simple());
-        self.connection.stream_name(&name)
+        self.main.connection.stream_name(&name)
     }
+}
 
+impl LogConnection {
+    /// Messages of a new consumer: up to `count`, and not more than make a page, but at least one.
     async fn pull(
         &self,
         consumer: &PullConsumer,
@@ -317,13 +329,29 @@ impl JetStreamLog {
         if consumer.cached_info().num_pending == 0 {
             return Ok(Vec::new());
         }
+        // The server sends nothing if already the first message is larger than the page.
+        match self.pull_up_to(consumer, count, MAX_PAGE_BYTES).await? {
+            PulledPage::Messages(delivered) => Ok(delivered),
+            PulledPage::TooLarge => match self.pull_up_to(consumer, 1, UNBOUNDED).await? {
+                PulledPage::Messages(delivered) => Ok(delivered),
+                PulledPage::TooLarge => Err("the consumer refuses a message for its size".into()),
+            },
+        }
+    }
+
+    async fn pull_up_to(
+        &self,
+        consumer: &PullConsumer,
+        count: usize,
+        max_bytes: usize,
+    ) -> Result<PulledPage, AttemptError> {
         let client = self.connection.client();
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await?;
         let request = pull::BatchConfig {
             batch: count,
             no_wait: true,
-            max_bytes: MAX_PAGE_BYTES,
+            max_bytes,
             ..pull::BatchConfig::default()
         };
         consumer.request_batch(request, inbox.into()).await?;
@@ -331,19 +359,32 @@ impl JetStreamLog {
     }
 }
 
-async fn collect(
-    mut messages: Subscriber,
-    count: usize,
-) -> Result<Vec<DeliveredMessage>, AttemptError> {
-    let mut delivered = Vec::with_capacity(count);
+/// The answer to a pull request.
+enum PulledPage {
+    Messages(Vec<DeliveredMessage>),
+    /// The first message has more bytes than were allowed.
+    TooLarge,
+}
+
+/// Whether the server says that the next message has more bytes than were allowed (nats-server,
+/// `server/consumer.go`). The same status has other meanings.
+fn says_too_large(message: &Message) -> bool {
+    let said = message.description.as_deref().unwrap_or_default();
+    message.status == Some(StatusCode::REQUEST_TERMINATED) && said.starts_with("Message Size")
+}
+
+async fn collect(mut messages: Subscriber, count: usize) -> Result<PulledPage, AttemptError> {
+    let mut delivered = Vec::new();
     while delivered.len() < count {
         let next = timeout(REQUEST_TIMEOUT, messages.next()).await?;
         let message = next.ok_or("the connection is closed")?;
         match message.status {
             None | Some(StatusCode::OK) => {}
-            // No messages left, or none that fits into the bytes of a page.
+            // No messages left.
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
+            // None that fits into what is left of the bytes.
             Some(_) if !delivered.is_empty() => break,
+            Some(_) if says_too_large(&message) => return Ok(PulledPage::TooLarge),
             Some(status) => return Err(format!("the consumer answers {status}").into()),
         }
         let metadata = message.reply.as_deref().and_then(DeliveryMetadata::parse);
@@ -363,7 +404,7 @@ async fn collect(
             break;
         }
     }
-    Ok(delivered)
+    Ok(PulledPage::Messages(delivered))
 }
 
 /// The metadata of a delivery in its reply subject, in the server's two formats:

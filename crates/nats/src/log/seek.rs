@@ -23,7 +23,10 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(300);
 /// Maximum number of events that one scan checks after the margin; then it stops at a position that
 /// is too early.
 pub(super) const MAX_SCANNED_EVENTS: usize = 10_000;
-/// Number of events that are read at a time.
+/// Number of events that are read first: usually the time is before the oldest event, or close to where the
+/// server stored one.
+const FIRST_EVENTS: usize = 8;
+/// Maximum number of events that are read at a time.
 const PAGE_EVENTS: usize = 1000;
 /// The last second of the year 9999, the latest that RFC 3339 can represent.
 const LATEST_MILLIS: i64 = 253_402_300_799_000;
@@ -59,8 +62,10 @@ impl JetStreamLog {
         // that follows it.
         let (mut read_through, mut passes) = (position, true);
         let (mut scanned, mut trimmed) = (0, head.trimmed_through);
+        let mut page_events = FIRST_EVENTS;
         loop {
-            let page = self.page_after(read_through, PAGE_EVENTS).await?;
+            let page = self.page_after(read_through, page_events).await?;
+            page_events = (8 * page_events).min(PAGE_EVENTS);
             trimmed = trimmed.max(
                 page.resumes_after
                     .filter(|_| page.undecodable.is_empty())
@@ -99,7 +104,7 @@ impl JetStreamLog {
     /// Whether an event received at or after `time` may have been among the events of a stream that
     /// is empty now: the server remembers when the last of them was stored.
     async fn may_have_lost(&self, time: Timestamp) -> Result<bool, AttemptError> {
-        let info = self.stream.get_info().await?;
+        let info = self.main.stream.get_info().await?;
         let seconds = info.state.last_timestamp.unix_timestamp();
         let last_stored =
             Timestamp::from_unix_millis(seconds.saturating_add(1).saturating_mul(1000));
@@ -129,11 +134,7 @@ impl JetStreamLog {
         if position <= self.current_head().await?.trimmed_through {
             return Ok(0);
         }
-        Ok(self
-            .stream
-            .purge()
-            .sequence(position.next().0)
-            .await?
-            .purged)
+        let purge = self.main.stream.purge();
+        Ok(purge.sequence(position.next().0).await?.purged)
     }
 }

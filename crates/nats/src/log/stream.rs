@@ -205,7 +205,7 @@ impl JetStreamLog {
     }
 
     async fn info(&self) -> Result<Info, AttemptError> {
-        let found = look_up(&self.context, &self.names).await?;
+        let found = look_up(&self.main.context, &self.names).await?;
         let found = found.ok_or_else(|| {
             let stream = &self.names.stream;
             format!("there is no stream {stream}; the ingest role creates it")

@@ -24,8 +24,8 @@ impl JetStreamLog {
 
     async fn time_of_a_new_consumer(&self) -> Result<Timestamp, AttemptError> {
         let config = self.short_lived(DeliverPolicy::New);
-        let consumer = self.stream.create_consumer(config).await?;
-        self.remove_consumer(&consumer).await?;
+        let consumer = self.main.stream.create_consumer(config).await?;
+        self.remove_consumer(&self.main, &consumer).await?;
         let millis = consumer.cached_info().created.unix_timestamp_nanos() / 1_000_000;
         Ok(Timestamp::from_unix_millis(i64::try_from(millis)?))
     }

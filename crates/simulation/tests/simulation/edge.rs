@@ -63,6 +63,7 @@ impl SimulatedEdge {
         let mut registry = MetricsRegistry::default();
         let deps = EdgeDeps {
             bodies: service_kit::bodies::BodyBudget::new(&mut registry),
+            pages: Arc::clone(&stores.log),
             log: stores.log,
             sessions: stores.sessions,
             mailbox: stores.mailbox,

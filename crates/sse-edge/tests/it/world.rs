@@ -208,6 +208,7 @@ impl EdgeWorld {
         let mut registry = MetricsRegistry::default();
         let deps = EdgeDeps {
             bodies: BodyBudget::new(&mut registry),
+            pages: Arc::clone(&stores.log),
             log: stores.log,
             sessions: stores.sessions,
             mailbox: stores.mailbox,

@@ -95,6 +95,7 @@ impl Stage {
         let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
         let deps = EdgeDeps {
             log: log.clone(),
+            pages: log.clone(),
             sessions: sessions.clone(),
             mailbox: sessions.clone(),
             records: sessions.clone(),

@@ -1,0 +1,46 @@
+//! The pace at which the queries of one principal read the log. Turns bound what is read at once; what is read one
+//! page after the other, for as long as a client likes, costs the store as much, and every append waits for it.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
+
+/// Bytes that may be read now, and more with time. A page is charged once it is read, so there may be a debt: then
+/// the next page waits.
+#[derive(Debug)]
+pub(super) struct ReadPace {
+    bytes_per_second: u64,
+    /// Time worth of bytes that may be read at once.
+    burst: Duration,
+    /// The time at which everything that was read is made good.
+    even_at: Mutex<Instant>,
+}
+
+impl ReadPace {
+    pub(super) fn new(bytes_per_second: u64, burst: Duration) -> Self {
+        Self {
+            bytes_per_second,
+            burst,
+            even_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Waits until nothing is owed.
+    pub(super) async fn ready(&self) {
+        let ahead = self.even_at.lock().duration_since(Instant::now());
+        sleep(ahead.saturating_sub(self.burst)).await;
+    }
+
+    /// Charges what was read.
+    pub(super) fn charge(&self, bytes: usize) {
+        let micros = (bytes as u64).saturating_mul(1_000_000) / self.bytes_per_second;
+        let mut even_at = self.even_at.lock();
+        *even_at = (*even_at).max(Instant::now()) + Duration::from_micros(micros);
+    }
+
+    /// Whether everything that was read is made good.
+    pub(super) fn is_even(&self) -> bool {
+        *self.even_at.lock() <= Instant::now()
+    }
+}
