@@ -47,13 +47,16 @@ pub trait Classified: std::error::Error {
     fn class(&self) -> ErrorClass;
 }
 
+/// What a user reads of an error that an operator has to mend.
+pub const OUT_OF_ORDER: &str = "a part of the server is out of order; trying again does not help until its operator has mended it";
+
 /// An error that a client may read.
 pub trait PublicError: Classified {
     /// The stable code, for programs.
     fn code(&self) -> &'static str;
 
     /// What the user reads: the caller's mistakes, what does not exist and bounds in full, troubles of ours
-    /// in a sentence.
+    /// in a sentence, which says whether another try helps.
     fn public_text(&self) -> String {
         match self.class() {
             ErrorClass::Caller
@@ -61,9 +64,40 @@ pub trait PublicError: Classified {
             | ErrorClass::Missing
             | ErrorClass::Conflict
             | ErrorClass::Overloaded => self.to_string(),
-            ErrorClass::Transient | ErrorClass::Permanent => {
+            ErrorClass::Transient => {
                 "a part of the server does not answer now; try again in a moment".to_owned()
             }
+            ErrorClass::Permanent => OUT_OF_ORDER.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("private")]
+    struct Failure(ErrorClass);
+
+    impl Classified for Failure {
+        fn class(&self) -> ErrorClass {
+            self.0
+        }
+    }
+
+    impl PublicError for Failure {
+        fn code(&self) -> &'static str {
+            "failure"
+        }
+    }
+
+    #[test]
+    fn only_an_error_that_another_try_may_mend_asks_for_one() {
+        for class in [ErrorClass::Transient, ErrorClass::Permanent] {
+            let text = Failure(class).public_text();
+            assert_eq!(text.contains("; try again"), class.is_retryable(), "{text}");
+            assert!(!text.contains("private"), "{text}");
         }
     }
 }

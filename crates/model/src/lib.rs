@@ -26,7 +26,7 @@ mod session;
 mod timestamp;
 mod trace;
 
-pub use class::{Classified, ErrorClass, PublicError};
+pub use class::{Classified, ErrorClass, OUT_OF_ORDER, PublicError};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{
     Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,

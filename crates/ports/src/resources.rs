@@ -85,9 +85,10 @@ impl PublicError for ResourceError {
 
     fn public_text(&self) -> String {
         let text = match self {
-            Self::Unavailable { .. } | Self::Malformed { .. } => {
+            Self::Unavailable { .. } => {
                 "a part of the server does not answer now; try again in a moment"
             }
+            Self::Malformed { .. } => model::OUT_OF_ORDER,
             Self::Behind => {
                 "the newest events about this resource are not in its state yet; try again in a moment"
             }
