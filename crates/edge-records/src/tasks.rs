@@ -255,6 +255,14 @@ impl TaskRecords {
         Self { records }
     }
 
+    /// Checks whether the store takes changes of tasks now; used for readiness.
+    ///
+    /// # Errors
+    /// The store does not answer, or refuses changes.
+    pub async fn check(&self) -> Result<(), StoreFailure> {
+        self.records.check(TASKS).await
+    }
+
     /// Stores a new task; see TS-01, TS-02, TS-09. It is durable when this returns.
     ///
     /// # Errors

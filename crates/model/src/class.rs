@@ -51,6 +51,9 @@ impl ErrorClass {
     pub const fn failure_text(self) -> &'static str {
         match self {
             Self::Overloaded => "a store of the server has no room for this now; try again later",
+            Self::Permanent => {
+                "a part of the server is out of order; trying again does not help until its operator has mended it"
+            }
             _ => "a part of the server does not answer now; try again in a moment",
         }
     }
@@ -68,11 +71,41 @@ pub trait PublicError: Classified {
     fn code(&self) -> &'static str;
 
     /// What the user reads: the caller's mistakes, what does not exist and bounds in full, troubles of ours
-    /// in a sentence.
+    /// in a sentence, which says whether another try helps.
     fn public_text(&self) -> String {
         match self.class() {
             class if class.is_ours() => class.failure_text().to_owned(),
             _ => self.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("private")]
+    struct Failure(ErrorClass);
+
+    impl Classified for Failure {
+        fn class(&self) -> ErrorClass {
+            self.0
+        }
+    }
+
+    impl PublicError for Failure {
+        fn code(&self) -> &'static str {
+            "failure"
+        }
+    }
+
+    #[test]
+    fn only_an_error_that_another_try_may_mend_asks_for_one() {
+        for class in [ErrorClass::Transient, ErrorClass::Permanent] {
+            let text = Failure(class).public_text();
+            assert_eq!(text.contains("; try again"), class.is_retryable(), "{text}");
+            assert!(!text.contains("private"), "{text}");
         }
     }
 }

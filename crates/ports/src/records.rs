@@ -52,8 +52,9 @@ use crate::{
 ///   one gets `Conflict`, as long as the store's clock goes on.
 /// - **RC-20** `time` is the clock by which the store lets records expire, the same through every handle;
 ///   `expires_at` returns the end of a record in this time, and `None` if `load` would.
-/// - **RC-21** `check` succeeds while changes are accepted, and fails while the store refuses them, though it
-///   may answer: it is read-only, or has no room. It leaves nothing that another call sees.
+/// - **RC-21** `check` succeeds while changes of a collection are accepted, and fails while the store refuses
+///   them, though it may answer: it is read-only, has no room, or something foreign is where the collection's
+///   records are counted. It leaves nothing that another call sees.
 /// - **RC-22** (foreign bytes) a record that is damaged concerns itself alone: `load` is `Unreadable`, `list`
 ///   leaves it out and counts it, and `end` ends it.
 #[async_trait]
@@ -128,11 +129,11 @@ pub trait Records: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<RecordPage, RecordsError>;
 
-    /// Checks whether the store takes changes now; used for readiness. See RC-21.
+    /// Checks whether the store takes changes of a collection now; used for readiness. See RC-21.
     ///
     /// # Errors
     /// The store does not answer, or refuses changes.
-    async fn check(&self) -> Result<(), StoreFailure>;
+    async fn check(&self, collection: Collection) -> Result<(), StoreFailure>;
 
     /// The store's own time, by which all processes judge what they share; see RC-20.
     ///

@@ -85,9 +85,7 @@ impl PublicError for ResourceError {
 
     fn public_text(&self) -> String {
         let text = match self {
-            Self::Unavailable { .. } | Self::Malformed { .. } => {
-                ErrorClass::Transient.failure_text()
-            }
+            Self::Unavailable { .. } | Self::Malformed { .. } => self.class().failure_text(),
             Self::Behind => {
                 "the newest events about this resource are not in its state yet; try again in a moment"
             }

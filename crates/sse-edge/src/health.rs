@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use edge_records::TaskRecords;
 use event_flow::health::FollowerHealth;
 use fanout::hub::Hub;
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ pub(crate) struct ProbedStores {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) tasks: TaskRecords,
     pub(crate) resources: Arc<dyn ResourceReader>,
 }
 
@@ -33,6 +35,7 @@ impl EdgeHealth {
             log,
             bus,
             sessions,
+            tasks,
             resources,
         } = stores;
         let follower = self.follower.clone();
@@ -50,8 +53,13 @@ impl EdgeHealth {
             }
         });
         dependency::require(lifecycle, "edge: session store", move || {
-            let sessions = Arc::clone(&sessions);
-            async move { Ok(sessions.check().await?) }
+            let (sessions, tasks) = (Arc::clone(&sessions), tasks.clone());
+            // Tasks are in the same store. One after the other: a refusal makes a driver connect anew, and a
+            // check meanwhile would only say that there is no connection.
+            async move {
+                sessions.check().await?;
+                Ok(tasks.check().await?)
+            }
         });
         let seen = Arc::clone(&self.sync);
         dependency::observe(lifecycle, "edge: sync", move || {

@@ -165,6 +165,7 @@ impl EdgeService {
             log: Arc::clone(&self.deps.pages),
             bus: Arc::clone(&bus),
             sessions: Arc::clone(&self.deps.sessions),
+            tasks: TaskRecords::new(Arc::clone(&self.deps.records)),
             resources: Arc::clone(&self.deps.resources),
         };
         let (edge, reports) = self.edge(lifecycle)?;

@@ -111,7 +111,7 @@ impl Records for MemorySessionStore {
         Ok(self.with_records(|records, _| records.page(collection, owner, after, limit)))
     }
 
-    async fn check(&self) -> Result<(), StoreFailure> {
+    async fn check(&self, _collection: Collection) -> Result<(), StoreFailure> {
         Ok(())
     }
 

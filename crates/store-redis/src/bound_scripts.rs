@@ -9,7 +9,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 local function score_of(entry) return tonumber(redis.call('ZSCORE', due, entry) or nil) end
-local function owner_of(entry) return string.match(entry, ' (.*)$') end
+local function owner_of(entry) return string.match(entry, ' (.*)$') or '' end
 local function due_entries(most) return redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, most) end
 local function remove(entry)
   if redis.call('ZREM', due, entry) == 0 then return end
@@ -21,10 +21,11 @@ end
 
 /// Makes the index whole again after a server removed one of its keys, which one that evicts does: what one
 /// of the sorted sets has lost is taken from the other, and the sessions of each owner are counted. An entry
-/// that gets no due time this way is due at once.
+/// that gets no due time this way is due at once. A key of another type fails the script, which changes nothing
+/// then.
 const MEND: &str = r"
 local in_due, in_ids = redis.call('ZCARD', due), redis.call('ZCARD', ids)
-if in_due ~= in_ids or (in_due == 0) ~= (redis.call('EXISTS', owners) == 0) then
+if in_due ~= in_ids or (in_due == 0) ~= (redis.call('HLEN', owners) == 0) then
   redis.call('ZUNIONSTORE', due, 2, due, ids, 'WEIGHTS', 1, 0, 'AGGREGATE', 'MAX')
   redis.call('ZUNIONSTORE', ids, 1, due, 'WEIGHTS', 0)
   local counts = {}

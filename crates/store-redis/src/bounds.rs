@@ -47,7 +47,8 @@ impl RedisSessionStore {
         arguments: Vec<String>,
     ) -> Result<IndexAnswer, SessionStoreError> {
         let arguments = arguments.into_iter().map(Value::from).collect();
-        let call = self.run::<Vec<Value>>(op, script, self.index.keys(), arguments);
+        let keys = self.index.keys();
+        let call = self.run_on_shared::<Vec<Value>>(op, script, &keys, arguments);
         IndexAnswer::read(call.await?)
             .ok_or_else(|| StoreFailure::corrupt(op, UnexpectedIndexAnswer).into())
     }

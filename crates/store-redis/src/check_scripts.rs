@@ -1,4 +1,4 @@
-//! Scripts that try what the user of `redis.url` may do.
+//! Scripts that try what the user of `redis.url` may do, and look at the keys that many calls share.
 
 use fred::types::scripts::Script;
 
@@ -34,9 +34,19 @@ return redis.call('SET', key, '', 'EX', ARGV[1])
 /// `KEYS` a key of one kind.
 const KEY: &str = "return redis.pcall('HDEL', KEYS[1], '-') and 1";
 
+/// `KEYS` shared keys, `ARGV` the type of each. Returns the place of the first one that is of another type, or 0.
+const TYPES: &str = r"
+for place, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'none' and kind ~= ARGV[place] then return place end
+end
+return 0
+";
+
 pub(crate) struct CheckScripts {
     pub(crate) commands: Script,
     pub(crate) key: Script,
+    pub(crate) types: Script,
 }
 
 impl CheckScripts {
@@ -44,6 +54,7 @@ impl CheckScripts {
         Self {
             commands: Script::from_lua(COMMANDS),
             key: Script::from_lua(KEY),
+            types: Script::from_lua(TYPES),
         }
     }
 }

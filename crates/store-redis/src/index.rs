@@ -19,7 +19,7 @@
 //! - A crash of the server's machine or a failover that loses the last writes may lose an entry but
 //!   keep its session. That session works, but is not listed and does not count.
 //! - A server that evicts keys removes one of the three alone. The next create or list mends it from the
-//!   others.
+//!   others. A value of another program under one of them is named and stays (`foreign_keys`).
 //!
 //! Neither KEYS nor SCAN is used; both iterate over all other keys on the server.
 
@@ -35,6 +35,8 @@ use fred::{
     types::sorted_sets::{ZRange, ZRangeBound, ZRangeKind},
 };
 use model::{LeaseName, PrincipalId, SessionId};
+
+use crate::shared_keys::RedisKey;
 
 /// One in this number of creates checks due entries.
 const SWEEP_EVERY: u64 = 16;
@@ -110,15 +112,15 @@ impl SessionIndex {
     }
 
     /// The keys of the weight of an owner's mailboxes, in the order of the scripts' `KEYS`: in the owner's slot.
-    pub(crate) fn mail_account_keys(&self, owner: &str) -> Vec<String> {
+    pub(crate) fn mail_account_keys(&self, owner: &str) -> [RedisKey; 2] {
         let account = format!("{}mail:{{{}}}", self.key_prefix, hash_tag(owner));
         let times = format!("{account}:times");
-        vec![account, times]
+        [RedisKey::hash(account), RedisKey::sorted_set(times)]
     }
 
     /// The key of a lock.
-    pub(crate) fn lease_key(&self, name: &LeaseName) -> String {
-        format!("{}lock:{name}", self.key_prefix)
+    pub(crate) fn lease_key(&self, name: &LeaseName) -> RedisKey {
+        RedisKey::hash(format!("{}lock:{name}", self.key_prefix))
     }
 
     /// The key that a check of the store writes; nothing reads it.
@@ -127,24 +129,20 @@ impl SessionIndex {
     }
 
     /// One key of each kind that a pattern could leave out; none of them is in use, because no id and no owner
-    /// is empty.
-    pub(crate) fn key_of_each_kind(&self) -> [String; 6] {
-        let kinds = [
-            "session:{}",
-            "mailbox:{}",
-            "tasks:{}",
-            "{index:}:",
-            "mail:{}",
-            "lock:",
-        ];
+    /// is empty. Those of the index are in use (`keys`).
+    pub(crate) fn key_of_each_kind(&self) -> [String; 4] {
+        let kinds = ["session:{}", "mailbox:{}", "mail:{}", "lock:"];
         kinds.map(|kind| format!("{}{kind}", self.key_prefix))
     }
 
     /// The keys of the index, in the order of the scripts' `KEYS`: in one slot.
-    pub(crate) fn keys(&self) -> Vec<String> {
-        let parts = ["due", "ids", "owners"];
+    pub(crate) fn keys(&self) -> [RedisKey; 3] {
         let key = |part| format!("{}{{sessions}}:{part}", self.key_prefix);
-        parts.map(key).into()
+        [
+            RedisKey::sorted_set(key("due")),
+            RedisKey::sorted_set(key("ids")),
+            RedisKey::hash(key("owners")),
+        ]
     }
 
     /// Returns whether this create should sweep.
@@ -175,8 +173,9 @@ impl SessionIndex {
             range: ZRangeBound::InfiniteLex,
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let [_, ids, _]: [String; 3] = self.keys().try_into().unwrap_or_default();
-        let found: Vec<String> = client.zrangebylex(ids, from, to, Some((0, limit))).await?;
+        let [_, ids, _] = self.keys();
+        let entries = client.zrangebylex(ids.name(), from, to, Some((0, limit)));
+        let found: Vec<String> = entries.await?;
         Ok(found.into_iter().map(IndexEntry::read).collect())
     }
 }

@@ -27,13 +27,13 @@ impl RedisSessionStore {
         (name, token): (&LeaseName, &LeaseToken),
         ttl: Duration,
     ) -> Result<R, StoreFailure> {
-        let keys = vec![self.index.lease_key(name)];
+        let keys = [self.index.lease_key(name)];
         let arguments = vec![
             token.as_str().into(),
             millis(ttl).into(),
             millis(REMEMBERED).into(),
         ];
-        let call = self.run(op, script, keys, arguments);
+        let call = self.run_on_shared(op, script, &keys, arguments);
         self.bounded(op, call).await
     }
 }

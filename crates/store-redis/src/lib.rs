@@ -26,6 +26,7 @@ mod check_scripts;
 mod config;
 mod connection;
 mod error;
+mod foreign_keys;
 mod index;
 mod lease_scripts;
 mod leases;
@@ -36,6 +37,7 @@ mod server_settings;
 mod session_record;
 mod session_scripts;
 mod session_store;
+mod shared_keys;
 mod store;
 
 pub use config::RedisConfig;

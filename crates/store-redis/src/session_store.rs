@@ -21,6 +21,7 @@ use crate::{
     config::{MAX_PAGE_SESSIONS, PIPELINED},
     index::IndexEntry,
     session_record,
+    shared_keys::names,
     store::millis,
 };
 
@@ -99,9 +100,14 @@ impl RedisSessionStore {
                 .index
                 .entries_after(client, after.as_deref(), wanted + 1);
             let began = Instant::now();
-            let entries = entries
-                .await
-                .map_err(|error| self.failed(OP, began, error))?;
+            let entries = match entries.await {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let failure = self.failed(OP, began, error);
+                    let keys = self.index.keys();
+                    return Err(self.name_foreign_key(OP, &keys, failure).await.into());
+                }
+            };
             let at_end = entries.len() <= wanted;
             let mut finds = Vec::with_capacity(wanted);
             for entry in entries.iter().take(wanted) {
@@ -241,12 +247,15 @@ impl SessionStore for RedisSessionStore {
 
     async fn check(&self) -> Result<(), SessionStoreError> {
         const OP: &str = "store anything";
-        Ok(self.bounded(OP, self.check_access(OP)).await?)
+        let (kinds, index) = (self.index.key_of_each_kind(), self.index.keys());
+        Ok(self
+            .bounded(OP, self.check_access(OP, kinds, &index))
+            .await?)
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
         const OP: &str = "tell the time";
-        let (script, keys) = (&self.session_scripts.time, self.index.keys());
+        let (script, keys) = (&self.session_scripts.time, names(&self.index.keys()));
         let millis = self.run::<i64>(OP, script, keys, Vec::new());
         let millis = self.bounded(OP, millis).await?;
         Ok(Some(Timestamp::from_unix_millis(millis)))

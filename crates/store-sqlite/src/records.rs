@@ -160,7 +160,7 @@ impl Records for SqliteSessionStore {
         self.read_now(read).await.map_err(failed("list records"))
     }
 
-    async fn check(&self) -> Result<(), StoreFailure> {
+    async fn check(&self, _collection: Collection) -> Result<(), StoreFailure> {
         let checked = self.check_file().await;
         checked.map_err(|error| error.failing("answer"))
     }

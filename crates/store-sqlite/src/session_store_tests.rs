@@ -4,6 +4,7 @@ use ports::{Collection, NewRecord, RecordKey, RecordLimits, Records};
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
+const THINGS: Collection = Collection::new("things");
 
 /// The largest number of pages that the file may have: a disk that is full, and is enlarged.
 async fn limit_pages(store: &SqliteSessionStore, pages: i64) {
@@ -17,7 +18,7 @@ async fn limit_pages(store: &SqliteSessionStore, pages: i64) {
 fn record(bytes: usize) -> NewRecord {
     NewRecord {
         key: RecordKey {
-            collection: Collection::new("things"),
+            collection: THINGS,
             id: RecordId::new("one").unwrap(),
         },
         owner: PrincipalId::anonymous(),
@@ -36,7 +37,9 @@ async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
     let created = SessionStore::create(&store, &small, HOUR, limits);
     created.await.unwrap();
     limit_pages(&store, 1).await; // SQLite takes the present size for a smaller one.
-    Records::check(&store).await.expect("nothing was refused");
+    Records::check(&store, THINGS)
+        .await
+        .expect("nothing was refused");
     let large = record(RecordLimits::MAX_STATE_BYTES);
     let refused = Records::create(&store, &large, RecordLimits::default()).await;
     assert!(
@@ -47,7 +50,7 @@ async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
         "{refused:?}"
     );
     for _ in 0..2 {
-        let refused = Records::check(&store).await;
+        let refused = Records::check(&store, THINGS).await;
         assert!(
             matches!(refused, Err(StoreFailure::Overloaded { .. })),
             "{refused:?}"
@@ -57,13 +60,13 @@ async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
     SessionStore::touch(&store, &small.id, HOUR)
         .await
         .expect("a small write has room");
-    Records::check(&store)
+    Records::check(&store, THINGS)
         .await
         .expect_err("a large one has none");
     limit_pages(&store, 1_000_000).await;
-    Records::check(&store).await.unwrap();
+    Records::check(&store, THINGS).await.unwrap();
     let created = Records::create(&store, &large, RecordLimits::default()).await;
     created.unwrap();
-    Records::check(&store).await.unwrap();
+    Records::check(&store, THINGS).await.unwrap();
     SessionStore::check(&store).await.unwrap();
 }

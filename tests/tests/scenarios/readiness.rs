@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
 use tests::{EventReader, both, settle, until};
 use tokio::{
@@ -126,6 +126,56 @@ async fn a_redis_that_takes_no_changes_shows_and_streams_go_on() -> Result<()> {
         settle(&github.ledger, &names).await
     })
     .await
+}
+
+/// Another program's value under a key that all sessions, or all tasks, need.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_value_in_an_index_of_redis_is_named_until_it_is_gone() -> Result<()> {
+    both(async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        let edge = system.edges().first().context("an edge")?.join("/mcp")?;
+        for key in [
+            "forgewire:{sessions}:ids",
+            "forgewire:{index:tasks}:weights",
+        ] {
+            redis_does(system, &format!("SET {key} theirs")).await?;
+            only_these_wait(system, &[SystemNode::Edge(0)], "session store").await?;
+            let waiting = waiting_for(system, SystemNode::Edge(0)).await?;
+            let waiting = waiting.context("the edge waits")?;
+            let reason = waiting["edge: session store"].as_str();
+            let named = reason.is_some_and(|reason| {
+                reason.contains(&format!("the key {key} is not"))
+                    && reason.contains("remove or rename it")
+            });
+            ensure!(named, "{waiting}");
+            if key.contains("{sessions}") {
+                let answer = initialize(&edge).await?;
+                ensure!(answer.status() == 500, "{answer:?}");
+                ensure!(!answer.headers().contains_key("retry-after"), "{answer:?}");
+                let text = answer.text().await?;
+                ensure!(text.contains("trying again does not help"), "{text}");
+            }
+            redis_does(system, &format!("RENAME {key} theirs:{key}")).await?;
+            only_these_wait(system, &[], "session store").await?;
+            ensure!(initialize(&edge).await?.status() == 200);
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn initialize(edge: &reqwest::Url) -> Result<reqwest::Response> {
+    let params = json!({
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" },
+    });
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let accept = "application/json, text/event-stream";
+    let request = reqwest::Client::new().post(edge.clone());
+    let request = request.header("accept", accept).json(&message);
+    Ok(request.send().await?)
 }
 
 /// Sends a command to the cluster's Redis.

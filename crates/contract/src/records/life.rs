@@ -9,8 +9,8 @@ use ports::{NewRecord, RecordCreation, RecordKey, RecordLife, Records, RecordsEr
 use tokio::time::Instant;
 
 use super::{
-    LONG_TTL, OTHERS, WIDE, all, create, id, is_missing, is_stored, key, loaded, of, owner, record,
-    replace,
+    LONG_TTL, OTHERS, THINGS, WIDE, all, create, id, is_missing, is_stored, key, loaded, of, owner,
+    record, replace,
 };
 use crate::{Harness, SessionStoreFixture};
 
@@ -230,11 +230,11 @@ pub(super) async fn a_check_accepts_and_leaves_nothing(harness: Arc<dyn Harness>
     let fixture = harness.session_store().await?;
     let store = &*fixture.records();
     for _ in 0..3 {
-        store.check().await?;
+        store.check(THINGS).await?;
         ensure!(all(store, None, 10).await?.is_empty());
     }
     create(store, &record(1), WIDE).await?;
-    store.check().await?;
+    store.check(THINGS).await?;
     assert_eq!(all(store, None, 10).await?, [id(1)]);
     Ok(())
 }

@@ -202,8 +202,8 @@ impl Records for SessionsHandle {
         self.link.call("list", work).await
     }
 
-    async fn check(&self) -> Result<(), StoreFailure> {
-        let work = Records::check(&*self.store);
+    async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
+        let work = Records::check(&*self.store, collection);
         self.link.call("check", work).await
     }
 

@@ -90,7 +90,7 @@ impl RedisSessionStore {
         let arguments = arguments.map(Value::from).to_vec();
         let keys = self.index.mail_account_keys(owner);
         let script = &self.account_scripts.take;
-        let room = self.run::<u64>(OP, script, keys, arguments);
+        let room = self.run_on_shared::<u64>(OP, script, &keys, arguments);
         let others = limits.max_owner_bytes.saturating_sub(room.await?);
         match limits.room(others, payload) {
             Some(room) => Ok(room),
@@ -117,7 +117,7 @@ impl RedisSessionStore {
         let arguments = vec![session.as_str().into(), weight.to_string().into()];
         let keys = self.index.mail_account_keys(owner);
         let script = &self.account_scripts.set;
-        let set = self.run::<Value>(OP, script, keys, arguments);
+        let set = self.run_on_shared::<Value>(OP, script, &keys, arguments);
         if let Err(error) = set.await {
             debug!(%error, %session, "a mailbox counts for more than it holds, until its messages are too old");
         }

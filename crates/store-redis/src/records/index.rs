@@ -80,7 +80,7 @@ impl RedisSessionStore {
     ) -> Result<RecordIndexAnswer, StoreFailure> {
         let arguments = arguments.into_iter().map(Value::from).collect();
         let keys = self.record_keys.index(call.collection);
-        let answer = self.run::<Vec<Value>>(call.op, script, keys, arguments);
+        let answer = self.run_on_shared::<Vec<Value>>(call.op, script, &keys, arguments);
         RecordIndexAnswer::read(answer.await?)
             .ok_or_else(|| StoreFailure::corrupt(call.op, UnexpectedRecordIndexAnswer))
     }
@@ -216,16 +216,18 @@ impl RedisSessionStore {
         let from = bound(&range.from, ZRangeBound::NegInfinityLex);
         let to = bound(&range.to, ZRangeBound::InfiniteLex);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let key = self
-            .record_keys
-            .index(call.collection)
-            .swap_remove(range.key);
+        let keys = self.record_keys.index(call.collection);
+        let key = keys[range.key].name();
         let began = Instant::now();
         let client = self.connection.client();
-        let found: Result<Vec<String>, _> =
-            client.zrangebylex(key, from, to, Some((0, limit))).await;
-        let found = found.map_err(|error| self.failed(call.op, began, error))?;
-        Ok(found.into_iter().map(|member| range.read(member)).collect())
+        let found = client.zrangebylex::<Vec<String>, _, _, _>(key, from, to, Some((0, limit)));
+        match found.await {
+            Ok(found) => Ok(found.into_iter().map(|member| range.read(member)).collect()),
+            Err(error) => {
+                let failure = self.failed(call.op, began, error);
+                Err(self.name_foreign_key(call.op, &keys, failure).await)
+            }
+        }
     }
 }
 

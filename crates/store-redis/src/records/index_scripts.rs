@@ -9,10 +9,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 local function score_of(entry) return tonumber(redis.call('ZSCORE', due, entry) or nil) end
-local function owner_of(entry) return string.match(entry, ' (.*)$') end
+local function owner_of(entry) return string.match(entry, ' (.*)$') or '' end
 local function turned(entry)
   local first, second = string.match(entry, '^(%S*) (.*)$')
-  return second .. ' ' .. first
+  return (second or '') .. ' ' .. (first or entry)
 end
 local function due_entries(most) return redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, most) end
 local function extra_of(field) return tonumber(redis.call('HGET', weights, field) or '0') end
@@ -42,10 +42,11 @@ end
 
 /// Makes the index whole again after a server removed one of its keys, which one that evicts does: what one
 /// of the sorted sets has lost is taken from the others, and the records of each owner are counted. An entry
-/// that gets no due time this way is due at once.
+/// that gets no due time this way is due at once. A key of another type fails the script, which changes nothing
+/// then.
 const MEND: &str = r"
 local in_due, in_ids, in_owned = redis.call('ZCARD', due), redis.call('ZCARD', ids), redis.call('ZCARD', owned)
-if in_due ~= in_ids or in_due ~= in_owned or (in_due == 0) ~= (redis.call('EXISTS', owners) == 0) then
+if in_due ~= in_ids or in_due ~= in_owned or (in_due == 0) ~= (redis.call('HLEN', owners) == 0) then
   redis.call('ZUNIONSTORE', due, 2, due, ids, 'WEIGHTS', 1, 0, 'AGGREGATE', 'MAX')
   for _, member in ipairs(redis.call('ZRANGE', owned, 0, -1)) do
     redis.call('ZADD', due, 'NX', 0, turned(member))

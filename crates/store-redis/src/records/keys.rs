@@ -26,14 +26,15 @@
 //! - A crash of the server's machine or a failover that loses the last writes may lose an entry but keep its
 //!   record. That record works, but is not listed and does not count.
 //! - A server that evicts keys removes one of the five alone. The next create or list mends it from the others;
-//!   weights are known again when the entries are due.
+//!   weights are known again when the entries are due. A value of another program under one of them is named and
+//!   stays (`foreign_keys`).
 //!
 //! Neither KEYS nor SCAN is used; both iterate over all other keys on the server.
 
 use model::{PrincipalId, RecordId};
 use ports::{Collection, RecordKey};
 
-use crate::index::hash_tag;
+use crate::{index::hash_tag, shared_keys::RedisKey};
 
 /// An entry of the index. Ids and owners do not contain spaces.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,10 +92,15 @@ impl RecordKeys {
     }
 
     /// The keys of the index, in the order of the scripts' `KEYS`: in one slot.
-    pub(super) fn index(&self, collection: Collection) -> Vec<String> {
-        let parts = ["due", "ids", "owned", "owners", "weights"];
+    pub(super) fn index(&self, collection: Collection) -> [RedisKey; 5] {
         let key = |part| format!("{}{{index:{}}}:{part}", self.key_prefix, collection.name());
-        parts.map(key).into()
+        [
+            RedisKey::sorted_set(key("due")),
+            RedisKey::sorted_set(key("ids")),
+            RedisKey::sorted_set(key("owned")),
+            RedisKey::hash(key("owners")),
+            RedisKey::hash(key("weights")),
+        ]
     }
 }
 
@@ -152,6 +158,6 @@ mod tests {
         const THINGS: Collection = Collection::new("things");
         let keys = RecordKeys::new("p:".to_owned());
         assert_eq!(keys.record(THINGS, "}a"), "p:things:{%7da}");
-        assert_eq!(keys.index(THINGS)[0], "p:{index:things}:due");
+        assert_eq!(keys.index(THINGS)[0].name(), "p:{index:things}:due");
     }
 }

@@ -43,7 +43,7 @@ use self::{
     index::IndexCall,
     keys::RecordEntry,
 };
-use crate::{RedisSessionStore, config::PIPELINED, store::millis};
+use crate::{RedisSessionStore, config::PIPELINED, shared_keys::names, store::millis};
 
 /// A collection whose index gives the keys for calls on no collection.
 const NO_COLLECTION: Collection = Collection::new("store");
@@ -171,14 +171,17 @@ impl Records for RedisSessionStore {
             .await
     }
 
-    async fn check(&self) -> Result<(), StoreFailure> {
+    async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         const OP: &str = "store anything";
-        self.bounded(OP, self.check_access(OP)).await
+        let index = self.record_keys.index(collection);
+        // No record is there, because no id is empty.
+        let kind = [self.record_keys.record(collection, "")];
+        self.bounded(OP, self.check_access(OP, kind, &index)).await
     }
 
     async fn time(&self) -> Result<Timestamp, StoreFailure> {
         const OP: &str = "tell the time";
-        let keys = self.record_keys.index(NO_COLLECTION);
+        let keys = names(&self.record_keys.index(NO_COLLECTION));
         let millis = self.run::<i64>(OP, &self.record_scripts.time, keys, Vec::new());
         let millis = self.bounded(OP, millis).await?;
         Ok(Timestamp::from_unix_millis(millis))

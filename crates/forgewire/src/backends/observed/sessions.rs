@@ -147,8 +147,8 @@ impl Records for ObservedRecords {
         self.calls.observe(StoreOperation::List, call).await
     }
 
-    async fn check(&self) -> Result<(), StoreFailure> {
-        let call = self.records.check();
+    async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
+        let call = self.records.check(collection);
         self.calls.observe(StoreOperation::Check, call).await
     }
 
