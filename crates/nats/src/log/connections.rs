@@ -1,8 +1,8 @@
 //! The connections over which a log asks the server.
 //!
 //! A connection carries its messages in order, and whatever follows a page of events on the same one, the hints of
-//! new events above all, waits until the page is read. So a process whose clients search
-//! the log reads pages over a connection of their own ([`JetStreamLog::reading_pages_over`]).
+//! new events above all, waits until the page is read. So a process whose clients search the log reads pages over a
+//! connection of their own ([`JetStreamLog::reading_pages_over`]).
 
 use std::{future::Future, iter};
 
