@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    ops::Range,
     time::Duration,
 };
 
@@ -42,6 +43,37 @@ pub(crate) struct Callers {
 struct Expected {
     body: Vec<u8>,
     id_at: Option<usize>,
+    /// The texts of cursors: each answer seals its own, of the same length.
+    cursors: Vec<Range<usize>>,
+}
+
+impl Expected {
+    fn new(body: Vec<u8>, id: u64) -> Self {
+        let (id_at, cursors) = (find_id(&body, id), find_cursors(&body));
+        Self {
+            body,
+            id_at,
+            cursors,
+        }
+    }
+
+    /// Whether it is the answer to the call with this number.
+    fn is(&mut self, answer: &[u8], id: &[u8]) -> bool {
+        if answer.len() != self.body.len() {
+            return false;
+        }
+        if let Some(at) = self.id_at {
+            self.body[at..][..ID_DIGITS].copy_from_slice(id);
+        }
+        for cursor in &self.cursors {
+            let text = &answer[cursor.clone()];
+            if !text.iter().all(is_of_cursor) {
+                return false;
+            }
+            self.body[cursor.clone()].copy_from_slice(text);
+        }
+        *answer == *self.body
+    }
 }
 
 struct Caller {
@@ -96,10 +128,10 @@ impl Callers {
         })
     }
 
-    /// From now on every answer must equal this one, except for the call's number in place of `id`.
+    /// From now on every answer must equal this one, except for the call's number in place of `id`, and for
+    /// its cursors.
     pub(crate) fn expect(&mut self, body: Vec<u8>, id: u64) {
-        let id_at = find_id(&body, id);
-        self.expected = Some(Expected { body, id_at });
+        self.expected = Some(Expected::new(body, id));
     }
 
     /// Calls as fast as answers arrive.
@@ -210,12 +242,9 @@ impl Callers {
             return Ok(false);
         };
         if let Some(expected) = &mut self.expected {
-            if let Some(at) = expected.id_at {
-                let id = &caller.request[caller.id_at..][..ID_DIGITS];
-                expected.body[at..][..ID_DIGITS].copy_from_slice(id);
-            }
+            let id = &caller.request[caller.id_at..][..ID_DIGITS];
             ensure!(
-                *body == *expected.body,
+                expected.is(body, id),
                 "an answer is {} and not {}",
                 String::from_utf8_lossy(body),
                 String::from_utf8_lossy(&expected.body)
@@ -258,6 +287,27 @@ fn find_id(text: &[u8], id: u64) -> Option<usize> {
         .windows(key.len())
         .position(|here| here == key.as_bytes());
     at.map(|at| at + key.len() - ID_DIGITS)
+}
+
+/// The places of the values of members whose name ends with `cursor`, in JSON and in JSON within a string.
+fn find_cursors(text: &[u8]) -> Vec<Range<usize>> {
+    const NAME: &[u8] = b"ursor";
+    let mut cursors = Vec::new();
+    for at in 0..text.len() {
+        if text[at..].starts_with(NAME) {
+            let is_between = |byte: &u8| matches!(byte, b'"' | b'\\' | b':');
+            let rest = &text[at + NAME.len()..];
+            let start = at + NAME.len() + rest.iter().take_while(|byte| is_between(byte)).count();
+            let length = text[start..].iter().take_while(|byte| is_of_cursor(byte));
+            cursors.push(start..start + length.count());
+        }
+    }
+    cursors
+}
+
+/// Whether a byte may be in the text of a cursor (base64url).
+fn is_of_cursor(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 #[cfg(test)]
@@ -340,5 +390,22 @@ mod tests {
         let at = find_id(text.as_bytes(), FIRST_ID).unwrap();
         assert_eq!(&text[at..at + ID_DIGITS], FIRST_ID.to_string());
         assert_eq!(find_id(b"{}", FIRST_ID), None);
+    }
+
+    #[test]
+    fn cursors_differ_and_nothing_else_may() {
+        let answer = |cursor: &str, count: u8| {
+            let text = format!(r#"{{\"count\":{count},\"cursor\":\"{cursor}\"}}"#);
+            let body = format!(
+                r#"{{"id":{FIRST_ID},"text":"{text}","previousCursor":"{cursor}","x":{count}}}"#
+            );
+            body.into_bytes()
+        };
+        let mut expected = Expected::new(answer("B05q-_a", 1), FIRST_ID);
+        let id = FIRST_ID.to_string();
+        assert!(expected.is(&answer("C99_-zZ", 1), id.as_bytes()));
+        assert!(!expected.is(&answer("B05q-_a", 2), id.as_bytes()));
+        assert!(!expected.is(&answer("B05q-_ab", 1), id.as_bytes()));
+        assert!(!expected.is(&answer("B05q-\"a", 1), id.as_bytes()));
     }
 }
