@@ -153,7 +153,8 @@ impl EventAccess {
         let opened = self.hub.open_cursor(cursor, scope(caller));
         let opened = opened.map_err(CallError::failed)?;
         let cursor = opened.map_err(|error| InputError::new("cursor", &error.to_string()))?;
-        let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
+        let (begin, principal) = (StreamStart::After(cursor), &caller.principal.id);
+        let resolved = self.hub.resolve(begin, principal).await;
         resolved.map_err(CallError::failed)
     }
 
@@ -170,7 +171,7 @@ impl EventAccess {
         let opened = self.hub.open_cursor(cursor, scope(caller));
         let opened = opened.map_err(CallError::failed)?;
         let cursor = opened.map_err(|error| InputError::new("before", &error.to_string()))?;
-        let resolved = self.hub.resolve_before(cursor).await;
+        let resolved = self.hub.resolve_before(cursor, &caller.principal.id).await;
         resolved.map_err(CallError::failed)
     }
 

@@ -15,7 +15,7 @@ use std::{
 use bytes::{BufMut, Bytes};
 use futures_util::future::BoxFuture;
 use instruments::TraceSpan;
-use model::{CursorText, EntryTag, Sequence, Timestamp};
+use model::{CursorText, EntryTag, PrincipalId, Sequence, Timestamp};
 use stream_driver::{FillResult, OutgoingFrames, SendProgress, StreamSource};
 use tracing::info;
 
@@ -200,6 +200,10 @@ impl Feed {
         let in_memory = in_memory.filter(|_| self.hub.generation() == self.generation);
         let on_page = || self.page.as_ref()?.tag_at(position).known();
         in_memory.or_else(on_page).or(self.resumed)
+    }
+
+    pub(crate) fn principal_id(&self) -> &PrincipalId {
+        &self.stream.principal.id
     }
 
     /// Makes the stream read the session's mailbox too.

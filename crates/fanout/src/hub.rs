@@ -10,8 +10,8 @@ use std::{
 
 use event_flow::follow::{Followed, LostEvents};
 use model::{
-    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, IdSource, LogPosition, Sequence,
-    Sequenced, StoredEvent, Timestamp,
+    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, IdSource, LogPosition, PrincipalId,
+    Sequence, Sequenced, StoredEvent, Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
@@ -415,7 +415,12 @@ impl Hub {
     ///
     /// # Errors
     /// The log cannot be read now, or was replaced meanwhile.
-    pub(crate) async fn page_after(&self, position: Sequence) -> PageResult {
-        self.pages.after(position).await
+    pub(crate) async fn page_after(
+        &self,
+        position: Sequence,
+        principal: &PrincipalId,
+    ) -> PageResult {
+        let reader = self.log_turns.pace_of(principal);
+        self.pages.after(position, &reader).await
     }
 }

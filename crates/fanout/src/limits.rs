@@ -5,7 +5,7 @@
 //! | comparisons of filters per event, to find the streams that want it and by calls that wait for it | [`MAX_EDGE_COST`], about 3 ms on one core; of one principal [`MAX_PRINCIPAL_COST`], 0.2 ms | checked when a stream opens, when its session subscribes, and when a call waits |
 //! | comparisons of filters per event by the streams that it woke | the same again, spread over the threads of streams | the same shares |
 //! | pages of the log that queries hold while they examine them | ([`FIRST_PAGE_TURNS`] + [`FURTHER_PAGE_TURNS`]) × [`CATCH_UP_READ_BYTES`] = 72 MiB; of one principal half of it | each read waits for its turn |
-//! | bytes that queries read from the log in a second | [`READ_BYTES_PER_SECOND`] of each principal, after [`READ_BURST`] | the next page of a principal waits until the last one is made good |
+//! | bytes that queries, and streams behind the ring, read from the log in a second | [`READ_BYTES_PER_SECOND`] of each principal, after [`READ_BURST`] | the next page of a principal waits until the last one is made good; a page that another reader began costs nothing |
 //! | cores that searches through the log use | [`FURTHER_PAGE_TURNS`], of one principal half of them; without authentication all | the same |
 //! | answers that one event causes at once, by waking calls that wait | [`WOKEN_TURNS`], of one principal half of them: however many wait, others get their turn on the cores | each takes a turn; a call that the event does not match is not woken |
 //! | states of tasks on their way to listen streams that do not read | one per stream: 64 KiB, as of any stream; the larger ones, up to 1 MiB, have places that the source of tasks shares out | [`TaskNotice::place`](crate::followed::TaskNotice) |
@@ -63,7 +63,7 @@ pub(crate) const FIRST_PAGE_TURNS: usize = 32;
 /// log, for up to 3 s, and each page is the decoding of 500 events: some milliseconds of a core, of which
 /// streams need the rest.
 pub(crate) const FURTHER_PAGE_TURNS: usize = 4;
-/// Bytes of events that the queries of one principal read from the log in each second, twice as many without
+/// Bytes of events that the queries and streams of one principal read from the log in each second, twice as many without
 /// authentication, beyond those of [`READ_BURST`]: one core of a store reads ten times as many. A query that is in the
 /// ring reads none.
 pub(crate) const READ_BYTES_PER_SECOND: u64 = 16 << 20;

@@ -2,7 +2,8 @@
 //! the store a read and this process the decoding. So few are read at once: a query waits for its turn, and
 //! those of one principal hold only a part of the turns, so that a client with many queries delays itself
 //! and not others. The first pages have more turns than the further ones: a query that needs one page does
-//! not wait for those that search the whole log. And each principal reads at a pace ([`ReadPace`]).
+//! not wait for those that search the whole log. And each principal reads at a pace ([`ReadPace`]), its streams behind
+//! the ring included.
 //!
 //! tokio's semaphores hand out their permits in the order of the requests. Since a query takes a turn of its
 //! principal before it asks for a turn of the edge, a newcomer waits behind the few turns that each other
@@ -13,7 +14,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::Mutex;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
+use ports::{
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
+    SeekResult,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -121,6 +125,11 @@ impl LogTurns {
         }
     }
 
+    /// The pace at which the streams of a principal read pages, which is that of its queries too.
+    pub(crate) fn pace_of(self: &Arc<Self>, principal: &PrincipalId) -> PageReader {
+        PageReader(Arc::new(self.own(principal)))
+    }
+
     fn own(self: &Arc<Self>, principal: &PrincipalId) -> QueryOfPrincipal {
         let parts = match *principal == PrincipalId::anonymous() {
             true => 1,
@@ -156,7 +165,7 @@ impl LogTurns {
     }
 }
 
-/// A query that is counted while this exists.
+/// A query, or a reader of pages, that is counted while this exists.
 #[derive(Debug)]
 struct QueryOfPrincipal {
     all: Arc<LogTurns>,
@@ -175,6 +184,48 @@ impl Drop for QueryOfPrincipal {
             }
         }
     }
+}
+
+/// A reader of pages that many readers share: whoever begins to read one is charged for it.
+#[derive(Debug, Clone)]
+pub(crate) struct PageReader(Arc<QueryOfPrincipal>);
+
+impl PageReader {
+    /// Waits for the principal's turn to read a page of the log.
+    pub(crate) async fn reserve(&self) -> ReservedPage {
+        self.0.pace.reserve(MAX_PAGE_BYTES).await;
+        ReservedPage {
+            reader: self.clone(),
+            read_bytes: 0,
+        }
+    }
+}
+
+/// A page that may be read now. When this is dropped, its principal is charged for what was read.
+#[derive(Debug)]
+pub(crate) struct ReservedPage {
+    reader: PageReader,
+    read_bytes: usize,
+}
+
+impl ReservedPage {
+    /// Notes what was read.
+    pub(crate) fn read(&mut self, page: &EventPage) {
+        self.read_bytes = read_bytes(&page.events, page.undecodable.len());
+    }
+}
+
+impl Drop for ReservedPage {
+    fn drop(&mut self) {
+        let pace = &self.reader.0.pace;
+        pace.settle(MAX_PAGE_BYTES, self.read_bytes);
+    }
+}
+
+/// Bytes that a read counts for.
+fn read_bytes(events: &[Sequenced<StoredEvent>], undecodable: usize) -> usize {
+    let bytes = events.iter().map(|event| event.item.json.len());
+    bytes.sum::<usize>() + ENTRY_READ_BYTES * (events.len() + undecodable)
 }
 
 /// The turn of a call that an event has woken, which is over when this is dropped.
@@ -211,10 +262,7 @@ impl LogInTurns {
     }
 
     fn charge(&self, events: &[Sequenced<StoredEvent>], undecodable: usize) {
-        let bytes = events.iter().map(|event| event.item.json.len());
-        let entries = events.len() + undecodable;
-        let bytes = bytes.sum::<usize>() + ENTRY_READ_BYTES * entries;
-        self.own.pace.charge(bytes);
+        self.own.pace.charge(read_bytes(events, undecodable));
     }
 }
 

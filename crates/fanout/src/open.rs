@@ -81,9 +81,10 @@ impl Hub {
             StreamStart::After(cursor) => (cursor.tag, false),
             begin => (None, matches!(begin, StreamStart::Since(_))),
         };
-        let (position, truncated) = self.resolve(begin).await?;
+        let principal = feed.principal_id().clone();
+        let (position, truncated) = self.resolve(begin, &principal).await?;
         let tag = match is_elsewhere || truncated {
-            true => self.look_up(position).await,
+            true => self.look_up(position, &principal).await,
             false => resumed,
         };
         feed.begin_at(position, tag);

@@ -6,7 +6,7 @@
 //! Afterwards the page stays for a short time in a cache that is bounded in bytes. All pages together have a
 //! bound too: a page that is being read, cached or held by a stream has its part of [`CATCH_UP_BYTES`], and
 //! further reads wait until streams have given theirs back. A stream does so when its client does not read, so
-//! such clients stop nobody.
+//! such clients stop nobody. And whoever begins a read is charged for it, at the pace of its principal.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use ports::{EventLog, EventLogError, EventPage, UndecodableEntry};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -39,6 +39,7 @@ use crate::{
         CALL_DEADLINE, CATCH_UP_BYTES, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES,
         CATCH_UP_PAGE_LIFETIME, CATCH_UP_READ_BYTES,
     },
+    log_turns::{PageReader, ReservedPage},
     metrics::{FanoutMetrics, GapReason},
 };
 
@@ -249,6 +250,13 @@ struct Key {
 /// it.
 type Flight = Shared<BoxFuture<'static, PageResult>>;
 
+/// What there is of a page.
+enum KnownPage {
+    There(Arc<LogPage>),
+    BeingRead(Flight),
+    Unknown,
+}
+
 #[derive(Default)]
 struct State {
     /// Increases when the log is replaced or put back.
@@ -288,6 +296,8 @@ pub(crate) struct Pages {
     followed: AtomicU64,
     cache: Cache<Key, Arc<LogPage>>,
     state: Mutex<State>,
+    /// A read has begun: readers that wait to begin one of their own may share it.
+    begun: Notify,
 }
 
 impl Pages {
@@ -319,6 +329,7 @@ impl Pages {
             followed: AtomicU64::new(u64::MAX),
             cache,
             state: Mutex::default(),
+            begun: Notify::new(),
         })
     }
 
@@ -330,17 +341,21 @@ impl Pages {
     ///
     /// # Errors
     /// The log cannot be read within [`CALL_DEADLINE`], or was replaced meanwhile.
-    pub(crate) async fn after(self: &Arc<Self>, position: Sequence) -> PageResult {
+    pub(crate) async fn after(
+        self: &Arc<Self>,
+        position: Sequence,
+        reader: &PageReader,
+    ) -> PageResult {
         let shared = self.shared_key(position);
         let exact = Key {
             from: position,
             ..shared
         };
-        let mut page = self.page(shared, position).await?;
+        let mut page = self.page(shared, position, reader).await?;
         if page.through <= position && !page.is_stale(position) {
             // Full before it reaches the position: the sequence numbers are denser, or the pages
             // shorter, than the alignment assumes.
-            page = self.page(exact, position).await?;
+            page = self.page(exact, position, reader).await?;
         }
         if self.state.lock().generation != shared.generation {
             return Err(Arc::new(unavailable(
@@ -365,30 +380,58 @@ impl Pages {
         Key { generation, from }
     }
 
-    async fn page(self: &Arc<Self>, key: Key, position: Sequence) -> PageResult {
-        let flight = {
-            let mut state = self.state.lock();
-            // A page that reached the log's head stays until a reader wants later events.
-            let cached = self.cache.get(&key);
-            if let Some(page) = cached.filter(|page| !page.is_stale(position)) {
-                return Ok(page);
+    async fn page(
+        self: &Arc<Self>,
+        key: Key,
+        position: Sequence,
+        reader: &PageReader,
+    ) -> PageResult {
+        let flight = loop {
+            // Before the look, so that no beginning is missed.
+            let begun = self.begun.notified();
+            match self.known_in(&self.state.lock(), key, position) {
+                KnownPage::There(page) => return Ok(page),
+                KnownPage::BeingRead(flight) => break flight,
+                KnownPage::Unknown => {}
             }
-            let flight = state.flights.get(&key);
-            match flight.and_then(|(_, flight)| flight.upgrade()) {
-                Some(flight) => flight,
-                None => self.begin(key, &mut state),
+            // Whoever begins a read pays for it, and waits alone until its principal may read.
+            let reserved = tokio::select! {
+                biased;
+                reserved = reader.reserve() => reserved,
+                () = begun => continue,
+            };
+            let mut state = self.state.lock();
+            match self.known_in(&state, key, position) {
+                KnownPage::There(page) => return Ok(page),
+                KnownPage::BeingRead(flight) => break flight,
+                KnownPage::Unknown => break self.begin(key, &mut state, reserved),
             }
         };
         flight.await
     }
 
-    fn begin(self: &Arc<Self>, key: Key, state: &mut State) -> Flight {
+    /// What there is of a page.
+    fn known_in(&self, state: &State, key: Key, position: Sequence) -> KnownPage {
+        // A page that reached the log's head stays until a reader wants later events.
+        let cached = self.cache.get(&key);
+        if let Some(page) = cached.filter(|page| !page.is_stale(position)) {
+            return KnownPage::There(page);
+        }
+        let flight = state.flights.get(&key);
+        match flight.and_then(|(_, flight)| flight.upgrade()) {
+            Some(flight) => KnownPage::BeingRead(flight),
+            None => KnownPage::Unknown,
+        }
+    }
+
+    fn begin(self: &Arc<Self>, key: Key, state: &mut State, reserved: ReservedPage) -> Flight {
         let number = state.next_flight;
         state.next_flight += 1;
         let guard = ReadGuard {
             pages: Arc::clone(self),
             key,
             number,
+            reserved,
         };
         let read = AbortOnDropHandle::new(tokio::spawn(guard.read()));
         let flight = read
@@ -398,6 +441,7 @@ impl Pages {
         if let Some(weak) = flight.downgrade() {
             state.flights.insert(key, (number, weak));
         }
+        self.begun.notify_waiters();
         flight
     }
 
@@ -467,13 +511,15 @@ struct ReadGuard {
     pages: Arc<Pages>,
     key: Key,
     number: u64,
+    reserved: ReservedPage,
 }
 
 impl ReadGuard {
-    async fn read(self) -> PageResult {
+    async fn read(mut self) -> PageResult {
         // Before the read: entries up to here, as the log has them from now on, are known to the follower.
         let followed = Sequence(self.pages.followed.load(Ordering::Acquire));
         let page = self.pages.read(self.key.from).await.map_err(Arc::new)?;
+        self.reserved.read(&page.0);
         let page = Arc::new(LogPage::new(
             self.key.from,
             page,

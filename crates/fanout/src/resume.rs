@@ -1,9 +1,12 @@
 //! The positions from which readers continue, and the cursors that they get for that.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use event_flow::query::QueryPage;
-use model::{Cursor, CursorError, CursorScope, CursorText, EntryTag, LogPosition, Sequence};
+use model::{
+    Cursor, CursorError, CursorScope, CursorText, EntryTag, LogPosition, PrincipalId, Sequence,
+};
+use ports::EventLogError;
 use tokio::time::timeout;
 
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     hub::{Hub, StreamStart},
     limits::{CALL_DEADLINE, MAX_COMPARED_POSITIONS, RESUME_WAIT},
     metrics::GapReason,
+    pages::PageResult,
     ring::RingTag,
 };
 
@@ -66,7 +70,11 @@ impl Hub {
     /// # Errors
     /// The cursor is ahead of this edge, which does not reach it in time; or it is older than the edge's
     /// memory, and the log cannot tell now whether it still has the entry of the cursor.
-    pub async fn resolve(&self, begin: StreamStart) -> Result<(Sequence, bool), HubError> {
+    pub async fn resolve(
+        &self,
+        begin: StreamStart,
+        principal: &PrincipalId,
+    ) -> Result<(Sequence, bool), HubError> {
         let head = self.ring.head();
         let (position, tag) = match begin {
             StreamStart::Head => return Ok((head, false)),
@@ -79,7 +87,7 @@ impl Hub {
                 return Ok((Sequence::START, true));
             }
             StreamStart::After(cursor) if !cursor.is_sealed => {
-                return self.resolve_claim(cursor).await;
+                return self.resolve_claim(cursor, principal).await;
             }
             StreamStart::After(cursor) => (cursor.sequence, cursor.tag),
             StreamStart::Position(position) => (position, None),
@@ -92,17 +100,21 @@ impl Hub {
                 return Ok((start.position, start.truncated));
             }
         };
-        self.resolve_at(position, tag).await
+        self.resolve_at(position, tag, principal).await
     }
 
     /// Where the reader of a cursor continues that no seal vouches for, and whether events are gone: at the
     /// position if the log has the entry there that the tag names. The answer to any other is that to a cursor
     /// of another log, whatever its position: a different one would tell a reader where the log ends, and so
     /// count the events that it may not see.
-    async fn resolve_claim(&self, cursor: Cursor) -> Result<(Sequence, bool), HubError> {
+    async fn resolve_claim(
+        &self,
+        cursor: Cursor,
+        principal: &PrincipalId,
+    ) -> Result<(Sequence, bool), HubError> {
         let position = cursor.sequence;
         let is_proven = match cursor.tag {
-            Some(tag) => self.has_entry(position, tag).await?,
+            Some(tag) => self.has_entry(position, tag, principal).await?,
             None => false,
         };
         if is_proven {
@@ -113,7 +125,12 @@ impl Hub {
     }
 
     /// Whether the log has an entry with this tag at this position. One that was trimmed is not there.
-    async fn has_entry(&self, position: Sequence, tag: EntryTag) -> Result<bool, HubError> {
+    async fn has_entry(
+        &self,
+        position: Sequence,
+        tag: EntryTag,
+        principal: &PrincipalId,
+    ) -> Result<bool, HubError> {
         if position > self.ring.head() {
             let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
             if position > last {
@@ -121,7 +138,10 @@ impl Hub {
             }
         }
         match self.has_reached(position, RESUME_WAIT).await {
-            true => Ok(self.entry_at(position).await? == RingTag::Known(tag)),
+            true => {
+                let found = self.entry_at(position, principal).await?;
+                Ok(found == RingTag::Known(tag))
+            }
             false => Err(HubError::NotReady),
         }
     }
@@ -131,6 +151,7 @@ impl Hub {
         &self,
         position: Sequence,
         tag: Option<EntryTag>,
+        principal: &PrincipalId,
     ) -> Result<(Sequence, bool), HubError> {
         if position > self.ring.head() {
             // A cursor ahead of this edge is normal for a moment; one ahead of the log means that the
@@ -141,7 +162,7 @@ impl Hub {
                 return Ok((self.unseen_after(position).min(last), true));
             }
         }
-        if self.is_lost(position, tag).await? {
+        if self.is_lost(position, tag, principal).await? {
             self.metrics.gap(GapReason::LogSetBack);
             return Ok((self.unseen_after(position), true));
         }
@@ -156,8 +177,9 @@ impl Hub {
     pub async fn resolve_before(
         &self,
         cursor: Cursor,
+        principal: &PrincipalId,
     ) -> Result<(Option<Sequence>, bool), HubError> {
-        let (position, gone) = self.resolve(StreamStart::After(cursor)).await?;
+        let (position, gone) = self.resolve(StreamStart::After(cursor), principal).await?;
         Ok(((!gone).then_some(position), gone))
     }
 
@@ -173,6 +195,7 @@ impl Hub {
     pub async fn learn_of_losses(
         &self,
         stored: impl IntoIterator<Item = LogPosition>,
+        principal: &PrincipalId,
     ) -> Result<Option<Sequence>, HubError> {
         let epoch = self.epoch();
         let stored = stored.into_iter();
@@ -190,7 +213,9 @@ impl Hub {
             if has_moved && !timeline.is_of_earlier_part(*position) {
                 continue;
             }
-            let (resumes, is_lost) = self.resolve_at(position.sequence, Some(tag)).await?;
+            let (resumes, is_lost) = self
+                .resolve_at(position.sequence, Some(tag), principal)
+                .await?;
             if !is_lost {
                 kept += 1;
                 if kept == MAX_COMPARED_POSITIONS {
@@ -212,7 +237,12 @@ impl Hub {
 
     /// Whether a reader's position, at the entry with this tag, may be in a part that the log lost: nothing
     /// shows that the entry is still there. One that was trimmed cannot be compared, and counts as kept.
-    async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {
+    async fn is_lost(
+        &self,
+        position: Sequence,
+        tag: Option<EntryTag>,
+        principal: &PrincipalId,
+    ) -> Result<bool, HubError> {
         // Not compared, and lost if the number was lost: that repeats events, and misses none.
         let is_lost_number = || self.timeline().moved(position) < position;
         let Some(tag) = tag else {
@@ -225,7 +255,7 @@ impl Hub {
                 false => Err(HubError::NotReady),
             };
         }
-        Ok(match self.entry_at(position).await? {
+        Ok(match self.entry_at(position, principal).await? {
             RingTag::Known(known) => known != tag,
             RingTag::Absent => true,
             RingTag::Outside => false,
@@ -234,11 +264,15 @@ impl Hub {
 
     /// The tag of the entry at a position that the client did not name: from memory, or from the page that the
     /// stream then reads. If the log does not answer, the stream finds that itself.
-    pub(crate) async fn look_up(&self, position: Sequence) -> Option<EntryTag> {
+    pub(crate) async fn look_up(
+        &self,
+        position: Sequence,
+        principal: &PrincipalId,
+    ) -> Option<EntryTag> {
         let is_behind = position > Sequence::START && position < self.ring.head();
         match self.ring.tag_at(position) {
             RingTag::Outside if is_behind => {
-                let page = self.page_after(position.previous()).await;
+                let page = self.page_in_time(position.previous(), principal).await;
                 page.ok()?.tag_at(position).known()
             }
             found => found.known(),
@@ -246,14 +280,28 @@ impl Hub {
     }
 
     /// The entry at a position that this edge has reached, from memory or the log.
-    async fn entry_at(&self, position: Sequence) -> Result<RingTag, HubError> {
+    async fn entry_at(
+        &self,
+        position: Sequence,
+        principal: &PrincipalId,
+    ) -> Result<RingTag, HubError> {
         let here = self.ring.tag_at(position);
         if here != RingTag::Outside {
             return Ok(here);
         }
         // The readers that come back together share this page, and then read on in it.
-        let page = self.page_after(position.previous()).await;
+        let page = self.page_in_time(position.previous(), principal).await;
         Ok(page.map_err(HubError::Page)?.tag_at(position))
+    }
+
+    /// The page after a position, for a request that waits for its answer.
+    async fn page_in_time(&self, position: Sequence, principal: &PrincipalId) -> PageResult {
+        let page = self.page_after(position, principal);
+        let page = timeout(CALL_DEADLINE, page).await;
+        page.unwrap_or_else(|elapsed| {
+            let (op, source) = ("read", elapsed.into());
+            Err(Arc::new(EventLogError::Unavailable { op, source }))
+        })
     }
 
     /// Where a position of an earlier generation continues; `None` if the log was not put back since.

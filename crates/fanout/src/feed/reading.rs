@@ -186,11 +186,12 @@ impl Feed {
     /// Reads the log after the position, at once or after a pause.
     fn read_log(&mut self, pause: Option<Duration>) {
         let (hub, position) = (Arc::clone(&self.hub), self.position);
+        let principal = self.stream.principal.id.clone();
         self.log = Some(Box::pin(async move {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
             }
-            hub.page_after(position).await
+            hub.page_after(position, &principal).await
         }));
     }
 

@@ -1,5 +1,6 @@
-//! The pace at which the queries of one principal read the log. Turns bound what is read at once; what is read one
-//! page after the other, for as long as a client likes, costs the store as much, and every append waits for it.
+//! The pace at which the queries and streams of one principal read the log. Turns bound what is read at once; what is
+//! read one page after the other, for as long as a client likes, costs the store as much, and every append waits for
+//! it.
 
 use std::time::Duration;
 
@@ -32,11 +33,44 @@ impl ReadPace {
         sleep(ahead.saturating_sub(self.burst)).await;
     }
 
+    /// Waits until nothing is owed, and charges this already, so that of many that wait only one goes on.
+    pub(super) async fn reserve(&self, bytes: usize) {
+        loop {
+            let ahead = {
+                let mut even_at = self.even_at.lock();
+                let now = Instant::now();
+                let ahead = even_at.duration_since(now).saturating_sub(self.burst);
+                if ahead.is_zero() {
+                    *even_at = (*even_at).max(now) + self.time_for(bytes);
+                }
+                ahead
+            };
+            if ahead.is_zero() {
+                return;
+            }
+            sleep(ahead).await;
+        }
+    }
+
+    /// Charges what was read in place of what was reserved.
+    pub(super) fn settle(&self, reserved: usize, read: usize) {
+        let (reserved, read) = (self.time_for(reserved), self.time_for(read));
+        let mut even_at = self.even_at.lock();
+        *even_at = match even_at.checked_sub(reserved) {
+            Some(even_at) => even_at + read,
+            None => *even_at,
+        };
+    }
+
+    fn time_for(&self, bytes: usize) -> Duration {
+        let micros = (bytes as u64).saturating_mul(1_000_000) / self.bytes_per_second;
+        Duration::from_micros(micros)
+    }
+
     /// Charges what was read.
     pub(super) fn charge(&self, bytes: usize) {
-        let micros = (bytes as u64).saturating_mul(1_000_000) / self.bytes_per_second;
         let mut even_at = self.even_at.lock();
-        *even_at = (*even_at).max(Instant::now()) + Duration::from_micros(micros);
+        *even_at = (*even_at).max(Instant::now()) + self.time_for(bytes);
     }
 
     /// Whether everything that was read is made good.

@@ -61,7 +61,7 @@ pub(crate) async fn recent(
     if let Some(before) = asked.before {
         let scope = CursorScope::events(&principal.id);
         let cursor = edge.hub.open_cursor(&before, scope)??;
-        (question.before, gone) = edge.hub.resolve_before(cursor).await?;
+        (question.before, gone) = edge.hub.resolve_before(cursor, &principal.id).await?;
     }
     answer(&edge, &principal, question, |list| {
         list.truncated |= gone;
@@ -90,7 +90,8 @@ pub(crate) async fn replay(
     if let Some(cursor) = asked.cursor {
         let scope = CursorScope::events(&principal.id);
         let cursor = edge.hub.open_cursor(&cursor, scope)??;
-        (question.after, gone) = edge.hub.resolve(StreamStart::After(cursor)).await?;
+        let begin = StreamStart::After(cursor);
+        (question.after, gone) = edge.hub.resolve(begin, &principal.id).await?;
     }
     answer(&edge, &principal, question, |list| list.truncated |= gone).await
 }

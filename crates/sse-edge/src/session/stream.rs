@@ -138,7 +138,11 @@ async fn after_loss(
             sequence: cursor.sequence,
             tag: cursor.tag,
         };
-        if hub.learn_of_losses([reached]).await?.is_none() {
+        if hub
+            .learn_of_losses([reached], &session.owner)
+            .await?
+            .is_none()
+        {
             proven = Some(*cursor);
         }
     }
@@ -154,7 +158,8 @@ async fn after_loss(
     let resources = resources.map(|(uri, since)| (number(uri).unwrap_or_default(), *since));
     let stored = subscriptions.chain(resources);
     let stored = stored.filter(|(number, since)| !needs_none(*number, since));
-    hub.learn_of_losses(stored.map(|(_, since)| since)).await
+    let stored = stored.map(|(_, since)| since);
+    hub.learn_of_losses(stored, &session.owner).await
 }
 
 async fn open(

@@ -1,7 +1,7 @@
 //! The log is put back to an earlier state under the same epoch, and gives out the same numbers again.
 
 use event_flow::follow::Followed;
-use model::{EntryTag, Sequenced, StoredEvent};
+use model::{EntryTag, PrincipalId, Sequenced, StoredEvent};
 use proptest::{prelude::*, test_runner::RngSeed};
 use stream_driver::StreamBody;
 
@@ -268,10 +268,16 @@ async fn an_undecodable_entry_in_the_place_of_a_cursor_is_the_clients_only_if_it
             unreachable!("a cursor")
         };
         // A page of the log, and one of what is older.
-        let (position, gone) = hub.resolve(StreamStart::After(cursor)).await.unwrap();
+        let (position, gone) = hub
+            .resolve(StreamStart::After(cursor), &PrincipalId::anonymous())
+            .await
+            .unwrap();
         let expected = if is_lost { 29 } else { 30 };
         assert_eq!((position, gone), (Sequence(expected), is_lost), "{told:?}");
-        let before = hub.resolve_before(cursor).await.unwrap();
+        let before = hub
+            .resolve_before(cursor, &PrincipalId::anonymous())
+            .await
+            .unwrap();
         let expected = (!is_lost).then_some(Sequence(30));
         assert_eq!(before, (expected, is_lost));
         // A subscription.
@@ -280,7 +286,10 @@ async fn an_undecodable_entry_in_the_place_of_a_cursor_is_the_clients_only_if_it
             sequence: cursor.sequence,
             tag: cursor.tag,
         };
-        let begins = hub.learn_of_losses([since]).await.unwrap();
+        let begins = hub
+            .learn_of_losses([since], &PrincipalId::anonymous())
+            .await
+            .unwrap();
         assert_eq!(begins.is_some(), is_lost);
         // A stream: whatever can be read comes, and it is said that something is missing.
         let mut stream = Reader::open(&hub, StreamStart::After(cursor)).await;
@@ -305,7 +314,7 @@ async fn a_cursor_at_an_unknown_entry_is_told_from_one_at_what_took_its_number()
     assert_eq!(cursor(&at_unknown).tag, Some(EntryTag::UNDECODABLE));
     let resume = |hub: Arc<Hub>| {
         let begin = StreamStart::After(cursor(&at_unknown));
-        async move { hub.resolve(begin).await.unwrap() }
+        async move { hub.resolve(begin, &PrincipalId::anonymous()).await.unwrap() }
     };
     let resumed = resume(Arc::clone(&world.hub)).await;
     assert_eq!(resumed, (Sequence(30), false), "it is still there");
@@ -322,13 +331,20 @@ async fn a_number_without_an_entry_proves_nothing() {
     let mut world = World::new(5, 40);
     world.entries.retain(|entry| entry.sequence != Sequence(30));
     world.log.replace(world.entries.clone());
-    let (position, gone) = world.hub.resolve(tagged(30, "id-30")).await.unwrap();
+    let (position, gone) = world
+        .hub
+        .resolve(tagged(30, "id-30"), &PrincipalId::anonymous())
+        .await
+        .unwrap();
     assert_eq!((position, gone), (Sequence(29), true));
     // What was trimmed cannot be compared: what follows is there.
     world.log.trim_front(35);
     let other = fixture::hub(&world.log, Ring::new(5, 1 << 20), 10);
     other.apply(fixture::started(fixture::EPOCH, 40));
-    let (position, gone) = other.resolve(tagged(30, "id-30")).await.unwrap();
+    let (position, gone) = other
+        .resolve(tagged(30, "id-30"), &PrincipalId::anonymous())
+        .await
+        .unwrap();
     assert_eq!((position, gone), (Sequence(30), false));
 }
 
@@ -368,14 +384,18 @@ async fn many_cursors_are_compared_with_one_page() {
     for n in 2..=30_u64 {
         let (position, is_gone) = world
             .hub
-            .resolve(tagged(n, &format!("id-{n}")))
+            .resolve(tagged(n, &format!("id-{n}")), &PrincipalId::anonymous())
             .await
             .unwrap();
         assert_eq!((position, is_gone), (Sequence(n), false));
     }
     assert_eq!(world.log.begun() - before, 1);
     // What the ring has needs no read.
-    world.hub.resolve(tagged(38, "id-38")).await.unwrap();
+    world
+        .hub
+        .resolve(tagged(38, "id-38"), &PrincipalId::anonymous())
+        .await
+        .unwrap();
     assert_eq!(world.log.begun() - before, 1);
 }
 

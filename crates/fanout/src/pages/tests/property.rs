@@ -52,7 +52,7 @@ impl Reader {
     /// Returns whether there was something.
     async fn read(&mut self, pages: &Arc<Pages>, max: usize) -> bool {
         let before = self.position;
-        let page = pages.after(before).await.unwrap();
+        let page = pages.next_page(before).await.unwrap();
         if let Some(gone) = page.gap_after(before) {
             self.told.push((before.0, gone.0));
             self.position = gone;
