@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
-    Abilities, Harness, Port, bus, case::Case, event_log, leases, mailbox, records,
+    Abilities, Harness, Port, bus, case::Case, event_log, leases, log_store, mailbox, records,
     resource_reader, session_store, tasks,
 };
 
@@ -36,8 +36,9 @@ pub fn run(harness: impl Harness) -> ExitCode {
 }
 
 /// The cases of each port.
-fn suites() -> [(Port, &'static [Case]); 8] {
+fn suites() -> [(Port, &'static [Case]); 9] {
     [
+        (Port::EventLog, log_store::CASES),
         (Port::EventLog, event_log::CASES),
         (Port::SessionStore, session_store::CASES),
         (Port::SessionStore, mailbox::CASES),
@@ -104,7 +105,8 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 8] = [
+    const SOURCES: [&str; 9] = [
+        include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../ports/src/session_store.rs"),
         include_str!("../../ports/src/mailbox.rs"),
@@ -134,7 +136,7 @@ mod tests {
     fn every_clause_has_a_case_and_every_case_a_clause() {
         assert_eq!(promised(), checked());
         assert!(
-            promised().len() >= 113,
+            promised().len() >= 120,
             "the ports' doc comments are read wrongly"
         );
     }
@@ -142,6 +144,7 @@ mod tests {
     #[test]
     fn clauses_are_numbered_without_holes() {
         let counts = [
+            ("LS", 7),
             ("EL", 17),
             ("SS", 17),
             ("MB", 17),
