@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use model::{ManualClock, SessionId};
 use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceReader, SessionStore, Topic};
 
-use crate::{EventLogFixture, HeldLog, LogStoreFixture};
+use crate::{EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture};
 
 /// The ports for which a suite exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +84,16 @@ pub trait Harness: Send + Sync + 'static {
     /// Creates a fresh, empty session store.
     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
         bail!("{} has no session store", self.backend())
+    }
+
+    /// The adapter's abilities for records alone: those of its session store.
+    fn record_abilities(&self) -> Option<Abilities> {
+        self.abilities(Port::SessionStore)
+    }
+
+    /// Creates fresh records: those of its session store.
+    async fn records(&self) -> anyhow::Result<RecordsFixture> {
+        Ok(RecordsFixture::of(self.session_store().await?))
     }
 
     /// Creates a fresh bus without other publishers.
@@ -286,19 +296,6 @@ impl SessionStoreFixture {
             spoil: None,
             damage: None,
             handles: Handles::default(),
-        }
-    }
-
-    /// The store as [`Records`].
-    pub(crate) fn records(&self) -> Arc<dyn Records> {
-        Arc::clone(&self.store).records()
-    }
-
-    /// Damages a record.
-    pub(crate) async fn damage(&self, key: &RecordKey) -> anyhow::Result<()> {
-        match &self.damage {
-            Some(damage) => damage(key.clone()).await,
-            None => bail!("the adapter says `foreign_bytes` but its store has no `damage`"),
         }
     }
 

@@ -68,7 +68,9 @@ mod leases;
 mod log_fixture;
 mod log_store;
 mod mailbox;
+mod noise;
 mod records;
+mod records_fixture;
 mod resource_reader;
 mod run;
 mod session_store;
@@ -88,7 +90,8 @@ pub use held_log::HeldLog;
 pub use log_fixture::{
     EntryPlanter, EventLogFixture, LogStoreFixture, SetBackHooks, entry_planter,
 };
-pub use run::run;
+pub use records_fixture::RecordsFixture;
+pub use run::{run, run_all};
 pub use sessions::session;
 /// The event log over a store, for an adapter's own tests.
 pub use store_layers::StoredLog;

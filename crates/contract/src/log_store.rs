@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::{EntryDigest, EntryTag, Sequence};
 use ports::{EntryContent, EntryName, LogEntry, LogStore, MAX_PAGE_BYTES, ReadEntry};
 
-use crate::{Harness, entry};
+use crate::{Harness, entry, noise::noise};
 
 crate::case::cases! {
     "LS-01" Nothing a_body_is_read_as_it_was_appended;
@@ -38,18 +38,6 @@ fn odd_bodies() -> Vec<Bytes> {
     bodies.extend([0, 1, 9, 4096, 70_000].map(|bytes| vec![b'a'; bytes].into()));
     bodies.extend([3, 255, 5000].map(|bytes| noise(bytes).into()));
     bodies
-}
-
-/// Bytes in which nothing repeats.
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = |()| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    std::iter::repeat_n((), bytes).map(next).collect()
 }
 
 /// All entries, read in pages.
