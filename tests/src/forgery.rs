@@ -7,13 +7,14 @@ use model::{RandomIds, Sequenced, SessionId, StoredEvent, SystemClock};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, BusMessage, EdgeNews, EventHint, EventLog, Topic};
 use role_keys::{RoleKeys, RoleTrust};
+use store_layers::StoredLog;
 use testkit::cluster::System;
 
 /// A client of a cluster's NATS, with the messages that a role would send.
 #[derive(Debug)]
 pub struct ForgedRole {
     bus: NatsBus,
-    log: JetStreamLog,
+    log: StoredLog<JetStreamLog>,
 }
 
 /// The trust of a process with one key.
@@ -48,7 +49,8 @@ impl ForgedRole {
             ..NatsConfig::new(format!("nats://127.0.0.1:{port}"))
         };
         let connection = NatsConnection::connect(config).await?;
-        let log = JetStreamLog::open(connection.clone(), LogConfig::default()).await?;
+        let log = JetStreamLog::open(connection.clone(), LogConfig::default());
+        let log = StoredLog::new(log.await?);
         let bus = NatsBus::new(connection, BusConfig::default());
         Ok(Self { bus, log })
     }

@@ -11,6 +11,7 @@ use model::{
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, BusMessage, EventHint, EventLog, Topic};
 use serde_json::json;
+use store_layers::StoredLog;
 use store_sqlite::Database;
 use testkit::{
     cluster::{System, SystemKind, SystemNode},
@@ -50,7 +51,9 @@ pub async fn append_newer_events(
 }
 
 /// The event log of a cluster, and the connection to its NATS.
-pub(crate) async fn open_jetstream(system: &mut System) -> Result<(NatsConnection, JetStreamLog)> {
+pub(crate) async fn open_jetstream(
+    system: &mut System,
+) -> Result<(NatsConnection, StoredLog<JetStreamLog>)> {
     let port = system.cluster().port("nats").context("NATS has a port")?;
     let connection = NatsConnection::connect(NatsConfig {
         trust: role_trust(system)?,
@@ -58,7 +61,7 @@ pub(crate) async fn open_jetstream(system: &mut System) -> Result<(NatsConnectio
     })
     .await?;
     let log = JetStreamLog::open(connection.clone(), LogConfig::default()).await?;
-    Ok((connection, log))
+    Ok((connection, StoredLog::new(log)))
 }
 
 async fn append_to_cluster(system: &mut System, events: &[StoredEvent]) -> Result<()> {
@@ -86,7 +89,9 @@ async fn append_to_file(system: &mut System, events: &[StoredEvent]) -> Result<(
     let process = SystemNode::Ingest(0);
     let _ = system.terminate(process).await?;
     let database = Database::open(&system.cluster().dir().join("forgewire/forgewire.db"))?;
-    database.event_log().append(events.to_vec()).await?;
+    StoredLog::new(database.log_store())
+        .append(events.to_vec())
+        .await?;
     database.close().await?;
     let _ = system.restart(process).await?;
     Ok(())

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use model::{Sequence, Timestamp};
 use ports::EventLog;
+use store_layers::StoredLog;
 use store_sqlite::Database;
 use testkit::cluster::{System, SystemKind, SystemNode};
 
@@ -23,7 +24,7 @@ pub async fn remove_events_before(system: &mut System, time: Timestamp) -> Resul
             let process = SystemNode::Ingest(0);
             let _ = system.terminate(process).await?;
             let database = Database::open(&system.cluster().dir().join("forgewire/forgewire.db"))?;
-            let first = remove(&database.event_log(), time).await;
+            let first = remove(&StoredLog::new(database.log_store()), time).await;
             database.close().await?;
             let _ = system.restart(process).await?;
             first

@@ -7,6 +7,7 @@ use model::{
     EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, StoredEvent, Timestamp,
     TraceContext,
 };
+use ports::LogEntry;
 
 /// The receive time of [`event`] number 0.
 const FIRST_RECEIVED_AT: Timestamp = Timestamp::from_unix_millis(1_790_000_000_000);
@@ -22,6 +23,16 @@ pub fn event(n: u64) -> StoredEvent {
 #[must_use]
 pub fn events(from: u64, to: u64) -> Vec<StoredEvent> {
     (from..to).map(event).collect()
+}
+
+/// The `n`-th entry of a log, with a body that is no event; its id and its receive time are those of the `n`-th event.
+#[must_use]
+pub fn entry(n: u64) -> LogEntry {
+    LogEntry {
+        id: id(n),
+        received_at: FIRST_RECEIVED_AT.plus(Duration::from_secs(n)),
+        body: format!("body {n}").into(),
+    }
 }
 
 /// One of the known names, or one that only a newer build knows: a log must store that too.

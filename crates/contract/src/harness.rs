@@ -17,16 +17,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::{ManualClock, SessionId};
-use ports::{
-    Bus, EventLog, Leases, Mailbox, RecordKey, Records, ResourceReader, SessionStore, Topic,
-};
+use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceReader, SessionStore, Topic};
 
-use crate::HeldLog;
+use crate::{EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture};
 
 /// The ports for which a suite exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Port {
-    /// [`ports::EventLog`], clauses EL-…
+    /// [`ports::LogStore`], clauses LS-…, and [`ports::EventLog`] over it, clauses EL-…
     EventLog,
     /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::Leases`] and [`ports::Records`], clauses SS-…,
     /// MB-…, LK-… and RC-…, and the façades over records, clauses TS-…: one adapter implements all four, because
@@ -73,14 +71,29 @@ pub trait Harness: Send + Sync + 'static {
     /// The adapter's abilities for a port; `None` if it does not implement the port.
     fn abilities(&self, port: Port) -> Option<Abilities>;
 
-    /// Creates a fresh, empty log.
+    /// Creates a fresh, empty store for a log.
+    async fn log_store(&self) -> anyhow::Result<LogStoreFixture> {
+        bail!("{} has no log store", self.backend())
+    }
+
+    /// Creates a fresh, empty event log: the one over [`Self::log_store`].
     async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
-        bail!("{} has no event log", self.backend())
+        Ok(EventLogFixture::over(self.log_store().await?))
     }
 
     /// Creates a fresh, empty session store.
     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
         bail!("{} has no session store", self.backend())
+    }
+
+    /// The adapter's abilities for records alone: those of its session store.
+    fn record_abilities(&self) -> Option<Abilities> {
+        self.abilities(Port::SessionStore)
+    }
+
+    /// Creates fresh records: those of its session store.
+    async fn records(&self) -> anyhow::Result<RecordsFixture> {
+        Ok(RecordsFixture::of(self.session_store().await?))
     }
 
     /// Creates a fresh bus without other publishers.
@@ -185,33 +198,6 @@ impl<P: ?Sized> Handles<P> {
     }
 }
 
-/// Puts a store back to an earlier state, as a power cut or a restored snapshot does.
-pub struct SetBackHooks {
-    /// Keeps a copy of the store as it is now.
-    pub save: BackendHook,
-    /// Puts the store back to that copy.
-    pub restore: BackendHook,
-}
-
-impl fmt::Debug for SetBackHooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SetBackHooks")
-    }
-}
-
-/// Appends bytes to a log as its newest entry, bypassing the adapter's encoding; create one with
-/// [`entry_planter`].
-pub type EntryPlanter = Box<dyn Fn(Bytes) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
-
-/// Creates an [`EntryPlanter`] from an async closure.
-pub fn entry_planter<F, Fut>(plant: F) -> EntryPlanter
-where
-    F: Fn(Bytes) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
-{
-    Box::new(move |bytes| Box::pin(plant(bytes)))
-}
-
 /// Handles with keys of the roles on the backend of a fixture, and a way to see what they refuse.
 pub struct KeyedHandles<P: ?Sized> {
     /// A handle with a new key and, behind it, the old one.
@@ -229,50 +215,6 @@ pub struct KeyedHandles<P: ?Sized> {
 impl<P: ?Sized> fmt::Debug for KeyedHandles<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyedHandles")
-    }
-}
-
-/// A log for one case.
-pub struct EventLogFixture {
-    /// The log, empty.
-    pub log: Arc<dyn EventLog>,
-    /// Puts its store back while handles are open. `restorable` needs it.
-    pub set_back: Option<SetBackHooks>,
-    /// Plants an entry that does not decode. `foreign_bytes` needs it.
-    pub plant: Option<EntryPlanter>,
-    /// Handles with keys. `authenticating` needs it.
-    pub keyed: Option<KeyedHandles<dyn EventLog>>,
-    /// Other handles on it.
-    pub handles: Handles<dyn EventLog>,
-}
-
-impl fmt::Debug for EventLogFixture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventLogFixture")
-            .field("log", &self.log)
-            .finish_non_exhaustive()
-    }
-}
-
-impl EventLogFixture {
-    /// A log without other handles.
-    #[must_use]
-    pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self {
-            log,
-            set_back: None,
-            plant: None,
-            keyed: None,
-            handles: Handles::default(),
-        }
-    }
-
-    /// Plants an entry that is no event.
-    pub(crate) async fn plant(&self) -> anyhow::Result<()> {
-        match &self.plant {
-            Some(plant) => plant(Bytes::from_static(b"\xff\xffno event")).await,
-            None => bail!("the adapter says `foreign_bytes` but its log has no `plant`"),
-        }
     }
 }
 
@@ -354,19 +296,6 @@ impl SessionStoreFixture {
             spoil: None,
             damage: None,
             handles: Handles::default(),
-        }
-    }
-
-    /// The store as [`Records`].
-    pub(crate) fn records(&self) -> Arc<dyn Records> {
-        Arc::clone(&self.store).records()
-    }
-
-    /// Damages a record.
-    pub(crate) async fn damage(&self, key: &RecordKey) -> anyhow::Result<()> {
-        match &self.damage {
-            Some(damage) => damage(key.clone()).await,
-            None => bail!("the adapter says `foreign_bytes` but its store has no `damage`"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The contract suite that every adapter of a port has to pass.
 //!
-//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `TS-01`…). Each number has at
+//! A port's doc comment numbers its promises (`LS-01`…, `EL-01`…, `SS-01`…, `TS-01`…). Each number has at
 //! least one case here, and a test of this crate fails if a number has no case or a case no number.
 //! An adapter defines how to create a fresh, isolated port ([`Harness`]) and runs every case:
 //!
@@ -65,8 +65,12 @@ mod events;
 mod harness;
 mod held_log;
 mod leases;
+mod log_fixture;
+mod log_store;
 mod mailbox;
+mod noise;
 mod records;
+mod records_fixture;
 mod resource_reader;
 mod run;
 mod session_store;
@@ -76,13 +80,18 @@ mod tasks;
 pub use async_trait::async_trait;
 /// The façades that the suite runs over every store, for an adapter's own tests.
 pub use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
-pub use events::{event, event_received_at, events, issue_event};
+pub use events::{entry, event, event_received_at, events, issue_event};
 pub use harness::{
-    Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
-    Handles, Harness, KeyedHandles, Port, RecordDamager, RecordSpoiler, ResourceReaderFixture,
-    SessionPorts, SessionStoreFixture, SetBack, SetBackHooks, backend_hook, entry_planter,
-    handle_opener, record_damager, record_spoiler, unique_name,
+    Abilities, BackendHook, BusFixture, ForeignBytes, HandleOpener, Handles, Harness, KeyedHandles,
+    Port, RecordDamager, RecordSpoiler, ResourceReaderFixture, SessionPorts, SessionStoreFixture,
+    SetBack, backend_hook, handle_opener, record_damager, record_spoiler, unique_name,
 };
 pub use held_log::HeldLog;
-pub use run::run;
+pub use log_fixture::{
+    EntryPlanter, EventLogFixture, LogStoreFixture, SetBackHooks, entry_planter,
+};
+pub use records_fixture::RecordsFixture;
+pub use run::{run, run_all};
 pub use sessions::session;
+/// The event log over a store, for an adapter's own tests.
+pub use store_layers::StoredLog;

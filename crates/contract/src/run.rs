@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
-    Abilities, Harness, Port, bus, case::Case, event_log, leases, mailbox, records,
+    Abilities, Harness, Port, bus, case::Case, event_log, leases, log_store, mailbox, records,
     resource_reader, session_store, tasks,
 };
 
@@ -19,33 +19,47 @@ const CASE_THREADS: usize = 4;
 /// the arguments of every Rust test. Omits the cases of ports that the adapter does not implement.
 #[must_use]
 pub fn run(harness: impl Harness) -> ExitCode {
+    run_all([Arc::new(harness) as Arc<dyn Harness>])
+}
+
+/// As [`run`], against several adapters, or one with different layers.
+#[must_use]
+pub fn run_all(harnesses: impl IntoIterator<Item = Arc<dyn Harness>>) -> ExitCode {
     let arguments = Arguments::from_args();
-    let harness: Arc<dyn Harness> = Arc::new(harness);
     let mut trials = Vec::new();
-    for (port, cases) in suites() {
-        let Some(abilities) = harness.abilities(port) else {
-            continue;
-        };
-        trials.extend(
-            cases
-                .iter()
-                .map(|case| trial(case, abilities, Arc::clone(&harness))),
-        );
+    for harness in harnesses {
+        for (abilities, cases) in suites() {
+            let Some(abilities) = abilities(&*harness) else {
+                continue;
+            };
+            let trial = |case| trial(case, abilities, Arc::clone(&harness));
+            trials.extend(cases.iter().map(trial));
+        }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// The abilities that a suite asks an adapter for; `None` if it does not run there.
+type SuiteAbilities = fn(&dyn Harness) -> Option<Abilities>;
+
 /// The cases of each port.
-fn suites() -> [(Port, &'static [Case]); 8] {
+fn suites() -> [(SuiteAbilities, &'static [Case]); 9] {
+    let log: SuiteAbilities = |harness| harness.abilities(Port::EventLog);
+    let sessions: SuiteAbilities = |harness| harness.abilities(Port::SessionStore);
+    let records: SuiteAbilities = |harness| harness.record_abilities();
     [
-        (Port::EventLog, event_log::CASES),
-        (Port::SessionStore, session_store::CASES),
-        (Port::SessionStore, mailbox::CASES),
-        (Port::SessionStore, leases::CASES),
-        (Port::SessionStore, records::CASES),
-        (Port::SessionStore, tasks::CASES),
-        (Port::Bus, bus::CASES),
-        (Port::ResourceReader, resource_reader::CASES),
+        (log, log_store::CASES),
+        (log, event_log::CASES),
+        (sessions, session_store::CASES),
+        (sessions, mailbox::CASES),
+        (sessions, leases::CASES),
+        (records, records::CASES),
+        (records, tasks::CASES),
+        (|harness| harness.abilities(Port::Bus), bus::CASES),
+        (
+            |harness| harness.abilities(Port::ResourceReader),
+            resource_reader::CASES,
+        ),
     ]
 }
 
@@ -104,7 +118,8 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 8] = [
+    const SOURCES: [&str; 9] = [
+        include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../ports/src/session_store.rs"),
         include_str!("../../ports/src/mailbox.rs"),
@@ -134,7 +149,7 @@ mod tests {
     fn every_clause_has_a_case_and_every_case_a_clause() {
         assert_eq!(promised(), checked());
         assert!(
-            promised().len() >= 113,
+            promised().len() >= 120,
             "the ports' doc comments are read wrongly"
         );
     }
@@ -142,6 +157,7 @@ mod tests {
     #[test]
     fn clauses_are_numbered_without_holes() {
         let counts = [
+            ("LS", 7),
             ("EL", 17),
             ("SS", 17),
             ("MB", 17),

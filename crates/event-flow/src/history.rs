@@ -170,14 +170,15 @@ mod tests {
         StoredEvent, Timestamp,
     };
     use ports::EventLog;
-    use store_memory::MemoryEventLog;
+    use store_layers::StoredLog;
+    use store_memory::MemoryLogStore;
 
     use super::*;
     use crate::query::{Order, query_visible};
 
     /// The log alone as a source.
     #[derive(Debug)]
-    struct LogSource(MemoryEventLog);
+    struct LogSource(StoredLog<MemoryLogStore>);
 
     #[async_trait]
     impl EventSource for LogSource {
@@ -215,7 +216,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_principal_may_not_see_is_not_there_and_takes_no_place() {
-        let log = MemoryEventLog::new(&RandomIds, std::num::NonZeroUsize::new(100).unwrap());
+        let log = StoredLog::new(MemoryLogStore::new(
+            &RandomIds,
+            std::num::NonZeroUsize::new(100).unwrap(),
+        ));
         let owners = ["mine", "theirs", "mine", "theirs", "mine"];
         let events = (0..)
             .zip(owners)

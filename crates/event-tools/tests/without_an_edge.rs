@@ -42,7 +42,8 @@ use model::{
 use ports::{EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus};
 use serde_json::{Value, json, value::to_raw_value};
 use service_kit::descriptors::Descriptors;
-use store_memory::MemoryEventLog;
+use store_layers::StoredLog;
+use store_memory::MemoryLogStore;
 use tokio_util::sync::CancellationToken;
 
 /// A sync role that knows nothing.
@@ -113,7 +114,10 @@ async fn server() -> OfferRegistry {
 
 /// The same, with another toolset after it.
 async fn server_beside(other: Toolset) -> OfferRegistry {
-    let log = MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100).unwrap());
+    let log = StoredLog::new(MemoryLogStore::new(
+        &RandomIds,
+        NonZeroUsize::new(100).unwrap(),
+    ));
     let events = vec![event(1, "mine"), event(2, "theirs"), event(3, "mine")];
     log.append(events).await.unwrap();
     let head = log.head().await.unwrap();

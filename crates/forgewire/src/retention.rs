@@ -142,7 +142,8 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use model::{ManualClock, RandomIds, Sequence, SystemClock};
-    use store_memory::MemoryEventLog;
+    use store_layers::StoredLog;
+    use store_memory::MemoryLogStore;
 
     use super::*;
 
@@ -196,10 +197,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn events_outlive_a_clock_that_is_years_ahead_and_go_in_their_time() {
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let log = Arc::new(MemoryEventLog::new(
+        let log = Arc::new(StoredLog::new(MemoryLogStore::new(
             &RandomIds,
             NonZeroUsize::new(10).expect("not zero"),
-        ));
+        )));
         let event = contract::event_received_at(1, clock.now());
         log.append(vec![event]).await.unwrap();
         let stop = CancellationToken::new();

@@ -24,8 +24,7 @@ impl EntryTag {
     /// The tag of the event with this id.
     #[must_use]
     pub fn of(id: &EventId) -> Self {
-        let digest = Sha256::digest(id.as_str());
-        Self::of_digest([digest[0], digest[1], digest[2], digest[3]])
+        EntryDigest::of(id).tag()
     }
 
     /// The tag of the event whose id has a SHA-256 digest that begins with these bytes.
@@ -45,6 +44,41 @@ impl EntryTag {
     #[must_use]
     pub fn number(self) -> u32 {
         self.0.get()
+    }
+}
+
+/// The first 128 bits of the SHA-256 digest of an event's id: two ids do not share one by chance or by intent.
+/// A store that cannot keep the id beside an entry keeps this.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct EntryDigest([u8; 16]);
+
+impl EntryDigest {
+    /// The digest of this id.
+    #[must_use]
+    pub fn of(id: &EventId) -> Self {
+        let digest = Sha256::digest(id.as_str());
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest[..16]);
+        Self(first)
+    }
+
+    /// The digest with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The tag of the entry.
+    #[must_use]
+    pub fn tag(self) -> EntryTag {
+        let [a, b, c, d, ..] = self.0;
+        EntryTag::of_digest([a, b, c, d])
     }
 }
 

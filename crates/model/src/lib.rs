@@ -32,7 +32,7 @@ pub use cursor::{
     Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
 };
 pub use digest::{CompiledFilter, EventDigest, FilterMatcher};
-pub use entry_tag::EntryTag;
+pub use entry_tag::{EntryDigest, EntryTag};
 pub use error_chain::error_chain;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};

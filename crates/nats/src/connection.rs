@@ -130,9 +130,9 @@ impl NatsConnection {
         }
     }
 
-    /// Largest JSON of an event that the server takes now.
-    pub(crate) fn max_event_bytes(&self) -> usize {
-        payload::max_event_bytes(self.client().max_payload())
+    /// Largest body of an entry that the server takes now.
+    pub(crate) fn max_body_bytes(&self) -> usize {
+        payload::max_body_bytes(self.client().max_payload())
     }
 
     /// Refuses a server that came back with messages that are too small.

@@ -1,10 +1,10 @@
-//! Bus and JetStream event log on NATS.
+//! Bus and JetStream log on NATS.
 //!
 //! | type | purpose |
 //! | --- | --- |
 //! | [`NatsConnection`] | a connection that always reconnects, and detects that messages may have been lost |
 //! | [`NatsBus`] | [`ports::Bus`] on core NATS: `mcp.broadcast`, `mcp.session.<id>` |
-//! | [`JetStreamLog`] | [`ports::EventLog`] on one JetStream stream, `FORGEWIRE_EVENTS` |
+//! | [`JetStreamLog`] | [`ports::LogStore`] on one JetStream stream, `FORGEWIRE_EVENTS` |
 //!
 //! Works with nats-server 2.9 and later.
 //!

@@ -40,7 +40,15 @@ pub(crate) fn warn_if_small(max_payload: usize) {
     }
 }
 
+/// Maximum bytes of a message beside the body of its entry: headers and the frame.
+const AROUND_BODY_BYTES: usize = OVERHEAD_BYTES - proto::EVENT_FACTS_BYTES;
+
+/// Largest body of an entry that fits into a message.
+pub(crate) const fn max_body_bytes(max_payload: usize) -> usize {
+    max_payload.saturating_sub(AROUND_BODY_BYTES)
+}
+
 /// Largest JSON of an event that fits into a message.
-pub(crate) const fn max_event_bytes(max_payload: usize) -> usize {
+const fn max_event_bytes(max_payload: usize) -> usize {
     max_payload.saturating_sub(OVERHEAD_BYTES)
 }

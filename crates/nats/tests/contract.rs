@@ -4,12 +4,12 @@
 use std::{process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness,
-    KeyedHandles, Port, SetBackHooks, backend_hook, entry_planter, handle_opener,
+    Abilities, BusFixture, ForeignBytes, HandleOpener, Handles, Harness, KeyedHandles,
+    LogStoreFixture, Port, SetBackHooks, backend_hook, entry_planter, handle_opener,
 };
 use model::{RandomIds, SystemClock};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
-use ports::{Bus, EventLog};
+use ports::{Bus, LogStore};
 use role_keys::{RoleKeys, RoleTrust};
 use testkit::servers::NatsServer;
 use tokio::sync::Mutex;
@@ -41,11 +41,11 @@ async fn connect(url: &str, trust: RoleTrust) -> anyhow::Result<NatsConnection> 
     Ok(NatsConnection::connect(config).await?)
 }
 
-async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
+async fn open_log(url: &str) -> anyhow::Result<Arc<dyn LogStore>> {
     open_trusting_log(url.to_owned(), RoleTrust::none()).await
 }
 
-async fn open_trusting_log(url: String, trust: RoleTrust) -> anyhow::Result<Arc<dyn EventLog>> {
+async fn open_trusting_log(url: String, trust: RoleTrust) -> anyhow::Result<Arc<dyn LogStore>> {
     // The suite's events have arbitrary receive times, so no event may expire by age.
     let config = LogConfig {
         creates_stream: true,
@@ -84,14 +84,14 @@ async fn keyed<P: ?Sized, F: Future<Output = anyhow::Result<Arc<P>>>>(
     })
 }
 
-fn another_log(url: String) -> HandleOpener<dyn EventLog> {
+fn another_log(url: String) -> HandleOpener<dyn LogStore> {
     handle_opener(move || {
         let url = url.clone();
         async move { open_log(&url).await }
     })
 }
 
-fn restarted_log(server: Server) -> HandleOpener<dyn EventLog> {
+fn restarted_log(server: Server) -> HandleOpener<dyn LogStore> {
     handle_opener(move || {
         let server = Arc::clone(&server);
         async move {
@@ -131,7 +131,7 @@ impl Harness for Nats {
         }
     }
 
-    async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
+    async fn log_store(&self) -> anyhow::Result<LogStoreFixture> {
         let server = NatsServer::start()?;
         let url = server.url();
         let log = open_log(&url).await?;
@@ -163,8 +163,8 @@ impl Harness for Nats {
             guard: Some(Box::new(server)),
             ..Handles::default()
         };
-        Ok(EventLogFixture {
-            log,
+        Ok(LogStoreFixture {
+            store: log,
             set_back: Some(set_back),
             plant: Some(plant),
             keyed: Some(keyed),

@@ -7,13 +7,14 @@
 )]
 
 use async_nats::jetstream;
+use contract::StoredLog;
 use model::Sequence;
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection};
 use ports::EventLog;
 use testkit::servers::NatsServer;
 
 /// Numbers of the events that are there, and the ends of the gaps, as a reader sees them in pages.
-async fn read(log: &JetStreamLog, limit: usize) -> (Vec<u64>, Vec<u64>) {
+async fn read(log: &StoredLog<JetStreamLog>, limit: usize) -> (Vec<u64>, Vec<u64>) {
     let (mut after, mut found, mut gaps) = (Sequence::START, Vec::new(), Vec::new());
     loop {
         let page = log.read_after(after, limit).await.unwrap();
@@ -35,7 +36,7 @@ async fn events_that_are_gone_from_the_middle_are_a_gap() {
         ..LogConfig::default()
     };
     let log = JetStreamLog::open(connection.await.unwrap(), config);
-    let log = log.await.unwrap();
+    let log = StoredLog::new(log.await.unwrap());
     log.append(contract::events(0, 60)).await.unwrap();
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let stream = context.get_stream("FORGEWIRE_EVENTS").await.unwrap();

@@ -6,6 +6,7 @@
 )]
 
 use async_nats::jetstream;
+use contract::StoredLog;
 use model::Sequence;
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection};
 use ports::{EventLog, MAX_PAGE_BYTES};
@@ -16,12 +17,12 @@ async fn connected(server: &NatsServer) -> NatsConnection {
     connecting.await.unwrap()
 }
 
-async fn opened(connection: NatsConnection) -> JetStreamLog {
+async fn opened(connection: NatsConnection) -> StoredLog<JetStreamLog> {
     let config = LogConfig {
         creates_stream: true,
         ..LogConfig::default()
     };
-    JetStreamLog::open(connection, config).await.unwrap()
+    StoredLog::new(JetStreamLog::open(connection, config).await.unwrap())
 }
 
 /// No role writes such an entry; somebody else did.
@@ -62,8 +63,9 @@ async fn an_entry_larger_than_a_page_stops_no_reader() {
 async fn pages_over_a_connection_of_their_own_are_the_same_and_a_lost_one_comes_back() {
     let mut server = NatsServer::start().unwrap();
     let log = opened(connected(&server).await).await;
-    let pages = log.reading_pages_over(connected(&server).await);
-    let pages = pages.await.unwrap();
+    let pages = log.store().clone();
+    let pages = pages.reading_pages_over(connected(&server).await);
+    let pages = log.over(pages.await.unwrap());
     log.append(contract::events(0, 60)).await.unwrap();
     for limit in [3, 100] {
         let page = pages.read_after(Sequence::START, limit).await.unwrap();

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::StoredLog;
 use model::{Classified, ErrorClass, StoredEvent, TraceContext};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection, NatsError};
 use ports::{Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
@@ -28,14 +29,16 @@ async fn connect(server: &NatsServer) -> Result<NatsConnection, NatsError> {
     NatsConnection::connect(NatsConfig::new(server.url())).await
 }
 
-async fn open(connection: &NatsConnection) -> JetStreamLog {
+async fn open(connection: &NatsConnection) -> StoredLog<JetStreamLog> {
     let config = LogConfig {
         creates_stream: true,
         ..LogConfig::default()
     };
-    JetStreamLog::open(connection.clone(), config)
-        .await
-        .unwrap()
+    StoredLog::new(
+        JetStreamLog::open(connection.clone(), config)
+            .await
+            .unwrap(),
+    )
 }
 
 /// An event whose JSON has this size, and the largest facts that there are.
@@ -51,7 +54,7 @@ fn event(n: u64, json_bytes: usize) -> StoredEvent {
 }
 
 /// Waits until the log has another bound than before.
-async fn bound_other_than(log: &JetStreamLog, before: usize) -> usize {
+async fn bound_other_than(log: &StoredLog<JetStreamLog>, before: usize) -> usize {
     let changed = async {
         while log.max_event_bytes() == before {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use contract::StoredLog;
 use model::{Sequence, StoredEvent};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection, NatsError};
 use ports::{Bus, BusError, EdgeNews, EventLog, EventLogError, Topic};
@@ -30,10 +31,12 @@ fn config() -> LogConfig {
     }
 }
 
-async fn open(server: &NatsServer) -> JetStreamLog {
-    JetStreamLog::open(connect(server).await, config())
-        .await
-        .unwrap()
+async fn open(server: &NatsServer) -> StoredLog<JetStreamLog> {
+    StoredLog::new(
+        JetStreamLog::open(connect(server).await, config())
+            .await
+            .unwrap(),
+    )
 }
 
 fn batch(n: u64) -> Vec<StoredEvent> {
@@ -41,7 +44,7 @@ fn batch(n: u64) -> Vec<StoredEvent> {
 }
 
 /// All events in the log, read page by page.
-async fn all(log: &JetStreamLog) -> Vec<(Sequence, model::EventId)> {
+async fn all(log: &StoredLog<JetStreamLog>) -> Vec<(Sequence, model::EventId)> {
     let (mut after, mut events) = (Sequence::START, Vec::new());
     loop {
         let page = log.read_after(after, 500).await.unwrap();
@@ -128,7 +131,7 @@ async fn what_an_append_stored_in_an_earlier_try_is_no_duplicate_of_its_own() {
     }
 }
 
-async fn is_unavailable_in_time(log: &JetStreamLog) {
+async fn is_unavailable_in_time(log: &StoredLog<JetStreamLog>) {
     let started = Instant::now();
     let (append, read, head) = tokio::join!(
         log.append(batch(1)),
@@ -246,7 +249,7 @@ async fn handles_that_open_at_once_share_one_log() {
             let url = server.url();
             tokio::spawn(async move {
                 let connection = NatsConnection::connect(NatsConfig::new(url)).await.unwrap();
-                let log = JetStreamLog::open(connection, config()).await.unwrap();
+                let log = StoredLog::new(JetStreamLog::open(connection, config()).await.unwrap());
                 log.head().await.unwrap().epoch
             })
         })
@@ -274,8 +277,8 @@ async fn prefixes_keep_installations_apart() {
         NatsBus::new(one.clone(), BusConfig::default()).subject(&Topic::Broadcast),
         "one.mcp.broadcast"
     );
-    let one = JetStreamLog::open(one, config()).await.unwrap();
-    let other = JetStreamLog::open(other, config()).await.unwrap();
+    let one = StoredLog::new(JetStreamLog::open(one, config()).await.unwrap());
+    let other = StoredLog::new(JetStreamLog::open(other, config()).await.unwrap());
     one.append(batch(0)).await.unwrap();
     assert!(all(&other).await.is_empty());
     assert_ne!(

@@ -7,6 +7,7 @@
 
 use std::{fmt::Display, time::Duration};
 
+use contract::StoredLog;
 use futures_util::StreamExt;
 use model::{Epoch, Sequence, SessionId};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
@@ -39,14 +40,16 @@ async fn server() -> (NatsServer, NatsConnection) {
     (server, connection.unwrap())
 }
 
-async fn log(connection: &NatsConnection) -> JetStreamLog {
+async fn log(connection: &NatsConnection) -> StoredLog<JetStreamLog> {
     let config = LogConfig {
         creates_stream: true,
         ..LogConfig::default()
     };
-    let log = JetStreamLog::open(connection.clone(), config)
-        .await
-        .unwrap();
+    let log = StoredLog::new(
+        JetStreamLog::open(connection.clone(), config)
+            .await
+            .unwrap(),
+    );
     log.append(contract::events(0, 3)).await.unwrap();
     log
 }

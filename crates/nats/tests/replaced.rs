@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use contract::StoredLog;
 use model::Sequence;
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection};
 use ports::{EventLog, EventLogError};
@@ -16,16 +17,18 @@ use testkit::servers::NatsServer;
 
 const STREAM: &str = "FORGEWIRE_EVENTS";
 
-async fn open(server: &NatsServer, creates_stream: bool) -> JetStreamLog {
+async fn open(server: &NatsServer, creates_stream: bool) -> StoredLog<JetStreamLog> {
     let connection = NatsConnection::connect(NatsConfig::new(server.url()));
     let config = LogConfig {
         creates_stream,
         retention: None,
         ..LogConfig::default()
     };
-    JetStreamLog::open(connection.await.unwrap(), config)
-        .await
-        .unwrap()
+    StoredLog::new(
+        JetStreamLog::open(connection.await.unwrap(), config)
+            .await
+            .unwrap(),
+    )
 }
 
 async fn context(server: &NatsServer) -> jetstream::Context {

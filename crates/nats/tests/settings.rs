@@ -11,6 +11,7 @@ use async_nats::jetstream::{
     self,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
+use contract::StoredLog;
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection, NatsError};
 use ports::EventLog;
 use testkit::servers::NatsServer;
@@ -25,14 +26,15 @@ async fn open(
     server: &NatsServer,
     creates_stream: bool,
     retention: Option<Duration>,
-) -> Result<JetStreamLog, NatsError> {
+) -> Result<StoredLog<JetStreamLog>, NatsError> {
     let connection = NatsConnection::connect(NatsConfig::new(server.url()));
     let config = LogConfig {
         creates_stream,
         retention,
         ..LogConfig::default()
     };
-    JetStreamLog::open(connection.await.unwrap(), config).await
+    let log = JetStreamLog::open(connection.await.unwrap(), config).await?;
+    Ok(StoredLog::new(log))
 }
 
 async fn context(server: &NatsServer) -> jetstream::Context {

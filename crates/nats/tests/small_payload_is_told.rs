@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use contract::StoredLog;
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection};
 use ports::EventLog;
 use testkit::servers::NatsServer;
@@ -56,7 +57,7 @@ async fn a_small_server_is_told_once_and_again_when_it_changes() {
         creates_stream: true,
         ..LogConfig::default()
     };
-    let log = JetStreamLog::open(connection, config).await.unwrap();
+    let log = StoredLog::new(JetStreamLog::open(connection, config).await.unwrap());
     for _ in 0..5 {
         log.check_append().await.unwrap();
     }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{Classified, Epoch, ErrorClass, EventId, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{
+    Classified, EntryTag, Epoch, ErrorClass, EventId, Sequence, Sequenced, StoredEvent, Timestamp,
+};
 
-use crate::{BoxError, StoreFailure, UndecodableEntry};
+use crate::{BoxError, StoreFailure};
 
 /// The result of an append for one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +40,15 @@ pub struct SeekResult {
     pub position: Sequence,
     /// Events that were received at or after the time have been removed, or may have been.
     pub truncated: bool,
+}
+
+/// An entry that a log has and that does not decode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UndecodableEntry {
+    /// Its position.
+    pub sequence: Sequence,
+    /// The tag of its event; [`EntryTag::UNDECODABLE`] if that cannot be told, or if no role vouches for it.
+    pub tag: EntryTag,
 }
 
 /// A page of the log.

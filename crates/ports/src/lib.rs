@@ -4,15 +4,17 @@
 //! clause against every adapter. Errors carry a class, so that no caller matches on text.
 //!
 //! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps the events, which must
-//! survive; `Bus` announces that there is something new; `SessionStore` keeps sessions with their owners
-//! and subscriptions; `Mailbox` keeps the messages that one session has not read yet; `Leases`
-//! admit one holder at a time to state that has no revision. `Records` keeps state of any other kind, with a
-//! revision. `ResourceReader` is the sync role as its callers see it.
+//! survive, and `LogStore` is what a store does for it, over opaque bytes; `Bus` announces that there is
+//! something new; `SessionStore` keeps sessions with their owners and subscriptions; `Mailbox` keeps the
+//! messages that one session has not read yet; `Leases` admit one holder at a time to state that has no
+//! revision. `Records` keeps state of any other kind, with a revision. `ResourceReader` is the sync role as its
+//! callers see it.
 
 mod bus;
 mod edge_news;
 mod event_log;
 mod leases;
+mod log_store;
 mod mailbox;
 mod record;
 mod records;
@@ -20,15 +22,17 @@ mod resources;
 mod session_store;
 mod store_failure;
 mod stores;
-mod undecodable;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
 pub use edge_news::{EdgeNews, ListChanges};
 pub use event_log::{
     AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
-    SeekResult,
+    SeekResult, UndecodableEntry,
 };
 pub use leases::{Lease, LeaseToken, Leases, Pauses};
+pub use log_store::{
+    EntryContent, EntryFault, EntryName, EntryPage, LogEntry, LogStore, ReadEntry,
+};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use record::{
     Collection, NewRecord, RecordBound, RecordCreation, RecordKey, RecordLife, RecordLimits,
@@ -44,4 +48,3 @@ pub use stores::Stores;
 
 /// The boxed source of an error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
-pub use undecodable::{PageEntries, UndecodableEntries, UndecodableEntry};

@@ -39,12 +39,13 @@ use crate::{
 /// - **RC-12** a `create`, or a `replace` by a state of more weight, that would take the weight of the collection
 ///   beyond `max_bytes`, or that of the owner's records beyond `max_bytes_per_owner`, is `NoRoom` and changes
 ///   nothing. A `replace` by a state of no more weight is never refused because of these limits.
+///   What counts is the state as it is stored: a layer may make it lighter, or a few bytes longer.
 /// - **RC-13** ended and expired records do not count; they make room for the next `create`.
 /// - **RC-14** concurrent calls do not exceed the limits.
 /// - **RC-15** a create at `max_records_per_owner` removes the record of its owner that would expire first, if it
 ///   has at most `spare_ttl` left, and takes its place; records with more time left and those of other owners
 ///   stay. A create that stores nothing removes nothing.
-/// - **RC-16** a state longer than [`RecordLimits::MAX_STATE_BYTES`] is `TooLarge` and changes nothing.
+/// - **RC-16** a state longer than `max_state_bytes` is `TooLarge` and changes nothing.
 /// - **RC-17** (durable) every acknowledged change is still there after a reopen, and ended records stay ended.
 /// - **RC-18** (shared) what one handle changed, another sees at once; winners and limits hold across handles.
 /// - **RC-19** (goes back) after the store went back to an earlier state, a revision that it gave out in the
@@ -140,4 +141,10 @@ pub trait Records: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     async fn time(&self) -> Result<Timestamp, StoreFailure>;
+
+    /// Longest state that the store takes, in bytes; see RC-16. A layer may add a few bytes to each state, and then
+    /// takes as many fewer.
+    fn max_state_bytes(&self) -> usize {
+        RecordLimits::MAX_STATE_BYTES
+    }
 }

@@ -8,7 +8,7 @@ mod edge_news;
 mod events;
 
 pub use bus::{decode_bus_message, encode_bus_message};
-pub use events::{decode_event, encode_event};
+pub use events::{EVENT_FACTS_BYTES, decode_event, encode_event};
 
 /// The generated messages and stubs.
 #[allow(
@@ -31,6 +31,16 @@ pub enum DecodeError {
     /// A version that this build does not know.
     #[error("message version {0} is not known; this build knows 1")]
     Version(u32),
+    /// The first byte of an entry, its version, is not one that this build reads.
+    #[error(
+        "{}",
+        match .0 {
+            Some(0xc0..) => "the entry is compressed or sealed, and the layer that reads it is not here".to_owned(),
+            Some(version) => format!("the entry has version {version}, and this build reads version 1: run the build that wrote it, or let retention remove it"),
+            None => "the entry is empty".to_owned(),
+        }
+    )]
+    EntryVersion(Option<u8>),
     /// A bus message that this build does not know. Protobuf leaves an unknown field out, so this is also
     /// the error of an envelope without a message.
     #[error("the bus message is not known to this build")]

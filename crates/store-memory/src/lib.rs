@@ -5,9 +5,9 @@
 //! what `forgewire run` uses when all roles run in one process.
 
 mod bus;
-mod event_log;
 mod lease_table;
 mod leases;
+mod log_store;
 mod mail_accounts;
 mod mailbox;
 mod mailbox_state;
@@ -16,5 +16,5 @@ mod records;
 mod session_store;
 
 pub use bus::InProcessBus;
-pub use event_log::MemoryEventLog;
+pub use log_store::MemoryLogStore;
 pub use session_store::{MemorySessionStore, SavedSessions};

@@ -3,13 +3,13 @@
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, BusFixture, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture,
+    Abilities, BusFixture, Harness, LogStoreFixture, Port, SessionPorts, SessionStoreFixture,
     SetBack, SetBackHooks, backend_hook, handle_opener,
 };
 use model::{ManualClock, RandomIds, Sequence, Timestamp};
 use parking_lot::Mutex;
-use ports::EventLog;
-use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+use ports::LogStore;
+use store_memory::{InProcessBus, MemoryLogStore, MemorySessionStore};
 
 /// Small, so that the suite reaches the overflow quickly.
 const BUS_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
@@ -31,9 +31,9 @@ impl Harness for Memory {
         })
     }
 
-    async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
-        let log = Arc::new(MemoryEventLog::new(&RandomIds, LOG_CAPACITY));
-        let mut fixture = EventLogFixture::new(log.clone());
+    async fn log_store(&self) -> anyhow::Result<LogStoreFixture> {
+        let log = Arc::new(MemoryLogStore::new(&RandomIds, LOG_CAPACITY));
+        let mut fixture = LogStoreFixture::new(log.clone());
         let saved = Arc::new(Mutex::new(Sequence::START));
         let (kept, last) = (log.clone(), saved.clone());
         fixture.set_back = Some(SetBackHooks {

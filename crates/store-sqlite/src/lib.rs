@@ -1,4 +1,4 @@
-//! Event log and session store on SQLite, in one file for one process.
+//! Log store and session store on SQLite, in one file for one process.
 //!
 //! [`Database::open`] gives access to both. One thread (`writer`) performs all writes and commits
 //! many of them together, because an fsync costs the same for one event as for two hundred; a call
@@ -11,9 +11,9 @@
 
 mod database;
 mod error;
-mod event_log;
 mod files;
 mod leases;
+mod log_store;
 mod mail_account;
 mod mailbox;
 mod numbers;
@@ -29,6 +29,6 @@ mod writer;
 
 pub use database::Database;
 pub use error::{DatabaseCloseError, DatabaseOpenError, SqliteCallError};
-pub use event_log::SqliteEventLog;
 pub use files::DatabaseFailure;
+pub use log_store::SqliteLogStore;
 pub use session_store::SqliteSessionStore;

@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::Context;
 use contract::{
-    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, SetBack,
+    Abilities, Harness, LogStoreFixture, Port, SessionPorts, SessionStoreFixture, SetBack,
     backend_hook, entry_planter, handle_opener, record_damager, record_spoiler,
 };
 use model::{ManualClock, SessionId, Timestamp};
-use ports::{EventLog, RecordKey};
+use ports::{LogStore, RecordKey};
 use store_sqlite::Database;
 use tokio::sync::Mutex;
 
@@ -121,10 +121,10 @@ impl Harness for Sqlite {
         matches!(port, Port::EventLog | Port::SessionStore).then_some(abilities)
     }
 
-    async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
+    async fn log_store(&self) -> anyhow::Result<LogStoreFixture> {
         let folder = tempfile::tempdir()?;
         let file = OpenFile::create(&folder)?;
-        let mut fixture = EventLogFixture::new(Arc::new(file.database.lock().await.event_log()));
+        let mut fixture = LogStoreFixture::new(Arc::new(file.database.lock().await.log_store()));
         fixture.handles.guard = Some(Box::new(folder));
         let path = file.path.clone();
         fixture.plant = Some(entry_planter(move |bytes| {
@@ -134,7 +134,7 @@ impl Harness for Sqlite {
         fixture.handles.reopen = Some(handle_opener(move || {
             let file = Arc::clone(&file);
             async move {
-                let log: Arc<dyn EventLog> = Arc::new(file.reopen().await?.event_log());
+                let log: Arc<dyn LogStore> = Arc::new(file.reopen().await?.log_store());
                 Ok(log)
             }
         }));

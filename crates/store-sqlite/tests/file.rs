@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contract::StoredLog;
 use contract::{NewTask, TaskLife, TaskLimits, TaskRecords};
 use model::{
     LeaseName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId,
@@ -56,7 +57,7 @@ async fn child_appends() {
     println!();
     let tasks: Vec<_> = (0..16_u64)
         .map(|task| {
-            let log = database.event_log();
+            let log = StoredLog::new(database.log_store());
             tokio::spawn(async move {
                 for n in 0.. {
                     let event = contract::event(task * 1_000_000 + n);
@@ -101,7 +102,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         assert!(acknowledged >= 300 * round, "the child ended by itself");
     }
     let database = Database::open(&path).unwrap();
-    let log = database.event_log();
+    let log = StoredLog::new(database.log_store());
     let (mut after, mut stored) = (Sequence::START, HashMap::new());
     loop {
         let page = log.read_after(after, 1000).await.unwrap();
@@ -160,7 +161,7 @@ async fn a_second_process_is_refused_with_the_path_and_let_in_after_a_close() {
 async fn a_dropped_database_gives_the_file_free() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dropped.db");
-    let log = Database::open(&path).unwrap().event_log();
+    let log = StoredLog::new(Database::open(&path).unwrap().log_store());
     let appended = log.append(contract::events(0, 10)).await.unwrap();
     drop(log);
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -171,8 +172,7 @@ async fn a_dropped_database_gives_the_file_free() {
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     };
-    let page = database
-        .event_log()
+    let page = StoredLog::new(database.log_store())
         .read_after(Sequence::START, 100)
         .await
         .unwrap();
@@ -184,7 +184,7 @@ async fn a_closed_database_answers_that_it_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("closed.db")).unwrap();
     let (log, sessions) = (
-        database.event_log(),
+        StoredLog::new(database.log_store()),
         database.session_store(Arc::new(SystemClock)),
     );
     sessions.check().await.unwrap();
@@ -281,7 +281,10 @@ async fn file_of_version_1(folder: &Path) -> PathBuf {
     let (today, old) = (folder.join("today.db"), folder.join("old.db"));
     let database = Database::open(&today).unwrap();
     let events = contract::events(0, 20);
-    database.event_log().append(events).await.unwrap();
+    StoredLog::new(database.log_store())
+        .append(events)
+        .await
+        .unwrap();
     let store = database.session_store(Arc::new(SystemClock));
     for n in 0..3 {
         store
@@ -306,7 +309,7 @@ async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
     // In the second round the file already has the current version.
     for round in 0..2 {
         let database = Database::open(&path).unwrap();
-        let log = database.event_log();
+        let log = StoredLog::new(database.log_store());
         let head = log.head().await.unwrap();
         assert_eq!(
             head.epoch.0.cast_signed(),

@@ -7,6 +7,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use contract::StoredLog;
 use contract::{NewTask, TaskLimits, TaskRecords, TaskRecordsError};
 use model::{EntryTag, PrincipalId, Sequence, SystemClock, TaskId};
 use ports::{
@@ -40,14 +41,13 @@ async fn a_damaged_entry_is_a_gap_and_the_rest_readable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.db");
     let database = Database::open(&path).unwrap();
-    database
-        .event_log()
+    StoredLog::new(database.log_store())
         .append(contract::events(0, 5))
         .await
         .unwrap();
     database.close().await.unwrap();
     raw(&path, "UPDATE events SET body = x'ffff' WHERE sequence = 3");
-    let log = Database::open(&path).unwrap().event_log();
+    let log = StoredLog::new(Database::open(&path).unwrap().log_store());
     let before = log.read_after(Sequence::START, 10).await.unwrap();
     assert_eq!((before.events.len(), before.at_head), (2, false));
     let after = log.read_after(before.through, 10).await.unwrap();

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use contract::StoredLog;
 use model::Sequence;
 use ports::{EventLog, EventLogError};
 use store_sqlite::{Database, DatabaseFailure};
@@ -40,7 +41,10 @@ impl Fixture {
         let path = folder.path().join("100% of it?.db");
         let database = Database::open(&path).unwrap();
         let events = contract::events(0, EVENTS);
-        database.event_log().append(events).await.unwrap();
+        StoredLog::new(database.log_store())
+            .append(events)
+            .await
+            .unwrap();
         Self {
             _folder: folder,
             path,
@@ -65,7 +69,7 @@ impl Fixture {
     }
 
     async fn append(&self, n: u64) -> Result<(), EventLogError> {
-        let log = self.database.event_log();
+        let log = StoredLog::new(self.database.log_store());
         log.append(vec![contract::event(n)]).await.map(drop)
     }
 
@@ -81,7 +85,7 @@ impl Fixture {
             matches!(refused, Err(EventLogError::Unavailable { .. })),
             "{refused:?}"
         );
-        let log = self.database.event_log();
+        let log = StoredLog::new(self.database.log_store());
         log.check_append().await.expect_err("not ready");
         assert_eq!(self.failure().await, failure);
         self.database.close().await.unwrap();
@@ -96,7 +100,9 @@ async fn events_in(path: &Path) -> u64 {
         .unwrap();
     assert_eq!(whole, "ok");
     let database = Database::open(path).unwrap();
-    let page = database.event_log().read_after(Sequence::START, 1000).await;
+    let page = StoredLog::new(database.log_store())
+        .read_after(Sequence::START, 1000)
+        .await;
     database.close().await.unwrap();
     page.unwrap().events.len().try_into().unwrap()
 }

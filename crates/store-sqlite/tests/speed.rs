@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use contract::StoredLog;
 use model::Sequence;
 use ports::EventLog;
 use store_sqlite::Database;
@@ -18,7 +19,7 @@ async fn many_callers_share_the_disk() {
     let started = Instant::now();
     let tasks: Vec<_> = (0..CALLERS)
         .map(|caller| {
-            let log = database.event_log();
+            let log = StoredLog::new(database.log_store());
             tokio::spawn(async move {
                 for n in 0..APPENDS {
                     let mut event = contract::event(caller * 1000 + n);
@@ -34,7 +35,7 @@ async fn many_callers_share_the_disk() {
     let appends = CALLERS * APPENDS;
     let rate = f64::from(u32::try_from(appends).unwrap()) / started.elapsed().as_secs_f64();
     println!("{rate:.0} durable appends/s from {CALLERS} callers");
-    let log = database.event_log();
+    let log = StoredLog::new(database.log_store());
     let started = Instant::now();
     let (mut events, mut after) = (0, Sequence::START);
     // Page by page, because one has little more than a mebibyte.

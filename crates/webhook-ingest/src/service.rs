@@ -187,7 +187,8 @@ mod tests {
     use http::{Request, StatusCode};
     use model::{RandomIds, SystemClock};
     use sha2::Sha256;
-    use store_memory::{InProcessBus, MemoryEventLog};
+    use store_layers::StoredLog;
+    use store_memory::{InProcessBus, MemoryLogStore};
     use tower::ServiceExt;
 
     use super::*;
@@ -201,7 +202,7 @@ mod tests {
         let count = NonZeroUsize::new(100).unwrap();
         let deps = IngestDeps {
             bodies: BodyBudget::new(&mut registry),
-            log: Arc::new(MemoryEventLog::new(&RandomIds, count)),
+            log: Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, count))),
             bus: Arc::new(InProcessBus::new(count)),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),

@@ -33,7 +33,7 @@ const SERVICES: Place = Floor(6);
 /// The only floor that chooses adapters.
 const BINARY: Place = Floor(7);
 
-const HOUSE: [(&str, Place); 32] = [
+const HOUSE: [(&str, Place); 33] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
@@ -47,6 +47,7 @@ const HOUSE: [(&str, Place); 32] = [
     ("store-redis", ADAPTERS),
     ("nats", ADAPTERS),
     ("otlp-export", ADAPTERS),
+    ("store-layers", ADAPTERS),
     ("service-kit", Floor(3)),
     ("edge-records", Floor(3)),
     ("event-flow", Floor(3)),

@@ -7,7 +7,7 @@ use ports::{NewRecord, RecordCreation, RecordLife, RecordLimits, Records, Record
 use tokio::time::Instant;
 
 use super::{LONG_TTL, WIDE, create, is_refused, key, of, replace};
-use crate::{Harness, SessionStoreFixture};
+use crate::{Harness, RecordsFixture};
 
 /// Maximum time that an expired record may count if the suite does not control the clock.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const THREE_EACH: RecordLimits = RecordLimits {
 
 /// Creates a record once there is room, which must be within the deadline.
 pub(super) async fn is_admitted(
-    fixture: &SessionStoreFixture,
+    fixture: &RecordsFixture,
     record: &NewRecord,
     limits: RecordLimits,
 ) -> Result<()> {
@@ -42,7 +42,7 @@ pub(super) async fn is_admitted(
 pub(super) async fn beyond_a_number_a_record_is_refused_and_nothing_changes(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let mut first = create(store, &of(0, 0), THREE).await?;
     for n in 1..3 {
@@ -81,7 +81,7 @@ pub(super) async fn beyond_a_number_a_record_is_refused_and_nothing_changes(
 }
 
 pub(super) async fn what_ended_or_expired_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     for n in 0..3 {
         create(store, &of(0, n), THREE).await?;
@@ -154,6 +154,6 @@ pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<dyn Records>]) -> Resul
 pub(super) async fn creates_at_once_do_not_pass_the_bounds(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     exactly_the_bounds_fit(&[fixture.records()]).await
 }

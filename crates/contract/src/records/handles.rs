@@ -11,18 +11,18 @@ use super::{
     create, heavy, is_missing, is_refused, is_stored, key, of, owner, record, replace,
     revisions::{one_create_wins, one_replace_wins},
 };
-use crate::{Harness, SessionStoreFixture};
+use crate::{Harness, RecordsFixture};
 
 /// Three handles on one store.
-async fn three(fixture: &SessionStoreFixture) -> Result<[Arc<dyn Records>; 3]> {
+async fn three(fixture: &RecordsFixture) -> Result<[Arc<dyn Records>; 3]> {
     let (second, third) = (fixture.handles.peer().await?, fixture.handles.peer().await?);
-    Ok([fixture.records(), second.records(), third.records()])
+    Ok([fixture.records(), second, third])
 }
 
 pub(super) async fn what_was_acknowledged_outlives_a_reopen(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let mut fixture = harness.session_store().await?;
+    let mut fixture = harness.records().await?;
     let store = fixture.records();
     let created = create(&*store, &record(0), WIDE).await?;
     let revision = create(&*store, &record(1), WIDE).await?;
@@ -63,7 +63,7 @@ pub(super) async fn what_was_acknowledged_outlives_a_reopen(
 pub(super) async fn what_one_handle_changed_another_sees_at_once(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let [first, second, _] = three(&fixture).await?;
     for n in 0..20 {
         let (here, there) = match n % 2 {
@@ -101,9 +101,9 @@ pub(super) async fn what_one_handle_changed_another_sees_at_once(
 pub(super) async fn winners_and_limits_hold_across_handles(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     exactly_the_bounds_fit(&three(&fixture).await?).await?;
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let handles = three(&fixture).await?;
     one_create_wins(&handles).await?;
     one_replace_wins(&handles).await

@@ -54,7 +54,7 @@ impl Table {
 
 pub(super) async fn random_calls_answer_as_a_table_would(harness: Arc<dyn Harness>) -> Result<()> {
     for seed in 0..HISTORIES {
-        let fixture = harness.session_store().await?;
+        let fixture = harness.records().await?;
         let (store, mut rng) = (fixture.records(), StdRng::seed_from_u64(seed));
         let mut table = Table::default();
         for call in 0..CALLS {

@@ -12,7 +12,7 @@ use super::{
     LONG_TTL, OTHERS, THINGS, WIDE, all, create, id, is_missing, is_stored, key, loaded, of, owner,
     record, replace,
 };
-use crate::{Harness, SessionStoreFixture};
+use crate::{Harness, RecordsFixture};
 
 /// Maximum time between the end of a record's time to live and its removal.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u64 = 10;
 
 pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let all_bytes: Vec<u8> = (0..=255).cycle().take(9000).collect();
     for (n, state) in (0..).zip([
@@ -38,7 +38,7 @@ pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harnes
 }
 
 pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     is_missing(store, 1).await?;
     create(store, &record(2), WIDE).await?;
@@ -46,7 +46,7 @@ pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Resu
 }
 
 pub(super) async fn an_ended_record_stays_ended(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     let new = NewRecord { ttl, ..record(1) };
     create(store, &new, WIDE).await?;
@@ -68,7 +68,7 @@ pub(super) async fn an_ended_record_stays_ended(harness: Arc<dyn Harness>) -> Re
 }
 
 pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = fixture.records();
     create(&*store, &record(1), WIDE).await?;
     let ends: Vec<_> = (0..8)
@@ -86,11 +86,7 @@ pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Re
 }
 
 /// Waits until an expired record is gone.
-pub(super) async fn is_gone(
-    fixture: &SessionStoreFixture,
-    store: &dyn Records,
-    n: u64,
-) -> Result<()> {
+pub(super) async fn is_gone(fixture: &RecordsFixture, store: &dyn Records, n: u64) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while let Some(found) = store.load(&key(n)).await? {
         if fixture.clock.is_some() || Instant::now() > deadline {
@@ -104,7 +100,7 @@ pub(super) async fn is_gone(
 pub(super) async fn an_expired_record_is_missing_and_its_key_is_free(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     let stays = create(store, &record(0), WIDE).await?;
     let short = NewRecord { ttl, ..record(1) };
@@ -136,7 +132,7 @@ async fn left(store: &dyn Records, key: &RecordKey) -> Result<Duration> {
 pub(super) async fn touch_and_replace_set_the_ttl_as_asked(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     for n in 0..ATTEMPTS {
         let (started, short) = (Instant::now(), NewRecord { ttl, ..record(n) });
@@ -174,7 +170,7 @@ pub(super) async fn touch_and_replace_set_the_ttl_as_asked(
 }
 
 pub(super) async fn collections_do_not_know_each_other(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let one = ports::RecordLimits {
         max_records: 1,
@@ -205,7 +201,7 @@ pub(super) async fn collections_do_not_know_each_other(harness: Arc<dyn Harness>
 pub(super) async fn the_stores_time_is_the_one_that_records_expire_by(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     let mut last = Timestamp::default();
     for n in 0..3 {
@@ -227,7 +223,7 @@ pub(super) async fn the_stores_time_is_the_one_that_records_expire_by(
 }
 
 pub(super) async fn a_check_accepts_and_leaves_nothing(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     for _ in 0..3 {
         store.check(THINGS).await?;

@@ -12,7 +12,7 @@ use crate::Harness;
 pub(super) async fn every_living_record_once_in_pages_by_id(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     ensure!(all(store, None, 10).await?.is_empty());
     for n in (0..23).rev() {
@@ -52,7 +52,7 @@ pub(super) async fn every_living_record_once_in_pages_by_id(
 }
 
 pub(super) async fn an_owners_records_among_many(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = fixture.records();
     // Names around the owner's, which a range of texts could take for it.
     const OTHERS: [&str; 6] = ["!", "a!", "a~", "aa", "a-", "b"];
@@ -92,7 +92,7 @@ pub(super) async fn an_owners_records_among_many(harness: Arc<dyn Harness>) -> R
 pub(super) async fn many_are_loaded_in_the_order_of_their_ids(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     for n in 0..6 {
         create(store, &of(n % 2, n), WIDE).await?;

@@ -21,6 +21,8 @@ use ports::{
     RecordsError, Revision, StoredRecord,
 };
 
+use crate::noise::noise;
+
 crate::case::cases! {
     "RC-01" Nothing life::what_was_created_is_loaded_as_it_was;
     "RC-01" Nothing life::what_is_not_there_is_none;
@@ -67,6 +69,9 @@ const OTHERS: Collection = Collection::new("others");
 const LONG_TTL: Duration = Duration::from_secs(3600);
 /// One step of weight in bytes.
 const STEP: u64 = RecordLimits::WEIGHT_STEP_BYTES;
+
+/// More than layers add to a state.
+const LAYER_BYTES: usize = 512;
 
 /// Limits that no case reaches.
 const WIDE: RecordLimits = RecordLimits {
@@ -117,10 +122,10 @@ fn of(who: u64, n: u64) -> NewRecord {
     }
 }
 
-/// A state of this weight in steps.
+/// A state of this weight in steps, with some room for what layers add.
 fn heavy(steps: u64) -> State {
     let bytes = usize::try_from(steps * STEP).expect("a small number");
-    vec![b'x'; bytes].into()
+    noise(bytes - LAYER_BYTES).into()
 }
 
 /// Creates a record that has to be created.

@@ -50,14 +50,14 @@ pub(super) async fn one_create_wins(stores: &[Arc<dyn Records>]) -> Result<()> {
 pub(super) async fn of_a_hundred_creates_one_wins_and_all_get_its_record(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     one_create_wins(&[fixture.records()]).await
 }
 
 pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let mut revision = create(store, &record(1), WIDE).await?;
     for mark in 0..20 {
@@ -73,7 +73,7 @@ pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
 pub(super) async fn replace_with_another_revision_changes_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let old = create(store, &record(1), WIDE).await?;
     let first = marked(1, 1);
@@ -120,7 +120,7 @@ pub(super) async fn one_replace_wins(stores: &[Arc<dyn Records>]) -> Result<()> 
 }
 
 pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     one_replace_wins(&[fixture.records()]).await
 }
 
@@ -141,7 +141,7 @@ async fn append_marks(store: Arc<dyn Records>, changes: usize) -> Result<()> {
 
 pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
     const CHANGES: usize = 10;
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = fixture.records();
     let empty = NewRecord {
         state: "".into(),
@@ -162,7 +162,7 @@ pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> R
 pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = fixture.records();
     for n in 0..20 {
         let revision = create(&*store, &record(n), WIDE).await?;

@@ -27,7 +27,7 @@ fn living(n: u64, ttl: Duration) -> NewRecord {
 pub(super) async fn a_record_that_can_be_spared_makes_room(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let revision = create(store, &living(0, HOUR * 4), SPARING).await?;
     create(store, &living(1, HOUR * 2), SPARING).await?;
@@ -62,7 +62,7 @@ pub(super) async fn a_record_that_can_be_spared_makes_room(
 }
 
 pub(super) async fn a_refused_create_spares_nothing(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let narrow = RecordLimits {
         max_bytes_per_owner: 4 * STEP,
@@ -93,7 +93,7 @@ pub(super) async fn a_refused_create_spares_nothing(harness: Arc<dyn Harness>) -
 pub(super) async fn a_create_of_a_key_in_use_spares_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let theirs = NewRecord {
         ttl: HOUR,

@@ -11,7 +11,7 @@ use crate::Harness;
 pub(super) async fn a_damaged_record_concerns_itself_alone(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     for n in 0..5 {
         create(store, &of(n, n), WIDE).await?;
@@ -48,7 +48,7 @@ pub(super) async fn a_damaged_record_concerns_itself_alone(
 pub(super) async fn a_damaged_record_at_the_end_of_a_page_counts_once(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let mebibyte = heavy(256);
     for n in 0..18 {

@@ -41,7 +41,7 @@ async fn replace(
 pub(super) async fn beyond_a_weight_a_record_is_refused_and_nothing_changes(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     create(store, &weighing(4, 0, 0), TEN).await?;
     is_refused(store, &weighing(3, 0, 1), TEN).await?;
@@ -63,7 +63,7 @@ pub(super) async fn beyond_a_weight_a_record_is_refused_and_nothing_changes(
 pub(super) async fn a_heavier_state_needs_room_and_a_lighter_one_gives_it_back(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let first = create(store, &weighing(1, 0, 0), TEN).await?;
     create(store, &weighing(3, 0, 1), TEN).await?;
@@ -110,7 +110,7 @@ pub(super) async fn a_heavier_state_needs_room_and_a_lighter_one_gives_it_back(
 }
 
 pub(super) async fn what_ended_or_expired_weighs_nothing(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (store, ttl) = (&*fixture.records(), fixture.short_ttl());
     for round in 0..4 {
         create(store, &weighing(6, 0, round), TEN).await?;
@@ -130,13 +130,13 @@ pub(super) async fn what_ended_or_expired_weighs_nothing(harness: Arc<dyn Harnes
 pub(super) async fn what_is_too_large_is_refused_and_changes_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let store = &*fixture.records();
     let of = |bytes: usize| NewRecord {
         state: vec![b'x'; bytes].into(),
         ..record(1)
     };
-    let most = RecordLimits::MAX_STATE_BYTES;
+    let most = store.max_state_bytes();
     let refused = store.create(&of(most + 1), WIDE).await;
     let too_large = matches!(refused, Err(RecordsError::TooLarge { bytes }) if bytes == most + 1);
     ensure!(too_large, "{refused:?}");

@@ -27,7 +27,7 @@ async fn is_refused(store: &Tasks, task: &NewTask, limits: TaskLimits) -> Result
 pub(super) async fn what_is_too_large_is_refused_and_changes_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     let of = |n: u64, bytes: usize| NewTask {
@@ -54,7 +54,7 @@ pub(super) async fn what_is_too_large_is_refused_and_changes_nothing(
 pub(super) async fn beyond_its_owners_bound_a_task_is_refused(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     let mut revisions = Vec::new();
@@ -113,14 +113,14 @@ pub(super) async fn exactly_the_bound_fits(stores: &[Tasks]) -> Result<()> {
 }
 
 pub(super) async fn creates_at_once_do_not_pass_the_bound(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     exactly_the_bound_fits(&[tasks]).await
 }
 
 /// The task that expires first gives its place to a new one, if its time is nearly over.
 pub(super) async fn a_task_that_can_be_spared_makes_room(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     const HOUR: Duration = Duration::from_secs(3600);
@@ -157,7 +157,7 @@ pub(super) async fn a_task_that_can_be_spared_makes_room(harness: Arc<dyn Harnes
 }
 
 pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let (store, ttl) = (&tasks, fixture.short_ttl());
     store.create(&task(0), NARROW).await?;

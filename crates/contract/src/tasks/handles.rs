@@ -9,10 +9,10 @@ use super::{
     Tasks, WIDE, bounds::exactly_the_bound_fits, changed, is_missing, is_stored, replace,
     revisions::one_replace_wins, task, tasks_of,
 };
-use crate::{Harness, SessionStoreFixture};
+use crate::{Harness, RecordsFixture};
 
 /// Three handles on one store.
-async fn three(fixture: &SessionStoreFixture) -> Result<[Tasks; 3]> {
+async fn three(fixture: &RecordsFixture) -> Result<[Tasks; 3]> {
     let (second, third) = (fixture.handles.peer().await?, fixture.handles.peer().await?);
     Ok([&fixture.store, &second, &third].map(tasks_of))
 }
@@ -20,7 +20,7 @@ async fn three(fixture: &SessionStoreFixture) -> Result<[Tasks; 3]> {
 pub(super) async fn what_was_acknowledged_outlives_a_reopen(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let mut fixture = harness.session_store().await?;
+    let mut fixture = harness.records().await?;
     let before = tasks_of(&fixture.store);
     let endless = NewTask {
         ttl: None,
@@ -54,7 +54,7 @@ pub(super) async fn what_was_acknowledged_outlives_a_reopen(
 pub(super) async fn what_one_handle_stored_another_loads_at_once(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let [first, peer, _] = three(&fixture).await?;
     for n in 0..20 {
         let (here, there) = if n % 2 == 0 {
@@ -76,11 +76,11 @@ pub(super) async fn what_one_handle_stored_another_loads_at_once(
 pub(super) async fn of_concurrent_replaces_over_handles_one_wins(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     one_replace_wins(&three(&fixture).await?).await
 }
 
 pub(super) async fn the_bound_holds_over_all_handles(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     exactly_the_bound_fits(&three(&fixture).await?).await
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     LONG_TTL, Tasks, WIDE, changed, is_missing, is_stored, owner, replace, task, tasks_of, with_ttl,
 };
-use crate::{Harness, SessionStoreFixture};
+use crate::{Harness, RecordsFixture};
 
 /// Maximum time between the end of a task's time to live and its removal.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u64 = 10;
 
 pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let all_bytes: Vec<u8> = (0..=255).cycle().take(5000).collect();
     for (n, state) in [
@@ -46,7 +46,7 @@ pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harnes
 }
 
 pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     is_missing(&tasks, &task(1)).await?;
     tasks.create(&task(2), WIDE).await?;
@@ -54,7 +54,7 @@ pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Resu
 }
 
 pub(super) async fn a_task_is_its_owners_alone(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     let of = |n| NewTask {
@@ -78,7 +78,7 @@ pub(super) async fn a_task_is_its_owners_alone(harness: Arc<dyn Harness>) -> Res
 pub(super) async fn a_task_exists_as_long_as_it_is_loaded_and_for_its_owner(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     let short = with_ttl(&task(1), fixture.short_ttl());
@@ -93,7 +93,7 @@ pub(super) async fn a_task_exists_as_long_as_it_is_loaded_and_for_its_owner(
 }
 
 /// Waits until an expired task is gone.
-async fn is_gone(fixture: &SessionStoreFixture, tasks: &Tasks, task: &NewTask) -> Result<()> {
+async fn is_gone(fixture: &RecordsFixture, tasks: &Tasks, task: &NewTask) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while let Some(loaded) = tasks.load(&task.owner, &task.id).await? {
         if fixture.clock.is_some() || Instant::now() > deadline {
@@ -105,7 +105,7 @@ async fn is_gone(fixture: &SessionStoreFixture, tasks: &Tasks, task: &NewTask) -
 }
 
 pub(super) async fn a_task_goes_after_its_ttl(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let (store, ttl) = (&tasks, fixture.short_ttl());
     let stays = store.create(&task(0), WIDE).await?;
@@ -129,7 +129,7 @@ pub(super) async fn a_task_goes_after_its_ttl(harness: Arc<dyn Harness>) -> Resu
 }
 
 pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let (store, ttl) = (&tasks, fixture.short_ttl());
     for n in 0..ATTEMPTS {
@@ -166,7 +166,7 @@ pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Re
 pub(super) async fn a_load_says_when_it_ends_and_a_replace_may_leave_that(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (tasks, records) = (tasks_of(&fixture.store), fixture.records());
     let (task, time) = (task(1), fixture.short_ttl());
     let before = records.time().await?;
@@ -206,7 +206,7 @@ pub(super) async fn a_load_says_when_it_ends_and_a_replace_may_leave_that(
 }
 
 pub(super) async fn the_longest_life_holds_for_every_task(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let (store, ttl) = (&tasks, fixture.short_ttl());
     let limits = TaskLimits {

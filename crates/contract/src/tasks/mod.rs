@@ -14,8 +14,6 @@ use edge_records::{KeptTask, NewTask, TaskLife, TaskLimits, TaskRecords, TaskRec
 use model::{PrincipalId, TaskId, Timestamp};
 use ports::{Records, Revision};
 
-use crate::SessionPorts;
-
 crate::case::cases! {
     "TS-01" Nothing life::what_was_created_is_loaded_as_it_was;
     "TS-01" Nothing life::what_is_not_there_is_none;
@@ -70,8 +68,8 @@ impl Deref for Tasks {
     }
 }
 
-fn tasks_of(store: &Arc<dyn SessionPorts>) -> Tasks {
-    let records = Arc::clone(store).records();
+fn tasks_of(store: &Arc<dyn Records>) -> Tasks {
+    let records = Arc::clone(store);
     Tasks {
         tasks: TaskRecords::new(Arc::clone(&records)),
         records,

@@ -13,7 +13,7 @@ use crate::Harness;
 const RIVALS: u64 = 8;
 
 pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     for round in 0..10 {
         let rivals: Vec<_> = (0..RIVALS)
@@ -40,7 +40,7 @@ pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Re
 pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     let mut revision = store.create(&task(1), WIDE).await?;
@@ -57,7 +57,7 @@ pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
 pub(super) async fn replace_with_another_revision_changes_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let store = &tasks;
     let old = store.create(&task(1), WIDE).await?;
@@ -103,7 +103,7 @@ pub(super) async fn one_replace_wins(stores: &[Tasks]) -> Result<()> {
 }
 
 pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     one_replace_wins(&[tasks]).await
 }
@@ -111,7 +111,7 @@ pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -
 /// Callers that read, change and retry until they succeed: in the end every change is stored.
 pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
     const CHANGES: usize = 10;
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let tasks = tasks_of(&fixture.store);
     let mut empty = task(1);
     empty.state = "".into();

@@ -11,7 +11,7 @@ use crate::Harness;
 pub(super) async fn a_revision_of_a_lost_time_is_not_given_out_again(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let mut fixture = harness.session_store().await?;
+    let mut fixture = harness.records().await?;
     let before = tasks_of(&fixture.store);
     let kept = before.create(&task(0), WIDE).await?;
     let saved = before.load(&task(0).owner, &task(0).id).await?;

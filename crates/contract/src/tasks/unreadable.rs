@@ -15,7 +15,7 @@ const TASKS: Collection = Collection::new("tasks");
 pub(super) async fn a_task_of_another_version_concerns_itself_alone(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = harness.records().await?;
     let (tasks, records) = (tasks_of(&fixture.store), fixture.records());
     let whole = tasks.create(&task(0), WIDE).await?;
     for (n, damage) in (1..).zip([&b""[..], b"\x02\x00state", b"\x00", b"\x01", b"\x01\x02"]) {

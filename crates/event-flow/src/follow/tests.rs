@@ -12,7 +12,8 @@ use ports::{
     AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, PageEntries,
     SeekResult, StoreFailure,
 };
-use store_memory::{InProcessBus, MemoryEventLog};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -737,10 +738,10 @@ async fn stopping_ends_it_wherever_it_is() {
 async fn the_log_in_memory_is_followed_through_a_bus_that_overflows() {
     const EVENTS: u64 = 2000;
     let capacity = |count| NonZeroUsize::new(count).unwrap();
-    let log = Arc::new(MemoryEventLog::new(
+    let log = Arc::new(StoredLog::new(MemoryLogStore::new(
         &ManualClock::default(),
         capacity(10_000),
-    ));
+    )));
     let bus = Arc::new(InProcessBus::new(capacity(8)));
     let mut following = start(log.clone(), bus.clone(), FollowOptions::default());
     let epoch = log.head().await.unwrap().epoch;

@@ -5,21 +5,22 @@ use std::num::NonZeroUsize;
 use async_trait::async_trait;
 use model::{RandomIds, Sequence, Timestamp};
 use ports::{EventPage, EventsBefore, LogHead, SeekResult};
-use store_memory::{InProcessBus, MemoryEventLog};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore};
 
 use super::*;
 
 /// A log that another process replaces: no call fails because of it.
 #[derive(Debug)]
-struct ReplaceableLog(Mutex<Arc<MemoryEventLog>>);
+struct ReplaceableLog(Mutex<Arc<StoredLog<MemoryLogStore>>>);
 
 impl ReplaceableLog {
-    fn empty() -> Arc<MemoryEventLog> {
+    fn empty() -> Arc<StoredLog<MemoryLogStore>> {
         let events = NonZeroUsize::new(100).expect("not zero");
-        Arc::new(MemoryEventLog::new(&RandomIds, events))
+        Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, events)))
     }
 
-    fn now(&self) -> Arc<MemoryEventLog> {
+    fn now(&self) -> Arc<StoredLog<MemoryLogStore>> {
         Arc::clone(&self.0.lock())
     }
 }

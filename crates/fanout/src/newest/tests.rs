@@ -4,7 +4,8 @@ use event_flow::{follow::Followed, query::MAX_ANSWER_BYTES};
 use model::{Epoch, EventFacts, RandomIds, StoredEvent};
 use ports::EventLog;
 use proptest::prelude::*;
-use store_memory::MemoryEventLog;
+use store_layers::StoredLog;
+use store_memory::MemoryLogStore;
 
 use super::{super::fixture, *};
 use crate::limits::FIRST_PAGE_TURNS;
@@ -183,7 +184,7 @@ fn stored(number: usize, repo: u8) -> StoredEvent {
 
 async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
     let capacity = NonZeroUsize::new(case.log_events).unwrap();
-    let log = MemoryEventLog::new(&RandomIds, capacity);
+    let log = StoredLog::new(MemoryLogStore::new(&RandomIds, capacity));
     let mut ring = Ring::new(case.ring_events, 1 << 20);
     for (number, repo) in case.repos.iter().enumerate() {
         if number == case.begins {

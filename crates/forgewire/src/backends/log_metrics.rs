@@ -36,13 +36,14 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use model::RandomIds;
-    use store_memory::MemoryEventLog;
+    use store_layers::StoredLog;
+    use store_memory::MemoryLogStore;
 
     use super::*;
 
     #[test]
     fn the_undecodable_entries_are_a_counter() {
-        let log = MemoryEventLog::new(&RandomIds, NonZeroUsize::MIN);
+        let log = StoredLog::new(MemoryLogStore::new(&RandomIds, NonZeroUsize::MIN));
         let log: Arc<dyn EventLog> = Arc::new(log);
         let mut registry = MetricsRegistry::default();
         register_log_metrics(&mut registry, &log);

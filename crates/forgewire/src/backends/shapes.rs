@@ -6,10 +6,11 @@ use anyhow::{Context, bail};
 use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, SettingsChange};
-use ports::{Bus, EventLog, Stores};
+use ports::{Bus, EventLog, LogStore, Stores};
 #[cfg(feature = "nats")]
 use role_keys::RoleTrust;
-use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore, MemorySessionStore};
 use tokio::runtime::Handle;
 
 use super::drivers::Drivers;
@@ -30,8 +31,9 @@ pub(super) struct OpenLog {
 }
 
 impl OpenLog {
-    /// Pages of this log are in nobody's way.
-    fn one(log: Arc<dyn EventLog>) -> Self {
+    /// A log on a store whose pages are in nobody's way.
+    fn one(store: impl LogStore) -> Self {
+        let log: Arc<dyn EventLog> = Arc::new(StoredLog::new(store));
         let pages = Arc::clone(&log);
         Self { log, pages }
     }
@@ -57,25 +59,26 @@ pub(super) async fn open_log(
     page_threads: Option<&Handle>,
 ) -> anyhow::Result<OpenLog> {
     Ok(match drivers.config.backends.events {
-        EventsBackend::Sqlite => OpenLog::one(Arc::new(drivers.database()?.event_log())),
+        EventsBackend::Sqlite => OpenLog::one(drivers.database()?.log_store()),
         EventsBackend::Memory => {
             let events = NonZeroUsize::new(drivers.config.retention.max_memory_events)
                 .context("retention.max_memory_events: must be at least 1")?;
-            OpenLog::one(Arc::new(MemoryEventLog::new(ids, events)))
+            OpenLog::one(MemoryLogStore::new(ids, events))
         }
         #[cfg(feature = "nats")]
         EventsBackend::Jetstream => {
-            let log = open_jetstream(drivers, creates_log).await?;
+            let store = open_jetstream(drivers, creates_log).await?;
             let pages = match page_threads {
                 Some(threads) => {
                     let connection = drivers.nats_for_pages(threads).await?;
-                    log.reading_pages_over(connection).await?
+                    store.reading_pages_over(connection).await?
                 }
-                None => log.clone(),
+                None => store.clone(),
             };
+            let log = StoredLog::new(store);
             OpenLog {
+                pages: Arc::new(log.over(pages)),
                 log: Arc::new(log),
-                pages: Arc::new(pages),
             }
         }
         other => bail!("backends.events = {other:?} is not in this build"),

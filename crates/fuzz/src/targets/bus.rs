@@ -16,7 +16,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     if let Ok(event) = decode_event(bytes) {
         let written = encode_event(&event);
-        let again = decode_event(written.clone().into()).expect("what we write we can read");
+        let again = decode_event(written.clone()).expect("what we write we can read");
         assert_eq!(again, event);
         assert_eq!(encode_event(&again), written);
         one_line(&event);

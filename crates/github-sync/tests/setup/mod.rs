@@ -6,7 +6,8 @@ use contract::HeldLog;
 use github_sync::{RunningSync, SyncConfig, SyncDeps, SyncService};
 use model::RandomIds;
 use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
-use store_memory::{InProcessBus, MemoryEventLog};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -14,7 +15,9 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 /// Starts the role on an empty log, and waits until it has found the log.
 pub(crate) async fn start() -> (Arc<HeldLog>, RunningSync, Lifecycle) {
-    let log = HeldLog::new(Arc::new(MemoryEventLog::new(&RandomIds, CAPACITY)));
+    let log = HeldLog::new(Arc::new(StoredLog::new(MemoryLogStore::new(
+        &RandomIds, CAPACITY,
+    ))));
     let deps = SyncDeps {
         log: log.clone(),
         bus: Arc::new(InProcessBus::new(CAPACITY)),

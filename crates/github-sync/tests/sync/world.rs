@@ -19,7 +19,8 @@ use service_kit::{
     lifecycle::{Lifecycle, OnExit},
     metrics::MetricsRegistry,
 };
-use store_memory::{InProcessBus, MemoryEventLog};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore};
 use tokio::{net::TcpListener, time::timeout};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The log and the bus that the role reads.
 pub(crate) struct Source {
-    log: Arc<MemoryEventLog>,
+    log: Arc<StoredLog<MemoryLogStore>>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) trust: RoleTrust,
     ids: Arc<ManualClock>,
@@ -39,7 +40,7 @@ impl Source {
         let ids = Arc::new(ManualClock::default());
         let capacity = NonZeroUsize::new(10_000).unwrap();
         Self {
-            log: Arc::new(MemoryEventLog::new(&*ids, capacity)),
+            log: Arc::new(StoredLog::new(MemoryLogStore::new(&*ids, capacity))),
             bus: Arc::new(InProcessBus::new(capacity)),
             trust: RoleTrust::none(),
             ids,

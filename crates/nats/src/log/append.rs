@@ -7,12 +7,12 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{EventId, Sequence, StoredEvent};
-use ports::{AppendResult, EventLogError};
+use model::{EventId, Sequence};
+use ports::{AppendResult, LogEntry, StoreFailure};
 use role_keys::{RoleTrust, StampedChannel};
 use uuid::Uuid;
 
-use super::{AttemptError, JetStreamLog, stream::StreamNames};
+use super::{AttemptError, JetStreamLog, frame::framed, stream::StreamNames};
 use crate::stamps::STAMP_HEADER;
 
 /// Maximum number of messages that are sent before their answers are awaited; a larger batch is
@@ -29,7 +29,7 @@ const HEADER_BYTES: usize = 512;
 /// Identifies the append that stored a message, so that a retry recognises its own messages.
 const APPEND_HEADER: &str = "Forgewire-Append";
 
-/// Events, encoded once for all attempts.
+/// Entries, framed once for all attempts.
 pub(super) struct AppendBatch {
     append_id: String,
     /// The message of each distinct id, in the order given.
@@ -47,12 +47,12 @@ struct Message {
 }
 
 impl Message {
-    fn new(names: &StreamNames, trust: &RoleTrust, event: &StoredEvent) -> Self {
-        let subject = names.subject(&event.facts.id);
-        let payload: Bytes = proto::encode_event(event).into();
+    fn new(names: &StreamNames, trust: &RoleTrust, entry: &LogEntry) -> Self {
+        let subject = names.subject(&entry.id);
+        let payload = framed(entry);
         let stamp = trust.stamp(StampedChannel::Log, &[subject.as_bytes(), &payload]);
         Self {
-            id: event.facts.id.clone(),
+            id: entry.id.clone(),
             subject,
             payload,
             stamp,
@@ -68,16 +68,15 @@ struct StoredPosition {
 }
 
 impl AppendBatch {
-    pub(super) fn new(names: &StreamNames, trust: &RoleTrust, events: &[StoredEvent]) -> Self {
+    pub(super) fn new(names: &StreamNames, trust: &RoleTrust, entries: &[LogEntry]) -> Self {
         let (mut messages, mut known) = (Vec::new(), HashMap::new());
-        let mut places = Vec::with_capacity(events.len());
-        for event in events {
-            let id = &event.facts.id;
-            places.push(match known.entry(id) {
+        let mut places = Vec::with_capacity(entries.len());
+        for entry in entries {
+            places.push(match known.entry(&entry.id) {
                 Entry::Occupied(first) => (*first.get(), true),
                 Entry::Vacant(vacant) => {
                     vacant.insert(messages.len());
-                    messages.push(Message::new(names, trust, event));
+                    messages.push(Message::new(names, trust, entry));
                     (messages.len() - 1, false)
                 }
             });
@@ -90,13 +89,13 @@ impl AppendBatch {
     }
 
     /// Rejects a batch with an oversized event before any part of it is sent.
-    pub(super) fn check_sizes(&self, max_payload: usize) -> Result<(), EventLogError> {
+    pub(super) fn check_sizes(&self, max_payload: usize) -> Result<(), StoreFailure> {
         let fits = |message: &Message| message.payload.len() + HEADER_BYTES <= max_payload;
         if self.messages.iter().all(fits) {
             return Ok(());
         }
         let what = "an event is larger than max_payload of the NATS server";
-        Err(EventLogError::Overloaded { what })
+        Err(StoreFailure::full(what))
     }
 
     /// Splits the batch into parts of bounded size, each with at least one message.

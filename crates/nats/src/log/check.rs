@@ -10,7 +10,7 @@ use async_nats::jetstream::{
     consumer::DeliverPolicy, context::PublishErrorKind, message::PublishMessage,
 };
 use model::{EventId, Sequence};
-use ports::{EventLogError, LogHead};
+use ports::{LogHead, StoreFailure};
 use tokio::time::Instant;
 
 use super::{AttemptError, JetStreamLog};
@@ -41,9 +41,9 @@ impl JetStreamLog {
         &self,
         op: &'static str,
         concerns: impl Fn(&NatsDenial) -> bool,
-        trial: impl Future<Output = Result<T, EventLogError>>,
-    ) -> Result<T, EventLogError> {
-        let unavailable = |source| EventLogError::Unavailable { op, source };
+        trial: impl Future<Output = Result<T, StoreFailure>>,
+    ) -> Result<T, StoreFailure> {
+        let unavailable = |source| StoreFailure::Unavailable { op, source };
         let began = Instant::now();
         if let Some(refused) = self.refusal_since(began, |_| false) {
             return Err(unavailable(refused));
@@ -58,7 +58,7 @@ impl JetStreamLog {
     }
 
     /// Reads the ends, one entry, and, if it is time for that, a page.
-    pub(super) async fn try_reads(&self) -> Result<LogHead, EventLogError> {
+    pub(super) async fn try_reads(&self) -> Result<LogHead, StoreFailure> {
         const OP: &str = "be read";
         let (began, connection) = (Instant::now(), self.pages().connection.number());
         let concerns = |denial: &NatsDenial| self.concerns_reads(denial);
@@ -73,7 +73,7 @@ impl JetStreamLog {
                 .await?;
             if let Some(denial) = self.denied_since(began, concerns).await {
                 let source = denial.into();
-                return Err(EventLogError::Unavailable { op: OP, source });
+                return Err(StoreFailure::Unavailable { op: OP, source });
             }
             self.pages_read.succeeded((), began, connection);
         }
@@ -83,7 +83,7 @@ impl JetStreamLog {
 
     /// Reads the ends, the settings and one entry, as an append may have to, and sends a message that the stream
     /// refuses.
-    pub(super) async fn try_append(&self) -> Result<(), EventLogError> {
+    pub(super) async fn try_append(&self) -> Result<(), StoreFailure> {
         const OP: &str = "take events";
         let began = Instant::now();
         self.retry_until_deadline("answer", || self.newest_head())

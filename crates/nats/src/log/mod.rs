@@ -1,9 +1,9 @@
-//! [`ports::EventLog`] on one JetStream stream.
+//! [`ports::LogStore`] on one JetStream stream.
 //!
 //! - The stream's sequences are the log's sequences. JetStream assigns them when it stores a
 //!   message, and delivers a message only after it is stored, so no reader sees a message while a
 //!   lower sequence can still appear (EL-05).
-//! - Each event has its own subject, `forgewire.events.<token>`; an append expects that the subject
+//! - Each entry has its own subject, `forgewire.events.<token>`; an append expects that the subject
 //!   has no message yet. An event is therefore stored once for as long as the stream keeps it,
 //!   whichever handle wrote it (EL-02). JetStream's own message ids would only work within their
 //!   window of two minutes.
@@ -17,6 +17,7 @@
 mod append;
 mod check;
 mod connections;
+mod frame;
 mod read;
 mod seek;
 mod settings;
@@ -28,10 +29,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_trait::async_trait;
-use model::{Sequence, StoredEvent, Timestamp};
+use model::{Sequence, Timestamp};
 use ports::{
-    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
-    UndecodableEntries,
+    AppendResult, BoxError, EntryPage, LogEntry, LogHead, LogStore, ReadEntry, SeekResult,
+    StoreFailure,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -54,7 +55,6 @@ pub struct JetStreamLog {
     /// Name of the stream, and prefix of the events' subjects.
     names: stream::StreamNames,
     epoch: Arc<stream::CurrentEpoch>,
-    undecodable: UndecodableEntries,
     settings: Arc<settings::SeenSettings>,
     /// Pages that a check read, which cost the server a consumer each.
     pages_read: Trials<()>,
@@ -88,7 +88,7 @@ enum AttemptError {
     /// Another attempt may succeed.
     Retryable(BoxError),
     /// No further attempt will succeed.
-    Final(EventLogError),
+    Final(StoreFailure),
 }
 
 /// Errors of the driver are worth another attempt unless the code decides otherwise.
@@ -127,7 +127,6 @@ impl JetStreamLog {
             pages: None,
             names,
             epoch: Arc::default(),
-            undecodable: UndecodableEntries::default(),
             settings: Arc::default(),
             pages_read: Trials::default(),
             _keeper: keeper,
@@ -152,9 +151,9 @@ impl JetStreamLog {
     }
 
     /// The error if the stream has settings, changed while this process runs, with which it cannot keep events.
-    fn refused(&self, op: &'static str) -> Option<EventLogError> {
+    fn refused(&self, op: &'static str) -> Option<StoreFailure> {
         let source = self.settings.refusal()?.into();
-        Some(EventLogError::Unavailable { op, source })
+        Some(StoreFailure::Unavailable { op, source })
     }
 
     /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt
@@ -164,7 +163,7 @@ impl JetStreamLog {
         &self,
         op: &'static str,
         mut attempt: impl FnMut() -> F,
-    ) -> Result<T, EventLogError>
+    ) -> Result<T, StoreFailure>
     where
         F: Future<Output = Result<T, AttemptError>>,
     {
@@ -190,16 +189,16 @@ impl JetStreamLog {
                 // What is not permitted is not answered.
                 let refused = self.refusal_since(began, |denial| self.concerns(denial));
                 let source = refused.or(last).unwrap_or_else(|| elapsed.into());
-                Err(EventLogError::Unavailable { op, source })
+                Err(StoreFailure::Unavailable { op, source })
             }
         }
     }
 }
 
 #[async_trait]
-impl EventLog for JetStreamLog {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
-        let batch = append::AppendBatch::new(&self.names, self.main.connection.trust(), &events);
+impl LogStore for JetStreamLog {
+    async fn append(&self, entries: Vec<LogEntry>) -> Result<Vec<AppendResult>, StoreFailure> {
+        let batch = append::AppendBatch::new(&self.names, self.main.connection.trust(), &entries);
         batch.check_sizes(self.main.connection.client().max_payload())?;
         let appended = self.retry_until_deadline("append", || self.append_batch(&batch));
         let appended = appended.await;
@@ -207,7 +206,7 @@ impl EventLog for JetStreamLog {
         appended.map_err(|error| self.refused("append").unwrap_or(error))
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EntryPage, StoreFailure> {
         self.retry_until_deadline("read", || self.page_after(after, limit))
             .await
     }
@@ -216,12 +215,12 @@ impl EventLog for JetStreamLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<EventsBefore, EventLogError> {
+    ) -> Result<Vec<ReadEntry>, StoreFailure> {
         self.retry_until_deadline("read", || self.page_before(before, limit))
             .await
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, StoreFailure> {
         let found = self
             .retry_until_deadline("seek", || self.scan(time, seek::MAX_SCANNED_EVENTS))
             .await?;
@@ -231,39 +230,35 @@ impl EventLog for JetStreamLog {
         })
     }
 
-    async fn head(&self) -> Result<LogHead, EventLogError> {
+    async fn head(&self) -> Result<LogHead, StoreFailure> {
         self.retry_until_deadline("answer", || self.newest_head())
             .await
     }
 
-    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+    async fn trim(&self, time: Timestamp) -> Result<u64, StoreFailure> {
         self.trim_before(time).await
     }
 
-    async fn time(&self) -> Result<Option<Timestamp>, EventLogError> {
+    async fn time(&self) -> Result<Option<Timestamp>, StoreFailure> {
         self.server_time().await.map(Some)
     }
 
-    async fn check_append(&self) -> Result<(), EventLogError> {
+    async fn check_append(&self) -> Result<(), StoreFailure> {
         let what = payload::TOO_SMALL;
         let checked = self.main.connection.check_payload();
-        checked.map_err(|_| EventLogError::Overloaded { what })?;
+        checked.map_err(|_| StoreFailure::full(what))?;
         let concerns = |denial: &NatsDenial| self.concerns_appends(denial);
         self.permitted("take events", concerns, self.try_append())
             .await
     }
 
-    async fn check_read(&self) -> Result<LogHead, EventLogError> {
+    async fn check_read(&self) -> Result<LogHead, StoreFailure> {
         let concerns = |denial: &NatsDenial| self.concerns_reads(denial);
         self.permitted("be read", concerns, self.try_reads()).await
     }
 
-    fn max_event_bytes(&self) -> usize {
-        self.main.connection.max_event_bytes()
-    }
-
-    fn undecodable_entries(&self) -> u64 {
-        self.undecodable.count()
+    fn max_body_bytes(&self) -> usize {
+        self.main.connection.max_body_bytes()
     }
 
     fn deadline(&self) -> Duration {

@@ -19,14 +19,13 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{EntryTag, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{BoxError, EventPage, EventsBefore, MAX_PAGE_BYTES, PageEntries, UndecodableEntry};
+use model::{Sequence, Timestamp};
+use ports::{BoxError, EntryContent, EntryFault, EntryName, EntryPage, MAX_PAGE_BYTES, ReadEntry};
 use role_keys::StampedChannel;
 use tokio::time::timeout;
-use tracing::warn;
 use uuid::Uuid;
 
-use super::{AttemptError, JetStreamLog, connections::LogConnection};
+use super::{AttemptError, JetStreamLog, connections::LogConnection, frame::unframed};
 use crate::{
     config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES},
     stamps::STAMP_HEADER,
@@ -63,16 +62,15 @@ impl JetStreamLog {
         &self,
         after: Sequence,
         limit: usize,
-    ) -> Result<EventPage, AttemptError> {
+    ) -> Result<EntryPage, AttemptError> {
         let head = self.current_head().await?;
         let from = after.max(head.trimmed_through);
         let mut resumes_after = (from > after).then_some(from);
-        let at_head = |through, resumes_after| EventPage {
-            events: Vec::new(),
+        let at_head = |through, resumes_after| EntryPage {
+            entries: Vec::new(),
             through,
             at_head: true,
             resumes_after,
-            undecodable: Vec::new(),
         };
         if from >= head.last {
             return Ok(at_head(from, resumes_after));
@@ -96,19 +94,15 @@ impl JetStreamLog {
             }
             resumes_after = end_before(hole, from, &mut delivered).or(resumes_after);
         }
-        let mut read = PageEntries::default();
-        for found in delivered {
-            if !read.push(found.sequence, self.decode(&found)) {
-                break;
-            }
-        }
-        let through = read.last().unwrap_or(from);
-        Ok(EventPage {
+        let through = delivered.last().map_or(from, |last| last.sequence);
+        Ok(EntryPage {
             through,
             at_head: through >= head.last,
-            resumes_after: read.undecodable_through().or(resumes_after),
-            undecodable: read.undecodable,
-            events: read.events,
+            resumes_after,
+            entries: delivered
+                .into_iter()
+                .map(|found| self.entry(found))
+                .collect(),
         })
     }
 
@@ -117,7 +111,7 @@ impl JetStreamLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<EventsBefore, AttemptError> {
+    ) -> Result<Vec<ReadEntry>, AttemptError> {
         let head = self.current_head().await?;
         let newest = before.min(head.last.next()).previous();
         let mut end = newest.next();
@@ -153,43 +147,39 @@ impl JetStreamLog {
         }
     }
 
-    /// The entries of a page that begins with the sequence `newest`. A hole counts as an entry that does not
-    /// decode, with its newest sequence.
-    fn newest_first(&self, newest: Sequence, delivered: Vec<DeliveredMessage>) -> EventsBefore {
-        let mut read = EventsBefore::default();
-        let mut expected = newest;
+    /// The entries of a page that begins with the sequence `newest`. A hole is one entry that is lost, with its
+    /// newest sequence.
+    fn newest_first(&self, newest: Sequence, delivered: Vec<DeliveredMessage>) -> Vec<ReadEntry> {
+        let (mut read, mut expected) = (Vec::with_capacity(delivered.len()), newest);
         for found in delivered.into_iter().rev() {
-            let sequence = found.sequence;
-            if sequence != expected {
-                read.undecodable.push(UndecodableEntry {
+            if found.sequence != expected {
+                read.push(ReadEntry {
                     sequence: expected,
-                    tag: EntryTag::UNDECODABLE,
+                    name: EntryName::Unknown,
+                    content: Err(EntryFault::Lost),
                 });
             }
-            expected = sequence.previous();
-            match self.decode(&found) {
-                Ok(item) => read.events.push(Sequenced { sequence, item }),
-                Err(tag) => read.undecodable.push(UndecodableEntry { sequence, tag }),
-            }
+            expected = found.sequence.previous();
+            read.push(self.entry(found));
         }
         read
     }
 
-    /// The event in a message. If it does not decode, or no role of this installation wrote it, which is
-    /// counted and logged: its tag, if a role wrote it. Anybody who can publish on the server can append a
-    /// message.
-    fn decode(&self, found: &DeliveredMessage) -> Result<StoredEvent, EntryTag> {
-        let skip = |error: BoxError, tag| {
-            let sequence = found.sequence;
-            if let Some(count) = self.undecodable.record(sequence) {
-                warn!(%sequence, %error, count, "an entry of the event log does not decode and is skipped");
-            }
-            tag
+    /// The entry in a message. Anybody who can publish on the server can append a message: one that no role of
+    /// this installation wrote has no name.
+    fn entry(&self, found: DeliveredMessage) -> ReadEntry {
+        let (name, content) = match self.verify(&found) {
+            Ok(()) => (
+                self.names.entry_name(&found.subject),
+                content(found.payload),
+            ),
+            Err(error) => (EntryName::Unknown, Err(EntryFault::Unreadable(error))),
         };
-        let unknown = |error| skip(error, EntryTag::UNDECODABLE);
-        self.verify(found).map_err(unknown)?;
-        let event = proto::decode_event(found.payload.clone());
-        event.map_err(|error| skip(error.into(), self.names.tag(&found.subject)))
+        ReadEntry {
+            sequence: found.sequence,
+            name,
+            content,
+        }
     }
 
     fn verify(&self, found: &DeliveredMessage) -> Result<(), BoxError> {
@@ -317,6 +307,10 @@ impl JetStreamLog {
         let name = format!("page-{}", Uuid::new_v4().simple());
         self.main.connection.stream_name(&name)
     }
+}
+
+fn content(payload: Bytes) -> Result<EntryContent, EntryFault> {
+    unframed(payload).map_err(|error| EntryFault::Unreadable(error.into()))
 }
 
 impl LogConnection {

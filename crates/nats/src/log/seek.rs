@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_nats::datetime;
 use model::{Sequence, Timestamp};
-use ports::EventLogError;
+use ports::StoreFailure;
 use tokio::time::Instant;
 
 use super::{AttemptError, JetStreamLog};
@@ -58,7 +58,7 @@ impl JetStreamLog {
         let first = self.first_stored_since(since).await?;
         let start = first.map_or(head.last, |first| Sequence(first.0 - 1));
         let mut position = start.max(head.trimmed_through);
-        // The receive time of an undecodable entry is unknown: the position passes it only with an event
+        // The receive time of an entry that cannot be read is unknown: the position passes it only with an entry
         // that follows it.
         let (mut read_through, mut passes) = (position, true);
         let (mut scanned, mut trimmed) = (0, head.trimmed_through);
@@ -66,15 +66,14 @@ impl JetStreamLog {
         loop {
             let page = self.page_after(read_through, page_events).await?;
             page_events = (8 * page_events).min(PAGE_EVENTS);
-            trimmed = trimmed.max(
-                page.resumes_after
-                    .filter(|_| page.undecodable.is_empty())
-                    .unwrap_or_default(),
-            );
-            scanned += page.events.len() + page.undecodable.len();
-            passes &= page.undecodable.is_empty();
-            for event in page.events {
-                let received = event.item.facts.received_at;
+            trimmed = trimmed.max(page.resumes_after.unwrap_or_default());
+            scanned += page.entries.len();
+            for entry in page.entries {
+                let Ok(held) = entry.content else {
+                    passes = false;
+                    continue;
+                };
+                let received = held.received_at;
                 if received >= time {
                     return Ok(ScanResult {
                         position,
@@ -84,7 +83,7 @@ impl JetStreamLog {
                         exact: true,
                     });
                 }
-                (position, passes) = (event.sequence, true);
+                (position, passes) = (entry.sequence, true);
             }
             read_through = page.through;
             if passes {
@@ -113,7 +112,7 @@ impl JetStreamLog {
 
     /// Trims in steps, each with its own deadline; returns early, with the number removed so far,
     /// when the time of one call is over.
-    pub(super) async fn trim_before(&self, time: Timestamp) -> Result<u64, EventLogError> {
+    pub(super) async fn trim_before(&self, time: Timestamp) -> Result<u64, StoreFailure> {
         const OP: &str = "trim";
         let until = Instant::now() + self.deadline;
         let mut removed = 0;

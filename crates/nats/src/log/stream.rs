@@ -10,9 +10,9 @@ use async_nats::jetstream::{
     context::GetStreamErrorKind,
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType},
 };
-use model::{EntryTag, Epoch, EventId, Sequence};
+use model::{EntryDigest, Epoch, EventId, Sequence};
 use parking_lot::Mutex;
-use ports::{BoxError, EventLogError, LogHead};
+use ports::{BoxError, EntryName, LogHead, StoreFailure};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tracing::warn;
@@ -44,8 +44,8 @@ impl StreamNames {
     /// The event's own subject. An id may contain characters with a special meaning in a subject,
     /// so the subject uses 128 bits of its SHA-256: two ids do not collide by chance or by intent.
     pub(super) fn subject(&self, id: &EventId) -> String {
-        let digest = Sha256::digest(id.as_str().as_bytes());
-        digest[..16]
+        EntryDigest::of(id)
+            .bytes()
             .iter()
             .fold(self.subjects.clone(), |mut subject, byte| {
                 // Writing to a string cannot fail.
@@ -54,17 +54,17 @@ impl StreamNames {
             })
     }
 
-    /// The tag of the event with this subject of its own.
-    pub(super) fn tag(&self, subject: &str) -> EntryTag {
+    /// The name of the entry with this subject of its own.
+    pub(super) fn entry_name(&self, subject: &str) -> EntryName {
         let digest = subject.strip_prefix(&self.subjects);
-        let tag = digest.and_then(Self::tag_of_digest);
-        tag.unwrap_or(EntryTag::UNDECODABLE)
+        let digest = digest.and_then(Self::digest);
+        digest.map_or(EntryName::Unknown, EntryName::Digest)
     }
 
-    fn tag_of_digest(digest: &str) -> Option<EntryTag> {
-        let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let first = u32::from_str_radix(digest.get(..8)?, 16).ok()?;
-        is_digest.then(|| EntryTag::of_digest(first.to_be_bytes()))
+    fn digest(text: &str) -> Option<EntryDigest> {
+        let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_digest.then(|| u128::from_str_radix(text, 16));
+        Some(EntryDigest::from_bytes(number?.ok()?.to_be_bytes()))
     }
 
     /// Whether a subject is that of an event, or the pattern of them.
@@ -167,7 +167,7 @@ impl JetStreamLog {
         if let Err(refused) = settings::check(&self.names, &info.config) {
             let source = refused.into();
             let op = "answer";
-            return Err(AttemptError::Final(EventLogError::Unavailable {
+            return Err(AttemptError::Final(StoreFailure::Unavailable {
                 op,
                 source,
             }));
@@ -175,7 +175,6 @@ impl JetStreamLog {
         let old = self.epoch.0.lock().replace(epoch);
         // Another call may have found the same at the same time.
         if let Some(old) = old.filter(|old| *old != epoch) {
-            self.undecodable.forget_positions();
             warn!(
                 stream = self.names.stream,
                 was = %old,
@@ -196,7 +195,7 @@ impl JetStreamLog {
         let epoch = self.names.epoch(&info);
         if epoch != known {
             let source = "the stream was made anew, and the caller's position is of the old one";
-            return Err(AttemptError::Final(EventLogError::Unavailable {
+            return Err(AttemptError::Final(StoreFailure::Unavailable {
                 op: "answer",
                 source: source.into(),
             }));
@@ -233,15 +232,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_subject_of_an_event_tells_its_tag() {
+    fn the_subject_of_an_entry_tells_its_digest() {
         let names = StreamNames {
             stream: "EVENTS".to_owned(),
             subjects: "forgewire.events.".to_owned(),
         };
         let id = EventId::new("e1").unwrap();
-        assert_eq!(names.tag(&names.subject(&id)), EntryTag::of(&id));
+        let name = names.entry_name(&names.subject(&id));
+        assert_eq!(name, EntryName::Digest(EntryDigest::of(&id)));
         let planted = ["forgewire.events.one", "forgewire.events.+0000000", "other"];
-        let tags = planted.map(|subject| names.tag(subject));
-        assert_eq!(tags, [EntryTag::UNDECODABLE; 3]);
+        let names = planted.map(|subject| names.entry_name(subject));
+        assert_eq!(names, [const { EntryName::Unknown }; 3]);
     }
 }

@@ -2,7 +2,7 @@
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use model::Timestamp;
-use ports::EventLogError;
+use ports::StoreFailure;
 
 use super::{AttemptError, JetStreamLog};
 
@@ -11,9 +11,9 @@ impl JetStreamLog {
     /// a consumer, which is removed at once.
     ///
     /// One attempt, because the answer to a later one would not be the time of this call.
-    pub(super) async fn server_time(&self) -> Result<Timestamp, EventLogError> {
+    pub(super) async fn server_time(&self) -> Result<Timestamp, StoreFailure> {
         const OP: &str = "tell the time";
-        let unavailable = |source| EventLogError::Unavailable { op: OP, source };
+        let unavailable = |source| StoreFailure::Unavailable { op: OP, source };
         self.time_of_a_new_consumer()
             .await
             .map_err(|error| match error {

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use model::{Clock, EntryTag, EventId, ManualClock, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::Mutex;
 use ports::{
-    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
-    SeekResult, UndecodableEntry,
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogEntry, LogHead, SeekResult,
+    UndecodableEntry,
 };
-use store_memory::MemoryEventLog;
+use store_layers::{PageEntries, StoredLog};
+use store_memory::MemoryLogStore;
 
 use crate::{link::StoreLink, time::TrueClock};
 
@@ -23,12 +24,12 @@ pub(crate) struct SimulatedLog {
     /// Gives epochs.
     ids: ManualClock,
     clock: Arc<TrueClock>,
-    stored: Mutex<StoredLog>,
+    stored: Mutex<KeptLog>,
 }
 
 #[derive(Clone, Debug)]
-struct StoredLog {
-    log: Arc<MemoryEventLog>,
+struct KeptLog {
+    log: Arc<StoredLog<MemoryLogStore>>,
     /// Entries that do not decode, with the tags that the store tells of them.
     damaged: BTreeMap<Sequence, EntryTag>,
 }
@@ -36,18 +37,18 @@ struct StoredLog {
 impl SimulatedLog {
     pub(crate) fn new(clock: &Arc<TrueClock>) -> Arc<Self> {
         let ids = ManualClock::default();
-        let stored = Mutex::new(StoredLog::empty(&ids, clock));
+        let stored = Mutex::new(KeptLog::empty(&ids, clock));
         let clock = Arc::clone(clock);
         Arc::new(Self { ids, clock, stored })
     }
 
-    fn stored(&self) -> StoredLog {
+    fn stored(&self) -> KeptLog {
         self.stored.lock().clone()
     }
 
     /// The events that can be read.
     pub(crate) async fn events(&self) -> Vec<Sequenced<StoredEvent>> {
-        let StoredLog { log, damaged } = self.stored();
+        let KeptLog { log, damaged } = self.stored();
         let page = log.read_after(Sequence::START, usize::MAX).await;
         let mut events = page.expect("memory answers").events;
         events.retain(|event| !damaged.contains_key(&event.sequence));
@@ -74,19 +75,22 @@ impl SimulatedLog {
         let last = Sequence(head.last.0.saturating_sub(count)).max(head.trimmed_through);
         let mut stored = self.stored.lock();
         stored.damaged.retain(|damaged, _| *damaged <= last);
-        stored.log.put_back(last)
+        let lost = stored.log.store().put_back(last);
+        let event =
+            |lost: LogEntry| proto::decode_event(lost.body).expect("an event of this build");
+        lost.into_iter().map(event).collect()
     }
 
     /// Replaces the log by an empty one.
     pub(crate) async fn replace(&self) -> Vec<StoredEvent> {
         let lost = self.events().await;
-        *self.stored.lock() = StoredLog::empty(&self.ids, &self.clock);
+        *self.stored.lock() = KeptLog::empty(&self.ids, &self.clock);
         lost.into_iter().map(|event| event.item).collect()
     }
 
     /// Another build adds entries that this one cannot read; `is_told` says whether the store tells their tags.
     pub(crate) async fn plant(&self, entries: Vec<StoredEvent>, is_told: bool) {
-        let StoredLog { log, .. } = self.stored();
+        let KeptLog { log, .. } = self.stored();
         let planted = log.append(entries).await.expect("memory answers");
         let tag = |entry: &AppendResult| tag_of(&entry.id, is_told);
         let planted = planted.iter().map(|entry| (entry.sequence, tag(entry)));
@@ -111,11 +115,13 @@ fn tag_of(id: &EventId, is_told: bool) -> EntryTag {
     }
 }
 
-impl StoredLog {
+impl KeptLog {
     fn empty(ids: &ManualClock, clock: &Arc<TrueClock>) -> Self {
         let clock: Arc<dyn Clock> = Arc::<TrueClock>::clone(clock);
         Self {
-            log: Arc::new(MemoryEventLog::with_clock(ids, CAPACITY, clock)),
+            log: Arc::new(StoredLog::new(MemoryLogStore::with_clock(
+                ids, CAPACITY, clock,
+            ))),
             damaged: BTreeMap::new(),
         }
     }
@@ -172,7 +178,7 @@ impl EventLog for LogHandle {
         limit: usize,
     ) -> Result<EventsBefore, EventLogError> {
         let work = async {
-            let StoredLog { log, damaged } = self.log.stored();
+            let KeptLog { log, damaged } = self.log.stored();
             let mut read = log.read_before(before, limit).await?;
             let unreadable = read
                 .events

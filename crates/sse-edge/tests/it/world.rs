@@ -35,7 +35,8 @@ use service_kit::{
     metrics::{MetricsRegistry, encode},
 };
 use sse_edge::{EdgeConfig, EdgeDeps, EdgeService};
-use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore, MemorySessionStore};
 use testkit::{
     mcp_client::{McpClient, ServerMessage},
     sse::{ReceivedFrame, SseStream},
@@ -105,7 +106,7 @@ where
     S: SessionStore + Mailbox + Records + Leases,
 {
     let capacity = |count| NonZeroUsize::new(count).unwrap();
-    let log = MemoryEventLog::new(&RandomIds, capacity(events));
+    let log = StoredLog::new(MemoryLogStore::new(&RandomIds, capacity(events)));
     let bus = InProcessBus::new(capacity(10_000));
     Stores::new(Arc::new(log), Arc::new(bus), store)
 }

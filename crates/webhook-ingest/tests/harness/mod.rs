@@ -28,7 +28,8 @@ use ports::{
 use serde_json::Value;
 use service_kit::{bodies::BodyBudget, lifecycle::Lifecycle, metrics::MetricsRegistry};
 use sha2::Sha256;
-use store_memory::{InProcessBus, MemoryEventLog};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use webhook_ingest::{IngestConfig, IngestDeps, IngestService, WEBHOOK_PATH};
@@ -39,7 +40,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A log whose appends a test can block, break, or count.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    log: MemoryEventLog,
+    log: StoredLog<MemoryLogStore>,
     pub(crate) broken: AtomicBool,
     /// Appends fail, and everything else works.
     pub(crate) refuses_appends: AtomicBool,
@@ -156,7 +157,10 @@ impl Ingest {
     pub(crate) fn on(config: &Value, open: usize, bus: Arc<dyn Bus>) -> Self {
         let config: IngestConfig = serde_json::from_value(config.clone()).unwrap();
         let log = Arc::new(Gate {
-            log: MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100_000).unwrap()),
+            log: StoredLog::new(MemoryLogStore::new(
+                &RandomIds,
+                NonZeroUsize::new(100_000).unwrap(),
+            )),
             broken: AtomicBool::new(false),
             refuses_appends: AtomicBool::new(false),
             appends: AtomicUsize::new(0),

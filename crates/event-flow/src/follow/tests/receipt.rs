@@ -21,7 +21,7 @@ fn recorded_event(n: u64) -> StoredEvent {
 
 /// Follows a log from its beginning, and returns the numbers of the events and whether each is passed on as recorded.
 async fn followed_until(
-    log: &Arc<MemoryEventLog>,
+    log: &Arc<StoredLog<MemoryLogStore>>,
     last: u64,
     then: impl AsyncFnOnce(),
 ) -> Vec<(u64, bool)> {
@@ -32,7 +32,7 @@ async fn followed_until(
         ..FollowOptions::default()
     };
     let stop = CancellationToken::new();
-    let log: Arc<dyn EventLog> = Arc::<MemoryEventLog>::clone(log);
+    let log: Arc<dyn EventLog> = Arc::<StoredLog<MemoryLogStore>>::clone(log);
     let sink = move |followed| drop(sink.send(followed));
     let following = tokio::spawn(follow(log, bus, None, options, stop.clone(), sink));
     let (mut seen, mut then) = (Vec::new(), Some(then));
@@ -59,7 +59,7 @@ async fn followed_until(
 #[tokio::test(start_paused = true)]
 async fn a_replay_of_the_log_is_part_of_no_trace_and_what_comes_after_it_is() {
     let events = NonZeroUsize::new(100).expect("not zero");
-    let log = Arc::new(MemoryEventLog::new(&RandomIds, events));
+    let log = Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, events)));
     log.append((1..=3).map(recorded_event).collect())
         .await
         .expect("memory takes it");

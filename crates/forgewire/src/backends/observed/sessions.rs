@@ -156,6 +156,10 @@ impl Records for ObservedRecords {
         let call = self.records.time();
         self.calls.observe(StoreOperation::Time, call).await
     }
+
+    fn max_state_bytes(&self) -> usize {
+        self.records.max_state_bytes()
+    }
 }
 
 /// Observes every call of a mailbox.

@@ -15,7 +15,8 @@ use ports::{
 };
 use serde_json::Value;
 use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
-use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryLogStore, MemorySessionStore};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -57,7 +58,7 @@ impl ResourceReader for Nothing {
 struct Stage {
     router: Router,
     life: Lifecycle,
-    log: Arc<MemoryEventLog>,
+    log: Arc<StoredLog<MemoryLogStore>>,
     bus: Arc<InProcessBus>,
     file: PathBuf,
     _folder: tempfile::TempDir,
@@ -90,7 +91,7 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::parse(NOON).unwrap()));
         let auth = Authenticator::tokens(&file, clock).unwrap();
         let many = NonZeroUsize::new(1000).unwrap();
-        let log = Arc::new(MemoryEventLog::new(&RandomIds, many));
+        let log = Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, many)));
         let bus = Arc::new(InProcessBus::new(many));
         let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
         let deps = EdgeDeps {

@@ -1,5 +1,5 @@
 //! Entries of an event log that do not decode: damaged, or written by a build that this one does not
-//! understand. An adapter skips them, and its readers learn of the gap (EL-15).
+//! understand. The log skips them, and its readers learn of the gap (EL-15).
 
 use std::{
     collections::BTreeMap,
@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{EntryTag, Sequence, Sequenced, StoredEvent};
+use model::{EntryTag, Epoch, Sequence, Sequenced, StoredEvent};
 use parking_lot::Mutex;
+use ports::UndecodableEntry;
 
 /// Number of ranges of entries that [`UndecodableEntries`] remembers, so that an entry that many readers skip
 /// counts once; the entries of a flood are one range. Beyond it the lowest two become one, with what is
@@ -20,7 +21,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Counts the undecodable entries that the handles of a process have skipped. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub struct UndecodableEntries(Arc<Mutex<Counted>>);
+pub(crate) struct UndecodableEntries(Arc<Mutex<Counted>>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -30,6 +31,8 @@ struct Counted {
     /// Entries since the last line.
     untold: u64,
     told_at: Option<Instant>,
+    /// The log whose positions these are; `None` until it is known.
+    epoch: Option<Epoch>,
 }
 
 impl UndecodableEntries {
@@ -37,7 +40,7 @@ impl UndecodableEntries {
     /// should name now, this one among them; `None` if there was one less than a minute ago, or if there is
     /// nothing new.
     #[must_use]
-    pub fn record(&self, sequence: Sequence) -> Option<u64> {
+    pub(crate) fn record(&self, sequence: Sequence) -> Option<u64> {
         self.record_at(sequence, Instant::now())
     }
 
@@ -58,13 +61,17 @@ impl UndecodableEntries {
 
     /// Number of entries skipped so far.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.lock().entries
     }
 
-    /// Forgets the positions, not the count: another log has other entries at them.
-    pub fn forget_positions(&self) {
-        self.0.lock().ranges.clear();
+    /// Forgets the positions, not the count, if they were those of another log: it has other entries at them.
+    pub(crate) fn are_of(&self, epoch: Epoch) {
+        let mut counted = self.0.lock();
+        let known = counted.epoch.replace(epoch);
+        if known.is_some_and(|known| known != epoch) {
+            counted.ranges.clear();
+        }
     }
 }
 
@@ -91,15 +98,6 @@ impl Counted {
     }
 }
 
-/// An entry that a log has and that does not decode.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UndecodableEntry {
-    /// Its position.
-    pub sequence: Sequence,
-    /// The tag of its event; [`EntryTag::UNDECODABLE`] if that cannot be told, or if no role vouches for it.
-    pub tag: EntryTag,
-}
-
 /// Collects the entries of one page of `read_after`. A page holds at most one gap, at its front: it
 /// ends before the first undecodable entry that follows an event, and the next page begins with it.
 #[derive(Debug, Default)]
@@ -111,6 +109,14 @@ pub struct PageEntries {
 }
 
 impl PageEntries {
+    /// An empty page with room for events.
+    pub fn with_capacity(events: usize) -> Self {
+        Self {
+            events: Vec::with_capacity(events),
+            undecodable: Vec::new(),
+        }
+    }
+
     /// Takes the next entry, or its tag if it does not decode; returns false, and leaves the entry to the
     /// next page, if the page ends before it.
     #[must_use]
@@ -129,18 +135,6 @@ impl PageEntries {
     #[must_use]
     pub fn undecodable_through(&self) -> Option<Sequence> {
         self.undecodable.last().map(|entry| entry.sequence)
-    }
-
-    /// Number of entries in the page.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.events.len() + self.undecodable.len()
-    }
-
-    /// Whether the page has no entries.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The position of the last entry.
@@ -163,9 +157,11 @@ mod tests {
         }
         assert_eq!(entries.count(), 4);
         assert_eq!(entries.0.lock().ranges, BTreeMap::from([(1, 1), (7, 9)]));
-        entries.forget_positions();
-        let _ = entries.record(Sequence(7));
-        assert_eq!(entries.count(), 5, "of another log");
+        for (epoch, count) in [(1, 4), (1, 4), (2, 5), (2, 5)] {
+            entries.are_of(Epoch(epoch));
+            let _ = entries.record(Sequence(7));
+            assert_eq!(entries.count(), count, "in log {epoch}");
+        }
     }
 
     #[test]

@@ -1,16 +1,15 @@
-//! The event log.
+//! The log: rows of opaque bytes.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Clock, EntryTag, EventId, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp};
+use model::{Clock, EventId, Sequence, SystemClock, Timestamp};
 use ports::{
-    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead,
-    MAX_PAGE_BYTES, PageEntries, SeekResult, UndecodableEntries, UndecodableEntry,
+    AppendResult, BoxError, EntryContent, EntryFault, EntryName, EntryPage, LogEntry, LogHead,
+    LogStore, MAX_PAGE_BYTES, ReadEntry, SeekResult, StoreFailure,
 };
-use rusqlite::{Connection, OptionalExtension, Params, params, types::ValueRef};
-use tracing::warn;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::ValueRef};
 
 use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
@@ -26,37 +25,30 @@ const NEWEST_TRIMMED: &str = "newest_trimmed";
 /// Key in `meta`: the value of `trimmed_through` to which [`NEWEST_TRIMMED`] belongs.
 const NEWEST_TRIMMED_THROUGH: &str = "newest_trimmed_through";
 
-/// The event log in a SQLite file. Sequences are dense.
+/// The log in a SQLite file. Sequences are dense.
 #[derive(Clone, Debug)]
-pub struct SqliteEventLog(Database, UndecodableEntries);
-
-/// An event, encoded and ready to be written.
-struct Row {
-    id: EventId,
-    received_at: i64,
-    body: Vec<u8>,
-}
+pub struct SqliteLogStore(Database);
 
 impl Database {
-    /// Returns the event log in this file.
+    /// Returns the log in this file.
     #[must_use]
-    pub fn event_log(&self) -> SqliteEventLog {
-        SqliteEventLog(self.clone(), UndecodableEntries::default())
+    pub fn log_store(&self) -> SqliteLogStore {
+        SqliteLogStore(self.clone())
     }
 }
 
-impl SqliteEventLog {
+impl SqliteLogStore {
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,
         read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
-    ) -> Result<T, EventLogError> {
+    ) -> Result<T, StoreFailure> {
         self.0
             .0
             .readers
             .run(CALL_DEADLINE, read)
             .await
-            .map_err(|error| error.failing(op).into())
+            .map_err(|error| error.failing(op))
     }
 
     async fn write<T: Send + 'static>(
@@ -64,9 +56,9 @@ impl SqliteEventLog {
         op: &'static str,
         bytes: usize,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, EventLogError> {
+    ) -> Result<T, StoreFailure> {
         let written = self.0.0.writer.run(CALL_DEADLINE, bytes, write).await;
-        written.map_err(|error| error.failing(op).into())
+        written.map_err(|error| error.failing(op))
     }
 }
 
@@ -186,7 +178,7 @@ fn keep_newest_trimmed(connection: &Connection, through: i64) -> rusqlite::Resul
     Ok(())
 }
 
-fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<AppendResult>> {
+fn insert(connection: &Connection, entries: Vec<LogEntry>) -> rusqlite::Result<Vec<AppendResult>> {
     let mut known = connection.prepare_cached("SELECT sequence FROM events WHERE id = ?1")?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, received_at, watermark, body) VALUES (?1, ?2, ?3, ?4)",
@@ -201,13 +193,14 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
         // A row from the future would otherwise hide the times of all later ones from a seek.
         watermark = i64::MIN;
     }
-    let mut appended = Vec::with_capacity(rows.len());
-    for Row {
+    let mut appended = Vec::with_capacity(entries.len());
+    for LogEntry {
         id,
         received_at,
         body,
-    } in rows
+    } in entries
     {
+        let received_at = received_at.unix_millis();
         // Check first: an ignored insert would leave a hole in the numbering.
         let there = known
             .query_row([id.as_str()], |row| row.get(0))
@@ -216,7 +209,7 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
             Some(sequence) => sequence,
             None => {
                 watermark = watermark.max(received_at.min(latest));
-                insert.insert(params![id.as_str(), received_at, watermark, body])?
+                insert.insert(params![id.as_str(), received_at, watermark, &*body])?
             }
         };
         appended.push(AppendResult {
@@ -228,108 +221,78 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
     Ok(appended)
 }
 
-/// The event in a body, or the reason why it does not decode.
-fn decode(body: ValueRef<'_>) -> Result<StoredEvent, BoxError> {
-    Ok(proto::decode_event(Bytes::copy_from_slice(
-        body.as_blob()?,
-    ))?)
-}
-
-/// A row of the log: its position, and its event or the tag of its id.
-struct LogRow {
-    sequence: Sequence,
-    item: Result<StoredEvent, (BoxError, EntryTag)>,
-}
-
-/// Passes up to `limit` rows of a query for sequence, body and id to `take`, until it returns false;
-/// returns whether there are more rows.
+/// Reads up to `limit` entries of a query for sequence, body, id and receive time, in its order; returns whether
+/// there are more.
 fn entries(
     connection: &Connection,
     sql: &str,
     from: Sequence,
     limit: usize,
-    mut take: impl FnMut(LogRow) -> bool,
-) -> Result<bool, SqliteCallError> {
+) -> Result<(Vec<ReadEntry>, bool), SqliteCallError> {
     let limit = limit.min(MAX_PAGE_EVENTS);
     let mut statement = connection.prepare_cached(sql)?;
     let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![column(from), ask])?;
-    let (mut taken, mut bytes) = (0, 0);
+    let (mut read, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        if taken == limit || bytes >= MAX_PAGE_BYTES {
-            return Ok(true);
+        if read.len() == limit || bytes >= MAX_PAGE_BYTES {
+            return Ok((read, true));
         }
-        let body = row.get_ref(1)?;
-        let id = row.get_ref(2)?;
-        let item = decode(body).map_err(|error| (error, tag_of(id)));
-        let sequence = position(row.get(0)?);
-        if !take(LogRow { sequence, item }) {
-            return Ok(true);
-        }
-        (taken, bytes) = (taken + 1, bytes + body.as_bytes().map_or(0, <[u8]>::len));
+        let entry = entry(row)?;
+        bytes += entry.content.as_ref().map_or(0, |held| held.body.len());
+        read.push(entry);
     }
-    Ok(false)
+    Ok((read, false))
 }
 
-/// The tag of an entry with this id.
-fn tag_of(id: ValueRef<'_>) -> EntryTag {
-    let id = id.as_str().ok().and_then(|id| EventId::new(id).ok());
-    id.map_or(EntryTag::UNDECODABLE, |id| EntryTag::of(&id))
-}
-
-/// The event; its tag, counted and logged, if it does not decode.
-fn readable(undecodable: &UndecodableEntries, row: LogRow) -> Result<StoredEvent, EntryTag> {
-    let LogRow { sequence, item } = row;
-    item.map_err(|(error, tag)| {
-        if let Some(count) = undecodable.record(sequence) {
-            warn!(%sequence, error, count, "an entry of the event log does not decode and is skipped");
-        }
-        tag
+/// The entry in a row. SQLite stores any type in any column: a value of another type is a fault of its entry.
+fn entry(row: &Row<'_>) -> rusqlite::Result<ReadEntry> {
+    let content = content(row.get_ref(1)?, row.get_ref(3)?);
+    Ok(ReadEntry {
+        sequence: position(row.get(0)?),
+        name: name_of(row.get_ref(2)?),
+        content: content.map_err(EntryFault::Unreadable),
     })
+}
+
+fn content(body: ValueRef<'_>, received_at: ValueRef<'_>) -> Result<EntryContent, BoxError> {
+    Ok(EntryContent {
+        received_at: Timestamp::from_unix_millis(received_at.as_i64()?),
+        body: Bytes::copy_from_slice(body.as_blob()?),
+    })
+}
+
+fn name_of(id: ValueRef<'_>) -> EntryName {
+    let id = id.as_str().ok().and_then(|id| EventId::new(id).ok());
+    id.map_or(EntryName::Unknown, EntryName::Id)
 }
 
 fn page(
     connection: &Connection,
-    undecodable: &UndecodableEntries,
     after: Sequence,
     limit: usize,
-) -> Result<EventPage, SqliteCallError> {
+) -> Result<EntryPage, SqliteCallError> {
     let trimmed = trimmed_through(connection)?;
     let from = after.max(trimmed);
-    let sql =
-        "SELECT sequence, body, id FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
-    let mut read = PageEntries::default();
-    let more = entries(connection, sql, from, limit, |row| {
-        read.push(row.sequence, readable(undecodable, row))
-    })?;
-    let resumes_after = (after < trimmed).then_some(trimmed);
-    Ok(EventPage {
-        through: read.last().unwrap_or(from),
+    let sql = "SELECT sequence, body, id, received_at FROM events WHERE sequence > ?1 \
+               ORDER BY sequence LIMIT ?2";
+    let (entries, more) = entries(connection, sql, from, limit)?;
+    Ok(EntryPage {
+        through: entries.last().map_or(from, |last| last.sequence),
         at_head: !more,
-        resumes_after: read.undecodable_through().or(resumes_after),
-        undecodable: read.undecodable,
-        events: read.events,
+        resumes_after: (after < trimmed).then_some(trimmed),
+        entries,
     })
 }
 
 fn page_before(
     connection: &Connection,
-    undecodable: &UndecodableEntries,
     before: Sequence,
     limit: usize,
-) -> Result<EventsBefore, SqliteCallError> {
-    let sql =
-        "SELECT sequence, body, id FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
-    let mut read = EventsBefore::default();
-    entries(connection, sql, before, limit, |row| {
-        let sequence = row.sequence;
-        match readable(undecodable, row) {
-            Ok(item) => read.events.push(Sequenced { sequence, item }),
-            Err(tag) => read.undecodable.push(UndecodableEntry { sequence, tag }),
-        }
-        true
-    })?;
-    Ok(read)
+) -> Result<Vec<ReadEntry>, SqliteCallError> {
+    let sql = "SELECT sequence, body, id, received_at FROM events WHERE sequence < ?1 \
+               ORDER BY sequence DESC LIMIT ?2";
+    Ok(entries(connection, sql, before, limit)?.0)
 }
 
 /// Removes some events at the front that were received before `time`; returns how many.
@@ -348,55 +311,45 @@ fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> 
 }
 
 #[async_trait]
-impl EventLog for SqliteEventLog {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
-        if events.is_empty() {
+impl LogStore for SqliteLogStore {
+    async fn append(&self, entries: Vec<LogEntry>) -> Result<Vec<AppendResult>, StoreFailure> {
+        if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let row = |event: StoredEvent| Row {
-            received_at: event.facts.received_at.unix_millis(),
-            body: proto::encode_event(&event),
-            id: event.facts.id,
-        };
-        let rows: Vec<_> = events.into_iter().map(row).collect();
-        let bytes = rows.iter().map(|row| row.body.len()).sum();
+        let bytes = entries.iter().map(|entry| entry.body.len()).sum();
         let inner = &self.0.0;
-        let insert = move |connection: &Connection| insert(connection, rows);
+        let insert = move |connection: &Connection| insert(connection, entries);
         let appended = inner.writer.run(CALL_DEADLINE, bytes, insert).await;
         inner.append_trials.note(bytes, &appended);
-        appended.map_err(|error| error.failing("append").into())
+        appended.map_err(|error| error.failing("append"))
     }
 
     /// After a failed append, for instance on a full disk, a write of its size tells whether the next
     /// one would succeed. Otherwise nothing is written.
-    async fn check_append(&self) -> Result<(), EventLogError> {
+    async fn check_append(&self) -> Result<(), StoreFailure> {
         const OP: &str = "append";
         let inner = &self.0.0;
         let checked = inner.append_trials.check(&inner.writer, CALL_DEADLINE);
-        checked.await.map_err(|error| error.failing(OP).into())
+        checked.await.map_err(|error| error.failing(OP))
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
-        let undecodable = self.1.clone();
-        self.read("read", move |connection| {
-            page(connection, &undecodable, after, limit)
-        })
-        .await
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EntryPage, StoreFailure> {
+        self.read("read", move |connection| page(connection, after, limit))
+            .await
     }
 
     async fn read_before(
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<EventsBefore, EventLogError> {
-        let undecodable = self.1.clone();
+    ) -> Result<Vec<ReadEntry>, StoreFailure> {
         self.read("read backwards", move |connection| {
-            page_before(connection, &undecodable, before, limit)
+            page_before(connection, before, limit)
         })
         .await
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, StoreFailure> {
         self.read("seek", move |connection| {
             Ok(SeekResult {
                 position: before(connection, time)?,
@@ -406,7 +359,7 @@ impl EventLog for SqliteEventLog {
         .await
     }
 
-    async fn head(&self) -> Result<LogHead, EventLogError> {
+    async fn head(&self) -> Result<LogHead, StoreFailure> {
         let epoch = self.0.0.epoch;
         let head = move |connection: &Connection| {
             let (trimmed_through, last) = ends(connection)?;
@@ -417,10 +370,10 @@ impl EventLog for SqliteEventLog {
             })
         };
         let read = self.0.0.readers.run_short(CALL_DEADLINE, head).await;
-        read.map_err(|error| error.failing("read the head").into())
+        read.map_err(|error| error.failing("read the head"))
     }
 
-    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+    async fn trim(&self, time: Timestamp) -> Result<u64, StoreFailure> {
         let mut removed = 0;
         loop {
             match self
@@ -433,15 +386,11 @@ impl EventLog for SqliteEventLog {
         }
     }
 
-    fn undecodable_entries(&self) -> u64 {
-        self.1.count()
-    }
-
     fn deadline(&self) -> Duration {
         CALL_DEADLINE
     }
 }
 
 #[cfg(test)]
-#[path = "event_log_tests.rs"]
+#[path = "log_store_tests.rs"]
 mod tests;

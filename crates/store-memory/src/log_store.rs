@@ -1,4 +1,4 @@
-//! An in-memory event log: a ring of events and an index of their ids.
+//! An in-memory log: a ring of entries and an index of their ids.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -9,54 +9,52 @@ use std::{
 };
 
 use async_trait::async_trait;
-use model::{
-    Clock, Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
-};
+use model::{Clock, Epoch, EventId, IdSource, Sequence, SystemClock, Timestamp};
 use parking_lot::RwLock;
 use ports::{
-    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
-    SeekResult,
+    AppendResult, EntryContent, EntryName, EntryPage, LogEntry, LogHead, LogStore, MAX_PAGE_BYTES,
+    ReadEntry, SeekResult, StoreFailure,
 };
 
 /// A receive time that is further ahead of the log's clock is not believed: the clock by which the
-/// event was received was wrong.
+/// entry was received was wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(60);
 
-/// A log that keeps the last `capacity` events. Beyond that the oldest are trimmed, and a reader
+/// A log that keeps the last `capacity` entries. Beyond that the oldest are trimmed, and a reader
 /// that had not read them yet learns this from `resumes_after`.
-pub struct MemoryEventLog {
+pub struct MemoryLogStore {
     epoch: Epoch,
     capacity: usize,
     clock: Arc<dyn Clock>,
     state: RwLock<State>,
 }
 
-/// Sequences are dense, so the index of an event in `events` follows from its sequence.
+/// Sequences are dense, so the index of an entry in `entries` follows from its sequence.
 #[derive(Default)]
 struct State {
-    events: VecDeque<StoredEvent>,
+    entries: VecDeque<LogEntry>,
     by_id: HashMap<EventId, Sequence>,
     trimmed_through: Sequence,
-    /// The latest time at which a removed event was received; `None` if nothing was removed.
+    /// The latest time at which a removed entry was received; `None` if nothing was removed.
     newest_trimmed: Option<Timestamp>,
 }
 
-impl fmt::Debug for MemoryEventLog {
+impl fmt::Debug for MemoryLogStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryEventLog")
+        f.debug_struct("MemoryLogStore")
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
 }
 
-impl MemoryEventLog {
-    /// Creates an empty log that holds up to `capacity` events; its epoch comes from `ids`.
+impl MemoryLogStore {
+    /// Creates an empty log that holds up to `capacity` entries; its epoch comes from `ids`.
     #[must_use]
     pub fn new(ids: &dyn IdSource, capacity: NonZeroUsize) -> Self {
         Self::with_clock(ids, capacity, Arc::new(SystemClock))
     }
 
-    /// As [`MemoryEventLog::new`], with a clock other than the machine's.
+    /// As [`MemoryLogStore::new`], with a clock other than the machine's.
     #[must_use]
     pub fn with_clock(ids: &dyn IdSource, capacity: NonZeroUsize, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -67,14 +65,14 @@ impl MemoryEventLog {
         }
     }
 
-    /// Puts the log back to the state in which it had its event at `last` and none after it, and returns
+    /// Puts the log back to the state in which it had its entry at `last` and none after it, and returns
     /// those that it loses. For tests of readers: their positions are given out again (EL-16).
-    pub fn put_back(&self, last: Sequence) -> Vec<StoredEvent> {
+    pub fn put_back(&self, last: Sequence) -> Vec<LogEntry> {
         let mut state = self.state.write();
         let held = state.held_through(last);
-        let lost: Vec<_> = state.events.drain(held..).collect();
-        for event in &lost {
-            state.by_id.remove(&event.facts.id);
+        let lost: Vec<_> = state.entries.drain(held..).collect();
+        for entry in &lost {
+            state.by_id.remove(&entry.id);
         }
         lost
     }
@@ -87,23 +85,23 @@ fn distance(count: usize) -> u64 {
 
 impl State {
     fn last(&self) -> Sequence {
-        Sequence(self.trimmed_through.0 + distance(self.events.len()))
+        Sequence(self.trimmed_through.0 + distance(self.entries.len()))
     }
 
-    /// The number of events that the log holds up to and including a position.
+    /// The number of entries that the log holds up to and including a position.
     fn held_through(&self, position: Sequence) -> usize {
         let held = position.0.saturating_sub(self.trimmed_through.0);
         usize::try_from(held)
             .unwrap_or(usize::MAX)
-            .min(self.events.len())
+            .min(self.entries.len())
     }
 
     fn place(&self, index: usize) -> Sequence {
         Sequence(self.trimmed_through.0 + distance(index) + 1)
     }
 
-    fn append(&mut self, event: StoredEvent) -> AppendResult {
-        let (id, next) = (event.facts.id.clone(), self.last().next());
+    fn append(&mut self, entry: LogEntry) -> AppendResult {
+        let (id, next) = (entry.id.clone(), self.last().next());
         match self.by_id.entry(id.clone()) {
             Entry::Occupied(known) => AppendResult {
                 id,
@@ -112,7 +110,7 @@ impl State {
             },
             Entry::Vacant(free) => {
                 free.insert(next);
-                self.events.push_back(event);
+                self.entries.push_back(entry);
                 AppendResult {
                     id,
                     sequence: next,
@@ -123,65 +121,82 @@ impl State {
     }
 
     fn trim_front(&mut self, count: usize) {
-        for event in self.events.drain(..count) {
-            self.by_id.remove(&event.facts.id);
-            self.newest_trimmed = self.newest_trimmed.max(Some(event.facts.received_at));
+        for entry in self.entries.drain(..count) {
+            self.by_id.remove(&entry.id);
+            self.newest_trimmed = self.newest_trimmed.max(Some(entry.received_at));
         }
         self.trimmed_through.0 += distance(count);
     }
 
-    /// The number of events at the front that were received before a time, as far as receive times are
-    /// believed: events from the future go with the event that follows them.
+    /// The number of entries at the front that were received before a time, as far as receive times are
+    /// believed: entries from the future go with the one that follows them.
     fn older_front(&self, time: Timestamp, now: Timestamp) -> usize {
         let latest = now.plus(MAX_AHEAD);
-        let received = || self.events.iter().map(|event| event.facts.received_at);
+        let received = || self.entries.iter().map(|entry| entry.received_at);
         let young = received().position(|at| at >= time && at <= latest);
-        let front = young.unwrap_or(self.events.len());
+        let front = young.unwrap_or(self.entries.len());
         let last_old = received().take(front).rposition(|at| at < time);
         last_old.map_or(0, |last| last + 1)
+    }
+
+    fn read(&self, index: usize) -> ReadEntry {
+        let entry = &self.entries[index];
+        ReadEntry {
+            sequence: self.place(index),
+            name: EntryName::Id(entry.id.clone()),
+            content: Ok(EntryContent {
+                received_at: entry.received_at,
+                body: entry.body.clone(),
+            }),
+        }
+    }
+
+    /// The entries at these places up to the one with which a page ends.
+    fn first_page(&self, places: impl Iterator<Item = usize>) -> Vec<ReadEntry> {
+        let (mut bytes, mut page) = (0, Vec::with_capacity(places.size_hint().0));
+        for index in places {
+            if bytes >= MAX_PAGE_BYTES {
+                break;
+            }
+            bytes += self.entries[index].body.len();
+            page.push(self.read(index));
+        }
+        page
     }
 }
 
 #[async_trait]
-impl EventLog for MemoryEventLog {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
-        if events.len() > self.capacity {
+impl LogStore for MemoryLogStore {
+    async fn append(&self, entries: Vec<LogEntry>) -> Result<Vec<AppendResult>, StoreFailure> {
+        if entries.len() > self.capacity {
             // If they were stored, the first of them would be trimmed before any reader could read
             // them.
-            return Err(EventLogError::Overloaded {
-                what: "one append has more events than the log can hold",
-            });
+            let what = "one append has more events than the log can hold";
+            return Err(StoreFailure::full(what));
         }
         let mut state = self.state.write();
-        let appended = events
+        let appended = entries
             .into_iter()
-            .map(|event| state.append(event))
+            .map(|entry| state.append(entry))
             .collect();
-        let surplus = state.events.len().saturating_sub(self.capacity);
+        let surplus = state.entries.len().saturating_sub(self.capacity);
         state.trim_front(surplus);
         Ok(appended)
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EntryPage, StoreFailure> {
         let state = self.state.read();
         let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);
         let start = state.held_through(after);
-        let end = start.saturating_add(limit).min(state.events.len());
-        let event = |(index, item): (usize, &StoredEvent)| Sequenced {
-            sequence: state.place(start + index),
-            item: item.clone(),
-        };
-        let held = state.events.range(start..end).enumerate();
-        let events: Vec<_> = first_page(held.map(event)).collect();
-        let end = start + events.len();
+        let end = start.saturating_add(limit).min(state.entries.len());
+        let entries = state.first_page(start..end);
+        let end = start + entries.len();
         let from = after.max(state.trimmed_through);
-        let through = events.last().map_or(from, |last| last.sequence);
-        Ok(EventPage {
-            events,
-            through,
-            at_head: end == state.events.len(),
+        Ok(EntryPage {
+            through: entries.last().map_or(from, |last| last.sequence),
+            entries,
+            at_head: end == state.entries.len(),
             resumes_after,
-            undecodable: Vec::new(),
         })
     }
 
@@ -189,22 +204,14 @@ impl EventLog for MemoryEventLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<EventsBefore, EventLogError> {
+    ) -> Result<Vec<ReadEntry>, StoreFailure> {
         let state = self.state.read();
         let end = state.held_through(Sequence(before.0.saturating_sub(1)));
         let start = end.saturating_sub(limit);
-        let newest_first = (start..end).rev();
-        let event = |index| Sequenced {
-            sequence: state.place(index),
-            item: state.events[index].clone(),
-        };
-        Ok(EventsBefore {
-            events: first_page(newest_first.map(event)).collect(),
-            undecodable: Vec::new(),
-        })
+        Ok(state.first_page((start..end).rev()))
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, StoreFailure> {
         let state = self.state.read();
         Ok(SeekResult {
             position: Sequence(
@@ -214,7 +221,7 @@ impl EventLog for MemoryEventLog {
         })
     }
 
-    async fn head(&self) -> Result<LogHead, EventLogError> {
+    async fn head(&self) -> Result<LogHead, StoreFailure> {
         let state = self.state.read();
         let (trimmed_through, last) = (state.trimmed_through, state.last());
         Ok(LogHead {
@@ -224,7 +231,7 @@ impl EventLog for MemoryEventLog {
         })
     }
 
-    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+    async fn trim(&self, time: Timestamp) -> Result<u64, StoreFailure> {
         let mut state = self.state.write();
         let count = state.older_front(time, self.clock.now());
         state.trim_front(count);
@@ -232,57 +239,50 @@ impl EventLog for MemoryEventLog {
     }
 }
 
-/// The events up to the one with which a page ends.
-fn first_page(
-    events: impl Iterator<Item = Sequenced<StoredEvent>>,
-) -> impl Iterator<Item = Sequenced<StoredEvent>> {
-    let mut bytes = 0;
-    events.take_while(move |event| {
-        let fits = bytes < MAX_PAGE_BYTES;
-        bytes += event.item.json.len();
-        fits
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use model::ManualClock;
 
-    fn log(capacity: usize) -> MemoryEventLog {
-        MemoryEventLog::new(
+    fn log(capacity: usize) -> MemoryLogStore {
+        MemoryLogStore::new(
             &ManualClock::default(),
             NonZeroUsize::new(capacity).unwrap(),
         )
+    }
+
+    fn entries(from: u64, to: u64) -> Vec<LogEntry> {
+        (from..to).map(contract::entry).collect()
     }
 
     #[tokio::test]
     async fn at_the_bound_the_oldest_go_and_their_readers_are_told() {
         let log = log(10);
         for n in 0..25 {
-            log.append(vec![contract::event(n)]).await.unwrap();
+            log.append(entries(n, n + 1)).await.unwrap();
         }
         let page = log.read_after(Sequence(3), 100).await.unwrap();
         assert_eq!(page.resumes_after, Some(Sequence(15)));
-        assert_eq!(page.events.len(), 10);
-        assert_eq!(page.events[0].item, contract::event(15));
+        assert_eq!(page.entries.len(), 10);
+        let first = page.entries[0].content.as_ref().unwrap();
+        assert_eq!(first.body, contract::entry(15).body);
         assert_eq!(page.through, Sequence(25));
         assert_eq!(
             log.state.read().by_id.len(),
             10,
-            "ids of trimmed events are forgotten"
+            "ids of trimmed entries are forgotten"
         );
     }
 
     #[tokio::test]
     async fn an_append_that_cannot_be_held_is_refused_whole() {
         let log = log(10);
-        let refused = log.append(contract::events(0, 11)).await;
+        let refused = log.append(entries(0, 11)).await;
         assert!(
-            matches!(refused, Err(EventLogError::Overloaded { .. })),
+            matches!(refused, Err(StoreFailure::Overloaded { .. })),
             "{refused:?}"
         );
         assert_eq!(log.head().await.unwrap().last, Sequence::START);
-        assert_eq!(log.append(contract::events(0, 10)).await.unwrap().len(), 10);
+        assert_eq!(log.append(entries(0, 10)).await.unwrap().len(), 10);
     }
 }
