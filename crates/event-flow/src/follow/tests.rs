@@ -9,10 +9,10 @@ use model::{
 };
 use parking_lot::Mutex;
 use ports::{
-    AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, PageEntries,
-    SeekResult, StoreFailure,
+    AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, SeekResult,
+    StoreFailure,
 };
-use store_layers::StoredLog;
+use store_layers::{PageEntries, StoredLog};
 use store_memory::{InProcessBus, MemoryLogStore};
 use tokio::sync::mpsc;
 
@@ -136,7 +136,8 @@ impl EventLog for ScriptedLog {
         for number in script.numbers.iter().filter(|number| **number > from) {
             let decodes = !script.undecodable.contains(number);
             let item = decodes.then(|| event(*number)).ok_or(EntryTag::UNDECODABLE);
-            if page.len() == limit || !page.push(Sequence(*number), item) {
+            let read = page.events.len() + page.undecodable.len();
+            if read == limit || !page.push(Sequence(*number), item) {
                 break;
             }
         }
