@@ -29,8 +29,8 @@ pub enum Port {
     /// [`ports::EventLog`], clauses EL-…
     EventLog,
     /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::Leases`] and [`ports::Records`], clauses SS-…,
-    /// MB-…, LK-… and RC-…, and the façades over records, clauses TS-…: one adapter implements all four, because
-    /// a mailbox has the lifetime of its session and all state shared by edges is in one place.
+    /// MB-…, LK-… and RC-…, and the façades over records, clauses TS-…: one adapter implements all of them, because
+    /// all state shared by edges is in one place.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
@@ -310,13 +310,20 @@ const REAL_TTL: Duration = Duration::from_millis(300);
 const MANUAL_TTL: Duration = Duration::from_secs(60);
 
 /// The ports that an adapter for sessions has to implement.
-pub trait SessionPorts: SessionStore + Mailbox + Leases {
+pub trait SessionPorts: SessionStore + Leases {
     /// The store as [`Records`], whose methods have the names of others.
     fn records(self: Arc<Self>) -> Arc<dyn Records>;
+
+    /// The store as [`Mailbox`], whose methods have the names of others.
+    fn mailbox(self: Arc<Self>) -> Arc<dyn Mailbox>;
 }
 
 impl<T: SessionStore + Mailbox + Leases + Records> SessionPorts for T {
     fn records(self: Arc<Self>) -> Arc<dyn Records> {
+        self
+    }
+
+    fn mailbox(self: Arc<Self>) -> Arc<dyn Mailbox> {
         self
     }
 }

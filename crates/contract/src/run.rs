@@ -134,7 +134,7 @@ mod tests {
     fn every_clause_has_a_case_and_every_case_a_clause() {
         assert_eq!(promised(), checked());
         assert!(
-            promised().len() >= 113,
+            promised().len() >= 115,
             "the ports' doc comments are read wrongly"
         );
     }
@@ -144,7 +144,7 @@ mod tests {
         let counts = [
             ("EL", 17),
             ("SS", 17),
-            ("MB", 17),
+            ("MB", 19),
             ("LK", 10),
             ("RC", 22),
             ("TS", 15),

@@ -72,7 +72,16 @@ impl StorePort {
                 Op::Check,
                 Op::Time,
             ],
-            Self::Mailbox => &[Op::Open, Op::Append, Op::ReadAfter, Op::Trim, Op::Close],
+            Self::Mailbox => &[
+                Op::Open,
+                Op::Touch,
+                Op::End,
+                Op::OpenStream,
+                Op::Append,
+                Op::ReadAfter,
+                Op::Trim,
+                Op::Close,
+            ],
             Self::Records => &[
                 Op::Create,
                 Op::Load,
@@ -132,8 +141,10 @@ pub enum StoreOperation {
     Touch,
     /// Lists.
     List,
-    /// Opens a stream.
+    /// Opens a mailbox.
     Open,
+    /// Opens a stream.
+    OpenStream,
     /// Closes a stream.
     Close,
     /// Acquires a lease.
@@ -166,6 +177,7 @@ impl StoreOperation {
             Self::Touch => "touch",
             Self::List => "list",
             Self::Open => "open",
+            Self::OpenStream => "open_stream",
             Self::Close => "close",
             Self::Acquire => "acquire",
             Self::Extend => "extend",

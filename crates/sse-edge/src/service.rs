@@ -54,7 +54,9 @@ use crate::{
     news::{BusRouter, poll_answers, watch_sessions},
     origins::Origins,
     profile,
-    session::{DeliveryReports, Inboxes, SessionBounds, SessionDeps, Sessions, report},
+    session::{
+        DeliveryReports, Inboxes, SessionBounds, SessionDeps, SessionMailboxes, Sessions, report,
+    },
     shared_bytes::SharedBytes,
     store_clock::{StoreClock, measure},
     tasks::{TaskDeps, TaskTeller, Tasks, watch_tasks},
@@ -200,9 +202,15 @@ impl EdgeService {
             cursor_keys: self.cursor_keys,
             draining: lifecycle.draining(),
         }));
-        let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
         let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.sessions));
         let clock = Arc::new(StoreClock::new(own, store, self.clock_metrics));
+        let mailboxes: Arc<dyn Mailbox> = Arc::new(SessionMailboxes {
+            mailboxes: deps.mailbox,
+            sessions: Arc::clone(&deps.sessions),
+            clock: Arc::clone(&clock),
+            bounds: self.session_bounds,
+        });
+        let (inboxes, reports) = Inboxes::new(Arc::clone(&mailboxes));
         let sessions = Arc::new(Sessions::new(SessionDeps {
             store: deps.sessions,
             bus: Arc::clone(&deps.bus),
@@ -210,6 +218,7 @@ impl EdgeService {
             ids: Arc::clone(&deps.ids),
             bounds: self.session_bounds,
             metrics: self.session_metrics,
+            mailboxes: Arc::clone(&mailboxes),
             inboxes,
         }));
         let tasks = Arc::new(Tasks::new(TaskDeps {
@@ -240,7 +249,7 @@ impl EdgeService {
             hub,
             history: EventHistory::new(source),
             sessions,
-            calls: Arc::new(Calls::new(deps.mailbox, deps.locks, self.answer_metrics)),
+            calls: Arc::new(Calls::new(mailboxes, deps.locks, self.answer_metrics)),
             batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
             lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
             task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),

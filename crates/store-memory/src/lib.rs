@@ -11,6 +11,7 @@ mod leases;
 mod mail_accounts;
 mod mailbox;
 mod mailbox_state;
+mod mailbox_table;
 mod record_table;
 mod records;
 mod session_store;

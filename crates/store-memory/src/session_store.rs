@@ -1,4 +1,4 @@
-//! In-memory sessions, each with its mailbox.
+//! In-memory sessions.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,14 +12,12 @@ use async_trait::async_trait;
 use model::{Clock, PrincipalId, Session, SessionId, Timestamp, next_number};
 use parking_lot::Mutex;
 use ports::{
-    MailboxError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
-    VersionedSession,
+    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
 };
 
 use crate::{
     lease_table::{LeaseTable, Locks},
-    mail_accounts::MailAccounts,
-    mailbox_state::MailboxState,
+    mailbox_table::MailboxTable,
     record_table::RecordTable,
 };
 
@@ -34,6 +32,7 @@ pub struct MemorySessionStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
     pub(crate) records: Mutex<RecordTable>,
+    pub(crate) mailboxes: Mutex<MailboxTable>,
     pub(crate) max_sessions: usize,
     state: Mutex<State>,
 }
@@ -46,19 +45,6 @@ struct State {
     ended: BTreeSet<(Timestamp, SessionId)>,
     /// Number of living sessions per owner; owners without one have no entry.
     owners: HashMap<PrincipalId, u32>,
-    /// Bytes of payload over all mailboxes.
-    mailbox_bytes: u64,
-    /// What the mailboxes of each owner weigh.
-    mail: MailAccounts,
-}
-
-/// What mailboxes hold beside the one in question.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeldMail {
-    /// Bytes of payload in all of them, including that one.
-    pub(crate) in_all: u64,
-    /// What the others of its owner count.
-    pub(crate) by_owners_others: u64,
 }
 
 #[derive(Clone)]
@@ -69,8 +55,6 @@ struct Entry {
     owner: PrincipalId,
     revision: Revision,
     expires_at: Timestamp,
-    /// Empty once the session has ended.
-    mailbox: MailboxState,
 }
 
 /// A copy of everything in a [`MemorySessionStore`].
@@ -78,6 +62,7 @@ struct Entry {
 pub struct SavedSessions {
     state: State,
     records: RecordTable,
+    mailboxes: MailboxTable,
     locks: LeaseTable,
 }
 
@@ -105,6 +90,7 @@ impl MemorySessionStore {
             clock,
             locks: Locks::default(),
             records: Mutex::default(),
+            mailboxes: Mutex::default(),
             max_sessions,
             state: Mutex::default(),
         }
@@ -116,6 +102,7 @@ impl MemorySessionStore {
         SavedSessions {
             state: self.state.lock().clone(),
             records: self.records.lock().clone(),
+            mailboxes: self.mailboxes.lock().clone(),
             locks: self.locks.table.lock().clone(),
         }
     }
@@ -125,59 +112,14 @@ impl MemorySessionStore {
         let SavedSessions {
             state,
             records,
+            mailboxes,
             locks,
         } = saved.clone();
         *self.state.lock() = state;
         *self.records.lock() = records;
+        *self.mailboxes.lock() = mailboxes;
         *self.locks.table.lock() = locks;
         self.locks.released.notify_waiters();
-    }
-
-    /// Runs `work` on the mailbox of a living session.
-    pub(crate) fn with_mailbox<T>(
-        &self,
-        id: &SessionId,
-        work: impl FnOnce(&mut MailboxState, Timestamp, HeldMail) -> T,
-    ) -> Result<T, MailboxError> {
-        self.with_living(|state, now| {
-            let in_all = state.mailbox_bytes;
-            let entry = state.entries.get_mut(id);
-            let entry = entry.filter(|entry| entry.session.is_some());
-            let entry = entry.ok_or(MailboxError::Missing)?;
-            let held = HeldMail {
-                in_all,
-                by_owners_others: state.mail.others(&entry.owner, id),
-            };
-            let before = entry.mailbox.bytes();
-            let done = work(&mut entry.mailbox, now, held);
-            state.mailbox_bytes = in_all - before + entry.mailbox.bytes();
-            let (weight, newest) = (entry.mailbox.weight(), entry.mailbox.newest_at());
-            state
-                .mail
-                .set(&entry.owner, id, weight, newest.unwrap_or(now));
-            Ok(done)
-        })
-    }
-
-    /// Empties the mailboxes of the session's owner whose messages are all older than `max_age`.
-    pub(crate) fn forget_old_mail(&self, id: &SessionId, max_age: Duration) {
-        self.with_living(|state, now| {
-            let Some(owner) = state.living(id).map(|entry| entry.owner.clone()) else {
-                return;
-            };
-            while let Some(old) = state.mail.oldest_before(&owner, now.minus(max_age)) {
-                if let Some(entry) = state.entries.get_mut(&old) {
-                    state.mailbox_bytes -= entry.mailbox.bytes();
-                    entry.mailbox.clear();
-                }
-                state.mail.set(&owner, &old, 0, now);
-            }
-        });
-    }
-
-    #[cfg(test)]
-    pub(crate) fn mailbox_bytes(&self) -> u64 {
-        self.state.lock().mailbox_bytes
     }
 
     /// Runs `work` on a state without expired entries.
@@ -201,8 +143,6 @@ impl State {
                     continue;
                 };
                 if let Some(gone) = self.entries.remove(&id) {
-                    self.mailbox_bytes -= gone.mailbox.bytes();
-                    self.mail.set(&gone.owner, &id, 0, now);
                     if gone.session.is_some() {
                         lives_no_more(&mut self.owners, &gone.owner);
                     }
@@ -244,10 +184,7 @@ impl State {
         };
         entry.session = None;
         let owner = entry.owner.clone();
-        let mailbox = std::mem::take(&mut entry.mailbox);
         let key = (entry.expires_at, id.clone());
-        self.mailbox_bytes -= mailbox.bytes();
-        self.mail.set(&owner, id, 0, key.0);
         self.living.remove(&key);
         self.ended.insert(key);
         lives_no_more(&mut self.owners, &owner);
@@ -301,7 +238,6 @@ impl SessionStore for MemorySessionStore {
                 owner: session.owner.clone(),
                 revision,
                 expires_at,
-                mailbox: MailboxState::default(),
             };
             state.entries.insert(session.id.clone(), entry);
             state.living.insert((expires_at, session.id.clone()));

@@ -103,12 +103,12 @@ impl SessionIndex {
         format!("{}session:{{{id}}}", self.key_prefix)
     }
 
-    /// The keys of a session and its mailbox, in the order of the scripts' `KEYS`: all in one slot.
-    pub(crate) fn session_keys(&self, id: &SessionId) -> Vec<String> {
-        let (prefix, session) = (&self.key_prefix, self.session_key(id.as_str()));
+    /// The keys of a mailbox, in the order of the scripts' `KEYS`: all in one slot.
+    pub(crate) fn mailbox_keys(&self, session: &SessionId) -> Vec<String> {
+        let prefix = &self.key_prefix;
         let parts = ["", ":order", ":index", ":payloads", ":streams"];
-        let mailbox = parts.map(|part| format!("{prefix}mailbox:{{{id}}}{part}"));
-        [session].into_iter().chain(mailbox).collect()
+        let keys = parts.map(|part| format!("{prefix}mailbox:{{{session}}}{part}"));
+        keys.into()
     }
 
     /// The keys of the weight of an owner's mailboxes, in the order of the scripts' `KEYS`: in the owner's slot.

@@ -1,5 +1,4 @@
-//! Lua scripts that change a session, atomic in the server. The first key is the session; the
-//! others are its mailbox (`mailbox::scripts`), which has the same lifetime.
+//! Lua scripts that change a session, atomic in the server.
 //!
 //! A living session is a hash with `revision`, `session` and the `owner` that it counts for; an
 //! ended session has only `ended`, for the rest of its time to live. Expiry removes either. A
@@ -18,7 +17,6 @@ const CREATE: &str = r"
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'revision', '1', 'session', ARGV[1], 'owner', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('UNLINK', unpack(KEYS, 2)) -- may outlive an expired session by a moment
 return 1
 ";
 
@@ -27,13 +25,7 @@ return 1
 const SET_TTL: &str = r"
 local function set_ttl(ttl)
   local left = redis.call('PTTL', KEYS[1])
-  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
-  -- Messages do not outlive their own age.
-  local till = tonumber(redis.call('HGET', KEYS[2], 'till') or nil)
-  local time = redis.call('TIME')
-  if till and till < time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ttl) then
-    for n = 3, 5 do redis.call('PEXPIREAT', KEYS[n], string.format('%.0f', till)) end
-  end
+  redis.call('PEXPIRE', KEYS[1], ttl)
   return tonumber(ttl) < left and redis.call('HGET', KEYS[1], 'owner') or ''
 end
 ";
@@ -51,17 +43,17 @@ local shortened = set_ttl(ARGV[3])
 return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
 
-/// `KEYS[1]` session. Returns 1 if the session was living, its owner, and 1 if its mailbox is in the owner's
-/// account. The time to live stays, because it belongs to the key.
+/// `KEYS[1]` session. Returns 1 if the session was living, and its owner. The time to live stays, because it belongs
+/// to the key.
 const END: &str = r"
-if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, '', 0} end
+local ttl = redis.call('PTTL', KEYS[1])
+if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
-local counted = redis.call('HEXISTS', KEYS[2], 'counted')
 -- First: a server without memory refuses only the first change of a script, and this one needs none.
-redis.call('UNLINK', unpack(KEYS, 2))
-redis.call('HSET', KEYS[1], 'ended', '1')
 redis.call('HDEL', KEYS[1], 'revision', 'session', 'owner')
-return {1, owner, counted}
+redis.call('HSET', KEYS[1], 'ended', '1')
+redis.call('PEXPIRE', KEYS[1], ttl)
+return {1, owner}
 ";
 
 /// `KEYS[1]` session, `ARGV` milliseconds to live. Returns 1 if the session is living, and the

@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl RedisSessionStore {
-    /// Runs a script on one session and its mailbox.
+    /// Runs a script on one session.
     async fn on_session<R: FromValue>(
         &self,
         op: &'static str,
@@ -35,7 +35,7 @@ impl RedisSessionStore {
         arguments: Vec<String>,
     ) -> Result<R, SessionStoreError> {
         let arguments = arguments.into_iter().map(Value::from).collect();
-        let keys = self.index.session_keys(id);
+        let keys = vec![self.index.session_key(id.as_str())];
         Ok(self.run(op, script, keys, arguments).await?)
     }
 
@@ -209,12 +209,9 @@ impl SessionStore for RedisSessionStore {
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
         const OP: &str = "end a session";
         self.bounded(OP, async {
-            let (ended, owner, is_counted): (i64, String, i64) = self
+            let (ended, owner): (i64, String) = self
                 .on_session(OP, &self.session_scripts.end, id, Vec::new())
                 .await?;
-            if is_counted == 1 {
-                self.weighs(&owner, id, 0).await;
-            }
             if ended == 1 {
                 self.remove_entry(OP, IndexEntry::of(id.as_str(), &owner))
                     .await;

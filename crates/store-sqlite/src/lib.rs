@@ -16,6 +16,7 @@ mod files;
 mod leases;
 mod mail_account;
 mod mailbox;
+mod mailbox_life;
 mod numbers;
 mod readers;
 mod record_bounds;

@@ -1,4 +1,4 @@
-//! The session store. The mailboxes of its sessions are in `mailbox`.
+//! The session store.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -69,22 +69,6 @@ fn encode(session: &Session) -> Result<Vec<u8>, SessionStoreError> {
 
 fn revision(column: i64) -> Revision {
     Revision(column.cast_unsigned())
-}
-
-/// Returns whether a session is living.
-pub(crate) fn session_is_living(
-    connection: &Connection,
-    id: &str,
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let row = find_row(connection, id, now)?;
-    Ok(row.is_some_and(|row| !row.ended))
-}
-
-/// Deletes a mailbox with its contents; the row of its session may remain.
-fn drop_mailbox(connection: &Connection, id: &str) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM mailboxes WHERE session = ?1";
-    connection.prepare_cached(sql)?.execute([id]).map(drop)
 }
 
 fn find_row(
@@ -181,7 +165,6 @@ fn create(
     }
     // An existing row with that id can only be an expired one. Its revision continues, so that a
     // caller that still holds the old session cannot replace the new one.
-    drop_mailbox(connection, id)?;
     let sql = "INSERT INTO sessions (id, revision, expires_at, body, owner) \
                VALUES (?1, 1, ?2, ?3, ?4) \
                ON CONFLICT (id) DO UPDATE SET revision = revision + 1, \
@@ -403,7 +386,6 @@ impl SessionStore for SqliteSessionStore {
             let sql = "UPDATE sessions SET body = NULL \
                        WHERE id = ?1 AND expires_at > ?2 AND body IS NOT NULL";
             let columns = params![id.as_str(), now.unix_millis()];
-            drop_mailbox(connection, id.as_str())?;
             Ok(connection.prepare_cached(sql)?.execute(columns)? > 0)
         })
         .await

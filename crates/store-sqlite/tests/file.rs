@@ -289,7 +289,9 @@ async fn file_of_version_1(folder: &Path) -> PathBuf {
             .await
             .unwrap();
     }
-    store.end(&contract::session(2).id).await.unwrap();
+    SessionStore::end(&store, &contract::session(2).id)
+        .await
+        .unwrap();
     database.close().await.unwrap();
     raw(&old, VERSION_1);
     let copy = "INSERT INTO events SELECT * FROM today.events;
@@ -357,13 +359,19 @@ async fn what_lived_counts(store: &SqliteSessionStore, new: u64) {
         );
     }
     create(2, limits(3, 1)).await.unwrap();
-    assert!(store.end(&contract::session(new).id).await.unwrap());
+    assert!(
+        SessionStore::end(store, &contract::session(new).id)
+            .await
+            .unwrap()
+    );
 }
 
 /// Uses a mailbox for a session that is older than mailboxes, a lock, and a task.
 async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     let (session, stream) = (contract::session(0).id, StreamId::new("a").unwrap());
     let limits = MailboxLimits::default();
+    let owner = PrincipalId::anonymous();
+    Mailbox::open(store, &session, &owner, HOUR).await.unwrap();
     let appended = store.append(&session, &stream, "message".into(), limits);
     assert!(appended.await.unwrap() > Sequence(round));
     let lock = LeaseName::new("migrated").unwrap();
@@ -407,10 +415,9 @@ const BACK_TO_VERSION_2: &str = "
     DROP INDEX living_sessions_by_owner;
     ALTER TABLE sessions DROP COLUMN owner;
     DELETE FROM meta WHERE key = 'living_sessions';
-    DROP INDEX counted_mailboxes;
-    ALTER TABLE mailboxes DROP COLUMN owner;
-    ALTER TABLE mailboxes DROP COLUMN counted;
-    ALTER TABLE mailboxes DROP COLUMN counted_at;
+    DELETE FROM meta WHERE key = 'mailboxes_through';
+    DROP TABLE mailboxes;
+    CREATE TABLE mailboxes (session TEXT PRIMARY KEY);
     PRAGMA user_version = 2;
 ";
 
@@ -449,10 +456,14 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         let session = contract::session(n);
         store.create(&session, HOUR, ROOMY).await.unwrap();
         let payload = "message".into();
+        Mailbox::open(&store, &session.id, &session.owner, HOUR)
+            .await
+            .unwrap();
         let append = store.append(&session.id, &stream, payload, MailboxLimits::default());
         append.await.unwrap();
         if n % 2 == 0 {
-            store.end(&session.id).await.unwrap();
+            SessionStore::end(&store, &session.id).await.unwrap();
+            Mailbox::end(&store, &session.id).await.unwrap();
         }
         let created = tasks.create(&task(n), TaskLimits::default()).await;
         created.unwrap();
@@ -470,6 +481,8 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         .create(&contract::session(100), HOUR, ROOMY)
         .await
         .unwrap();
+    let (one, owner) = (contract::session(100).id, PrincipalId::anonymous());
+    Mailbox::open(&store, &one, &owner, HOUR).await.unwrap();
     let created = tasks.create(&task(100), TaskLimits::default()).await;
     created.unwrap();
     let lock = LeaseName::new("last").unwrap();
@@ -484,7 +497,7 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     for (table, left) in [
         ("sessions", 1),
-        ("mailboxes", 0),
+        ("mailboxes", 1),
         ("mailbox_streams", 0),
         ("mailbox_messages", 0),
         ("locks", 1),

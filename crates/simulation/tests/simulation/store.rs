@@ -88,6 +88,26 @@ impl SessionStore for SessionsHandle {
 
 #[async_trait]
 impl Mailbox for SessionsHandle {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        let work = Mailbox::open(&*self.store, session, owner, ttl);
+        self.link.call("open", work).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        let work = Mailbox::touch(&*self.store, session, ttl);
+        self.link.call("touch", work).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        let work = Mailbox::end(&*self.store, session);
+        self.link.call("end", work).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,

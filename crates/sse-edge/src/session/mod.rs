@@ -3,6 +3,7 @@
 
 mod bounds;
 mod inbox;
+mod mailboxes;
 mod stream;
 mod touches;
 
@@ -15,14 +16,16 @@ use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
 use parking_lot::Mutex;
 use ports::{
-    BoxError, Bus, EdgeNews, SessionPage, SessionStore, SessionStoreError, Topic, VersionedSession,
+    BoxError, Bus, EdgeNews, Mailbox, SessionPage, SessionStore, SessionStoreError, Topic,
+    VersionedSession,
 };
 use serde_json::Value;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub(crate) use bounds::SessionBounds;
 pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, StoredMessage, report};
+pub(crate) use mailboxes::SessionMailboxes;
 pub(crate) use stream::{HttpSseParts, open_legacy_stream, open_stream};
 
 use self::touches::FreshSessions;
@@ -61,6 +64,7 @@ pub(crate) struct Sessions {
     touches: FreshSessions,
     /// The sessions whose unreadable records the log names.
     unreadable: Mutex<HashSet<SessionId>>,
+    mailboxes: Arc<dyn Mailbox>,
     inboxes: Inboxes,
 }
 
@@ -73,6 +77,8 @@ pub(crate) struct SessionDeps {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) bounds: SessionBounds,
     pub(crate) metrics: SessionMetrics,
+    /// As [`SessionMailboxes`].
+    pub(crate) mailboxes: Arc<dyn Mailbox>,
     pub(crate) inboxes: Inboxes,
 }
 
@@ -98,6 +104,7 @@ impl Sessions {
             ids,
             bounds,
             metrics,
+            mailboxes,
             inboxes,
         } = deps;
         Self {
@@ -109,6 +116,7 @@ impl Sessions {
             metrics,
             touches: FreshSessions::default(),
             unreadable: Mutex::default(),
+            mailboxes,
             inboxes,
         }
     }
@@ -200,7 +208,17 @@ impl Sessions {
             self.retire(&session.id).await?;
             return Ok(false);
         };
-        let lives = timeout(CALL_DEADLINE, self.store.touch(&session.id, ttl)).await??;
+        let touches = async {
+            let (store, mailboxes) = (&self.store, &self.mailboxes);
+            tokio::join!(
+                store.touch(&session.id, ttl),
+                mailboxes.touch(&session.id, ttl)
+            )
+        };
+        let (lives, mailbox) = timeout(CALL_DEADLINE, touches).await?;
+        let lives = lives?;
+        // The session may have none.
+        let _may_have_one: bool = mailbox?;
         if lives {
             let until = now.plus(ttl / TOUCHES_PER_IDLE_TIME);
             self.touches.record(&session.id, now, until);
@@ -245,8 +263,18 @@ impl Sessions {
             if found.session == before {
                 return Ok(Some((answer, false)));
             }
-            let replace = self.store.replace(&found.session, found.revision, ttl);
-            match timeout(CALL_DEADLINE, replace).await? {
+            // The mailbox lives on with its session.
+            let replaces = async {
+                tokio::join!(
+                    self.store.replace(&found.session, found.revision, ttl),
+                    self.mailboxes.touch(id, ttl)
+                )
+            };
+            let (replaced, touched) = timeout(CALL_DEADLINE, replaces).await?;
+            if let Err(error) = touched {
+                debug!(%error, session = %id, "a mailbox is touched with the next use of its session");
+            }
+            match replaced {
                 Ok(_) => return Ok(Some((answer, true))),
                 Err(SessionStoreError::Conflict { .. }) => {}
                 Err(SessionStoreError::Missing) => return Ok(None),
@@ -320,6 +348,11 @@ impl Sessions {
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touches.forget(id);
+        match timeout(CALL_DEADLINE, self.mailboxes.end(id)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(%error, session = %id, "a mailbox is left to expire"),
+            Err(error) => debug!(%error, session = %id, "a mailbox is left to expire"),
+        }
         self.publish(id, EdgeNews::SessionEnded(id.clone())).await;
         Ok(ended)
     }

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{LeaseName, Sequence, Session, SessionId, StreamId, SystemClock};
+use model::{LeaseName, PrincipalId, Sequence, Session, SessionId, StreamId, SystemClock};
 use ports::{
     Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage, Revision,
     SessionLimits, SessionPage, SessionStore, SessionStoreError, StoreFailure, Stores,
@@ -65,11 +65,11 @@ impl SessionStore for Counted {
     }
 
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
-        self.asked().end(id).await
+        SessionStore::end(self.asked(), id).await
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
-        self.asked().touch(id, ttl).await
+        SessionStore::touch(self.asked(), id, ttl).await
     }
 
     async fn list(
@@ -88,6 +88,23 @@ impl SessionStore for Counted {
 
 #[async_trait]
 impl Mailbox for Counted {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        Mailbox::open(self.asked(), session, owner, ttl).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        Mailbox::touch(self.asked(), session, ttl).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        Mailbox::end(self.asked(), session).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,

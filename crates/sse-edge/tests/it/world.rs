@@ -292,6 +292,9 @@ impl EdgeWorld {
         let entry = bytes::Bytes::from_static(entry);
         let limits = MailboxLimits::default();
         let mailbox = &self.stores.mailbox;
+        let owner = self.stored_session(session).await.owner;
+        let ttl = Duration::from_secs(3600);
+        mailbox.open(session, &owner, ttl).await.unwrap();
         mailbox
             .append(session, stream, entry, limits)
             .await

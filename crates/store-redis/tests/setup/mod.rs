@@ -15,6 +15,7 @@ use testkit::servers::RedisServer;
 pub(crate) const TTL: Duration = Duration::from_secs(600);
 
 /// Bounds that only the tests about bounds reach.
+#[allow(dead_code, reason = "not every test creates sessions")]
 pub(crate) const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,

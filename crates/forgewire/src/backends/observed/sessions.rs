@@ -167,6 +167,26 @@ pub(super) struct ObservedMailbox {
 
 #[async_trait]
 impl Mailbox for ObservedMailbox {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        let call = self.mailbox.open(session, owner, ttl);
+        self.calls.observe(StoreOperation::Open, call).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        let call = self.mailbox.touch(session, ttl);
+        self.calls.observe(StoreOperation::Touch, call).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        let call = self.mailbox.end(session);
+        self.calls.observe(StoreOperation::End, call).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -174,7 +194,7 @@ impl Mailbox for ObservedMailbox {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
         let call = self.mailbox.open_stream(session, stream, limits);
-        self.calls.observe(StoreOperation::Open, call).await
+        self.calls.observe(StoreOperation::OpenStream, call).await
     }
 
     async fn append(
