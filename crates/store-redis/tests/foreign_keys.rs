@@ -208,9 +208,8 @@ async fn a_foreign_value_under_the_account_of_an_owner_is_named_and_concerns_tha
     for (part, kind) in [("", HASH), (":times", SORTED_SET)] {
         send_command(&server, "FLUSHALL");
         for session in [&one, &other] {
-            SessionStore::create(&store, session, TTL, ROOMY)
-                .await
-                .unwrap();
+            let opened = Mailbox::open(&store, &session.id, &session.owner, TTL).await;
+            opened.unwrap();
         }
         let key = format!("forgewire:mail:{{{}}}{part}", one.owner);
         occupy(&server, &key);

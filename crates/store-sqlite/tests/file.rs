@@ -219,7 +219,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
             refused,
             DatabaseOpenError::Newer {
                 found: 99,
-                known: 7,
+                known: 8,
                 ..
             }
         ),
