@@ -69,19 +69,22 @@ mod mailbox;
 mod records;
 mod resource_reader;
 mod run;
-mod session_store;
+mod session_records;
 mod sessions;
 mod tasks;
 
 pub use async_trait::async_trait;
 /// The façades that the suite runs over every store, for an adapter's own tests.
-pub use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
+pub use edge_records::{
+    NewTask, SessionLimits, SessionRecords, SessionRecordsError, TaskLife, TaskLimits, TaskRecords,
+    TaskRecordsError,
+};
 pub use events::{event, event_received_at, events, issue_event};
 pub use harness::{
     Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
-    Handles, Harness, KeyedHandles, Port, RecordDamager, RecordSpoiler, ResourceReaderFixture,
-    SessionPorts, SessionStoreFixture, SetBack, SetBackHooks, backend_hook, entry_planter,
-    handle_opener, record_damager, record_spoiler, unique_name,
+    Handles, Harness, KeyedHandles, Port, RecordDamager, ResourceReaderFixture, SessionPorts,
+    SessionStoreFixture, SetBack, SetBackHooks, backend_hook, entry_planter, handle_opener,
+    record_damager, unique_name,
 };
 pub use held_log::HeldLog;
 pub use run::run;

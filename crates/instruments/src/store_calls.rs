@@ -25,8 +25,6 @@ impl EncodeLabelValue for Constant {
 pub enum StorePort {
     /// The event log.
     Log,
-    /// Sessions.
-    Sessions,
     /// Mailboxes.
     Mailbox,
     /// Records.
@@ -41,7 +39,6 @@ impl StorePort {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Log => "log",
-            Self::Sessions => "sessions",
             Self::Mailbox => "mailbox",
             Self::Records => "records",
             Self::Leases => "leases",
@@ -59,16 +56,6 @@ impl StorePort {
                 Op::Seek,
                 Op::Head,
                 Op::Trim,
-                Op::Check,
-                Op::Time,
-            ],
-            Self::Sessions => &[
-                Op::Create,
-                Op::Load,
-                Op::Replace,
-                Op::End,
-                Op::Touch,
-                Op::List,
                 Op::Check,
                 Op::Time,
             ],

@@ -9,8 +9,12 @@
 mod keys;
 mod setup;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use contract::SessionRecords;
 use keys::keys;
 use model::{LeaseName, Sequence, Session, SessionId, StreamId};
 use ports::{Leases, Mailbox, MailboxError, MailboxLimits, StoreFailure};
@@ -130,7 +134,8 @@ async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
         "{acquired:?}"
     );
     server.restart().unwrap();
-    recovers(&store, Duration::from_secs(10)).await;
+    let answers = SessionRecords::new(Arc::new(open(&server).await));
+    recovers(&answers, Duration::from_secs(10)).await;
     // An unacknowledged call may have taken effect: the lock expires by itself.
     let other = LeaseName::new("other").unwrap();
     let acquired = store.acquire(&other, TTL, Duration::ZERO).await.unwrap();

@@ -1,6 +1,6 @@
-//! Event log and session store on SQLite, in one file for one process.
+//! Event log, records, mailboxes and leases on SQLite, in one file for one process.
 //!
-//! [`Database::open`] gives access to both. One thread (`writer`) performs all writes and commits
+//! [`Database::open`] gives access to all of them. One thread (`writer`) performs all writes and commits
 //! many of them together, because an fsync costs the same for one event as for two hundred; a call
 //! is answered only after the commit that contains its write. Reads run concurrently on a few
 //! connections (`readers`), as WAL allows.
@@ -24,7 +24,7 @@ mod record_rows;
 mod records;
 mod retention_time;
 mod schema;
-mod session_store;
+mod store;
 mod trial_writes;
 mod writer;
 
@@ -32,4 +32,4 @@ pub use database::Database;
 pub use error::{DatabaseCloseError, DatabaseOpenError, SqliteCallError};
 pub use event_log::SqliteEventLog;
 pub use files::DatabaseFailure;
-pub use session_store::SqliteSessionStore;
+pub use store::SqliteSessionStore;

@@ -250,9 +250,16 @@ const MAILBOXES_LIVE_BY_THEMSELVES: &str = "
     END;
 ";
 
+/// Sessions are kept as records. No released build has written any.
+const SESSIONS_ARE_RECORDS: &str = "
+    DROP TABLE sessions;
+    DROP TABLE session_owners;
+    DELETE FROM meta WHERE key = 'living_sessions';
+";
+
 /// The migrations: step n leads from version n to version n + 1. A step is never changed once it
 /// was released.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     EVENTS_AND_SESSIONS,
     MAILBOXES_AND_LOCKS,
     TASKS,
@@ -261,9 +268,10 @@ const STEPS: [&str; 8] = [
     RECORDS,
     TASKS_ARE_RECORDS,
     MAILBOXES_LIVE_BY_THEMSELVES,
+    SESSIONS_ARE_RECORDS,
 ];
 /// `PRAGMA user_version` of the newest schema that this build knows.
-const SCHEMA_VERSION: i64 = 8;
+const SCHEMA_VERSION: i64 = 9;
 /// Number of prepared statements that a connection caches: enough for all statements of this crate.
 const PREPARED_STATEMENTS: usize = 96;
 

@@ -17,13 +17,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Clock, PrincipalId, Sequence, Session, SessionId, StreamId};
-use ports::{
-    Mailbox, MailboxError, MailboxLimits, MailboxPage, SessionStore, SessionStoreError,
-    StoreFailure,
-};
+use edge_records::{SessionRecords, SessionRecordsError, VersionedSession};
+use model::{Clock, PrincipalId, Sequence, SessionId, StreamId};
+use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 
-use super::SessionBounds;
 use crate::{limits::CALL_DEADLINE, store_clock::StoreClock};
 
 /// How much longer than its session a mailbox lives: the time that one of two calls may take longer than the other.
@@ -33,19 +30,18 @@ const LONGER: Duration = CALL_DEADLINE;
 #[derive(Debug)]
 pub(crate) struct SessionMailboxes {
     pub(crate) mailboxes: Arc<dyn Mailbox>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) sessions: SessionRecords,
     pub(crate) clock: Arc<StoreClock>,
-    pub(crate) bounds: SessionBounds,
 }
 
 impl SessionMailboxes {
     /// The session, if it is living.
-    async fn session(&self, id: &SessionId) -> Result<Option<Session>, MailboxError> {
+    async fn session(&self, id: &SessionId) -> Result<Option<VersionedSession>, MailboxError> {
         match self.sessions.load(id).await {
-            Ok(found) => Ok(found.map(|found| found.session)),
+            Ok(found) => Ok(found),
             // To its client it is gone.
-            Err(SessionStoreError::Unreadable { .. }) => Ok(None),
-            Err(SessionStoreError::Failed(failure)) => Err(failure.into()),
+            Err(SessionRecordsError::Unreadable { .. }) => Ok(None),
+            Err(SessionRecordsError::Failed(failure)) => Err(failure.into()),
             Err(error) => Err(StoreFailure::unavailable("load a session", error).into()),
         }
     }
@@ -56,13 +52,12 @@ impl SessionMailboxes {
 
     /// Opens the mailbox of a living session; returns whether it is one.
     async fn open_for(&self, id: &SessionId) -> Result<bool, MailboxError> {
-        let Some(session) = self.session(id).await? else {
+        let Some(found) = self.session(id).await? else {
             return Ok(false);
         };
-        let Some(ttl) = self.bounds.time_to_live(&session, self.clock.now()) else {
-            return Ok(false);
-        };
-        self.open(id, &session.owner, ttl).await?;
+        // As long as the session would live unused: a message does not keep it alive.
+        let left = found.expires_at.since(self.clock.now());
+        self.open(id, &found.session.owner, left).await?;
         Ok(true)
     }
 }

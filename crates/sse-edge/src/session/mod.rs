@@ -10,15 +10,13 @@ mod touches;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use edge_records::{SessionPage, SessionRecords, SessionRecordsError, VersionedSession};
 use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
 use parking_lot::Mutex;
-use ports::{
-    BoxError, Bus, EdgeNews, Mailbox, SessionPage, SessionStore, SessionStoreError, Topic,
-    VersionedSession,
-};
+use ports::{BoxError, Bus, EdgeNews, Mailbox, RecordBound, Topic};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -55,7 +53,7 @@ pub(crate) struct NewSession {
 /// The sessions. A principal finds only its own.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    store: Arc<dyn SessionStore>,
+    store: SessionRecords,
     bus: Arc<dyn Bus>,
     clock: Arc<StoreClock>,
     ids: Arc<dyn IdSource>,
@@ -71,7 +69,7 @@ pub(crate) struct Sessions {
 /// The dependencies of [`Sessions`].
 #[derive(Debug)]
 pub(crate) struct SessionDeps {
-    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) store: SessionRecords,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -156,8 +154,9 @@ impl Sessions {
                 self.touches.record(&session.id, session.created_at, until);
                 Ok(session)
             }
-            Err(SessionStoreError::Overloaded { what }) => {
+            Err(SessionRecordsError::NoRoom { bound }) => {
                 self.metrics.session_refused();
+                let what = limit_reached(bound);
                 Err(EdgeError::TooManySessions { what })
             }
             Err(error) => Err(error.into()),
@@ -258,6 +257,7 @@ impl Sessions {
             let Some(ttl) = self.time_to_live(&found.session).await? else {
                 return Ok(None);
             };
+            let limits = self.bounds.limits(&found.session.owner);
             let before = found.session.clone();
             let answer = change(&mut found.session);
             if found.session == before {
@@ -266,7 +266,8 @@ impl Sessions {
             // The mailbox lives on with its session.
             let replaces = async {
                 tokio::join!(
-                    self.store.replace(&found.session, found.revision, ttl),
+                    self.store
+                        .replace(&found.session, found.revision, ttl, limits),
                     self.mailboxes.touch(id, ttl)
                 )
             };
@@ -276,8 +277,8 @@ impl Sessions {
             }
             match replaced {
                 Ok(_) => return Ok(Some((answer, true))),
-                Err(SessionStoreError::Conflict { .. }) => {}
-                Err(SessionStoreError::Missing) => return Ok(None),
+                Err(SessionRecordsError::Conflict { .. }) => {}
+                Err(SessionRecordsError::Missing) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -304,7 +305,7 @@ impl Sessions {
             Ok(None) => return Ok(None),
             // Its client begins a new one when it is told that this one is gone. It is not ended: the build
             // that wrote it may read it.
-            Err(SessionStoreError::Unreadable { source }) => {
+            Err(SessionRecordsError::Unreadable { source }) => {
                 self.note_unreadable(id, &source);
                 return Ok(None);
             }
@@ -429,6 +430,18 @@ impl Sessions {
             .await
         {
             warn!(%error, "other edges see the change of a session later");
+        }
+    }
+}
+
+/// The limit of sessions that is reached, in words for clients.
+const fn limit_reached(bound: RecordBound) -> &'static str {
+    match bound {
+        RecordBound::Records => "the server has reached its limit of open sessions",
+        RecordBound::RecordsOfOwner => "its owner has reached the limit of open sessions",
+        RecordBound::Bytes => "the open sessions of the server have reached their limit of bytes",
+        RecordBound::BytesOfOwner => {
+            "the open sessions of its owner have reached their limit of bytes"
         }
     }
 }

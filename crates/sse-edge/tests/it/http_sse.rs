@@ -409,7 +409,7 @@ impl Mailbox for NarrowMailbox {
 #[tokio::test]
 async fn an_answer_that_the_mailbox_does_not_take_is_told() {
     let mut stores = EdgeWorld::new().await.stores;
-    stores.mailbox = Arc::new(NarrowMailbox(stores.mailbox));
+    stores.mailboxes = Arc::new(NarrowMailbox(stores.mailboxes));
     let world = EdgeWorld::on(stores).await;
     let (a, b) = (world.node().await, world.node().await);
     let mut client = Client::connected(&a, &b).await;

@@ -14,7 +14,7 @@ fn is_notice(message: &Value) -> bool {
 /// Whether the session has a mailbox.
 async fn has_mailbox(world: &EdgeWorld, session: &SessionId) -> bool {
     let stream = StreamId::new("inbox").unwrap();
-    let mailbox = &world.stores.mailbox;
+    let mailbox = &world.stores.mailboxes;
     match mailbox
         .read_after(session, &stream, Sequence::START, 1)
         .await
@@ -63,7 +63,7 @@ async fn a_client_whose_mailbox_is_gone_is_told_and_gets_the_next_messages() {
             }
             assert!(n > 1 && is_notice(&message), "{message}");
         }
-        assert!(world.stores.mailbox.end(&session).await.unwrap());
+        assert!(world.stores.mailboxes.end(&session).await.unwrap());
     }
     let last = stream.last_id().unwrap().to_owned();
     drop(stream);

@@ -149,11 +149,11 @@ impl Mailbox for FaultyMailbox {
 async fn faulty() -> (EdgeWorld, Node, Node, Arc<FaultyMailbox>) {
     let mut stores = EdgeWorld::new().await.stores;
     let mailbox = Arc::new(FaultyMailbox {
-        mailbox: stores.mailbox,
+        mailbox: stores.mailboxes,
         fault: Mutex::new(AppendFault::None),
         refused: AtomicUsize::new(0),
     });
-    stores.mailbox = mailbox.clone();
+    stores.mailboxes = mailbox.clone();
     let world = EdgeWorld::on(stores).await;
     let (a, b) = (world.node().await, world.node().await);
     (world, a, b, mailbox)

@@ -120,7 +120,7 @@ impl RedisSessionStore {
             request.left_millis.to_string(),
         ];
         let arguments = arguments.map(Value::from).to_vec();
-        let keys = self.index.mail_account_keys(&request.owner);
+        let keys = self.keys.mail_account_keys(&request.owner);
         let script = &self.account_scripts.take;
         let room = self.run_on_shared::<u64>(OP, script, &keys, arguments);
         let others = limits.max_owner_bytes.saturating_sub(room.await?);
@@ -145,7 +145,7 @@ impl RedisSessionStore {
     pub(super) async fn lapses_in(&self, owner: &str, session: &SessionId, millis: u64) {
         const OP: &str = "correct an account";
         let arguments = vec![session.as_str().into(), millis.to_string().into()];
-        let keys = self.index.mail_account_keys(owner);
+        let keys = self.keys.mail_account_keys(owner);
         let script = &self.account_scripts.lapse;
         let set = self.run_on_shared::<Value>(OP, script, &keys, arguments);
         if let Err(error) = set.await {
@@ -160,7 +160,7 @@ impl RedisSessionStore {
         let counts = weight > MailboxLimits::UNCOUNTED_BYTES;
         let weight = if counts { weight } else { 0 };
         let arguments = vec![session.as_str().into(), weight.to_string().into()];
-        let keys = self.index.mail_account_keys(owner);
+        let keys = self.keys.mail_account_keys(owner);
         let script = &self.account_scripts.set;
         let set = self.run_on_shared::<Value>(OP, script, &keys, arguments);
         if let Err(error) = set.await {

@@ -112,7 +112,7 @@ impl RedisSessionStore {
         session: &SessionId,
         arguments: Vec<Value>,
     ) -> Result<MailboxAnswer, MailboxError> {
-        let keys = self.index.mailbox_keys(session);
+        let keys = self.keys.mailbox_keys(session);
         let call = self.run::<Vec<Value>>(op, script, keys, arguments);
         let mut answer = self.bounded(op, call).await?.into_iter();
         match answer.next().and_then(number) {
