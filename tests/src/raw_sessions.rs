@@ -12,7 +12,7 @@ use testkit::cluster::{System, SystemKind};
 /// Maximum time for an answer of Redis.
 const ANSWER: Duration = Duration::from_secs(5);
 /// A record as a build with another format would write it.
-const RECORD: &str = r#"{"version":2,"session":{}}"#;
+const RECORD: &str = "\u{2}{}";
 
 /// Replaces the record of a session by one of another build.
 ///
@@ -21,13 +21,13 @@ const RECORD: &str = r#"{"version":2,"session":{}}"#;
 pub fn plant_unreadable_session(system: &mut System, id: &str) -> Result<()> {
     match system.kind() {
         SystemKind::Cluster => {
-            let key = format!("forgewire:session:{{{id}}}");
-            let answer = redis(system, &["HSET", &key, "session", RECORD])?;
+            let key = format!("forgewire:sessions:{{{id}}}");
+            let answer = redis(system, &["HSET", &key, "state", RECORD])?;
             ensure!(answer == ":0", "the session has a record: {answer}");
         }
         SystemKind::Embedded => {
             let file = system.cluster().dir().join("forgewire/forgewire.db");
-            let sql = "UPDATE sessions SET body = ?2 WHERE id = ?1";
+            let sql = "UPDATE records SET state = ?2 WHERE collection = 'sessions' AND id = ?1";
             let connection = rusqlite::Connection::open(file)?;
             let changed = connection.execute(sql, rusqlite::params![id, RECORD.as_bytes()])?;
             ensure!(changed == 1, "there is no session {id}");

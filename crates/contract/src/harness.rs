@@ -16,8 +16,8 @@ use anyhow::bail;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use model::{ManualClock, SessionId};
-use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceReader, SessionStore, Topic};
+use model::ManualClock;
+use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceReader, Topic};
 
 use crate::{EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture};
 
@@ -26,9 +26,9 @@ use crate::{EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture};
 pub enum Port {
     /// [`ports::LogStore`], clauses LS-…, and [`ports::EventLog`] over it, clauses EL-…
     EventLog,
-    /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::Leases`] and [`ports::Records`], clauses SS-…,
-    /// MB-…, LK-… and RC-…, and the façades over records, clauses TS-…: one adapter implements all four, because
-    /// a mailbox has the lifetime of its session and all state shared by edges is in one place.
+    /// [`ports::Records`] with [`ports::Mailbox`] and [`ports::Leases`], clauses RC-…, MB-… and LK-…, and the
+    /// façades over records, clauses SS-… and TS-…: one adapter implements all of them, because
+    /// all state shared by edges is in one place.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
@@ -54,7 +54,7 @@ pub struct Abilities {
     /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
     /// Carries bytes that another program or build could have written: the fixture of a bus has
-    /// `foreign`, that of a log has `plant`, that of a session store has `spoil`.
+    /// `foreign`, that of a log has `plant`, that of a session store has `damage`.
     pub foreign_bytes: bool,
     /// Can be written by processes that are not of the installation, and recognises its own by their keys:
     /// the fixture of a bus or log has `keyed`.
@@ -218,20 +218,6 @@ impl<P: ?Sized> fmt::Debug for KeyedHandles<P> {
     }
 }
 
-/// Replaces the record of a session by one of another build, bypassing the adapter's encoding; create one with
-/// [`record_spoiler`].
-pub type RecordSpoiler =
-    Box<dyn Fn(SessionId) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
-
-/// Creates a [`RecordSpoiler`] from an async closure.
-pub fn record_spoiler<F, Fut>(spoil: F) -> RecordSpoiler
-where
-    F: Fn(SessionId) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
-{
-    Box::new(move |id| Box::pin(spoil(id)))
-}
-
 /// Damages what surrounds the state of a record, bypassing the adapter; create one with [`record_damager`].
 pub type RecordDamager =
     Box<dyn Fn(RecordKey) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
@@ -251,14 +237,21 @@ const REAL_TTL: Duration = Duration::from_millis(300);
 /// Time to live if the suite controls the clock.
 const MANUAL_TTL: Duration = Duration::from_secs(60);
 
-/// The ports that an adapter for sessions has to implement.
-pub trait SessionPorts: SessionStore + Mailbox + Leases {
+/// The ports that an adapter for state shared by edges has to implement.
+pub trait SessionPorts: Leases {
     /// The store as [`Records`], whose methods have the names of others.
     fn records(self: Arc<Self>) -> Arc<dyn Records>;
+
+    /// The store as [`Mailbox`], whose methods have the names of others.
+    fn mailbox(self: Arc<Self>) -> Arc<dyn Mailbox>;
 }
 
-impl<T: SessionStore + Mailbox + Leases + Records> SessionPorts for T {
+impl<T: Records + Mailbox + Leases> SessionPorts for T {
     fn records(self: Arc<Self>) -> Arc<dyn Records> {
+        self
+    }
+
+    fn mailbox(self: Arc<Self>) -> Arc<dyn Mailbox> {
         self
     }
 }
@@ -270,8 +263,6 @@ pub struct SessionStoreFixture {
     /// The clock of the store and its other handles, if the adapter accepts one. Without it the
     /// suite uses times to live of 300 ms and waits.
     pub clock: Option<Arc<ManualClock>>,
-    /// Makes a record unreadable. `foreign_bytes` needs it.
-    pub spoil: Option<RecordSpoiler>,
     /// Damages a record of [`Records`]. `foreign_bytes` needs it.
     pub damage: Option<RecordDamager>,
     /// Other handles on it.
@@ -293,17 +284,8 @@ impl SessionStoreFixture {
         Self {
             store,
             clock: None,
-            spoil: None,
             damage: None,
             handles: Handles::default(),
-        }
-    }
-
-    /// Replaces the record of a session by one that this build cannot read.
-    pub(crate) async fn spoil(&self, id: &SessionId) -> anyhow::Result<()> {
-        match &self.spoil {
-            Some(spoil) => spoil(id.clone()).await,
-            None => bail!("the adapter says `foreign_bytes` but its session store has no `spoil`"),
         }
     }
 

@@ -73,18 +73,21 @@ mod records;
 mod records_fixture;
 mod resource_reader;
 mod run;
-mod session_store;
+mod session_records;
 mod sessions;
 mod tasks;
 
 pub use async_trait::async_trait;
 /// The façades that the suite runs over every store, for an adapter's own tests.
-pub use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
+pub use edge_records::{
+    NewTask, SessionLimits, SessionRecords, SessionRecordsError, TaskLife, TaskLimits, TaskRecords,
+    TaskRecordsError,
+};
 pub use events::{entry, event, event_received_at, events, issue_event};
 pub use harness::{
     Abilities, BackendHook, BusFixture, ForeignBytes, HandleOpener, Handles, Harness, KeyedHandles,
-    Port, RecordDamager, RecordSpoiler, ResourceReaderFixture, SessionPorts, SessionStoreFixture,
-    SetBack, backend_hook, handle_opener, record_damager, record_spoiler, unique_name,
+    Port, RecordDamager, ResourceReaderFixture, SessionPorts, SessionStoreFixture, SetBack,
+    backend_hook, handle_opener, record_damager, unique_name,
 };
 pub use held_log::HeldLog;
 pub use log_fixture::{

@@ -7,7 +7,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
     Abilities, Harness, Port, bus, case::Case, event_log, leases, log_store, mailbox, records,
-    resource_reader, session_store, tasks,
+    resource_reader, session_records, tasks,
 };
 
 /// Maximum duration of one case.
@@ -50,10 +50,10 @@ fn suites() -> [(SuiteAbilities, &'static [Case]); 9] {
     [
         (log, log_store::CASES),
         (log, event_log::CASES),
-        (sessions, session_store::CASES),
         (sessions, mailbox::CASES),
         (sessions, leases::CASES),
         (records, records::CASES),
+        (records, session_records::CASES),
         (records, tasks::CASES),
         (|harness| harness.abilities(Port::Bus), bus::CASES),
         (
@@ -121,7 +121,7 @@ mod tests {
     const SOURCES: [&str; 9] = [
         include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
-        include_str!("../../ports/src/session_store.rs"),
+        include_str!("../../edge-records/src/sessions.rs"),
         include_str!("../../ports/src/mailbox.rs"),
         include_str!("../../ports/src/leases.rs"),
         include_str!("../../ports/src/records.rs"),
@@ -159,8 +159,8 @@ mod tests {
         let counts = [
             ("LS", 7),
             ("EL", 17),
-            ("SS", 17),
-            ("MB", 17),
+            ("SS", 18),
+            ("MB", 19),
             ("LK", 10),
             ("RC", 22),
             ("TS", 15),

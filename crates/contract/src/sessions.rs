@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use edge_records::SessionLimits;
 use model::{
     Epoch, EventSubscription, Filter, FilterSet, LogPosition, PrincipalId, ResourceType, Sequence,
     Session, SessionId, SessionTimes, SubscriptionId, Timestamp,
 };
-use ports::SessionLimits;
 
 /// Bounds that only the cases about bounds reach.
 pub(crate) const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,
+    max_bytes: 1 << 40,
+    max_bytes_per_owner: 1 << 40,
 };
 
 /// A position; its epoch needs all 64 bits.

@@ -3,8 +3,12 @@
 //! A façade has the rules of its kind (who may find it, how long it lives, how many there may be) and the form of
 //! its state, which carries a version. The contract suite runs each over every adapter.
 
+mod sessions;
 mod state_version;
 mod tasks;
 
+pub use sessions::{
+    SessionLimits, SessionPage, SessionRecords, SessionRecordsError, VersionedSession,
+};
 pub use state_version::StateVersionError;
 pub use tasks::{KeptTask, NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};

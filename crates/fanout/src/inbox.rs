@@ -240,7 +240,9 @@ impl MailReader {
             (self.position, self.more) = (Sequence::START, true);
             return Some(MailUpdate::WentBack(self.mail));
         }
-        self.position = self.position.max(page.through);
+        // Everything in the mailbox comes after its beginning: a later one is recognised by that, though this reader
+        // has had no message.
+        self.position = self.position.max(page.through).max(page.began);
         // A hint that arrived while the page was being read counts.
         self.more |= !page.at_head;
         if self.skips {

@@ -25,8 +25,6 @@ impl EncodeLabelValue for Constant {
 pub enum StorePort {
     /// The event log.
     Log,
-    /// Sessions.
-    Sessions,
     /// Mailboxes.
     Mailbox,
     /// Records.
@@ -41,7 +39,6 @@ impl StorePort {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Log => "log",
-            Self::Sessions => "sessions",
             Self::Mailbox => "mailbox",
             Self::Records => "records",
             Self::Leases => "leases",
@@ -62,17 +59,16 @@ impl StorePort {
                 Op::Check,
                 Op::Time,
             ],
-            Self::Sessions => &[
-                Op::Create,
-                Op::Load,
-                Op::Replace,
-                Op::End,
+            Self::Mailbox => &[
+                Op::Open,
                 Op::Touch,
-                Op::List,
-                Op::Check,
-                Op::Time,
+                Op::End,
+                Op::OpenStream,
+                Op::Append,
+                Op::ReadAfter,
+                Op::Trim,
+                Op::Close,
             ],
-            Self::Mailbox => &[Op::Open, Op::Append, Op::ReadAfter, Op::Trim, Op::Close],
             Self::Records => &[
                 Op::Create,
                 Op::Load,
@@ -132,8 +128,10 @@ pub enum StoreOperation {
     Touch,
     /// Lists.
     List,
-    /// Opens a stream.
+    /// Opens a mailbox.
     Open,
+    /// Opens a stream.
+    OpenStream,
     /// Closes a stream.
     Close,
     /// Acquires a lease.
@@ -166,6 +164,7 @@ impl StoreOperation {
             Self::Touch => "touch",
             Self::List => "list",
             Self::Open => "open",
+            Self::OpenStream => "open_stream",
             Self::Close => "close",
             Self::Acquire => "acquire",
             Self::Extend => "extend",

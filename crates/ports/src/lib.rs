@@ -5,10 +5,9 @@
 //!
 //! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps the events, which must
 //! survive, and `LogStore` is what a store does for it, over opaque bytes; `Bus` announces that there is
-//! something new; `SessionStore` keeps sessions with their owners and subscriptions; `Mailbox` keeps the
+//! something new; `Records` keeps state of any kind, with a revision: sessions and tasks; `Mailbox` keeps the
 //! messages that one session has not read yet; `Leases` admit one holder at a time to state that has no
-//! revision. `Records` keeps state of any other kind, with a revision. `ResourceReader` is the sync role as its
-//! callers see it.
+//! revision. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
 mod edge_news;
@@ -19,7 +18,6 @@ mod mailbox;
 mod record;
 mod records;
 mod resources;
-mod session_store;
 mod store_failure;
 mod stores;
 
@@ -40,9 +38,6 @@ pub use record::{
 };
 pub use records::Records;
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
-pub use session_store::{
-    SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
-};
 pub use store_failure::StoreFailure;
 pub use stores::Stores;
 

@@ -1,10 +1,11 @@
-//! Messages addressed to one session, kept until its client has read them.
+//! Messages addressed to one session, kept until its client has read them. A mailbox has a life of its own: a
+//! store of mailboxes knows no sessions.
 
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Classified, ErrorClass, Sequence, Sequenced, SessionId, StreamId};
+use model::{Classified, ErrorClass, PrincipalId, Sequence, Sequenced, SessionId, StreamId};
 
 use crate::StoreFailure;
 
@@ -22,7 +23,7 @@ pub struct MailboxLimits {
     /// Maximum age of a message; older ones are removed with the next append, or when another mailbox of the
     /// owner needs their room.
     pub max_age: Duration,
-    /// Maximum weight in bytes of the mailboxes of all sessions of one owner together; see MB-17.
+    /// Maximum weight in bytes of all mailboxes of one owner together; see MB-17.
     pub max_owner_bytes: u64,
 }
 
@@ -79,8 +80,10 @@ pub struct MailboxPage {
     pub resumes_after: Option<Sequence>,
     /// Whether the stream is closed: nothing more will be appended. Together with `at_head`: this is its end.
     pub closed: bool,
-    /// The last sequence that the mailbox has given out, to any of its streams; the start if it has given out
-    /// none.
+    /// The sequence that the mailbox was given when it was opened: all its messages have higher ones, and those of
+    /// an earlier mailbox of the session had lower ones.
+    pub began: Sequence,
+    /// The last sequence that the mailbox has given out, to any of its streams or at its opening.
     pub end: Sequence,
 }
 
@@ -90,12 +93,28 @@ impl MailboxPage {
     /// A page ends before its payload exceeds this number of bytes; its first message always fits.
     pub const MAX_BYTES: usize = 4 << 20;
 
-    /// Whether the page proves that the store went back to an earlier state, after a failover or a restored
-    /// snapshot: the reader of this page held the position `after`, which the mailbox has not given out. Such
-    /// a reader reads again from the start, because messages that were stored since may have lower sequences.
+    /// The page of a session that has no mailbox: a reader at the start has missed nothing, and one that holds a
+    /// position has proof that it [went back](Self::went_back).
+    #[must_use]
+    pub const fn without_mailbox(after: Sequence) -> Self {
+        Self {
+            messages: Vec::new(),
+            through: after,
+            at_head: true,
+            resumes_after: None,
+            closed: false,
+            began: Sequence::START,
+            end: Sequence::START,
+        }
+    }
+
+    /// Whether the page proves that the store went back: the reader of this page held the position `after`, which
+    /// this mailbox has not given out. Either the store has an earlier state, after a failover or a restored
+    /// snapshot; or an earlier mailbox gave it out, which the store removed. Such a reader reads again from the
+    /// start, because messages that were stored since may have lower sequences, and it may have missed some.
     #[must_use]
     pub fn went_back(&self, after: Sequence) -> bool {
-        after > self.end
+        after > self.end || (after > Sequence::START && after < self.began)
     }
 }
 
@@ -105,8 +124,8 @@ const OWNER_FULL: &str = "unread messages and answers of this client's sessions"
 /// Errors of a mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum MailboxError {
-    /// The session does not exist, has expired or has ended.
-    #[error("no such session")]
+    /// The mailbox was not opened, has expired or has ended.
+    #[error("no such mailbox")]
     Missing,
     /// The stream was closed: nothing can be appended.
     #[error("the stream is closed")]
@@ -121,13 +140,13 @@ pub enum MailboxError {
         bytes: usize,
     },
     /// The store failed; the outcome of an append is unknown. It is `Overloaded` when it is full or the owner of
-    /// the session has its share: then nothing was appended.
+    /// the mailbox has its share: then nothing was changed.
     #[error(transparent)]
     Failed(#[from] StoreFailure),
 }
 
 impl MailboxError {
-    /// The mailboxes of the session's owner have no room for the message (MB-17).
+    /// The mailboxes of the owner have no room for the message (MB-17).
     #[must_use]
     pub const fn owner_is_full() -> Self {
         Self::Failed(StoreFailure::full(OWNER_FULL))
@@ -164,22 +183,26 @@ impl Classified for MailboxError {
 }
 
 /// Messages that are addressed to one session and must survive until its client has read them: messages
-/// of a resumable stream, requests of the server, progress. A session has several streams; they share
+/// of a resumable stream, requests of the server, progress. A mailbox has several streams; they share
 /// one series of sequences and one set of limits.
+///
+/// A mailbox is named by a session and lives by itself: the caller opens, touches and ends it beside whatever it
+/// belongs to, which may be in another store.
 ///
 /// A stream is created by [`open_stream`](Self::open_stream) or by the first append. A reader that opens
 /// one reads after the position that `open_stream` returns: from there on, every loss is reported exactly.
 ///
 /// # Contract
-/// - **MB-01** `append` returns a sequence that rises strictly with each append to the session, across all
+/// - **MB-01** `append` returns a sequence that rises strictly with each append to the mailbox, across all
 ///   of its streams and whatever was removed meanwhile; `read_after` returns the payload byte for byte.
 /// - **MB-02** concurrent appends get distinct sequences, and no reader ever sees a message while one of
-///   the same session with a lower sequence can still appear.
-/// - **MB-03** a session that does not exist, has expired or has ended is `Missing` to every call.
+///   the same mailbox with a lower sequence can still appear.
+/// - **MB-03** a mailbox that was not opened, has expired or has ended is `Missing` to every call on its streams;
+///   `touch` and `end` return that there is none.
 /// - **MB-04** a payload longer than 1 MiB is `TooLarge` and changes nothing.
 /// - **MB-05** `read_after` returns up to `limit` messages of that stream alone, strictly after the
 ///   position, ascending, with none left out up to `through`; `at_head` says whether these were the last.
-/// - **MB-06** `append` keeps the session within its limits of messages, bytes and age: the oldest are
+/// - **MB-06** `append` keeps the mailbox within its limits of messages, bytes and age: the oldest are
 ///   removed first, across all streams. The message just appended stays.
 /// - **MB-07** if a stream lost a message after the reader's position, the page reports it in
 ///   `resumes_after` and has the messages that remain; a reader that missed nothing gets no such report.
@@ -192,21 +215,52 @@ impl Classified for MailboxError {
 ///   end reports a loss. A stream opened later reports no losses from before its opening.
 /// - **MB-11** `open_stream` returns a position before every message of the stream and after everything
 ///   appended earlier; opening it again returns the same position, or `Closed` if it was closed.
-/// - **MB-12** a mailbox lives as long as its session, across `touch` and `replace`, and is removed at
-///   its end or expiry: a session created later under the same id has an empty one.
+/// - **MB-12** `open` makes an empty mailbox that lives for `ttl`. One that is living stays as it is, with its
+///   messages and its owner; its `ttl` restarts. A mailbox that is opened after the end or expiry of another one
+///   has none of its messages or streams, and higher sequences: a reader that holds a position of the earlier
+///   one has proof (`began`).
 /// - **MB-13** (durable) every acknowledged change is still there after a reopen; sequences keep rising.
 /// - **MB-14** (shared) an append, close or trim through one handle is visible through another at once.
-/// - **MB-15** a page has in `end` the last sequence that the mailbox has given out, whichever stream it
-///   went to, so that a reader with a later position knows that the store went back.
+/// - **MB-15** a page has in `began` the sequence of the opening, and in `end` the last one that the mailbox has
+///   given out, whichever stream it went to, so that a reader with a position outside of them knows that the
+///   store went back.
 /// - **MB-16** (goes back) after the store went back to an earlier state, a sequence that it gave out in the
 ///   lost time is not given out again: later messages have higher ones, as long as the store's clock goes on.
-/// - **MB-17** the mailboxes of one owner's sessions weigh at most `max_owner_bytes` together, apart from those
-///   of up to 32 KiB, which do not count; a message weighs 128 bytes more than its payload. An append beyond
-///   that removes the oldest messages of its own mailbox; it is `Overloaded` and changes nothing if the message
-///   does not fit even so. What is trimmed, too old, or in a session that ended no longer counts.
+/// - **MB-17** the mailboxes of one owner, who was named at `open`, weigh at most `max_owner_bytes` together, apart
+///   from those of up to 32 KiB, which do not count; a message weighs 128 bytes more than its payload. An append
+///   beyond that removes the oldest messages of its own mailbox; it is `Overloaded` and changes nothing if the
+///   message does not fit even so. What is trimmed, too old, or in a mailbox that ended or expired no longer
+///   counts.
+/// - **MB-18** `touch` restarts the `ttl`, to more or less than was left, and changes nothing else; it returns
+///   whether the mailbox is living. No other call but `open` changes how long it lives.
+/// - **MB-19** `end` removes a mailbox with its messages and returns whether there was one. It is not sticky: the
+///   mailbox can be opened anew.
 #[async_trait]
 pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
-    /// Opens a stream of a session and returns its position; see MB-10, MB-11.
+    /// Opens the mailbox of a session for `ttl`, on account of `owner`; see MB-12. At least a millisecond.
+    ///
+    /// # Errors
+    /// `Overloaded` if the store has no room for another mailbox, or the store is unavailable.
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError>;
+
+    /// Restarts the `ttl`; see MB-18.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError>;
+
+    /// Removes a mailbox; see MB-19.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError>;
+
+    /// Opens a stream of a mailbox and returns its position; see MB-10, MB-11.
     ///
     /// # Errors
     /// `Missing`, `Closed`, or the store is unavailable.

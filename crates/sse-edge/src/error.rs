@@ -1,13 +1,13 @@
 //! Errors of the edge.
 
 use access::{AuthError, NoPlace};
-use edge_records::TaskRecordsError;
+use edge_records::{SessionRecordsError, TaskRecordsError};
 use event_flow::history::HistoryError;
 use fanout::HubError;
 use mcp::{ErrorCode, HttpRefusal, RpcError};
 use mcp_server::{CallError, RateLimited, RegistryError};
 use model::{Classified, CursorError, ErrorClass, PublicError};
-use ports::{MailboxError, RecordBound, SessionStoreError};
+use ports::{MailboxError, RecordBound};
 use service_kit::bodies::BodyRefusal;
 use tokio::time::error::Elapsed;
 
@@ -82,7 +82,7 @@ pub(crate) enum EdgeError {
     #[error(transparent)]
     Denied(#[from] AuthError),
     #[error("session store failed")]
-    Sessions(#[from] SessionStoreError),
+    Sessions(#[from] SessionRecordsError),
     #[error("mailbox failed")]
     Mailbox(#[from] MailboxError),
     #[error("task store failed")]
@@ -270,7 +270,7 @@ mod tests {
     fn a_store_without_room_is_told_in_the_same_words_whichever_it_is() {
         let full = || StoreFailure::full("the Redis server has no memory left");
         for error in [
-            EdgeError::from(SessionStoreError::from(full())),
+            EdgeError::from(SessionRecordsError::from(full())),
             EdgeError::from(MailboxError::from(full())),
             EdgeError::from(TaskRecordsError::from(full())),
         ] {

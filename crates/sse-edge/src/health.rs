@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use edge_records::TaskRecords;
+use edge_records::{SessionRecords, TaskRecords};
 use event_flow::health::FollowerHealth;
 use fanout::hub::Hub;
 use parking_lot::Mutex;
-use ports::{Bus, EventLog, ResourceReader, SessionStore, SyncStatus, Topic};
+use ports::{Bus, EventLog, ResourceReader, SyncStatus, Topic};
 use serde_json::{Value, json};
 use service_kit::{dependency, lifecycle::Lifecycle};
 
@@ -14,7 +14,7 @@ use service_kit::{dependency, lifecycle::Lifecycle};
 pub(crate) struct ProbedStores {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) sessions: SessionRecords,
     pub(crate) tasks: TaskRecords,
     pub(crate) resources: Arc<dyn ResourceReader>,
 }
@@ -53,7 +53,7 @@ impl EdgeHealth {
             }
         });
         dependency::require(lifecycle, "edge: session store", move || {
-            let (sessions, tasks) = (Arc::clone(&sessions), tasks.clone());
+            let (sessions, tasks) = (sessions.clone(), tasks.clone());
             // Tasks are in the same store. One after the other: a refusal makes a driver connect anew, and a
             // check meanwhile would only say that there is no connection.
             async move {

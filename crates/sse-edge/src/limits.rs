@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | the record of a session | 97 KiB: 64 KiB of subscriptions, 16 KiB each of client information and capabilities | [`model::limits::MAX_SUBSCRIPTION_BYTES`], `mcp::limits::MAX_CLIENT_INFO_BYTES` | `the_worst_subscriptions_of_a_client_are_bounded_and_others_get_their_events` |
 //! | the records that running calls have loaded | 97 KiB × [`MAX_CALLS`] = 388 MiB | each loads its session once | the same |
+//! | the records of all sessions in the store | [`SESSIONS_BYTES`] = 8 GiB | counted by the store | `beyond_the_bytes_a_session_is_refused_and_may_shrink` |
 //! | the records of one principal in the store | 97 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 950 MiB; less with a lower `edge.max_sessions_per_principal` | the number of sessions | `one_principal_cannot_take_the_room_of_others` |
 //! | of that, answers to questions | one of 1 MiB for each question that a call asked | the mark in the id of a question, and its stream is closed with the first answer | `an_answer_to_a_question_that_was_never_asked_is_told_and_not_kept`, `a_question_has_one_answer_of_a_bounded_size_on_all_edges_together` |
 //! | of that, answers to questions of an earlier version | [`UNMARKED_ANSWER_BYTES`] × [`UNMARKED_ANSWERS`] = 62 MiB for each start of an edge | counted for [`UNMARKED_ANSWERS_TIME`] | `questions_of_an_earlier_version_are_answered_for_a_while_within_bounds` |
@@ -35,6 +36,11 @@ use edge_records::TaskLimits;
 pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
 /// Number of hosts in `edge.allowed_hosts`; each request is compared with all of them.
 pub(crate) const MAX_ALLOWED_HOSTS: usize = 256;
+/// Bytes of the record of a session, at most: the 97 KiB above in full steps of the store.
+pub(crate) const MAX_SESSION_BYTES: u64 = 100 << 10;
+/// Bytes of the records of all sessions in the store: two steps of it for each of a million sessions. Beyond it no
+/// session begins, and none becomes larger.
+pub(crate) const SESSIONS_BYTES: u64 = 8 << 30;
 /// Number of sessions with unreadable records that the log names; the counter has all.
 pub(crate) const LOGGED_SESSIONS: usize = 256;
 /// Number of tasks with unreadable records that the log names.

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use edge_records::VersionedSession;
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::{TryStreamExt, stream};
 use model::{Classified, SessionId};
-use ports::{EdgeNews, VersionedSession};
+use ports::EdgeNews;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use access::Authenticator;
 use axum::Router;
-use edge_records::TaskRecords;
+use edge_records::{SessionRecords, TaskRecords};
 use event_flow::{
     follow::{FollowOptions, Followed, follow},
     health::FollowerHealth,
@@ -23,9 +23,7 @@ use mcp_server::{
     OfferRegistry, RateLimiter, Toolset, call_metrics::CallMetrics, cpu_turns::CpuTurns,
 };
 use model::{Clock, CursorKeys, Epoch, IdSource, SharedKey};
-use ports::{
-    Bus, BusMessage, EventLog, Leases, Mailbox, Records, ResourceReader, SessionStore, Topic,
-};
+use ports::{Bus, BusMessage, EventLog, Leases, Mailbox, Records, ResourceReader, Topic};
 use service_kit::{
     admin::HealthDetail,
     bodies::BodyBudget,
@@ -54,7 +52,9 @@ use crate::{
     news::{BusRouter, poll_answers, watch_sessions},
     origins::Origins,
     profile,
-    session::{DeliveryReports, Inboxes, SessionBounds, SessionDeps, Sessions, report},
+    session::{
+        DeliveryReports, Inboxes, SessionBounds, SessionDeps, SessionMailboxes, Sessions, report,
+    },
     shared_bytes::SharedBytes,
     store_clock::{StoreClock, measure},
     tasks::{TaskDeps, TaskTeller, Tasks, watch_tasks},
@@ -68,14 +68,12 @@ pub struct EdgeDeps {
     /// The same log for readers of many pages: queries, and streams that catch up. On a server, over a
     /// connection of its own, so that new events do not wait behind pages.
     pub pages: Arc<dyn EventLog>,
-    /// Sessions of the handshake era.
-    pub sessions: Arc<dyn SessionStore>,
-    /// Messages to single sessions: answers of clients, and streams that can be resumed.
-    pub mailbox: Arc<dyn Mailbox>,
-    /// State of any kind: work that continues after its answer.
+    /// State of any kind: sessions of the handshake era, and work that continues after its answer.
     pub records: Arc<dyn Records>,
+    /// Messages to single sessions: answers of clients, and streams that can be resumed.
+    pub mailboxes: Arc<dyn Mailbox>,
     /// Leases of running calls.
-    pub locks: Arc<dyn Leases>,
+    pub leases: Arc<dyn Leases>,
     /// Hints.
     pub bus: Arc<dyn Bus>,
     /// The sync role.
@@ -164,7 +162,7 @@ impl EdgeService {
         let stores = ProbedStores {
             log: Arc::clone(&self.deps.pages),
             bus: Arc::clone(&bus),
-            sessions: Arc::clone(&self.deps.sessions),
+            sessions: SessionRecords::new(Arc::clone(&self.deps.records)),
             tasks: TaskRecords::new(Arc::clone(&self.deps.records)),
             resources: Arc::clone(&self.deps.resources),
         };
@@ -200,16 +198,22 @@ impl EdgeService {
             cursor_keys: self.cursor_keys,
             draining: lifecycle.draining(),
         }));
-        let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
-        let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.sessions));
+        let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.records));
         let clock = Arc::new(StoreClock::new(own, store, self.clock_metrics));
+        let mailboxes: Arc<dyn Mailbox> = Arc::new(SessionMailboxes {
+            mailboxes: deps.mailboxes,
+            sessions: SessionRecords::new(Arc::clone(&deps.records)),
+            clock: Arc::clone(&clock),
+        });
+        let (inboxes, reports) = Inboxes::new(Arc::clone(&mailboxes));
         let sessions = Arc::new(Sessions::new(SessionDeps {
-            store: deps.sessions,
+            store: SessionRecords::new(Arc::clone(&deps.records)),
             bus: Arc::clone(&deps.bus),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&deps.ids),
             bounds: self.session_bounds,
             metrics: self.session_metrics,
+            mailboxes: Arc::clone(&mailboxes),
             inboxes,
         }));
         let tasks = Arc::new(Tasks::new(TaskDeps {
@@ -240,7 +244,7 @@ impl EdgeService {
             hub,
             history: EventHistory::new(source),
             sessions,
-            calls: Arc::new(Calls::new(deps.mailbox, deps.locks, self.answer_metrics)),
+            calls: Arc::new(Calls::new(mailboxes, deps.leases, self.answer_metrics)),
             batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
             lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
             task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),

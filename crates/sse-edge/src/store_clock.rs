@@ -1,4 +1,4 @@
-//! The clock of the session store, by which all edges judge what they share: leases of tasks, lifetimes of
+//! The clock of the store of records, by which all edges judge what they share: leases of tasks, lifetimes of
 //! sessions, the validity of sealed states. An edge whose own clock is wrong would end the sessions and
 //! tasks of others.
 //!
@@ -7,8 +7,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use edge_records::SessionRecordsError;
 use model::{Clock, Timestamp};
-use ports::SessionStore;
+use ports::Records;
 use service_kit::{lifecycle::Latch, shared_clock::SharedClock};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,23 +24,22 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct StoreClock {
     clock: SharedClock,
-    store: Arc<dyn SessionStore>,
+    store: Arc<dyn Records>,
 }
 
 impl StoreClock {
     /// A clock that is this process's own until the first measurement.
-    pub(crate) fn new(
-        own: Arc<dyn Clock>,
-        store: Arc<dyn SessionStore>,
-        metrics: ClockMetrics,
-    ) -> Self {
+    pub(crate) fn new(own: Arc<dyn Clock>, store: Arc<dyn Records>, metrics: ClockMetrics) -> Self {
         let clock = SharedClock::new(own, "session store", metrics.skew_seconds);
         Self { clock, store }
     }
 
-    /// Asks the store for its time. A store without a clock leaves this process its own.
+    /// Asks the store for its time.
     pub(crate) async fn read(&self) -> Result<Timestamp, EdgeError> {
-        let asking = async { Ok(timeout(CALL_DEADLINE, self.store.time()).await??) };
+        let asking = async {
+            let told = timeout(CALL_DEADLINE, self.store.time()).await?;
+            Ok(Some(told.map_err(SessionRecordsError::from)?))
+        };
         self.clock.read(asking).await
     }
 

@@ -1,7 +1,7 @@
 //! In-memory implementations of the ports: for tests, demos, and the bus of a single process.
 //!
 //! Everything here is bounded, drops its oldest data or refuses writes at the bound, and is lost
-//! when the process ends. The log and the session store are for trying Forgewire out; the bus is
+//! when the process ends. The log and the store are for trying Forgewire out; the bus is
 //! what `forgewire run` uses when all roles run in one process.
 
 mod bus;
@@ -11,10 +11,11 @@ mod log_store;
 mod mail_accounts;
 mod mailbox;
 mod mailbox_state;
+mod mailbox_table;
 mod record_table;
 mod records;
-mod session_store;
+mod store;
 
 pub use bus::InProcessBus;
 pub use log_store::MemoryLogStore;
-pub use session_store::{MemorySessionStore, SavedSessions};
+pub use store::{MemorySessionStore, SavedSessions};

@@ -1,4 +1,4 @@
-//! The streams and messages of one session's mailbox, and their limits.
+//! The streams and messages of one mailbox, and their limits.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,8 +10,9 @@ use model::{Sequence, Sequenced, StreamId, Timestamp, next_number};
 use ports::{MailboxError, MailboxLimits, MailboxPage};
 
 /// The messages that a session has not read yet.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct MailboxState {
+    began: Sequence,
     last: Sequence,
     /// Streams that ended at or before this position may have been forgotten.
     forgotten_through: Sequence,
@@ -46,6 +47,23 @@ fn count(length: usize) -> u32 {
 }
 
 impl MailboxState {
+    /// An empty mailbox, which was given this sequence at its opening.
+    pub(crate) fn begin(began: Sequence) -> Self {
+        Self {
+            began,
+            last: began,
+            forgotten_through: Sequence::START,
+            bytes: 0,
+            messages: BTreeMap::new(),
+            streams: HashMap::new(),
+        }
+    }
+
+    /// The last sequence that was given out.
+    pub(crate) fn last(&self) -> Sequence {
+        self.last
+    }
+
     /// Bytes of payload that the mailbox holds.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
@@ -192,6 +210,7 @@ impl MailboxState {
                 at_head: true,
                 resumes_after: (after < forgotten).then_some(forgotten),
                 closed: forgotten > Sequence::START && after <= forgotten,
+                began: self.began,
                 end: self.last,
             };
         };
@@ -221,6 +240,7 @@ impl MailboxState {
             at_head: rest.peek().is_none(),
             resumes_after: (after < lost).then_some(lost),
             closed: stream.closed,
+            began: self.began,
             end: self.last,
         }
     }

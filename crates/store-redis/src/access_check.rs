@@ -21,7 +21,7 @@ impl RedisSessionStore {
         index: &[RedisKey],
     ) -> Result<(), StoreFailure> {
         // A server that is read-only after a failover, or has no memory or disk left, answers PING.
-        let (scripts, key) = (&self.check_scripts, vec![self.index.check_key()]);
+        let (scripts, key) = (&self.check_scripts, vec![self.keys.check_key()]);
         let arguments = vec![CHECK_SECONDS.into()];
         self.run::<()>(op, &scripts.commands, key, arguments)
             .await?;

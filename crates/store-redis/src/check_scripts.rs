@@ -67,8 +67,6 @@ mod tests {
     #[test]
     fn the_check_runs_every_command_of_the_scripts() {
         let sources = [
-            include_str!("session_scripts.rs"),
-            include_str!("bound_scripts.rs"),
             include_str!("lease_scripts.rs"),
             include_str!("records/scripts.rs"),
             include_str!("records/index_scripts.rs"),

@@ -60,7 +60,5 @@ pub(crate) const QUEUED_COMMANDS: usize = 10_000;
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Seconds for which the key that a check writes is kept: a few intervals of the probes of readiness.
 pub(crate) const CHECK_SECONDS: i64 = 10;
-/// Maximum number of sessions in one page.
-pub(crate) const MAX_PAGE_SESSIONS: usize = 1000;
-/// Number of sessions that are looked up concurrently.
+/// Number of records that are looked up concurrently.
 pub(crate) const PIPELINED: usize = 64;

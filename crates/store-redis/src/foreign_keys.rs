@@ -1,6 +1,6 @@
 //! Keys that many calls share: a value of another program under one of them fails all of these calls, so it is
 //! named with the fix. It is never removed here, because another program may need it. Once it is removed or
-//! renamed, the next call mends an index from its other keys (see `index` and `records::keys`); an account of
+//! renamed, the next call mends an index from its other keys (see `records::keys`); an account of
 //! mailboxes begins anew; a lock is free.
 
 use fred::types::{FromValue, Value, scripts::Script};

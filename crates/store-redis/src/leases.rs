@@ -27,7 +27,7 @@ impl RedisSessionStore {
         (name, token): (&LeaseName, &LeaseToken),
         ttl: Duration,
     ) -> Result<R, StoreFailure> {
-        let keys = [self.index.lease_key(name)];
+        let keys = [self.keys.lease_key(name)];
         let arguments = vec![
             token.as_str().into(),
             millis(ttl).into(),

@@ -1,14 +1,9 @@
-//! Session store on Redis.
+//! Records, mailboxes and leases on Redis.
 //!
-//! A session is one hash, `{prefix}session:{<id>}` (the braces are Redis Cluster's hash tag: all
-//! keys of a session are in one slot), with the session as JSON, its revision, and the key's expiry
-//! as its time to live. Each change is one Lua script, so it is applied completely or not at all.
-//! An index of three keys, `{prefix}{sessions}:…`, lists and counts the sessions; its surplus
-//! entries are checked against the sessions themselves (`index`, `bounds`).
-//!
-//! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time
-//! to live. A lock is one key of its own (`leases`). A record of any other kind is a hash
-//! in a slot of its own (`records`).
+//! A record, for instance a session, is a hash in a slot of its own, and each collection has an index
+//! (`records`). A mailbox is five keys in one slot (`mailbox::scripts`), named by its session, with a time to live
+//! of its own. A lease is one key (`leases`). Each change is one Lua script, so it is applied completely or not
+//! at all.
 //!
 //! # Durability
 //! With an append-only file and `appendfsync always`, acknowledged writes survive a `kill -9` of
@@ -20,25 +15,20 @@
 //! work again.
 
 mod access_check;
-mod bound_scripts;
-mod bounds;
 mod check_scripts;
 mod config;
 mod connection;
 mod error;
 mod foreign_keys;
-mod index;
 mod lease_scripts;
 mod leases;
 mod mailbox;
 mod records;
 mod refusal;
 mod server_settings;
-mod session_record;
-mod session_scripts;
-mod session_store;
 mod shared_keys;
 mod store;
+mod store_keys;
 
 pub use config::RedisConfig;
 pub use error::RedisError;

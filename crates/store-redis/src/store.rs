@@ -12,28 +12,24 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     RedisConfig, RedisError,
-    bound_scripts::BoundScripts,
     check_scripts::CheckScripts,
     config::MAX_TTL,
     connection::RedisConnection,
-    index::SessionIndex,
     lease_scripts::LeaseScripts,
     mailbox::{AccountScripts, MailboxScripts},
     records::{RecordIndexScripts, RecordKeys, RecordScripts},
     refusal::RedisRefusal,
-    session_scripts::SessionScripts,
+    store_keys::StoreKeys,
 };
 
-/// Sessions on a Redis server or cluster. Dropping it closes the connection.
+/// Records, mailboxes and leases on a Redis server or cluster. Dropping it closes the connection.
 pub struct RedisSessionStore {
     pub(crate) connection: RedisConnection,
-    pub(crate) session_scripts: SessionScripts,
     pub(crate) check_scripts: CheckScripts,
-    pub(crate) bound_scripts: BoundScripts,
     pub(crate) mailbox_scripts: MailboxScripts,
     pub(crate) account_scripts: AccountScripts,
     pub(crate) lease_scripts: LeaseScripts,
-    pub(crate) index: SessionIndex,
+    pub(crate) keys: StoreKeys,
     pub(crate) record_scripts: RecordScripts,
     pub(crate) record_index_scripts: RecordIndexScripts,
     pub(crate) record_keys: RecordKeys,
@@ -63,16 +59,14 @@ impl RedisSessionStore {
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisError> {
         let connection = RedisConnection::open(&config).await?;
         let record_keys = RecordKeys::new(config.key_prefix.clone());
-        let (index, call_timeout) = (SessionIndex::new(config.key_prefix), config.call_timeout);
+        let (keys, call_timeout) = (StoreKeys::new(config.key_prefix), config.call_timeout);
         let store = Self {
             connection,
-            session_scripts: SessionScripts::new(),
             check_scripts: CheckScripts::new(),
-            bound_scripts: BoundScripts::new(),
             mailbox_scripts: MailboxScripts::new(),
             account_scripts: AccountScripts::new(),
             lease_scripts: LeaseScripts::new(),
-            index,
+            keys,
             record_scripts: RecordScripts::new(),
             record_index_scripts: RecordIndexScripts::new(),
             record_keys,

@@ -9,16 +9,18 @@ use std::{
     error::Error,
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::Duration,
 };
 
-use ports::SessionStore;
+use contract::SessionRecords;
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::RedisServer;
 
-async fn as_role(server: &RedisServer) -> Result<RedisSessionStore, RedisError> {
+async fn as_role(server: &RedisServer) -> Result<SessionRecords, RedisError> {
     let url = format!("redis://role:secret@127.0.0.1:{}", server.port());
-    RedisSessionStore::connect(RedisConfig::new(url)).await
+    let store = RedisSessionStore::connect(RedisConfig::new(url)).await?;
+    Ok(SessionRecords::new(Arc::new(store)))
 }
 
 /// Sends a command to the server directly.
@@ -33,7 +35,7 @@ fn send_command(server: &RedisServer, command: &str) {
 }
 
 /// Waits until a check succeeds.
-async fn recovers(store: &RedisSessionStore) {
+async fn recovers(store: &SessionRecords) {
     let succeeding = async {
         while store.check().await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -44,7 +46,7 @@ async fn recovers(store: &RedisSessionStore) {
 }
 
 /// The error of a check, with its causes.
-async fn refusal(store: &RedisSessionStore) -> String {
+async fn refusal(store: &SessionRecords) -> String {
     let error = store.check().await.unwrap_err();
     let mut text = error.to_string();
     let mut next = error.source();
@@ -69,7 +71,7 @@ async fn a_command_or_key_that_is_denied_is_named_until_it_is_allowed() {
         ("-eval", "eval"),
         ("-evalsha", "evalsha"),
         (
-            "resetkeys ~forgewire:session:* ~forgewire:{sessions}:*",
+            "resetkeys ~forgewire:sessions:* ~forgewire:{index:sessions}:* ~forgewire:check",
             "keys",
         ),
     ] {

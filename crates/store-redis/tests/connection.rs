@@ -15,8 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ports::{SessionLimits, SessionStore, SessionStoreError, StoreFailure};
-use setup::{ROOMY, TTL, open, recovers, send_command, session};
+use contract::{SessionLimits, SessionRecords, SessionRecordsError};
+use ports::StoreFailure;
+use setup::{ROOMY, TTL, open, recovers, send_command, session, sessions};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore, WeakRedisSetting};
 use testkit::servers::RedisServer;
 use tokio::{
@@ -65,7 +66,8 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
     let server = RedisServer::start().unwrap();
     let proxy = Proxy::before(&server).await;
     let config = RedisConfig::new(proxy.url());
-    let store = Arc::new(RedisSessionStore::connect(config).await.unwrap());
+    let store = RedisSessionStore::connect(config).await.unwrap();
+    let store = Arc::new(SessionRecords::new(Arc::new(store)));
     let one = session("one");
     store.create(&one, TTL, ROOMY).await.unwrap();
     // Some call is always in progress: the driver checks the connection only during a pause.
@@ -92,17 +94,14 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_while() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     store.create(&session("before"), TTL, ROOMY).await.unwrap();
     send_command(&server, "CONFIG SET requirepass changed-for-a-while");
     let kill = "AUTH changed-for-a-while\r\nCLIENT KILL TYPE normal SKIPME yes";
     send_command(&server, kill);
     let refused = store.check().await;
     assert!(
-        matches!(
-            refused,
-            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
-        ),
+        matches!(refused, Err(StoreFailure::Unavailable { .. })),
         "{refused:?}"
     );
     send_command(
@@ -116,13 +115,15 @@ async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_whil
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     send_command(&server, "REPLICAOF 127.0.0.1 1");
     let refused = store.create(&session("one"), TTL, ROOMY).await;
     assert!(
         matches!(
             refused,
-            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+            Err(SessionRecordsError::Failed(
+                StoreFailure::Unavailable { .. }
+            ))
         ),
         "{refused:?}"
     );
@@ -136,7 +137,7 @@ async fn of_a_hundred_creates_over_four_connections_one_wins() {
     let server = RedisServer::start().unwrap();
     let mut stores = Vec::new();
     for _ in 0..4 {
-        stores.push(Arc::new(open(&server).await));
+        stores.push(Arc::new(sessions(&server).await));
     }
     let rivals: Vec<_> = (0..100)
         .map(|rival| {
@@ -150,7 +151,7 @@ async fn of_a_hundred_creates_over_four_connections_one_wins() {
     for rival in rivals {
         match rival.await.unwrap() {
             (Ok(_), session) => winners.push(session),
-            (Err(error), _) => assert!(matches!(error, SessionStoreError::Exists), "{error:?}"),
+            (Err(error), _) => assert!(matches!(error, SessionRecordsError::Exists), "{error:?}"),
         }
     }
     assert_eq!(winners.len(), 1);
@@ -162,14 +163,13 @@ async fn of_a_hundred_creates_over_four_connections_one_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_not_ours_concerns_its_session_alone_and_is_no_outage() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     let (one, other) = (session("one"), session("other"));
     for command in [
-        r#"HSET forgewire:session:{one} session '{"version":2,"session":{}}'"#,
-        "HSET forgewire:session:{one} session nonsense",
-        "HSET forgewire:session:{one} revision nonsense",
-        "HDEL forgewire:session:{one} session",
-        "SET forgewire:session:{one} nonsense",
+        "HSET forgewire:sessions:{one} state nonsense",
+        "HSET forgewire:sessions:{one} revision nonsense",
+        "HDEL forgewire:sessions:{one} state",
+        "SET forgewire:sessions:{one} nonsense",
     ] {
         send_command(&server, "FLUSHALL");
         store.create(&other, TTL, ROOMY).await.unwrap();
@@ -177,32 +177,28 @@ async fn a_record_that_is_not_ours_concerns_its_session_alone_and_is_no_outage()
         send_command(&server, command);
         let loaded = store.load(&one.id).await;
         assert!(
-            matches!(loaded, Err(SessionStoreError::Unreadable { .. })),
+            matches!(loaded, Err(SessionRecordsError::Unreadable { .. })),
             "{command}: {loaded:?}"
         );
         for limit in [1, 10] {
-            let listed = store.list(None, limit).await.unwrap();
-            let sessions = listed.sessions.into_iter().map(|found| found.session);
-            assert_eq!(
-                sessions.collect::<Vec<_>>(),
-                std::slice::from_ref(&other),
-                "{command}"
-            );
-            assert_eq!(listed.unreadable, 1, "{command}");
+            let (mut after, mut found, mut unreadable) = (None, Vec::new(), 0);
+            loop {
+                let page = store.list(after.as_ref(), limit).await.unwrap();
+                found.extend(page.sessions.into_iter().map(|found| found.session));
+                unreadable += page.unreadable;
+                let Some(next) = page.next else { break };
+                after = Some(next);
+            }
+            assert_eq!(found, std::slice::from_ref(&other), "{command}");
+            assert_eq!(unreadable, 1, "{command}");
         }
         if command.starts_with("SET") {
-            let replaced = store.replace(&one, revision, TTL).await;
-            assert!(
-                matches!(
-                    replaced,
-                    Err(SessionStoreError::Failed(StoreFailure::Corrupt { .. }))
-                ),
-                "{replaced:?}"
-            );
-        } else if !command.starts_with("HDEL") {
-            assert!(store.end(&one.id).await.unwrap(), "{command}");
-            assert!(store.load(&one.id).await.unwrap().is_none(), "{command}");
+            let replaced = store.replace(&one, revision, TTL, ROOMY).await;
+            let is_unreadable = matches!(replaced, Err(SessionRecordsError::Unreadable { .. }));
+            assert!(is_unreadable, "{replaced:?}");
         }
+        assert!(store.end(&one.id).await.unwrap(), "{command}");
+        assert!(store.load(&one.id).await.unwrap().is_none(), "{command}");
     }
 }
 
@@ -210,30 +206,30 @@ async fn a_record_that_is_not_ours_concerns_its_session_alone_and_is_no_outage()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_lost_a_part_is_mended() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     let limits = SessionLimits {
         max_sessions_per_owner: 3,
         ..ROOMY
     };
-    for part in ["due", "ids", "owners"] {
+    for part in ["due", "ids", "owned", "owners"] {
         send_command(&server, "FLUSHALL");
         let sessions = ["one", "three", "two"].map(session);
         for session in &sessions {
             store.create(session, TTL, limits).await.unwrap();
         }
-        send_command(&server, &format!("DEL forgewire:{{sessions}}:{part}"));
+        send_command(&server, &format!("DEL forgewire:{{index:sessions}}:{part}"));
         let listed = store.list(None, 10).await.unwrap().sessions;
         let listed: Vec<_> = listed.into_iter().map(|found| found.session).collect();
         assert_eq!(listed, sessions, "{part}");
-        send_command(&server, &format!("DEL forgewire:{{sessions}}:{part}"));
+        send_command(&server, &format!("DEL forgewire:{{index:sessions}}:{part}"));
         let fourth = session("four");
         let refused = store.create(&fourth, TTL, limits).await;
         assert!(
-            matches!(refused, Err(SessionStoreError::Overloaded { .. })),
+            matches!(refused, Err(SessionRecordsError::NoRoom { .. })),
             "{part}: {refused:?}"
         );
         // The places of sessions that ended are free again.
-        send_command(&server, &format!("DEL forgewire:{{sessions}}:{part}"));
+        send_command(&server, &format!("DEL forgewire:{{index:sessions}}:{part}"));
         assert!(store.end(&sessions[0].id).await.unwrap());
         store.create(&fourth, TTL, limits).await.unwrap();
     }
@@ -344,22 +340,18 @@ async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_session_stays_as_long_as_it_would_have_lived_and_no_longer() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     store.create(&session("one"), TTL, ROOMY).await.unwrap();
     assert!(store.end(&session("one").id).await.unwrap());
-    let left = send_command(&server, "PTTL forgewire:session:{one}");
+    let left = send_command(&server, "PTTL forgewire:sessions:{one}");
     let left: u128 = left.trim().trim_start_matches(':').parse().unwrap();
     assert!(left > 0 && left <= TTL.as_millis(), "{left} ms");
-    let fields = send_command(&server, "HKEYS forgewire:session:{one}");
+    let fields = send_command(&server, "HKEYS forgewire:sessions:{one}");
     assert!(
-        fields.contains("ended") && !fields.contains("session"),
+        fields.contains("ended") && !fields.contains("state"),
         "{fields}"
     );
-    assert_eq!(
-        store.list(None, 0).await.unwrap().sessions,
-        [],
-        "a page of nothing is empty"
-    );
+    assert_eq!(store.list(None, 10).await.unwrap().sessions, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

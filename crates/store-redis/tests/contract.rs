@@ -11,9 +11,8 @@ use std::{
 
 use contract::{
     Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack, backend_hook,
-    handle_opener, record_damager, record_spoiler,
+    handle_opener, record_damager,
 };
-use model::SessionId;
 use ports::RecordKey;
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::RedisServer;
@@ -25,20 +24,6 @@ async fn open(url: &str) -> anyhow::Result<Arc<dyn SessionPorts>> {
     Ok(Arc::new(
         RedisSessionStore::connect(RedisConfig::new(url)).await?,
     ))
-}
-
-/// Gives a session a record of another build.
-fn spoil(port: u16, id: &SessionId) -> anyhow::Result<()> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-    let record = r#"{"version":2,"session":{}}"#;
-    writeln!(
-        connection,
-        "HSET forgewire:session:{{{id}}} session '{record}'\r"
-    )?;
-    let mut answer = [0; 4];
-    connection.read_exact(&mut answer)?;
-    anyhow::ensure!(answer == *b":0\r\n", "there is no session {id}");
-    Ok(())
 }
 
 /// Takes a record its owner.
@@ -78,11 +63,6 @@ impl Harness for RedisBackend {
         let mut fixture = SessionStoreFixture::new(open(&url).await?);
         let server = Arc::new(Mutex::new(server));
         let (restarted, saved, restored) = (server.clone(), server.clone(), server.clone());
-        let spoilt = server.clone();
-        fixture.spoil = Some(record_spoiler(move |id| {
-            let server = Arc::clone(&spoilt);
-            async move { spoil(server.lock().await.port(), &id) }
-        }));
         let damaged = server.clone();
         fixture.damage = Some(record_damager(move |key| {
             let server = Arc::clone(&damaged);

@@ -10,16 +10,14 @@ mod setup;
 
 use std::{sync::Arc, time::Duration};
 
-use contract::{NewTask, TaskLimits, TaskRecords};
+use contract::{
+    NewTask, SessionLimits, SessionRecords, SessionRecordsError, TaskLimits, TaskRecords,
+};
 use model::{
     Classified, ErrorClass, LeaseName, PrincipalId, RecordId, Session, SessionId, StreamId, TaskId,
 };
-use ports::{
-    Collection, Leases, Mailbox, MailboxLimits, Records, RecordsError, SessionLimits, SessionStore,
-    SessionStoreError,
-};
+use ports::{Collection, Leases, Mailbox, MailboxLimits, Records, RecordsError};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
-use store_redis::RedisSessionStore;
 use testkit::servers::RedisServer;
 
 const TASKS: Collection = Collection::new("tasks");
@@ -29,6 +27,8 @@ const HASH: &str = "hash";
 const FOUR: SessionLimits = SessionLimits {
     max_sessions: 4,
     max_sessions_per_owner: 4,
+    max_bytes: 1 << 30,
+    max_bytes_per_owner: 1 << 30,
 };
 const FOUR_TASKS: TaskLimits = TaskLimits {
     max_tasks_per_owner: 4,
@@ -69,8 +69,8 @@ fn vacate(server: &RedisServer, key: &str) {
     send_command(server, &format!("DEL {key}"));
 }
 
-async fn listed(store: &RedisSessionStore) -> Vec<Session> {
-    let page = SessionStore::list(store, None, 10).await.unwrap();
+async fn listed(sessions: &SessionRecords) -> Vec<Session> {
+    let page = sessions.list(None, 10).await.unwrap();
     page.sessions
         .into_iter()
         .map(|found| found.session)
@@ -80,47 +80,46 @@ async fn listed(store: &RedisSessionStore) -> Vec<Session> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_value_in_the_index_of_sessions_is_named_and_the_index_is_mended_without_it() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = Arc::new(open(&server).await);
+    let sessions = SessionRecords::new(store.clone());
     for (part, kind) in [("due", SORTED_SET), ("ids", SORTED_SET), ("owners", HASH)] {
         send_command(&server, "FLUSHALL");
-        let key = format!("forgewire:{{sessions}}:{part}");
+        let key = format!("forgewire:{{index:sessions}}:{part}");
         let fourth = session("four");
         occupy(&server, &key);
-        names(SessionStore::check(&store).await, &key, kind);
-        let created = SessionStore::create(&store, &fourth, TTL, FOUR).await;
+        names(sessions.check().await, &key, kind);
+        let created = sessions.create(&fourth, TTL, FOUR).await;
         names(created, &key, kind);
         vacate(&server, &key);
         let [one, three, two] = ["one", "three", "two"].map(session);
         for session in [&one, &three, &two] {
-            SessionStore::create(&store, session, TTL, FOUR)
-                .await
-                .unwrap();
+            sessions.create(session, TTL, FOUR).await.unwrap();
         }
         occupy(&server, &key);
-        names(SessionStore::check(&store).await, &key, kind);
-        let created = SessionStore::create(&store, &fourth, TTL, FOUR).await;
+        names(sessions.check().await, &key, kind);
+        let created = sessions.create(&fourth, TTL, FOUR).await;
         names(created, &key, kind);
-        names(SessionStore::list(&store, None, 10).await, &key, kind);
+        names(sessions.list(None, 10).await, &key, kind);
         if part == "ids" {
-            let rest = SessionStore::list(&store, Some(&one.id), 10).await;
+            let rest = sessions.list(Some(&one.id), 10).await;
             names(rest, &key, kind);
         }
         // Other keys are not affected.
-        let loaded = SessionStore::load(&store, &one.id).await.unwrap();
+        let loaded = sessions.load(&one.id).await.unwrap();
         assert_eq!(loaded.unwrap().session, one, "{part}");
-        assert!(SessionStore::touch(&store, &one.id, TTL / 2).await.unwrap());
-        assert!(SessionStore::end(&store, &two.id).await.unwrap());
-        Records::check(&store, TASKS).await.unwrap();
+        assert!(sessions.touch(&one.id, TTL / 2).await.unwrap());
+        assert!(sessions.end(&two.id).await.unwrap());
+        Records::check(&*store, TASKS).await.unwrap();
         vacate(&server, &key);
-        recovers(&store, Duration::ZERO).await;
-        assert_eq!(listed(&store).await, [one, three], "{part}");
+        recovers(&sessions, Duration::ZERO).await;
+        assert_eq!(listed(&sessions).await, [one, three], "{part}");
         // The bounds hold as before.
         for id in ["five", "six"] {
-            let created = SessionStore::create(&store, &session(id), TTL, FOUR).await;
+            let created = sessions.create(&session(id), TTL, FOUR).await;
             created.unwrap();
         }
-        let refused = SessionStore::create(&store, &fourth, TTL, FOUR).await;
-        let refused_for_room = matches!(refused, Err(SessionStoreError::Overloaded { .. }));
+        let refused = sessions.create(&fourth, TTL, FOUR).await;
+        let refused_for_room = matches!(refused, Err(SessionRecordsError::NoRoom { .. }));
         assert!(refused_for_room, "{part}: {refused:?}");
     }
 }
@@ -141,6 +140,7 @@ async fn a_foreign_value_in_the_index_of_a_collection_is_named_and_the_index_is_
     let server = RedisServer::start().unwrap();
     let store = Arc::new(open(&server).await);
     let tasks = TaskRecords::new(store.clone());
+    let sessions = SessionRecords::new(store.clone());
     let (owner, first) = (task(0).owner, RecordId::new("task").unwrap());
     for (part, kind) in [
         ("due", SORTED_SET),
@@ -173,8 +173,8 @@ async fn a_foreign_value_in_the_index_of_a_collection_is_named_and_the_index_is_
         // What is there can be read, and neither sessions nor another collection are affected.
         let loaded = tasks.load(&owner, &task(1).id).await.unwrap();
         assert_eq!(loaded.unwrap().state, task(1).state, "{part}");
-        SessionStore::check(&*store).await.unwrap();
-        let created = SessionStore::create(&*store, &session("one"), TTL, ROOMY).await;
+        sessions.check().await.unwrap();
+        let created = sessions.create(&session("one"), TTL, ROOMY).await;
         created.unwrap();
         let others = Collection::new("others");
         Records::check(&*store, others).await.unwrap();
@@ -191,7 +191,8 @@ async fn a_foreign_value_in_the_index_of_a_collection_is_named_and_the_index_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_value_under_the_account_of_an_owner_is_named_and_concerns_that_owner() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = Arc::new(open(&server).await);
+    let sessions = SessionRecords::new(store.clone());
     let stream = StreamId::new("a").unwrap();
     let one = session("one");
     let other = Session {
@@ -208,9 +209,8 @@ async fn a_foreign_value_under_the_account_of_an_owner_is_named_and_concerns_tha
     for (part, kind) in [("", HASH), (":times", SORTED_SET)] {
         send_command(&server, "FLUSHALL");
         for session in [&one, &other] {
-            SessionStore::create(&store, session, TTL, ROOMY)
-                .await
-                .unwrap();
+            let opened = Mailbox::open(&*store, &session.id, &session.owner, TTL).await;
+            opened.unwrap();
         }
         let key = format!("forgewire:mail:{{{}}}{part}", one.owner);
         occupy(&server, &key);
@@ -218,7 +218,7 @@ async fn a_foreign_value_under_the_account_of_an_owner_is_named_and_concerns_tha
         // A mailbox of so little weight does not count.
         append(&one, b"small").await.unwrap();
         append(&other, &large).await.unwrap();
-        SessionStore::check(&store).await.unwrap();
+        sessions.check().await.unwrap();
         vacate(&server, &key);
         append(&one, &large).await.unwrap();
     }
@@ -242,13 +242,13 @@ async fn a_foreign_value_under_a_lock_is_named_and_concerns_that_lock() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_under_the_key_of_checks_is_replaced() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let sessions = setup::sessions(&server).await;
     for command in ["HSET", "ZADD", "SADD"] {
-        let key = "forgewire:{sessions}:check";
+        let key = "forgewire:check";
         send_command(&server, &format!("DEL {key}"));
         let member = if command == "SADD" { "" } else { "1" };
         send_command(&server, &format!("{command} {key} {member} 1"));
-        SessionStore::check(&store).await.unwrap();
+        sessions.check().await.unwrap();
     }
 }
 
@@ -258,30 +258,31 @@ async fn foreign_members_of_an_index_take_no_room() {
     let server = RedisServer::start().unwrap();
     let store = Arc::new(open(&server).await);
     let tasks = TaskRecords::new(store.clone());
+    let sessions = SessionRecords::new(store.clone());
     for part in ["due", "ids", "owned"] {
         send_command(&server, "FLUSHALL");
         for n in 1..4 {
             let session = session(&format!("s{n}"));
-            let created = SessionStore::create(&*store, &session, TTL, FOUR).await;
+            let created = sessions.create(&session, TTL, FOUR).await;
             created.unwrap();
             tasks.create(&task(n), FOUR_TASKS).await.unwrap();
         }
-        for index in ["sessions", "index:tasks"] {
+        for index in ["index:sessions", "index:tasks"] {
             send_command(
                 &server,
                 &format!("ZADD forgewire:{{{index}}}:{part} 0 theirs"),
             );
         }
-        let created = SessionStore::create(&*store, &session("s4"), TTL, FOUR).await;
+        let created = sessions.create(&session("s4"), TTL, FOUR).await;
         created.unwrap();
         tasks.create(&task(4), FOUR_TASKS).await.unwrap();
-        let refused = SessionStore::create(&*store, &session("s5"), TTL, FOUR).await;
-        let refused_for_room = matches!(refused, Err(SessionStoreError::Overloaded { .. }));
+        let refused = sessions.create(&session("s5"), TTL, FOUR).await;
+        let refused_for_room = matches!(refused, Err(SessionRecordsError::NoRoom { .. }));
         assert!(refused_for_room, "{part}: {refused:?}");
         let refused = tasks.create(&task(5), FOUR_TASKS).await;
         let refused_for_room = matches!(refused, Err(contract::TaskRecordsError::NoRoom { .. }));
         assert!(refused_for_room, "{part}: {refused:?}");
-        assert_eq!(listed(&store).await.len(), 4, "{part}");
+        assert_eq!(listed(&sessions).await.len(), 4, "{part}");
         let found: Result<_, RecordsError> = Records::list(&*store, TASKS, None, None, 10).await;
         assert_eq!(found.unwrap().records.len(), 4, "{part}");
     }

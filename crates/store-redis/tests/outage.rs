@@ -10,8 +10,9 @@ mod setup;
 
 use std::time::{Duration, Instant};
 
-use ports::{SessionStore, SessionStoreError, StoreFailure};
-use setup::{ROOMY, TTL, open, send_command, session};
+use contract::{SessionRecords, SessionRecordsError};
+use ports::StoreFailure;
+use setup::{ROOMY, TTL, open, send_command, session, sessions};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::RedisServer;
 
@@ -21,7 +22,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// and time to connect on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(3);
 
-async fn is_unavailable_in_time(store: &RedisSessionStore) {
+async fn is_unavailable_in_time(store: &SessionRecords) {
     let one = session("one");
     let started = Instant::now();
     let (created, loaded, touched, listed) = tokio::join!(
@@ -38,41 +39,49 @@ async fn is_unavailable_in_time(store: &RedisSessionStore) {
     assert!(
         matches!(
             created,
-            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+            Err(SessionRecordsError::Failed(
+                StoreFailure::Unavailable { .. }
+            ))
         ),
         "{created:?}"
     );
     assert!(
         matches!(
             loaded,
-            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+            Err(SessionRecordsError::Failed(
+                StoreFailure::Unavailable { .. }
+            ))
         ),
         "{loaded:?}"
     );
     assert!(
         matches!(
             touched,
-            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+            Err(SessionRecordsError::Failed(
+                StoreFailure::Unavailable { .. }
+            ))
         ),
         "{touched:?}"
     );
     assert!(
         matches!(
             listed,
-            Err(SessionStoreError::Failed(StoreFailure::Unavailable { .. }))
+            Err(SessionRecordsError::Failed(
+                StoreFailure::Unavailable { .. }
+            ))
         ),
         "{listed:?}"
     );
 }
 
-async fn recovers(store: &RedisSessionStore) {
+async fn recovers(store: &SessionRecords) {
     setup::recovers(store, RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
     let mut server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     let before = session("before");
     let revision = store.create(&before, TTL, ROOMY).await.unwrap();
     server.kill();
@@ -85,14 +94,14 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
         (before.clone(), revision)
     );
     // The server has lost the scripts.
-    assert!(store.replace(&before, revision, TTL).await.unwrap() > revision);
+    assert!(store.replace(&before, revision, TTL, ROOMY).await.unwrap() > revision);
     store.create(&session("after"), TTL, ROOMY).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_unavailable_too() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     server.pause().unwrap();
     is_unavailable_in_time(&store).await;
     server.resume().unwrap();
@@ -103,7 +112,7 @@ async fn a_silent_server_is_unavailable_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
     let mut server = RedisServer::start().unwrap();
-    let store = std::sync::Arc::new(open(&server).await);
+    let store = std::sync::Arc::new(sessions(&server).await);
     let (acknowledged, mut seen) = tokio::sync::watch::channel(0);
     let writer = tokio::spawn({
         let store = std::sync::Arc::clone(&store);
@@ -141,7 +150,7 @@ async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     for n in 0..400 {
         store
             .create(
@@ -152,7 +161,7 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
             .await
             .unwrap();
     }
-    let answer = send_command(&server, "ZCARD forgewire:{sessions}:ids");
+    let answer = send_command(&server, "ZCARD forgewire:{index:sessions}:ids");
     let left: usize = answer.trim().trim_start_matches(':').parse().unwrap();
     assert!(left < 200, "{left} of 400 ids are still there");
     // The last session may still have a moment to live.
@@ -210,7 +219,7 @@ async fn connecting_to_nobody_ends_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_answers_and_refuses_changes_fails_the_check_until_it_takes_them() {
     let server = RedisServer::start().unwrap();
-    let store = open(&server).await;
+    let store = sessions(&server).await;
     for (spoil, mend, reason, is_full) in [
         (
             "REPLICAOF 127.0.0.1 1",
@@ -237,15 +246,15 @@ async fn a_server_that_answers_and_refuses_changes_fails_the_check_until_it_take
         let source = std::error::Error::source(&refused).unwrap().to_string();
         assert!(source.contains(reason), "{source}");
         let is_as_it_should = match &refused {
-            SessionStoreError::Failed(StoreFailure::Unavailable { .. }) => !is_full,
-            SessionStoreError::Failed(StoreFailure::Overloaded { .. }) => is_full,
-            _ => false,
+            StoreFailure::Unavailable { .. } => !is_full,
+            StoreFailure::Overloaded { .. } => is_full,
+            StoreFailure::Corrupt { .. } => false,
         };
         assert!(is_as_it_should, "{reason}: {refused:?}");
         assert!(send_command(&server, mend).starts_with("+OK"), "{mend}");
     }
     recovers(&store).await;
-    let left = send_command(&server, "TTL forgewire:{sessions}:check");
+    let left = send_command(&server, "TTL forgewire:check");
     let left: i64 = left.trim().trim_start_matches(':').parse().unwrap();
     assert!((1..=10).contains(&left), "it goes by itself: {left}");
 }

@@ -14,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
+use contract::{NewTask, SessionRecords, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
 use keys::keys;
 use model::{PrincipalId, RecordId, TaskId};
-use ports::{Collection, RecordKey, Records, SessionStore, StoreFailure};
+use ports::{Collection, RecordKey, Records, StoreFailure};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use store_redis::RedisSessionStore;
 use testkit::servers::RedisServer;
@@ -87,11 +87,10 @@ async fn a_task_outlives_a_session_of_its_owners_name() {
     let store = Arc::new(open(&server).await);
     let tasks = tasks_of(&store);
     let (session, task) = (session("one"), task(1, TTL));
-    SessionStore::create(&*store, &session, TTL, ROOMY)
-        .await
-        .unwrap();
+    let sessions = SessionRecords::new(store.clone());
+    sessions.create(&session, TTL, ROOMY).await.unwrap();
     tasks.create(&task, LIMITS).await.unwrap();
-    assert!(SessionStore::end(&*store, &session.id).await.unwrap());
+    assert!(sessions.end(&session.id).await.unwrap());
     let loaded = tasks.load(&task.owner, &task.id).await.unwrap();
     assert_eq!(loaded.unwrap().state, task.state);
 }
@@ -155,9 +154,8 @@ async fn a_full_server_spares_nothing_and_what_is_there_can_be_ended() {
         tasks.create(&task(n, TTL), sparing).await.unwrap();
     }
     let session = session("one");
-    SessionStore::create(&*store, &session, TTL, ROOMY)
-        .await
-        .unwrap();
+    let sessions = SessionRecords::new(store.clone());
+    sessions.create(&session, TTL, ROOMY).await.unwrap();
     send_command(&server, "CONFIG SET maxmemory-policy noeviction");
     send_command(&server, "CONFIG SET maxmemory 1");
     let refused = tasks.create(&task(3, TTL * 2), sparing).await;
@@ -175,7 +173,7 @@ async fn a_full_server_spares_nothing_and_what_is_there_can_be_ended() {
         id: RecordId::scoped(&task(1, TTL).id, &owner),
     };
     assert!(Records::end(&*store, &key).await.unwrap());
-    assert!(SessionStore::end(&*store, &session.id).await.unwrap());
+    assert!(sessions.end(&session.id).await.unwrap());
     send_command(&server, "CONFIG SET maxmemory 0");
     // The other one still counts, and only that one.
     let stingy = TaskLimits {
@@ -212,7 +210,7 @@ async fn without_a_server_a_call_ends_in_time_and_then_it_goes_on() {
     );
     assert!(unavailable, "{loaded:?}");
     server.restart().unwrap();
-    recovers(&store, Duration::from_secs(10)).await;
+    recovers(&SessionRecords::new(store), Duration::from_secs(10)).await;
     let loaded = tasks.load(&one.owner, &one.id).await.unwrap();
     assert_eq!(loaded.unwrap().state, one.state);
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{Classified, ErrorClass};
-use ports::{BoxError, SessionStoreError, StoreFailure};
+use ports::{BoxError, StoreFailure};
 use rusqlite::ErrorCode;
 
 use crate::DatabaseFailure;
@@ -191,14 +191,6 @@ impl SqliteCallError {
             Self::Statement(ref source) if is_full(source) => full(DISK_FULL, self),
             Self::Commit(ref source) if is_full(source) => full(DISK_FULL, self),
             other => StoreFailure::unavailable(op, other),
-        }
-    }
-
-    /// Like [`Self::failing`]; a record that cannot be decoded concerns its session alone.
-    pub(crate) fn in_sessions(self, op: &'static str) -> SessionStoreError {
-        match self {
-            Self::Corrupt(source) => SessionStoreError::Unreadable { source },
-            other => other.failing(op).into(),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Log store and session store on SQLite, in one file for one process.
+//! Log store, records, mailboxes and leases on SQLite, in one file for one process.
 //!
-//! [`Database::open`] gives access to both. One thread (`writer`) performs all writes and commits
+//! [`Database::open`] gives access to all of them. One thread (`writer`) performs all writes and commits
 //! many of them together, because an fsync costs the same for one event as for two hundred; a call
 //! is answered only after the commit that contains its write. Reads run concurrently on a few
 //! connections (`readers`), as WAL allows.
@@ -16,6 +16,7 @@ mod leases;
 mod log_store;
 mod mail_account;
 mod mailbox;
+mod mailbox_life;
 mod numbers;
 mod readers;
 mod record_bounds;
@@ -23,7 +24,7 @@ mod record_rows;
 mod records;
 mod retention_time;
 mod schema;
-mod session_store;
+mod store;
 mod trial_writes;
 mod writer;
 
@@ -31,4 +32,4 @@ pub use database::Database;
 pub use error::{DatabaseCloseError, DatabaseOpenError, SqliteCallError};
 pub use files::DatabaseFailure;
 pub use log_store::SqliteLogStore;
-pub use session_store::SqliteSessionStore;
+pub use store::SqliteSessionStore;

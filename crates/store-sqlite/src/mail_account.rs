@@ -1,8 +1,8 @@
-//! The weight of a mailbox in the account of its session's owner.
+//! The weight of a mailbox in the account of its owner.
 
 use model::Timestamp;
 use ports::MailboxLimits;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 /// Mailboxes that one step empties because their messages are too old.
 const OLD_MAILBOXES: u32 = 16;
@@ -29,25 +29,23 @@ impl MailAccount<'_> {
         limits: MailboxLimits,
         now: Timestamp,
     ) -> rusqlite::Result<Option<u64>> {
-        let sql = "SELECT messages, bytes FROM mailboxes WHERE session = ?1";
+        let sql = "SELECT messages, bytes, owner FROM mailboxes WHERE session = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let held = statement.query_row([self.session], |row| Ok((row.get(0)?, row.get(1)?)));
-        let (messages, bytes): (i64, i64) = held.optional()?.unwrap_or_default();
+        let (messages, bytes, owner): (i64, i64, String) = statement
+            .query_row([self.session], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
         let more = payload.len() as u64;
         let weight = MailboxLimits::weight(number(messages) + 1, number(bytes) + more);
         if weight <= MailboxLimits::UNCOUNTED_BYTES {
             return Ok(Some(weight));
         }
-        let owner: String = {
-            let sql = "SELECT owner FROM sessions WHERE id = ?1";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            statement.query_row([self.session], |row| row.get(0))?
-        };
         self.forget_old(&owner, now.minus(limits.max_age).unix_millis())?;
         let sql = "SELECT coalesce(sum(counted), 0) FROM mailboxes \
-                   WHERE owner = ?1 AND counted > 0 AND session <> ?2";
+                   WHERE owner = ?1 AND counted > 0 AND session <> ?2 AND expires_at > ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let others: i64 = statement.query_row([&owner, self.session], |row| row.get(0))?;
+        let columns = params![owner, self.session, now.unix_millis()];
+        let others: i64 = statement.query_row(columns, |row| row.get(0))?;
         Ok(limits.room(number(others), payload.len()))
     }
 
@@ -83,8 +81,7 @@ impl MailAccount<'_> {
 
     /// A message was appended: counts what the mailbox weighs now.
     pub(crate) fn count(&self, now: Timestamp) -> rusqlite::Result<()> {
-        let sql = "UPDATE mailboxes SET counted = bytes + messages * ?2, counted_at = ?3, \
-                   owner = (SELECT owner FROM sessions WHERE id = ?1) \
+        let sql = "UPDATE mailboxes SET counted = bytes + messages * ?2, counted_at = ?3 \
                    WHERE session = ?1 AND bytes + messages * ?2 > ?4";
         let each = column(MailboxLimits::MESSAGE_BYTES);
         let least = column(MailboxLimits::UNCOUNTED_BYTES);

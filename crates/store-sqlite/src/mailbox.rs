@@ -1,14 +1,18 @@
-//! Mailboxes, in three tables whose rows are deleted together with the session's row.
+//! Mailboxes, in three tables; the rows of streams and messages are deleted together with the mailbox's row.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Sequence, Sequenced, SessionId, StreamId, Timestamp};
+use model::{PrincipalId, Sequence, Sequenced, SessionId, StreamId, Timestamp};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
-    SqliteCallError, SqliteSessionStore, mail_account::MailAccount, numbers::next_number,
-    session_store::session_is_living,
+    SqliteCallError, SqliteSessionStore,
+    mail_account::MailAccount,
+    mailbox_life::{end_mailbox, mailbox_is_living, open_mailbox, touch_mailbox},
+    numbers::next_number,
 };
 
 /// The reason why a call changed nothing.
@@ -37,7 +41,15 @@ struct Stream {
     closed: bool,
 }
 
-/// A session's stream as seen through a connection.
+/// The positions that a mailbox has given out.
+struct GivenSequences {
+    began: i64,
+    last: i64,
+    /// Streams that ended up to here may have been forgotten.
+    forgotten_through: i64,
+}
+
+/// A session's stream as seen through a connection, in a mailbox that is living.
 struct StreamScope<'a> {
     connection: &'a Connection,
     session: &'a str,
@@ -87,19 +99,22 @@ impl StreamScope<'_> {
             .optional()
     }
 
-    /// The last sequence that was given out, and the position up to which ended streams may have
-    /// been forgotten.
-    fn ends(&self) -> rusqlite::Result<(i64, i64)> {
-        let sql = "SELECT last, forgotten_through FROM mailboxes WHERE session = ?1";
+    fn given(&self) -> rusqlite::Result<GivenSequences> {
+        let sql = "SELECT began, last, forgotten_through FROM mailboxes WHERE session = ?1";
+        let given = |row: &Row<'_>| {
+            Ok(GivenSequences {
+                began: row.get(0)?,
+                last: row.get(1)?,
+                forgotten_through: row.get(2)?,
+            })
+        };
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row([self.session], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(found.optional()?.unwrap_or_default())
+        statement.query_row([self.session], given)
     }
 
-    /// Raises and returns the session's sequence; see [`next_number`].
+    /// Raises and returns the mailbox's sequence; see [`next_number`].
     fn next(&self, now: Timestamp) -> rusqlite::Result<i64> {
-        let sql = "INSERT INTO mailboxes (session, last) VALUES (?1, max(1, ?2)) \
-                   ON CONFLICT (session) DO UPDATE SET last = max(last + 1, ?2) RETURNING last";
+        let sql = "UPDATE mailboxes SET last = max(last + 1, ?2) WHERE session = ?1 RETURNING last";
         let mut statement = self.connection.prepare_cached(sql)?;
         let floor = next_number(0, now).cast_signed();
         statement.query_row(params![self.session, floor], |row| row.get(0))
@@ -115,7 +130,8 @@ impl StreamScope<'_> {
         }
         let sql = "INSERT INTO mailbox_streams (session, stream, opened, last, lost_through) \
                    VALUES (?1, ?2, ?3, ?3, ?4)";
-        let columns = params![self.session, self.stream, opened, self.ends()?.1];
+        let lost = self.given()?.forgotten_through;
+        let columns = params![self.session, self.stream, opened, lost];
         self.connection.prepare_cached(sql)?.execute(columns)?;
         Ok(())
     }
@@ -188,7 +204,7 @@ impl StreamScope<'_> {
         let Some(room) = self.account().room_for(payload, limits, now)? else {
             return Ok(Err(MailboxRefusal::OwnerIsFull));
         };
-        let before = self.ends()?.0;
+        let before = self.given()?.last;
         let sequence = self.next(now)?;
         if stream.is_none() {
             self.add(before, limits)?;
@@ -210,7 +226,7 @@ impl StreamScope<'_> {
         Ok(Ok(position(sequence)))
     }
 
-    /// Removes the session's oldest message if it exceeds the limits and is not the newest one.
+    /// Removes the mailbox's oldest message if it exceeds the limits and is not the newest one.
     fn remove_oldest_beyond(
         &self,
         (limits, room): (MailboxLimits, u64),
@@ -236,7 +252,7 @@ impl StreamScope<'_> {
             return Ok(false);
         }
         drop(rows);
-        // The oldest message of the session is also the oldest of its stream.
+        // The oldest message of the mailbox is also the oldest of its stream.
         let oldest = StreamScope {
             stream: &stream,
             ..*self
@@ -246,8 +262,9 @@ impl StreamScope<'_> {
     }
 
     fn page(&self, after: Sequence, limit: usize) -> rusqlite::Result<MailboxPage> {
-        let (last, forgotten) = self.ends()?;
-        let (end, forgotten) = (position(last), position(forgotten));
+        let given = self.given()?;
+        let (began, end) = (position(given.began), position(given.last));
+        let forgotten = position(given.forgotten_through);
         let Some(stream) = self.find()? else {
             return Ok(MailboxPage {
                 messages: Vec::new(),
@@ -255,6 +272,7 @@ impl StreamScope<'_> {
                 at_head: true,
                 resumes_after: (after < forgotten).then_some(forgotten),
                 closed: forgotten > Sequence::START && after <= forgotten,
+                began,
                 end,
             });
         };
@@ -269,6 +287,7 @@ impl StreamScope<'_> {
             at_head: !more,
             resumes_after: (after < lost).then_some(lost),
             closed: stream.closed,
+            began,
             end,
         })
     }
@@ -309,7 +328,7 @@ impl StreamScope<'_> {
 }
 
 impl SqliteSessionStore {
-    /// Changes the mailbox of a living session.
+    /// Changes a living mailbox.
     async fn change<T: Send + 'static>(
         &self,
         op: &'static str,
@@ -319,7 +338,7 @@ impl SqliteSessionStore {
     ) -> Result<T, MailboxError> {
         let (session, stream) = (session.clone(), stream.clone());
         let write = move |connection: &Connection, now| {
-            if !session_is_living(connection, session.as_str(), now)? {
+            if !mailbox_is_living(connection, session.as_str(), now)? {
                 return Ok(Err(MailboxRefusal::Missing));
             }
             let scope = StreamScope {
@@ -337,6 +356,36 @@ impl SqliteSessionStore {
 
 #[async_trait]
 impl Mailbox for SqliteSessionStore {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        let (session, owner) = (session.clone(), owner.clone());
+        let open = move |connection: &Connection, now: Timestamp| {
+            open_mailbox(connection, (&session, &owner), (now, now.plus(ttl)))
+        };
+        let opened = self.write_now(0, open).await;
+        opened.map_err(|error| error.failing("open a mailbox").into())
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        let session = session.clone();
+        let touch = move |connection: &Connection, now: Timestamp| {
+            touch_mailbox(connection, &session, (now, now.plus(ttl)))
+        };
+        let touched = self.write_now(0, touch).await;
+        touched.map_err(|error| error.failing("touch a mailbox").into())
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        let session = session.clone();
+        let end = move |connection: &Connection, now| end_mailbox(connection, &session, now);
+        let ended = self.write_now(0, end).await;
+        ended.map_err(|error| error.failing("end a mailbox").into())
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -371,7 +420,7 @@ impl Mailbox for SqliteSessionStore {
     ) -> Result<MailboxPage, MailboxError> {
         let (session, stream) = (session.clone(), stream.clone());
         let read = move |connection: &Connection, now| {
-            if !session_is_living(connection, session.as_str(), now)? {
+            if !mailbox_is_living(connection, session.as_str(), now)? {
                 return Ok(None);
             }
             let scope = StreamScope {

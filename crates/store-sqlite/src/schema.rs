@@ -203,9 +203,63 @@ const RECORDS: &str = "
     END;
 ";
 
+/// A mailbox lives until `expires_at`, whatever becomes of its session; `began` is the sequence of its opening. Mailboxes
+/// of earlier versions are dropped: no released build has written any. `mailboxes_through` is the highest sequence
+/// of a mailbox that was deleted: a later one under the same name begins after it.
+const MAILBOXES_LIVE_BY_THEMSELVES: &str = "
+    DROP TABLE mailbox_messages;
+    DROP TABLE mailbox_streams;
+    DROP TABLE mailboxes;
+    CREATE TABLE mailboxes (
+        session TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        began INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        forgotten_through INTEGER NOT NULL DEFAULT 0, -- streams that ended up to here may be forgotten
+        messages INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        counted INTEGER NOT NULL DEFAULT 0, -- in the account of the owner; 0 while it does not count
+        counted_at INTEGER NOT NULL DEFAULT 0 -- the time of its last append that counted
+    ) WITHOUT ROWID;
+    CREATE INDEX mailboxes_by_expiry ON mailboxes (expires_at);
+    CREATE INDEX counted_mailboxes ON mailboxes (owner, counted_at, counted, expires_at)
+        WHERE counted > 0;
+    CREATE TABLE mailbox_streams (
+        session TEXT NOT NULL REFERENCES mailboxes (session) ON DELETE CASCADE,
+        stream TEXT NOT NULL,
+        opened INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        lost_through INTEGER NOT NULL, -- its last message that was removed
+        closed INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (session, stream)
+    ) WITHOUT ROWID;
+    CREATE INDEX mailbox_streams_to_forget ON mailbox_streams (session, closed DESC, last);
+    CREATE TABLE mailbox_messages (
+        session TEXT NOT NULL REFERENCES mailboxes (session) ON DELETE CASCADE,
+        sequence INTEGER NOT NULL,
+        stream TEXT NOT NULL,
+        appended_at INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        UNIQUE (session, sequence)
+    );
+    CREATE INDEX mailbox_messages_by_stream ON mailbox_messages (session, stream, sequence);
+    INSERT INTO meta (key, value) VALUES ('mailboxes_through', 0);
+    CREATE TRIGGER mailbox_goes AFTER DELETE ON mailboxes BEGIN
+        UPDATE meta SET value = OLD.last WHERE key = 'mailboxes_through' AND value < OLD.last;
+    END;
+";
+
+/// Sessions are kept as records. No released build has written any.
+const SESSIONS_ARE_RECORDS: &str = "
+    DROP TABLE sessions;
+    DROP TABLE session_owners;
+    DELETE FROM meta WHERE key = 'living_sessions';
+";
+
 /// The migrations: step n leads from version n to version n + 1. A step is never changed once it
 /// was released.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 9] = [
     EVENTS_AND_SESSIONS,
     MAILBOXES_AND_LOCKS,
     TASKS,
@@ -213,9 +267,11 @@ const STEPS: [&str; 7] = [
     MAIL_ACCOUNTS,
     RECORDS,
     TASKS_ARE_RECORDS,
+    MAILBOXES_LIVE_BY_THEMSELVES,
+    SESSIONS_ARE_RECORDS,
 ];
 /// `PRAGMA user_version` of the newest schema that this build knows.
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 9;
 /// Number of prepared statements that a connection caches: enough for all statements of this crate.
 const PREPARED_STATEMENTS: usize = 96;
 

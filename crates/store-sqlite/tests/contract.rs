@@ -9,9 +9,9 @@ use std::{
 use anyhow::Context;
 use contract::{
     Abilities, Harness, LogStoreFixture, Port, SessionPorts, SessionStoreFixture, SetBack,
-    backend_hook, entry_planter, handle_opener, record_damager, record_spoiler,
+    backend_hook, entry_planter, handle_opener, record_damager,
 };
-use model::{ManualClock, SessionId, Timestamp};
+use model::{ManualClock, Timestamp};
 use ports::{LogStore, RecordKey};
 use store_sqlite::Database;
 use tokio::sync::Mutex;
@@ -87,14 +87,6 @@ fn plant(path: &Path, body: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives a session a record of another build.
-fn spoil(path: &Path, id: &SessionId) -> anyhow::Result<()> {
-    let sql = "UPDATE sessions SET body = CAST('{\"version\":2}' AS BLOB) WHERE id = ?1";
-    let changed = rusqlite::Connection::open(path)?.execute(sql, [id.as_str()])?;
-    anyhow::ensure!(changed == 1, "there is no session {id}");
-    Ok(())
-}
-
 /// Damages the owner of a record.
 fn damage(path: &Path, key: &RecordKey) -> anyhow::Result<()> {
     let sql = "UPDATE records SET owner = 'two words' WHERE collection = ?1 AND id = ?2";
@@ -150,11 +142,6 @@ impl Harness for Sqlite {
         let store = file.database.lock().await.session_store(clock.clone());
         let mut fixture = SessionStoreFixture::new(Arc::new(store));
         fixture.clock = Some(clock.clone());
-        let path = file.path.clone();
-        fixture.spoil = Some(record_spoiler(move |id| {
-            let path = path.clone();
-            async move { spoil(&path, &id) }
-        }));
         let path = file.path.clone();
         fixture.damage = Some(record_damager(move |key| {
             let path = path.clone();

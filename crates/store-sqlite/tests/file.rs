@@ -17,20 +17,11 @@ use std::{
 
 use contract::StoredLog;
 use contract::{NewTask, TaskLife, TaskLimits, TaskRecords};
-use model::{
-    LeaseName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId,
-};
-use ports::{
-    EventLog, EventLogError, Leases, Mailbox, MailboxLimits, Revision, SessionLimits, SessionStore,
-    SessionStoreError,
-};
+use model::{LeaseName, ManualClock, PrincipalId, Sequence, StreamId, SystemClock, TaskId};
+use ports::{EventLog, EventLogError, Leases, Mailbox, MailboxLimits, Revision};
 use store_sqlite::{Database, DatabaseOpenError, SqliteSessionStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const ROOMY: SessionLimits = SessionLimits {
-    max_sessions: 1_000_000,
-    max_sessions_per_owner: 1_000_000,
-};
 
 /// Set in the child process of a test: the file to work on.
 const CHILD_FILE: &str = "STORE_SQLITE_TEST_CHILD_FILE";
@@ -183,11 +174,12 @@ async fn a_dropped_database_gives_the_file_free() {
 async fn a_closed_database_answers_that_it_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("closed.db")).unwrap();
-    let (log, sessions) = (
+    let store = database.session_store(Arc::new(SystemClock));
+    let (log, tasks) = (
         StoredLog::new(database.log_store()),
-        database.session_store(Arc::new(SystemClock)),
+        TaskRecords::new(Arc::new(store)),
     );
-    sessions.check().await.unwrap();
+    tasks.check().await.unwrap();
     database.close().await.unwrap();
     let append = log.append(vec![contract::event(1)]).await;
     assert!(
@@ -199,7 +191,7 @@ async fn a_closed_database_answers_that_it_is_unavailable() {
         matches!(read, Err(EventLogError::Unavailable { .. })),
         "{read:?}"
     );
-    assert!(sessions.check().await.is_err());
+    assert!(tasks.check().await.is_err());
 }
 
 fn raw(path: &Path, sql: &str) {
@@ -219,7 +211,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
             refused,
             DatabaseOpenError::Newer {
                 found: 99,
-                known: 7,
+                known: 9,
                 ..
             }
         ),
@@ -276,7 +268,7 @@ const VERSION_1: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// Creates a file of version 1 with the data that a current file holds, and an ended session.
+/// Creates a file of version 1 with the events that a current file holds, and a session.
 async fn file_of_version_1(folder: &Path) -> PathBuf {
     let (today, old) = (folder.join("today.db"), folder.join("old.db"));
     let database = Database::open(&today).unwrap();
@@ -285,25 +277,17 @@ async fn file_of_version_1(folder: &Path) -> PathBuf {
         .append(events)
         .await
         .unwrap();
-    let store = database.session_store(Arc::new(SystemClock));
-    for n in 0..3 {
-        store
-            .create(&contract::session(n), HOUR, ROOMY)
-            .await
-            .unwrap();
-    }
-    store.end(&contract::session(2).id).await.unwrap();
     database.close().await.unwrap();
     raw(&old, VERSION_1);
     let copy = "INSERT INTO events SELECT * FROM today.events;
-                INSERT INTO sessions SELECT id, revision, expires_at, body FROM today.sessions;";
+                INSERT INTO sessions VALUES ('one', 1, 1790000000000, x'7b7d');";
     let attach = format!("ATTACH '{}' AS today; {copy}", today.display());
     raw(&old, &attach);
     old
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
+async fn a_file_of_version_1_opens_and_keeps_its_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_of_version_1(folder.path()).await;
     // In the second round the file already has the current version.
@@ -322,51 +306,17 @@ async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
         let appended = log.append(vec![contract::event(20 + round)]).await.unwrap();
         assert_eq!(appended[0].sequence, Sequence(21 + round));
         let store = database.session_store(Arc::new(SystemClock));
-        for n in 0..2 {
-            let session = contract::session(n);
-            let loaded = store.load(&session.id).await.unwrap();
-            assert_eq!(loaded.map(|loaded| loaded.session), Some(session));
-        }
-        let ended = store.create(&contract::session(2), HOUR, ROOMY).await;
-        assert!(matches!(ended, Err(SessionStoreError::Exists)), "{ended:?}");
-        what_lived_counts(&store, 50 + round).await;
         works_with_what_is_new(&store, round).await;
         database.close().await.unwrap();
     }
 }
 
-/// Sessions 0 and 1 count, each for its owner; the ended session does not.
-async fn what_lived_counts(store: &SqliteSessionStore, new: u64) {
-    let limits = |max_sessions, max_sessions_per_owner| SessionLimits {
-        max_sessions,
-        max_sessions_per_owner,
-    };
-    let create = async |owner: u64, limits| {
-        let session = Session {
-            owner: contract::session(owner).owner,
-            ..contract::session(new)
-        };
-        store.create(&session, HOUR, limits).await
-    };
-    for (owner, limits) in [
-        (0, limits(100, 1)),
-        (1, limits(100, 1)),
-        (2, limits(2, 100)),
-    ] {
-        let refused = create(owner, limits).await;
-        assert!(
-            matches!(refused, Err(SessionStoreError::Overloaded { .. })),
-            "{refused:?}"
-        );
-    }
-    create(2, limits(3, 1)).await.unwrap();
-    assert!(store.end(&contract::session(new).id).await.unwrap());
-}
-
-/// Uses a mailbox for a session that is older than mailboxes, a lock, and a task.
+/// Uses a mailbox, a lock, and a task.
 async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     let (session, stream) = (contract::session(0).id, StreamId::new("a").unwrap());
     let limits = MailboxLimits::default();
+    let owner = PrincipalId::anonymous();
+    Mailbox::open(store, &session, &owner, HOUR).await.unwrap();
     let appended = store.append(&session, &stream, "message".into(), limits);
     assert!(appended.await.unwrap() > Sequence(round));
     let lock = LeaseName::new("migrated").unwrap();
@@ -401,19 +351,20 @@ fn task(n: u64) -> NewTask {
 const BACK_TO_VERSION_2: &str = "
     DROP TABLE records;
     DROP TABLE record_accounts;
-    DROP TRIGGER session_comes;
-    DROP TRIGGER session_goes;
-    DROP TRIGGER session_leaves;
-    DROP TRIGGER session_enters;
-    DROP TABLE session_owners;
-    DROP INDEX living_sessions_by_expiry;
-    DROP INDEX living_sessions_by_owner;
-    ALTER TABLE sessions DROP COLUMN owner;
-    DELETE FROM meta WHERE key = 'living_sessions';
-    DROP INDEX counted_mailboxes;
-    ALTER TABLE mailboxes DROP COLUMN owner;
-    ALTER TABLE mailboxes DROP COLUMN counted;
-    ALTER TABLE mailboxes DROP COLUMN counted_at;
+    DROP TABLE mailbox_messages;
+    DROP TABLE mailbox_streams;
+    DROP TABLE mailboxes;
+    DELETE FROM meta WHERE key = 'mailboxes_through';
+    CREATE TABLE mailboxes (session TEXT PRIMARY KEY);
+    CREATE TABLE mailbox_streams (session TEXT);
+    CREATE TABLE mailbox_messages (session TEXT);
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        body BLOB
+    );
+    INSERT INTO sessions VALUES ('one', 1, 1790000000000, x'7b7d');
     PRAGMA user_version = 2;
 ";
 
@@ -422,18 +373,11 @@ async fn a_file_of_version_2_opens_and_takes_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two.db");
     let database = Database::open(&path).unwrap();
-    let store = database.session_store(Arc::new(SystemClock));
-    store
-        .create(&contract::session(0), HOUR, ROOMY)
-        .await
-        .unwrap();
     database.close().await.unwrap();
     raw(&path, BACK_TO_VERSION_2);
     for round in 0..2 {
         let database = Database::open(&path).unwrap();
         let store = database.session_store(Arc::new(SystemClock));
-        let session = contract::session(0);
-        assert!(store.load(&session.id).await.unwrap().is_some());
         works_with_what_is_new(&store, round).await;
         database.close().await.unwrap();
     }
@@ -450,12 +394,14 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
     let stream = StreamId::new("a").unwrap();
     for n in 0..8 {
         let session = contract::session(n);
-        store.create(&session, HOUR, ROOMY).await.unwrap();
         let payload = "message".into();
+        Mailbox::open(&store, &session.id, &session.owner, HOUR)
+            .await
+            .unwrap();
         let append = store.append(&session.id, &stream, payload, MailboxLimits::default());
         append.await.unwrap();
         if n % 2 == 0 {
-            store.end(&session.id).await.unwrap();
+            Mailbox::end(&store, &session.id).await.unwrap();
         }
         let created = tasks.create(&task(n), TaskLimits::default()).await;
         created.unwrap();
@@ -469,10 +415,8 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         );
     }
     clock.advance(HOUR);
-    store
-        .create(&contract::session(100), HOUR, ROOMY)
-        .await
-        .unwrap();
+    let (one, owner) = (contract::session(100).id, PrincipalId::anonymous());
+    Mailbox::open(&store, &one, &owner, HOUR).await.unwrap();
     let created = tasks.create(&task(100), TaskLimits::default()).await;
     created.unwrap();
     let lock = LeaseName::new("last").unwrap();
@@ -486,14 +430,12 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
     database.close().await.unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     for (table, left) in [
-        ("sessions", 1),
-        ("mailboxes", 0),
+        ("mailboxes", 1),
         ("mailbox_streams", 0),
         ("mailbox_messages", 0),
         ("locks", 1),
         ("records", 1),
         ("record_accounts", 2),
-        ("session_owners", 1),
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
         let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();

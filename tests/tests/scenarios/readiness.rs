@@ -137,7 +137,7 @@ async fn a_foreign_value_in_an_index_of_redis_is_named_until_it_is_gone() -> Res
         }
         let edge = system.edges().first().context("an edge")?.join("/mcp")?;
         for key in [
-            "forgewire:{sessions}:ids",
+            "forgewire:{index:sessions}:ids",
             "forgewire:{index:tasks}:weights",
         ] {
             redis_does(system, &format!("SET {key} theirs")).await?;
@@ -150,7 +150,7 @@ async fn a_foreign_value_in_an_index_of_redis_is_named_until_it_is_gone() -> Res
                     && reason.contains("remove or rename it")
             });
             ensure!(named, "{waiting}");
-            if key.contains("{sessions}") {
+            if key.contains("{index:sessions}") {
                 let answer = initialize(&edge).await?;
                 ensure!(answer.status() == 500, "{answer:?}");
                 ensure!(!answer.headers().contains_key("retry-after"), "{answer:?}");

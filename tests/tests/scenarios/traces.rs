@@ -199,11 +199,11 @@ async fn handshake_read(
     let expected: &[&str] = match kind {
         SystemKind::Cluster => &[
             "POST /mcp",
-            "sessions.load",
+            "records.load",
             "resources/read",
             "forgewire.v1.Sync/GetResource",
         ],
-        SystemKind::Embedded => &["POST /mcp", "sessions.load", "resources/read"],
+        SystemKind::Embedded => &["POST /mcp", "records.load", "resources/read"],
     };
     let spans = with_all(collector, &trace, expected).await?;
     if kind == SystemKind::Cluster {
@@ -224,7 +224,7 @@ async fn handshake_read(
             "{way:?}"
         );
     }
-    let load = named(&spans, &trace.id, "sessions.load")[0];
+    let load = named(&spans, &trace.id, "records.load")[0];
     ensure!(way_up(&spans, load).contains(&"POST /mcp".to_owned()));
     println!("on {kind}:\n{}", draw_trace(&spans, &trace.id));
     Ok(())

@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use model::Sequence;
-use ports::{MailboxError, MailboxLimits};
+use ports::{Mailbox, MailboxError, MailboxLimits};
 
 use super::setup::{WIDE, append, fixture, held, id, page, payload, rest, stream};
-use crate::{Harness, SessionPorts};
+use crate::Harness;
 
-pub(super) async fn sequences_rise_over_all_streams_of_a_session(
+pub(super) async fn sequences_rise_over_all_streams_of_a_mailbox(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = fixture(&harness).await?;
@@ -72,7 +72,7 @@ pub(super) async fn a_payload_comes_back_byte_for_byte(harness: Arc<dyn Harness>
 }
 
 /// Fifty tasks append at once, alternating between the handles.
-pub(super) async fn fifty_at_once(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+pub(super) async fn fifty_at_once(stores: &[Arc<dyn Mailbox>]) -> Result<()> {
     let tasks: Vec<_> = (0..50)
         .zip(stores.iter().cycle())
         .map(|(n, store)| {
@@ -109,7 +109,7 @@ const EACH: u64 = 40;
 
 /// Reads both streams to their heads in turn. A sequence seen in one stream before the other was
 /// read to its head is a floor: no message below it may appear in the other stream any more.
-async fn follow_both(store: Arc<dyn SessionPorts>) -> Result<()> {
+async fn follow_both(store: Arc<dyn Mailbox>) -> Result<()> {
     let names = ["a", "b"];
     let (mut at, mut floors) = ([Sequence::START; 2], [Sequence::START; 2]);
     let mut seen = 0;
@@ -140,7 +140,7 @@ async fn follow_both(store: Arc<dyn SessionPorts>) -> Result<()> {
 }
 
 /// Writers on all handles, and a reader on each of them.
-pub(super) async fn nothing_appears_late(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+pub(super) async fn nothing_appears_late(stores: &[Arc<dyn Mailbox>]) -> Result<()> {
     let readers: Vec<_> = stores
         .iter()
         .map(|store| tokio::spawn(follow_both(Arc::clone(store))))

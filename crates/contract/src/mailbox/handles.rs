@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use model::Sequence;
-use ports::{MailboxError, MailboxLimits};
+use ports::{Mailbox, MailboxError, MailboxLimits};
 
 use super::{
     append::{fifty_at_once, nothing_appears_late},
-    setup::{WIDE, append, fixture, held, id, page, payload, rest, stream},
+    setup::{
+        LONG_TTL, MailboxFixture, WIDE, append, fixture, held, id, owner, page, payload, rest,
+        stream,
+    },
 };
-use crate::{Harness, SessionPorts, SessionStoreFixture};
+use crate::Harness;
 
-/// Three handles on one store with living sessions 0 and 1.
-async fn three(fixture: &SessionStoreFixture) -> Result<[Arc<dyn SessionPorts>; 3]> {
-    let (second, third) = (fixture.handles.peer().await?, fixture.handles.peer().await?);
+/// Three handles on one store with living mailboxes of sessions 0 and 1.
+async fn three(fixture: &MailboxFixture) -> Result<[Arc<dyn Mailbox>; 3]> {
+    let (second, third) = (fixture.peer().await?, fixture.peer().await?);
     Ok([Arc::clone(&fixture.store), second, third])
 }
 
@@ -54,7 +57,7 @@ pub(super) async fn what_was_acknowledged_outlives_a_reopen(
         2
     );
     fixture.store.close_stream(&id(0), &stream("b")).await?;
-    fixture.store = fixture.handles.reopen().await?;
+    fixture.reopen().await?;
     let store = &*fixture.store;
     assert_eq!(
         rest(store, "a", places[4]).await?,
@@ -109,8 +112,39 @@ pub(super) async fn what_one_handle_did_another_sees_at_once(
     let refused = second.append(&id(0), &stream("a"), payload(9), WIDE).await;
     assert!(matches!(refused, Err(MailboxError::Closed)), "{refused:?}");
     assert!(page(&*second, "a", last, 10).await?.closed);
-    assert!(first.end(&id(0)).await?);
+    Ok(())
+}
+
+pub(super) async fn an_end_through_one_handle_holds_for_all(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = fixture(&harness).await?;
+    let [first, second, third] = three(&fixture).await?;
+    let last = append(&*first, "a", 0, WIDE).await?;
+    let ended = &id(0);
+    let ends = tokio::join!(first.end(ended), second.end(ended), third.end(ended));
+    let ends = [ends.0?, ends.1?, ends.2?];
+    assert_eq!(ends.iter().filter(|ended| **ended).count(), 1, "{ends:?}");
     let gone = second.read_after(&id(0), &stream("a"), last, 10).await;
     assert!(matches!(gone, Err(MailboxError::Missing)), "{gone:?}");
+    second.open(&id(0), &owner(0), LONG_TTL).await?;
+    assert!(page(&*third, "a", last, 10).await?.went_back(last));
+    Ok(())
+}
+
+pub(super) async fn sequences_of_an_ended_mailbox_are_not_given_out_after_a_reopen(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let mut fixture = fixture(&harness).await?;
+    let mut last = Sequence::START;
+    for n in 0..5 {
+        last = append(&*fixture.store, "a", n, WIDE).await?;
+    }
+    assert!(fixture.store.end(&id(0)).await?);
+    fixture.reopen().await?;
+    fixture.open(0, LONG_TTL).await?;
+    let store = &*fixture.store;
+    assert!(page(store, "a", last, 10).await?.went_back(last));
+    assert!(append(store, "a", 5, WIDE).await? > last);
     Ok(())
 }

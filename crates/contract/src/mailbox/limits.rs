@@ -10,7 +10,7 @@ use ports::MailboxLimits;
 use super::setup::{WIDE, append, fixture, held, id, page, rest, stream};
 use crate::Harness;
 
-pub(super) async fn beyond_the_number_the_oldest_of_the_session_go(
+pub(super) async fn beyond_the_number_the_oldest_of_the_mailbox_go(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = fixture(&harness).await?;
@@ -46,7 +46,7 @@ pub(super) async fn beyond_the_number_the_oldest_of_the_session_go(
     Ok(())
 }
 
-pub(super) async fn beyond_the_bytes_the_oldest_of_the_session_go(
+pub(super) async fn beyond_the_bytes_the_oldest_of_the_mailbox_go(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = fixture(&harness).await?;
@@ -69,7 +69,7 @@ pub(super) async fn beyond_the_bytes_the_oldest_of_the_session_go(
     Ok(())
 }
 
-pub(super) async fn beyond_the_age_the_oldest_of_the_session_go(
+pub(super) async fn beyond_the_age_the_oldest_of_the_mailbox_go(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = fixture(&harness).await?;
@@ -81,7 +81,7 @@ pub(super) async fn beyond_the_age_the_oldest_of_the_session_go(
     for n in 0..3 {
         append(store, "a", n, limits).await?;
     }
-    if fixture.clock.is_some() {
+    if fixture.of.clock.is_some() {
         fixture
             .advance_time(limits.max_age - Duration::from_millis(1))
             .await;

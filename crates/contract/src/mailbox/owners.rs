@@ -1,14 +1,14 @@
-//! MB-17: the mailboxes of one owner's sessions together.
+//! MB-17: the mailboxes of one owner together.
 
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
-use model::{Sequence, Session};
-use ports::{MailboxError, MailboxLimits, StoreFailure};
+use model::Sequence;
+use ports::{Mailbox, MailboxError, MailboxLimits, StoreFailure};
 
-use super::setup::{LONG_TTL, ROOMY, WIDE, id, stream};
-use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
+use super::setup::{LONG_TTL, MailboxFixture, WIDE, id, owner, stream};
+use crate::Harness;
 
 /// Size of a payload of which two fit into the bound.
 const LARGE: usize = 100 << 10;
@@ -17,23 +17,18 @@ const TIGHT: MailboxLimits = MailboxLimits {
     ..WIDE
 };
 
-/// A fresh store; sessions 0 to 2 have one owner, 3 has another.
-async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionStoreFixture> {
-    let fixture = harness.session_store().await?;
-    let owner = session(0).owner;
+/// A fresh store; the mailboxes of sessions 0 to 2 have one owner, that of 3 has another.
+async fn fixture(harness: &Arc<dyn Harness>) -> Result<MailboxFixture> {
+    let fixture = MailboxFixture::empty(harness).await?;
     for n in 0..3 {
-        let of_one_owner = Session {
-            owner: owner.clone(),
-            ..session(n)
-        };
-        fixture.store.create(&of_one_owner, LONG_TTL, ROOMY).await?;
+        fixture.store.open(&id(n), &owner(0), LONG_TTL).await?;
     }
-    fixture.store.create(&session(3), LONG_TTL, ROOMY).await?;
+    fixture.store.open(&id(3), &owner(3), LONG_TTL).await?;
     Ok(fixture)
 }
 
 async fn append(
-    store: &dyn SessionPorts,
+    store: &dyn Mailbox,
     n: u64,
     bytes: usize,
     limits: MailboxLimits,
@@ -42,7 +37,7 @@ async fn append(
     store.append(&id(n), &stream("a"), payload, limits).await
 }
 
-async fn held(store: &dyn SessionPorts, n: u64) -> Result<Vec<Sequence>> {
+async fn held(store: &dyn Mailbox, n: u64) -> Result<Vec<Sequence>> {
     let (id, stream) = (id(n), stream("a"));
     let page = store
         .read_after(&id, &stream, Sequence::START, 1000)
@@ -51,7 +46,7 @@ async fn held(store: &dyn SessionPorts, n: u64) -> Result<Vec<Sequence>> {
 }
 
 /// Appends one message that has to be refused and to change nothing.
-async fn is_refused(store: &dyn SessionPorts, n: u64) -> Result<()> {
+async fn is_refused(store: &dyn Mailbox, n: u64) -> Result<()> {
     let before = held(store, n).await?;
     let refused = append(store, n, LARGE, TIGHT).await;
     ensure!(
@@ -142,5 +137,41 @@ pub(super) async fn what_is_too_old_counts_no_longer(harness: Arc<dyn Harness>) 
     );
     let last = append(store, 0, 0, limits).await?;
     assert_eq!(held(store, 0).await?, [last]);
+    Ok(())
+}
+
+pub(super) async fn what_expired_or_ended_counts_no_longer(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = fixture(&harness).await?;
+    let (store, ttl) = (&*fixture.store, fixture.short_ttl());
+    append(store, 0, LARGE, TIGHT).await?;
+    append(store, 1, LARGE, TIGHT).await?;
+    is_refused(store, 2).await?;
+    // A mailbox that is touched counts for as long as it lives.
+    assert!(store.touch(&id(0), ttl).await?);
+    assert!(store.touch(&id(1), ttl).await?);
+    assert!(store.touch(&id(1), LONG_TTL).await?);
+    is_refused(store, 2).await?;
+    fixture.advance_time(ttl).await;
+    append(store, 2, LARGE, TIGHT).await?;
+    Ok(())
+}
+
+/// A mailbox that is opened anew may have another owner, and counts for that one.
+pub(super) async fn a_mailbox_counts_for_whom_it_was_opened(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = fixture(&harness).await?;
+    let store = &*fixture.store;
+    append(store, 0, LARGE, TIGHT).await?;
+    append(store, 1, LARGE, TIGHT).await?;
+    // One that is living keeps its owner.
+    store.open(&id(2), &owner(3), LONG_TTL).await?;
+    is_refused(store, 2).await?;
+    assert!(store.end(&id(2)).await?);
+    store.open(&id(2), &owner(3), LONG_TTL).await?;
+    append(store, 2, LARGE, TIGHT).await?;
+    append(store, 3, LARGE, TIGHT).await?;
     Ok(())
 }

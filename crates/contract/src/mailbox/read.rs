@@ -92,14 +92,17 @@ pub(super) async fn a_stream_that_never_was_is_empty_and_open(
     let end = append(store, "a", 1, WIDE).await?;
     store.close_stream(&id(0), &stream("never")).await?;
     assert_eq!(store.trim(&id(0), &stream("never"), Sequence(9)).await?, 0);
-    for after in [Sequence::START, Sequence(7)] {
+    for after in [Sequence::START, end] {
         let page = page(store, "never", after, 10).await?;
+        let began = page.began;
+        assert!(Sequence::START < began && began < end, "{page:?}");
         let empty = MailboxPage {
             messages: Vec::new(),
             through: after,
             at_head: true,
             resumes_after: None,
             closed: false,
+            began,
             end,
         };
         assert_eq!(page, empty);
@@ -113,7 +116,11 @@ pub(super) async fn a_page_has_the_end_of_the_whole_mailbox(
     let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
     let end = async |name| anyhow::Ok(page(store, name, Sequence::START, 1).await?.end);
-    assert_eq!(end("a").await?, Sequence::START);
+    let unused = page(store, "a", Sequence::START, 1).await?;
+    assert!(
+        unused.end == unused.began && !unused.went_back(Sequence::START),
+        "{unused:?}"
+    );
     for (n, name) in ["a", "b", "a"].into_iter().enumerate() {
         let last = append(store, name, u64::try_from(n)?, WIDE).await?;
         for name in ["a", "b", "never"] {

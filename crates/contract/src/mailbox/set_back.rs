@@ -15,7 +15,7 @@ pub(super) async fn sequences_of_a_lost_time_are_not_given_out_again(
 ) -> Result<()> {
     let mut fixture = fixture(&harness).await?;
     let kept = append(&*fixture.store, "a", 0, WIDE).await?;
-    let set_back = fixture.handles.set_back()?;
+    let set_back = fixture.of.handles.set_back()?;
     (set_back.save)().await?;
     let mut held = kept;
     for n in 1..=LOST {
@@ -23,7 +23,7 @@ pub(super) async fn sequences_of_a_lost_time_are_not_given_out_again(
     }
     let (session, other) = (id(0), stream("b"));
     let opened = fixture.store.open_stream(&session, &other, WIDE).await?;
-    fixture.store = (set_back.restore)().await?;
+    fixture.store = (set_back.restore)().await?.mailbox();
     let store = &*fixture.store;
     // A reader that holds the position of a lost message has proof.
     let proof = page(store, "a", held, 10).await?;

@@ -4,11 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
-use model::{Sequence, SessionId, StreamId};
-use ports::{MailboxLimits, MailboxPage};
+use model::{PrincipalId, Sequence, SessionId, StreamId};
+use ports::{Mailbox, MailboxLimits, MailboxPage};
 
-pub(super) use crate::sessions::ROOMY;
-use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
+use crate::{Harness, SessionStoreFixture, sessions::session};
 
 /// A time to live that exceeds the duration of every case.
 pub(super) const LONG_TTL: Duration = Duration::from_secs(3600);
@@ -22,11 +21,49 @@ pub(super) const WIDE: MailboxLimits = MailboxLimits {
     max_owner_bytes: 1 << 30,
 };
 
-/// A fresh store with living sessions 0 and 1.
-pub(super) async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionStoreFixture> {
-    let fixture = harness.session_store().await?;
+/// A store of mailboxes for one case.
+pub(super) struct MailboxFixture {
+    pub(super) store: Arc<dyn Mailbox>,
+    pub(super) of: SessionStoreFixture,
+}
+
+impl MailboxFixture {
+    /// A fresh store without mailboxes.
+    pub(super) async fn empty(harness: &Arc<dyn Harness>) -> Result<Self> {
+        let of = harness.session_store().await?;
+        let store = Arc::clone(&of.store).mailbox();
+        Ok(Self { store, of })
+    }
+
+    /// Opens the mailbox of session `n`.
+    pub(super) async fn open(&self, n: u64, ttl: Duration) -> Result<()> {
+        Ok(self.store.open(&id(n), &owner(n), ttl).await?)
+    }
+
+    pub(super) fn short_ttl(&self) -> Duration {
+        self.of.short_ttl()
+    }
+
+    pub(super) async fn advance_time(&self, time: Duration) {
+        self.of.advance_time(time).await;
+    }
+
+    /// Another handle on the store.
+    pub(super) async fn peer(&self) -> Result<Arc<dyn Mailbox>> {
+        Ok(self.of.handles.peer().await?.mailbox())
+    }
+
+    pub(super) async fn reopen(&mut self) -> Result<()> {
+        self.store = self.of.handles.reopen().await?.mailbox();
+        Ok(())
+    }
+}
+
+/// A fresh store with living mailboxes of sessions 0 and 1.
+pub(super) async fn fixture(harness: &Arc<dyn Harness>) -> Result<MailboxFixture> {
+    let fixture = MailboxFixture::empty(harness).await?;
     for n in 0..2 {
-        fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
+        fixture.open(n, LONG_TTL).await?;
     }
     Ok(fixture)
 }
@@ -34,6 +71,11 @@ pub(super) async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionStoreFi
 /// The `n`-th session's id.
 pub(super) fn id(n: u64) -> SessionId {
     session(n).id
+}
+
+/// The `n`-th session's owner.
+pub(super) fn owner(n: u64) -> PrincipalId {
+    session(n).owner
 }
 
 pub(super) fn stream(name: &str) -> StreamId {
@@ -47,7 +89,7 @@ pub(super) fn payload(n: u64) -> Bytes {
 
 /// Appends the `n`-th message to a stream of session 0.
 pub(super) async fn append(
-    store: &dyn SessionPorts,
+    store: &dyn Mailbox,
     name: &str,
     n: u64,
     limits: MailboxLimits,
@@ -59,7 +101,7 @@ pub(super) async fn append(
 
 /// Reads one page of a stream of session 0, and checks the requirements on every page.
 pub(super) async fn page(
-    store: &dyn SessionPorts,
+    store: &dyn Mailbox,
     name: &str,
     after: Sequence,
     limit: usize,
@@ -86,7 +128,7 @@ pub(super) async fn page(
 
 /// All messages of a stream of session 0 after a position since which nothing was lost.
 pub(super) async fn rest(
-    store: &dyn SessionPorts,
+    store: &dyn Mailbox,
     name: &str,
     after: Sequence,
 ) -> Result<Vec<(Sequence, Bytes)>> {
@@ -114,7 +156,7 @@ pub(super) async fn rest(
 }
 
 /// The messages that a stream of session 0 still holds, regardless of losses.
-pub(super) async fn held(store: &dyn SessionPorts, name: &str) -> Result<Vec<Sequence>> {
+pub(super) async fn held(store: &dyn Mailbox, name: &str) -> Result<Vec<Sequence>> {
     let page = page(store, name, Sequence::START, 1000).await?;
     ensure!(page.at_head, "more than a page: {page:?}");
     Ok(page.messages.iter().map(|one| one.sequence).collect())

@@ -4,8 +4,8 @@
 use std::{task::Waker, time::Duration};
 
 use async_trait::async_trait;
-use model::SystemClock;
-use ports::{MailboxLimits, SessionLimits, SessionStore};
+use model::{PrincipalId, SystemClock};
+use ports::MailboxLimits;
 use store_memory::MemorySessionStore;
 use tokio::sync::Semaphore;
 
@@ -24,13 +24,8 @@ struct Gated {
 impl Gated {
     async fn new(free_reads: usize) -> Arc<Self> {
         let store = MemorySessionStore::new(Arc::new(SystemClock), 10);
-        let limits = SessionLimits {
-            max_sessions: 10,
-            max_sessions_per_owner: 10,
-        };
-        let ttl = Duration::from_secs(60);
-        store
-            .create(&fixture::session(), ttl, limits)
+        let (session, ttl) = (fixture::session(), Duration::from_secs(60));
+        Mailbox::open(&store, &session.id, &session.owner, ttl)
             .await
             .unwrap();
         Arc::new(Self {
@@ -66,6 +61,23 @@ impl Gated {
 
 #[async_trait]
 impl Mailbox for Gated {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        self.store.open(session, owner, ttl).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        self.store.touch(session, ttl).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        self.store.end(session).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,

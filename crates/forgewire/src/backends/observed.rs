@@ -10,7 +10,7 @@ use instruments::store_calls::{StoreMetrics, StorePort};
 use ports::{EventLog, Stores};
 
 use log::ObservedLog;
-use sessions::{ObservedLeases, ObservedMailbox, ObservedRecords, ObservedSessions};
+use sessions::{ObservedLeases, ObservedMailbox, ObservedRecords};
 
 /// Observes a log that `system` serves.
 pub(super) fn observe_log(
@@ -24,7 +24,7 @@ pub(super) fn observe_log(
     })
 }
 
-/// Observes the four ports of sessions, which `system` serves. The log is observed already.
+/// Observes records, mailboxes and leases, which `system` serves. The log is observed already.
 pub(super) fn observe_sessions(
     stores: Stores,
     metrics: &StoreMetrics,
@@ -32,21 +32,17 @@ pub(super) fn observe_sessions(
 ) -> Stores {
     let calls = |port| metrics.port(port, system);
     Stores {
-        sessions: Arc::new(ObservedSessions {
-            calls: calls(StorePort::Sessions),
-            sessions: stores.sessions,
-        }),
-        mailbox: Arc::new(ObservedMailbox {
+        mailboxes: Arc::new(ObservedMailbox {
             calls: calls(StorePort::Mailbox),
-            mailbox: stores.mailbox,
+            mailbox: stores.mailboxes,
         }),
         records: Arc::new(ObservedRecords {
             calls: calls(StorePort::Records),
             records: stores.records,
         }),
-        locks: Arc::new(ObservedLeases {
+        leases: Arc::new(ObservedLeases {
             calls: calls(StorePort::Leases),
-            leases: stores.locks,
+            leases: stores.leases,
         }),
         ..stores
     }

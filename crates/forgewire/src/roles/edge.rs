@@ -77,10 +77,9 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let deps = sse_edge::EdgeDeps {
         log: stores.log,
         pages: Arc::clone(&startup.backends.pages),
-        sessions: stores.sessions,
-        mailbox: stores.mailbox,
-        locks: stores.locks,
         records: stores.records,
+        mailboxes: stores.mailboxes,
+        leases: stores.leases,
         bus: stores.bus,
         resources: resource_reader(startup)?,
         clock: Arc::clone(&startup.backends.clock),

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use edge_records::SessionRecords;
 use mcp::sse::ParsedFrame;
 use model::{Cursor, CursorScope, PrincipalId, Sequence, SessionId};
 use parking_lot::Mutex;
-use ports::SessionStore;
 use serde_json::{Value, json};
 use store_memory::MemorySessionStore;
 use tokio::time::Instant;
@@ -299,7 +299,10 @@ impl SessionReader {
         let is_done = answer.body["result"]["structuredContent"]["subscriptionId"].is_string();
         if is_done && self.id().is_some_and(|(_, own)| own == name) {
             let id = SessionId::new(&id).expect("the edge gave it");
-            let found = self.store.load(&id).await.expect("memory answers");
+            let found = SessionRecords::new(self.store.clone())
+                .load(&id)
+                .await
+                .expect("memory answers");
             let number = found.map_or(0, |found| found.session.newest_subscription);
             if self.post.subscribe(&name, (repo, number), began) {
                 self.session.lock().repos.push(repo);

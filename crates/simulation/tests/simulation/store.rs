@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{LeaseName, PrincipalId, RecordId, Sequence, Session, SessionId, StreamId, Timestamp};
+use model::{LeaseName, PrincipalId, RecordId, Sequence, SessionId, StreamId, Timestamp};
 use ports::{
     Collection, Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage,
     NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits, RecordPage, Records,
-    RecordsError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
-    StoreFailure, StoredRecord, VersionedSession,
+    RecordsError, Revision, StoreFailure, StoredRecord,
 };
 use store_memory::MemorySessionStore;
 
@@ -24,70 +23,27 @@ pub(crate) struct SessionsHandle {
 }
 
 #[async_trait]
-impl SessionStore for SessionsHandle {
-    async fn create(
-        &self,
-        session: &Session,
-        ttl: Duration,
-        limits: SessionLimits,
-    ) -> Result<Revision, SessionStoreError> {
-        let work = SessionStore::create(&*self.store, session, ttl, limits);
-        self.link.call("create", work).await
-    }
-
-    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
-        self.link
-            .call("load", SessionStore::load(&*self.store, id))
-            .await
-    }
-
-    async fn replace(
-        &self,
-        session: &Session,
-        expected: Revision,
-        ttl: Duration,
-    ) -> Result<Revision, SessionStoreError> {
-        let work = SessionStore::replace(&*self.store, session, expected, ttl);
-        self.link.call("replace", work).await
-    }
-
-    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
-        self.link
-            .call("end", SessionStore::end(&*self.store, id))
-            .await
-    }
-
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
-        self.link
-            .call("touch", SessionStore::touch(&*self.store, id, ttl))
-            .await
-    }
-
-    async fn list(
-        &self,
-        after: Option<&SessionId>,
-        limit: usize,
-    ) -> Result<SessionPage, SessionStoreError> {
-        self.link
-            .call("list", SessionStore::list(&*self.store, after, limit))
-            .await
-    }
-
-    async fn check(&self) -> Result<(), SessionStoreError> {
-        self.link
-            .call("check", SessionStore::check(&*self.store))
-            .await
-    }
-
-    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
-        self.link
-            .call("tell the time", SessionStore::time(&*self.store))
-            .await
-    }
-}
-
-#[async_trait]
 impl Mailbox for SessionsHandle {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        let work = Mailbox::open(&*self.store, session, owner, ttl);
+        self.link.call("open", work).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        let work = Mailbox::touch(&*self.store, session, ttl);
+        self.link.call("touch", work).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        let work = Mailbox::end(&*self.store, session);
+        self.link.call("end", work).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use edge_records::SessionLimits;
 use model::{PrincipalId, Session, SessionTimes, Timestamp};
-use ports::SessionLimits;
 
-use crate::limits::STREAM_SESSION_IDLE;
+use crate::limits::{MAX_SESSION_BYTES, SESSIONS_BYTES, STREAM_SESSION_IDLE};
 
 /// The configured bounds on sessions.
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +49,13 @@ impl SessionBounds {
             true => u32::MAX,
             false => self.max_sessions_per_principal,
         };
+        // No session of an owner is refused a change, however large the others are.
+        let of_owner = MAX_SESSION_BYTES.saturating_mul(max_sessions_per_owner.into());
         SessionLimits {
             max_sessions: self.max_sessions,
             max_sessions_per_owner,
+            max_bytes: SESSIONS_BYTES,
+            max_bytes_per_owner: of_owner.min(SESSIONS_BYTES),
         }
     }
 }

@@ -3,26 +3,27 @@
 
 mod bounds;
 mod inbox;
+mod mailboxes;
 mod stream;
 mod touches;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use edge_records::{SessionPage, SessionRecords, SessionRecordsError, VersionedSession};
 use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
 use parking_lot::Mutex;
-use ports::{
-    BoxError, Bus, EdgeNews, SessionPage, SessionStore, SessionStoreError, Topic, VersionedSession,
-};
+use ports::{BoxError, Bus, EdgeNews, Mailbox, RecordBound, Topic};
 use serde_json::Value;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub(crate) use bounds::SessionBounds;
 pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, StoredMessage, report};
+pub(crate) use mailboxes::SessionMailboxes;
 pub(crate) use stream::{HttpSseParts, open_legacy_stream, open_stream};
 
 use self::touches::FreshSessions;
@@ -52,7 +53,7 @@ pub(crate) struct NewSession {
 /// The sessions. A principal finds only its own.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    store: Arc<dyn SessionStore>,
+    store: SessionRecords,
     bus: Arc<dyn Bus>,
     clock: Arc<StoreClock>,
     ids: Arc<dyn IdSource>,
@@ -61,18 +62,21 @@ pub(crate) struct Sessions {
     touches: FreshSessions,
     /// The sessions whose unreadable records the log names.
     unreadable: Mutex<HashSet<SessionId>>,
+    mailboxes: Arc<dyn Mailbox>,
     inboxes: Inboxes,
 }
 
 /// The dependencies of [`Sessions`].
 #[derive(Debug)]
 pub(crate) struct SessionDeps {
-    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) store: SessionRecords,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) bounds: SessionBounds,
     pub(crate) metrics: SessionMetrics,
+    /// As [`SessionMailboxes`].
+    pub(crate) mailboxes: Arc<dyn Mailbox>,
     pub(crate) inboxes: Inboxes,
 }
 
@@ -98,6 +102,7 @@ impl Sessions {
             ids,
             bounds,
             metrics,
+            mailboxes,
             inboxes,
         } = deps;
         Self {
@@ -109,6 +114,7 @@ impl Sessions {
             metrics,
             touches: FreshSessions::default(),
             unreadable: Mutex::default(),
+            mailboxes,
             inboxes,
         }
     }
@@ -148,8 +154,9 @@ impl Sessions {
                 self.touches.record(&session.id, session.created_at, until);
                 Ok(session)
             }
-            Err(SessionStoreError::Overloaded { what }) => {
+            Err(SessionRecordsError::NoRoom { bound }) => {
                 self.metrics.session_refused();
+                let what = limit_reached(bound);
                 Err(EdgeError::TooManySessions { what })
             }
             Err(error) => Err(error.into()),
@@ -200,7 +207,17 @@ impl Sessions {
             self.retire(&session.id).await?;
             return Ok(false);
         };
-        let lives = timeout(CALL_DEADLINE, self.store.touch(&session.id, ttl)).await??;
+        let touches = async {
+            let (store, mailboxes) = (&self.store, &self.mailboxes);
+            tokio::join!(
+                store.touch(&session.id, ttl),
+                mailboxes.touch(&session.id, ttl)
+            )
+        };
+        let (lives, mailbox) = timeout(CALL_DEADLINE, touches).await?;
+        let lives = lives?;
+        // The session may have none.
+        let _may_have_one: bool = mailbox?;
         if lives {
             let until = now.plus(ttl / TOUCHES_PER_IDLE_TIME);
             self.touches.record(&session.id, now, until);
@@ -240,16 +257,28 @@ impl Sessions {
             let Some(ttl) = self.time_to_live(&found.session).await? else {
                 return Ok(None);
             };
+            let limits = self.bounds.limits(&found.session.owner);
             let before = found.session.clone();
             let answer = change(&mut found.session);
             if found.session == before {
                 return Ok(Some((answer, false)));
             }
-            let replace = self.store.replace(&found.session, found.revision, ttl);
-            match timeout(CALL_DEADLINE, replace).await? {
+            // The mailbox lives on with its session.
+            let replaces = async {
+                tokio::join!(
+                    self.store
+                        .replace(&found.session, found.revision, ttl, limits),
+                    self.mailboxes.touch(id, ttl)
+                )
+            };
+            let (replaced, touched) = timeout(CALL_DEADLINE, replaces).await?;
+            if let Err(error) = touched {
+                debug!(%error, session = %id, "a mailbox is touched with the next use of its session");
+            }
+            match replaced {
                 Ok(_) => return Ok(Some((answer, true))),
-                Err(SessionStoreError::Conflict { .. }) => {}
-                Err(SessionStoreError::Missing) => return Ok(None),
+                Err(SessionRecordsError::Conflict { .. }) => {}
+                Err(SessionRecordsError::Missing) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -276,7 +305,7 @@ impl Sessions {
             Ok(None) => return Ok(None),
             // Its client begins a new one when it is told that this one is gone. It is not ended: the build
             // that wrote it may read it.
-            Err(SessionStoreError::Unreadable { source }) => {
+            Err(SessionRecordsError::Unreadable { source }) => {
                 self.note_unreadable(id, &source);
                 return Ok(None);
             }
@@ -320,6 +349,11 @@ impl Sessions {
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touches.forget(id);
+        match timeout(CALL_DEADLINE, self.mailboxes.end(id)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(%error, session = %id, "a mailbox is left to expire"),
+            Err(error) => debug!(%error, session = %id, "a mailbox is left to expire"),
+        }
         self.publish(id, EdgeNews::SessionEnded(id.clone())).await;
         Ok(ended)
     }
@@ -396,6 +430,18 @@ impl Sessions {
             .await
         {
             warn!(%error, "other edges see the change of a session later");
+        }
+    }
+}
+
+/// The limit of sessions that is reached, in words for clients.
+const fn limit_reached(bound: RecordBound) -> &'static str {
+    match bound {
+        RecordBound::Records => "the server has reached its limit of open sessions",
+        RecordBound::RecordsOfOwner => "its owner has reached the limit of open sessions",
+        RecordBound::Bytes => "the open sessions of the server have reached their limit of bytes",
+        RecordBound::BytesOfOwner => {
+            "the open sessions of its owner have reached their limit of bytes"
         }
     }
 }

@@ -211,7 +211,7 @@ async fn a_resumed_stream_without_an_answer_does_not_end_in_silence() {
     for (name, head) in [("known", &b"\0\"seven\""[..]), ("unknown", &b"\0"[..])] {
         let stream = StreamId::new(&format!("call-{name}")).unwrap();
         let sequence = world.left_behind(&session, &stream, head).await;
-        let mailbox = &world.stores.mailbox;
+        let mailbox = &world.stores.mailboxes;
         mailbox.close_stream(&session, &stream).await.unwrap();
         let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
         let id = world

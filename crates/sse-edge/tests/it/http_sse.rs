@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use access::Authenticator;
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Sequence, SessionId, StreamId, SystemClock};
+use model::{PrincipalId, Sequence, SessionId, StreamId, SystemClock};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
@@ -339,6 +339,23 @@ struct NarrowMailbox(Arc<dyn Mailbox>);
 
 #[async_trait]
 impl Mailbox for NarrowMailbox {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        self.0.open(session, owner, ttl).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        self.0.touch(session, ttl).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        self.0.end(session).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -392,7 +409,7 @@ impl Mailbox for NarrowMailbox {
 #[tokio::test]
 async fn an_answer_that_the_mailbox_does_not_take_is_told() {
     let mut stores = EdgeWorld::new().await.stores;
-    stores.mailbox = Arc::new(NarrowMailbox(stores.mailbox));
+    stores.mailboxes = Arc::new(NarrowMailbox(stores.mailboxes));
     let world = EdgeWorld::on(stores).await;
     let (a, b) = (world.node().await, world.node().await);
     let mut client = Client::connected(&a, &b).await;

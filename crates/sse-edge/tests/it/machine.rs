@@ -377,7 +377,7 @@ impl Machine {
     /// client, and from then on with the next event. Returns whether that was certain when it was opened.
     async fn open_stream(&mut self, edge: usize, session: usize, resume: bool) -> bool {
         let id = SessionId::new(&self.sessions[session].id).unwrap();
-        let before = self.world.stores.sessions.load(&id).await.unwrap();
+        let before = self.world.sessions_in_store().load(&id).await.unwrap();
         let last = self.sessions[session].last.clone().filter(|_| resume);
         let after = last.as_ref().map(|(id, _)| id.as_str());
         let opened = self.stream(edge, session, false, after).await;
@@ -386,7 +386,7 @@ impl Machine {
             return true;
         }
         let (before, opened) = (before.unwrap(), opened.unwrap());
-        let now = self.world.stores.sessions.load(&id).await.unwrap();
+        let now = self.world.sessions_in_store().load(&id).await.unwrap();
         let changes = now.unwrap().revision.0 - before.revision.0;
         // The stream's own number is one change.
         if last.is_none() && changes != 1 {

@@ -23,6 +23,7 @@ mod inputs;
 mod listen;
 mod loops;
 mod machine;
+mod mailboxes;
 mod messages;
 mod ndjson;
 mod older_cursors;

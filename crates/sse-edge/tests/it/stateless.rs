@@ -10,11 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{LeaseName, Sequence, Session, SessionId, StreamId, SystemClock};
+use model::{
+    LeaseName, PrincipalId, RecordId, Sequence, SessionId, StreamId, SystemClock, Timestamp,
+};
 use ports::{
-    Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage, Revision,
-    SessionLimits, SessionPage, SessionStore, SessionStoreError, StoreFailure, Stores,
-    VersionedSession,
+    Collection, Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage,
+    NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits, RecordPage, Records,
+    RecordsError, Revision, StoreFailure, StoredRecord,
 };
 use serde_json::json;
 use store_memory::MemorySessionStore;
@@ -40,54 +42,103 @@ impl Counted {
     }
 }
 
+impl Counted {
+    /// Counts a call for records unless they are tasks, which the stateless era has.
+    fn asked_for(&self, collection: Collection) -> &MemorySessionStore {
+        match collection.name() {
+            "tasks" => &self.store,
+            _ => self.asked(),
+        }
+    }
+}
+
 #[async_trait]
-impl SessionStore for Counted {
+impl Records for Counted {
     async fn create(
         &self,
-        session: &Session,
-        ttl: Duration,
-        limits: SessionLimits,
-    ) -> Result<Revision, SessionStoreError> {
-        self.asked().create(session, ttl, limits).await
+        record: &NewRecord,
+        limits: RecordLimits,
+    ) -> Result<RecordCreation, RecordsError> {
+        let store = self.asked_for(record.key.collection);
+        store.create(record, limits).await
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
-        self.asked().load(id).await
+    async fn load(&self, key: &RecordKey) -> Result<Option<StoredRecord>, RecordsError> {
+        self.asked_for(key.collection).load(key).await
+    }
+
+    async fn load_many(
+        &self,
+        collection: Collection,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<StoredRecord>>, RecordsError> {
+        self.asked_for(collection).load_many(collection, ids).await
+    }
+
+    async fn expires_at(&self, key: &RecordKey) -> Result<Option<Timestamp>, RecordsError> {
+        self.asked_for(key.collection).expires_at(key).await
     }
 
     async fn replace(
         &self,
-        session: &Session,
+        key: &RecordKey,
+        state: Bytes,
         expected: Revision,
-        ttl: Duration,
-    ) -> Result<Revision, SessionStoreError> {
-        self.asked().replace(session, expected, ttl).await
+        life: RecordLife,
+        limits: RecordLimits,
+    ) -> Result<Revision, RecordsError> {
+        let store = self.asked_for(key.collection);
+        store.replace(key, state, expected, life, limits).await
     }
 
-    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
-        self.asked().end(id).await
+    async fn touch(&self, key: &RecordKey, ttl: Duration) -> Result<bool, RecordsError> {
+        Records::touch(self.asked_for(key.collection), key, ttl).await
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
-        self.asked().touch(id, ttl).await
+    async fn end(&self, key: &RecordKey) -> Result<bool, RecordsError> {
+        Records::end(self.asked_for(key.collection), key).await
     }
 
     async fn list(
         &self,
-        after: Option<&SessionId>,
+        collection: Collection,
+        owner: Option<&PrincipalId>,
+        after: Option<&RecordId>,
         limit: usize,
-    ) -> Result<SessionPage, SessionStoreError> {
-        self.asked().list(after, limit).await
+    ) -> Result<RecordPage, RecordsError> {
+        let store = self.asked_for(collection);
+        store.list(collection, owner, after, limit).await
     }
 
-    async fn check(&self) -> Result<(), SessionStoreError> {
+    async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         // A probe for readiness, on behalf of no request.
-        self.store.check().await
+        self.store.check(collection).await
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreFailure> {
+        self.store.time().await
     }
 }
 
 #[async_trait]
 impl Mailbox for Counted {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        Mailbox::open(self.asked(), session, owner, ttl).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        Mailbox::touch(self.asked(), session, ttl).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        Mailbox::end(self.asked(), session).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -166,14 +217,7 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
         store: MemorySessionStore::new(Arc::new(SystemClock), 1000),
         calls: AtomicUsize::new(0),
     });
-    let tasks = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
-    let world = EdgeWorld::on(Stores {
-        sessions: store.clone(),
-        mailbox: store.clone(),
-        locks: store.clone(),
-        ..stores_on(tasks)
-    })
-    .await;
+    let world = EdgeWorld::on(stores_on(store.clone())).await;
     let (a, b) = (world.node().await, world.node().await);
     world.happens("cat").await;
     // A tool that waits becomes a task.

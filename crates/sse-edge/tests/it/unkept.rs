@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Sequence, SessionId, StreamId};
+use model::{PrincipalId, Sequence, SessionId, StreamId};
 use parking_lot::Mutex;
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 use serde_json::{Value, json};
@@ -63,6 +63,23 @@ impl FaultyMailbox {
 
 #[async_trait]
 impl Mailbox for FaultyMailbox {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        self.mailbox.open(session, owner, ttl).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        self.mailbox.touch(session, ttl).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        self.mailbox.end(session).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -132,11 +149,11 @@ impl Mailbox for FaultyMailbox {
 async fn faulty() -> (EdgeWorld, Node, Node, Arc<FaultyMailbox>) {
     let mut stores = EdgeWorld::new().await.stores;
     let mailbox = Arc::new(FaultyMailbox {
-        mailbox: stores.mailbox,
+        mailbox: stores.mailboxes,
         fault: Mutex::new(AppendFault::None),
         refused: AtomicUsize::new(0),
     });
-    stores.mailbox = mailbox.clone();
+    stores.mailboxes = mailbox.clone();
     let world = EdgeWorld::on(stores).await;
     let (a, b) = (world.node().await, world.node().await);
     (world, a, b, mailbox)

@@ -12,6 +12,7 @@ use std::{
 
 use access::Authenticator;
 use async_trait::async_trait;
+use edge_records::SessionRecords;
 use futures_util::StreamExt;
 use mcp_server::cpu_turns::CpuAccount;
 use model::{
@@ -22,7 +23,7 @@ use model::{
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Leases, Mailbox,
-    MailboxLimits, Records, ResourceError, ResourceReader, ResourceState, SessionStore, Stores,
+    MailboxError, MailboxLimits, Records, ResourceError, ResourceReader, ResourceState, Stores,
     SyncStatus, Topic,
 };
 use reqwest::Url;
@@ -95,7 +96,7 @@ impl Drop for Node {
 /// Everything in memory, but sessions and what belongs to them in `store`.
 pub(crate) fn stores_on<S>(store: Arc<S>) -> Stores
 where
-    S: SessionStore + Mailbox + Records + Leases,
+    S: Records + Mailbox + Leases,
 {
     memory_stores(100_000, store)
 }
@@ -103,7 +104,7 @@ where
 /// As [`stores_on`], with a log that keeps `events`.
 fn memory_stores<S>(events: usize, store: Arc<S>) -> Stores
 where
-    S: SessionStore + Mailbox + Records + Leases,
+    S: Records + Mailbox + Leases,
 {
     let capacity = |count| NonZeroUsize::new(count).unwrap();
     let log = StoredLog::new(MemoryLogStore::new(&RandomIds, capacity(events)));
@@ -211,10 +212,9 @@ impl EdgeWorld {
             bodies: BodyBudget::new(&mut registry),
             pages: Arc::clone(&stores.log),
             log: stores.log,
-            sessions: stores.sessions,
-            mailbox: stores.mailbox,
-            locks: stores.locks,
             records: stores.records,
+            mailboxes: stores.mailboxes,
+            leases: stores.leases,
             bus: Arc::clone(&bus),
             resources: Arc::new(OneIssue {
                 seen: Arc::clone(&self.seen),
@@ -253,6 +253,11 @@ impl EdgeWorld {
         }
     }
 
+    /// The sessions as an edge finds them.
+    pub(crate) fn sessions_in_store(&self) -> SessionRecords {
+        SessionRecords::new(Arc::clone(&self.stores.records))
+    }
+
     /// The number of sessions.
     pub(crate) async fn sessions(&self) -> usize {
         self.session_records().await.len()
@@ -260,7 +265,7 @@ impl EdgeWorld {
 
     /// The sessions as they are stored.
     pub(crate) async fn session_records(&self) -> Vec<Session> {
-        let page = self.stores.sessions.list(None, 1000).await.unwrap();
+        let page = self.sessions_in_store().list(None, 1000).await.unwrap();
         page.sessions
             .into_iter()
             .map(|found| found.session)
@@ -269,13 +274,13 @@ impl EdgeWorld {
 
     /// The stored session.
     pub(crate) async fn stored_session(&self, id: &SessionId) -> Session {
-        let found = self.stores.sessions.load(id).await.unwrap();
+        let found = self.sessions_in_store().load(id).await.unwrap();
         found.unwrap().session
     }
 
     /// Whether a stream that covers all subscriptions of the session is known to have reached its client.
     pub(crate) async fn has_streamed(&self, id: &SessionId) -> bool {
-        let found = self.stores.sessions.load(id).await.unwrap();
+        let found = self.sessions_in_store().load(id).await.unwrap();
         found.is_some_and(|found| {
             let session = found.session;
             session.has_streamed
@@ -292,7 +297,10 @@ impl EdgeWorld {
     ) -> Sequence {
         let entry = bytes::Bytes::from_static(entry);
         let limits = MailboxLimits::default();
-        let mailbox = &self.stores.mailbox;
+        let mailbox = &self.stores.mailboxes;
+        let owner = self.stored_session(session).await.owner;
+        let ttl = Duration::from_secs(3600);
+        mailbox.open(session, &owner, ttl).await.unwrap();
         mailbox
             .append(session, stream, entry, limits)
             .await
@@ -301,9 +309,14 @@ impl EdgeWorld {
 
     /// The number of messages in a stream of a session's mailbox.
     pub(crate) async fn kept(&self, session: &SessionId, stream: &StreamId) -> usize {
-        let mailbox = &self.stores.mailbox;
+        let mailbox = &self.stores.mailboxes;
         let page = mailbox.read_after(session, stream, Sequence::START, 1000);
-        page.await.unwrap().messages.len()
+        match page.await {
+            Ok(page) => page.messages.len(),
+            // Nothing has needed one yet.
+            Err(MailboxError::Missing) => 0,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// An event happens to issue 7 of `octo/<repo>`; returns its id.

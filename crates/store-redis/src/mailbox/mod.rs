@@ -1,18 +1,21 @@
-//! [`ports::Mailbox`]: in the slot of its session, with the session's time to live.
+//! [`ports::Mailbox`]: all keys of a mailbox are in one slot and have one time to live.
 
 mod accounts;
 mod scripts;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::types::{Value, scripts::Script};
-use model::{Sequence, Sequenced, SessionId, StreamId};
+use model::{PrincipalId, Sequence, Sequenced, SessionId, StreamId};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 
 pub(crate) use accounts::AccountScripts;
 pub(crate) use scripts::MailboxScripts;
 
-use crate::RedisSessionStore;
+use self::accounts::RoomRequest;
+use crate::{RedisSessionStore, store::millis};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the mailbox returned an unexpected answer or holds a foreign entry")]
@@ -42,6 +45,15 @@ fn unexpected_answer(op: &'static str) -> MailboxError {
     StoreFailure::corrupt(op, UnexpectedMailboxAnswer).into()
 }
 
+/// `None` if there is no such mailbox.
+fn unless_missing<T>(outcome: Result<T, MailboxError>) -> Result<Option<T>, MailboxError> {
+    match outcome {
+        Ok(answer) => Ok(Some(answer)),
+        Err(MailboxError::Missing) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
 fn number(value: Value) -> Option<u64> {
     match value {
         Value::Integer(number) => u64::try_from(number).ok(),
@@ -49,11 +61,12 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-/// Reads a page from the script's answer: loss, state, more, end, and then the messages.
+/// Reads a page from the script's answer: loss, state, more, beginning, end, and then the messages.
 fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<MailboxPage> {
     let lost = Sequence(number(answer.next()?)?);
     let state = number(answer.next()?)?;
     let more = number(answer.next()?)? == 1;
+    let began = Sequence(number(answer.next()?)?);
     let end = Sequence(number(answer.next()?)?);
     let mut messages = Vec::new();
     while let Some(sequence) = answer.next() {
@@ -72,12 +85,13 @@ fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<Mai
         at_head: !more,
         resumes_after: (after < lost).then_some(lost),
         closed: state == 1 || forgotten,
+        began,
         end,
     })
 }
 
 impl RedisSessionStore {
-    /// Runs a script on a session's mailbox; returns the values after the outcome.
+    /// Runs a script on a mailbox; returns the values after the outcome.
     async fn in_mailbox(
         &self,
         op: &'static str,
@@ -98,7 +112,7 @@ impl RedisSessionStore {
         session: &SessionId,
         arguments: Vec<Value>,
     ) -> Result<MailboxAnswer, MailboxError> {
-        let keys = self.index.session_keys(session);
+        let keys = self.keys.mailbox_keys(session);
         let call = self.run::<Vec<Value>>(op, script, keys, arguments);
         let mut answer = self.bounded(op, call).await?.into_iter();
         match answer.next().and_then(number) {
@@ -139,10 +153,10 @@ impl RedisSessionStore {
         to: (&SessionId, &StreamId),
         payload: Bytes,
         limits: MailboxLimits,
-        (owner, wanted): (&str, u64),
+        request: RoomRequest,
     ) -> Result<Sequence, MailboxError> {
-        let size = (wanted, payload.len());
-        let room = self.take_room(owner, to.0, size, limits);
+        let owner = &request.owner;
+        let room = self.take_room(to.0, &request, payload.len(), limits);
         let room = self.bounded(APPEND, room).await?;
         let appended = self.append_within(to, payload, limits, (room, true)).await;
         let answer = match appended {
@@ -156,7 +170,7 @@ impl RedisSessionStore {
             }
         };
         let (sequence, weight) = appended_at(answer).ok_or_else(|| unexpected_answer(APPEND))?;
-        if weight != wanted {
+        if weight != request.wanted {
             self.weighs(owner, to.0, weight).await;
         }
         Ok(sequence)
@@ -179,6 +193,44 @@ impl RedisSessionStore {
 
 #[async_trait]
 impl Mailbox for RedisSessionStore {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        let arguments = vec![owner.as_str().into(), millis(ttl).into()];
+        let script = &self.mailbox_scripts.open_mailbox;
+        let opened = self.in_mailbox("open a mailbox", script, session, arguments);
+        opened.await.map(drop)
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        let script = &self.mailbox_scripts.touch;
+        let arguments = vec![millis(ttl).into()];
+        let touched = self.in_mailbox("touch a mailbox", script, session, arguments);
+        let Some(mut answer) = unless_missing(touched.await)? else {
+            return Ok(false);
+        };
+        let owner = answer.next().and_then(Value::into_string);
+        if let Some((owner, left)) = owner.zip(answer.next().and_then(number)) {
+            self.lapses_in(&owner, session, left).await;
+        }
+        Ok(true)
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        let script = &self.mailbox_scripts.end;
+        let ended = self.in_mailbox("end a mailbox", script, session, Vec::new());
+        let Some(mut answer) = unless_missing(ended.await)? else {
+            return Ok(false);
+        };
+        if let Some(owner) = answer.next().and_then(Value::into_string) {
+            self.weighs(&owner, session, 0).await;
+        }
+        Ok(true)
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -207,12 +259,9 @@ impl Mailbox for RedisSessionStore {
         let appended = self.append_within(to, payload.clone(), limits, uncounted);
         match appended.await? {
             MailboxAnswer::Done(answer) => appended_at(answer).map(|(sequence, _)| sequence),
-            MailboxAnswer::AskAccount(mut answer) => {
-                let owner = answer.next().and_then(Value::into_string);
-                let wanted = answer.next().and_then(number);
-                let (owner, wanted) = owner.zip(wanted).ok_or_else(|| unexpected_answer(APPEND))?;
-                let counted = self.append_counted(to, payload, limits, (&owner, wanted));
-                return counted.await;
+            MailboxAnswer::AskAccount(answer) => {
+                let request = RoomRequest::read(answer).ok_or_else(|| unexpected_answer(APPEND))?;
+                return self.append_counted(to, payload, limits, request).await;
             }
         }
         .ok_or_else(|| unexpected_answer(APPEND))

@@ -1,56 +1,73 @@
-//! Lua scripts that change and read a mailbox, atomic in the server, with all keys in the session's
-//! slot.
+//! Lua scripts that change and read a mailbox, atomic in the server, with all keys in one slot.
 //!
 //! `KEYS` of every script:
-//! 1. the session (a hash; a living session has the field `revision`);
-//! 2. a hash: `last` sequence, `bytes` of payload, `count` of messages, `till` (the time in ms until which
-//!    messages are kept), `counted` (the mailbox is in the account of its owner, see `accounts`),
-//!    `forgotten` (streams that ended at or before this sequence may be forgotten), and per stream
-//!    `opened:<stream>` and `lost:<stream>`, the last message removed;
-//! 3. a sorted set of messages by sequence, `<sequence>:<time in ms>:<bytes>:<stream>`: finds the
+//! 1. a hash, which makes the mailbox: `owner`, `began` (the sequence of its opening), `last` sequence, `bytes` of
+//!    payload, `count` of messages, `till` (the time in ms until which messages are kept), `counted` (the mailbox is
+//!    in the account of its owner, see `accounts`), `forgotten` (streams that ended at or before this sequence may
+//!    be forgotten), and per stream `opened:<stream>` and `lost:<stream>`, the last message removed;
+//! 2. a sorted set of messages by sequence, `<sequence>:<time in ms>:<bytes>:<stream>`: finds the
 //!    oldest message;
-//! 4. a sorted set with equal scores, so ordered by text, `<stream>:<sequence>`: the messages of a
+//! 3. a sorted set with equal scores, so ordered by text, `<stream>:<sequence>`: the messages of a
 //!    stream;
-//! 5. a hash of payloads by sequence;
-//! 6. a sorted set of streams by their last sequence, with open streams above closed ones, so that
+//! 4. a hash of payloads by sequence;
+//! 5. a sorted set of streams by their last sequence, with open streams above closed ones, so that
 //!    the first is the next to be forgotten.
 //!
-//! Keys 3 to 5 expire when the newest message is too old, so that a mailbox that nobody reads holds its
+//! All of them expire with the mailbox. What an evicted or expired hash leaves behind is removed when the mailbox
+//! is opened anew.
+//!
+//! Keys 2 to 4 expire when the newest message is too old, so that a mailbox that nobody reads holds its
 //! payloads no longer than that; the next call notices it and records the losses.
 //!
 //! A sequence is the server's time in microseconds, or one more than the last sequence if the time
 //! has not advanced: after a failover that loses the last writes, the sequences of the lost time are
-//! not given out again. Nodes of a build before this rule only count, which stays correct beside it.
+//! not given out again, nor are those of an earlier mailbox.
 //!
 //! A server that evicts keys removes one of these alone. What is left cannot be put together again, so the
-//! next script removes all messages, and every reader is told that it lost them.
+//! next script removes all messages, and every reader is told that it lost them. Without the first key there is no
+//! mailbox; one that is opened in its place has a later beginning, by which readers know.
 //!
 //! Sequences in text have twenty digits, so that they sort like numbers. A stream id contains
-//! neither `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such session), 1
-//! (closed), 2 (done) or 4 (the owner's account has to be asked first; with the owner and the weight that the
-//! mailbox would have).
+//! neither `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such mailbox), 1
+//! (closed), 2 (done) or 4 (the owner's account has to be asked first; with the owner, the weight that the
+//! mailbox would have, and the milliseconds that it has left).
 
 use fred::types::scripts::Script;
 
-const PRELUDE: &str = r"
-local session, meta, order, index, payloads, streams = unpack(KEYS)
-local stream = ARGV[1]
-if redis.call('HEXISTS', session, 'revision') == 0 then return {0} end
-local OPEN = 4503599627370496
+/// Shared by all scripts.
+const HEAD: &str = r"
+local meta, order, index, payloads, streams = unpack(KEYS)
+local EACH = 128
 local function text(number) return string.format('%.0f', number) end
-local function last_given() return tonumber(redis.call('HGET', meta, 'last') or '0') end
 local function micros()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
 end
+local function is_open() return redis.call('HEXISTS', meta, 'owner') == 1 end
+local function held(field) return tonumber(redis.call('HGET', meta, field) or '0') end
+local function weight() return held('bytes') + EACH * redis.call('ZCARD', order) end
+-- What is beside the hash expires with it, and messages not after their own age.
+local function keep()
+  local left = redis.call('PTTL', meta)
+  local till = tonumber(redis.call('HGET', meta, 'till') or nil)
+  for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], left) end
+  if till and till < micros() / 1000 + left then
+    for n = 2, 4 do redis.call('PEXPIREAT', KEYS[n], text(till)) end
+  end
+end
+";
+
+/// Shared by the scripts on a stream.
+const PRELUDE: &str = r"
+local stream = ARGV[1]
+if not is_open() then return {0} end
+local OPEN = 4503599627370496
+local function last_given() return held('last') end
 local function give(now)
   local sequence = math.max(last_given() + 1, now)
   redis.call('HSET', meta, 'last', text(sequence))
   return sequence
 end
-local EACH = 128
-local function held(field) return tonumber(redis.call('HGET', meta, field) or '0') end
-local function weight() return held('bytes') + EACH * redis.call('ZCARD', order) end
 local function recount() redis.call('HSET', meta, 'count', redis.call('ZCARD', order)) end
 if held('count') > 0 and redis.call('EXISTS', order) == 0 then
   -- First, because a full server takes no other change.
@@ -63,18 +80,6 @@ if held('count') > 0 and redis.call('EXISTS', order) == 0 then
     end
   end
   redis.call('HSET', meta, 'bytes', '0', 'count', '0')
-end
-local function keep()
-  local left = redis.call('PTTL', session)
-  local till = tonumber(redis.call('HGET', meta, 'till') or nil)
-  for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], left) end
-  if till then
-    local time = redis.call('TIME')
-    local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    if till < now + left then
-      for n = 3, 5 do redis.call('PEXPIREAT', KEYS[n], text(till)) end
-    end
-  end
 end
 local function remove(entry)
   local sequence, bytes, of = string.match(entry, '^(%d+):%d+:(%d+):(.*)$')
@@ -116,7 +121,7 @@ end
 local function is_whole()
   local messages = redis.call('ZCARD', order)
   if redis.call('ZCARD', index) ~= messages or redis.call('HLEN', payloads) ~= messages then return false end
-  return messages == 0 or redis.call('EXISTS', streams, meta) == 2
+  return messages == 0 or redis.call('EXISTS', streams) == 1
 end
 if not is_whole() then
   redis.call('UNLINK', order, index, payloads)
@@ -129,6 +134,38 @@ if not is_whole() then
 end
 local score = tonumber(redis.call('ZSCORE', streams, stream) or nil)
 local closed = score and score < OPEN
+";
+
+/// `ARGV` owner, milliseconds to live.
+const OPEN_MAILBOX: &str = r"
+if not is_open() then
+  redis.call('UNLINK', unpack(KEYS))
+  local began = text(micros())
+  redis.call('HSET', meta, 'owner', ARGV[1], 'began', began, 'last', began)
+end
+redis.call('PEXPIRE', meta, ARGV[2])
+keep()
+return {2}
+";
+
+/// `ARGV` milliseconds to live. Answers nothing more, or, if the mailbox is in the owner's account, the owner and
+/// the milliseconds that its messages have left.
+const TOUCH: &str = r"
+if not is_open() then return {0} end
+redis.call('PEXPIRE', meta, ARGV[1])
+keep()
+if redis.call('HEXISTS', meta, 'counted') == 0 then return {2} end
+return {2, redis.call('HGET', meta, 'owner'), text(math.max(redis.call('PTTL', order), 0))}
+";
+
+/// Answers nothing more, or, if the mailbox is in the owner's account, the owner.
+const END: &str = r"
+local owner = redis.call('HGET', meta, 'owner')
+local counted = redis.call('HEXISTS', meta, 'counted')
+redis.call('UNLINK', unpack(KEYS))
+if not owner then return {0} end
+if counted == 0 then return {2} end
+return {2, owner}
 ";
 
 /// `ARGV` stream, most streams. Answers the position.
@@ -149,7 +186,7 @@ local payload, most, most_bytes, age = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV
 local room, asked = tonumber(ARGV[7]), ARGV[8] == '1'
 local wanted = weight() + #payload + EACH
 if not asked and wanted > room then
-  return {4, redis.call('HGET', session, 'owner') or '', text(wanted)}
+  return {4, redis.call('HGET', meta, 'owner'), text(wanted), text(redis.call('PTTL', meta))}
 end
 if not score then add(last_given(), tonumber(ARGV[2])) end
 local time = micros()
@@ -178,13 +215,13 @@ return {2, text(last), text(bytes + EACH * count)}
 ";
 
 /// `ARGV` stream, position, most messages, most bytes. Answers the loss, 0 open or 1 closed or 2 not
-/// known, whether there is more, the last sequence, and sequences with payloads in turn.
+/// known, whether there is more, the sequence of the opening, the last one, and sequences with payloads in turn.
 const READ: &str = r"
-local given = redis.call('HGET', meta, 'last') or '0'
-if not score then return {2, redis.call('HGET', meta, 'forgotten') or '0', 2, 0, given} end
+local began, given = unpack(redis.call('HMGET', meta, 'began', 'last'))
+if not score then return {2, redis.call('HGET', meta, 'forgotten') or '0', 2, 0, began, given} end
 local limit, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 local lost = redis.call('HGET', meta, 'lost:' .. stream) or '0'
-local page = {2, lost, closed and 1 or 0, 0, given}
+local page = {2, lost, closed and 1 or 0, 0, began, given}
 local from, to = '(' .. stream .. ':' .. ARGV[2], '(' .. stream .. ';'
 local bytes = 0
 for n, member in ipairs(redis.call('ZRANGEBYLEX', index, from, to, 'LIMIT', 0, limit + 1)) do
@@ -208,7 +245,7 @@ local gone = remove_through(stream, '[' .. stream .. ':' .. ARGV[2])
 if gone == 0 then return {2, gone} end
 recount()
 if redis.call('HEXISTS', meta, 'counted') == 0 then return {2, gone} end
-return {2, gone, redis.call('HGET', session, 'owner') or '', text(weight())}
+return {2, gone, redis.call('HGET', meta, 'owner'), text(weight())}
 ";
 
 /// `ARGV` stream.
@@ -219,6 +256,9 @@ return {2}
 
 /// The scripts with their digests, computed once.
 pub(crate) struct MailboxScripts {
+    pub(crate) open_mailbox: Script,
+    pub(crate) touch: Script,
+    pub(crate) end: Script,
     pub(crate) open: Script,
     pub(crate) append: Script,
     pub(crate) read: Script,
@@ -228,8 +268,12 @@ pub(crate) struct MailboxScripts {
 
 impl MailboxScripts {
     pub(crate) fn new() -> Self {
-        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
+        let of_mailbox = |body| Script::from_lua(format!("{HEAD}{body}"));
+        let script = |body| Script::from_lua(format!("{HEAD}{PRELUDE}{body}"));
         Self {
+            open_mailbox: of_mailbox(OPEN_MAILBOX),
+            touch: of_mailbox(TOUCH),
+            end: of_mailbox(END),
             open: script(OPEN),
             append: script(APPEND),
             read: script(READ),

@@ -96,7 +96,7 @@ impl RedisSessionStore {
     /// From time to time checks due entries, so that most expired records leave the index, however
     /// many records are created and expire.
     pub(super) async fn sweep_records(&self, call: IndexCall) {
-        if !self.index.is_time_to_sweep() {
+        if !self.keys.is_time_to_sweep() {
             return;
         }
         let sweeping = async {

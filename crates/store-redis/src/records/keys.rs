@@ -34,7 +34,7 @@
 use model::{PrincipalId, RecordId};
 use ports::{Collection, RecordKey};
 
-use crate::{index::hash_tag, shared_keys::RedisKey};
+use crate::{shared_keys::RedisKey, store_keys::hash_tag};
 
 /// An entry of the index. Ids and owners do not contain spaces.
 #[derive(Clone, PartialEq, Eq, Debug)]

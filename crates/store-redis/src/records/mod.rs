@@ -174,9 +174,10 @@ impl Records for RedisSessionStore {
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         const OP: &str = "store anything";
         let index = self.record_keys.index(collection);
-        // No record is there, because no id is empty.
-        let kind = [self.record_keys.record(collection, "")];
-        self.bounded(OP, self.check_access(OP, kind, &index)).await
+        // No record is there, because no id is empty. Mailboxes and leases have no check of their own.
+        let record = self.record_keys.record(collection, "");
+        let kinds = self.keys.key_of_each_kind().into_iter().chain([record]);
+        self.bounded(OP, self.check_access(OP, kinds, &index)).await
     }
 
     async fn time(&self) -> Result<Timestamp, StoreFailure> {

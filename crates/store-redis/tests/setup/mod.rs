@@ -3,11 +3,12 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use contract::{SessionLimits, SessionRecords};
 use model::{Session, SessionId};
-use ports::{SessionLimits, SessionStore};
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::RedisServer;
 
@@ -15,9 +16,12 @@ use testkit::servers::RedisServer;
 pub(crate) const TTL: Duration = Duration::from_secs(600);
 
 /// Bounds that only the tests about bounds reach.
+#[allow(dead_code, reason = "not every test creates sessions")]
 pub(crate) const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,
+    max_bytes: 1 << 40,
+    max_bytes_per_owner: 1 << 40,
 };
 
 pub(crate) fn session(name: &str) -> Session {
@@ -33,8 +37,14 @@ pub(crate) async fn open(server: &RedisServer) -> RedisSessionStore {
         .unwrap()
 }
 
+/// The sessions on a server.
+#[allow(dead_code, reason = "not every test creates sessions")]
+pub(crate) async fn sessions(server: &RedisServer) -> SessionRecords {
+    SessionRecords::new(Arc::new(open(server).await))
+}
+
 /// Waits up to `within` until the store answers.
-pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
+pub(crate) async fn recovers(store: &SessionRecords, within: Duration) {
     let deadline = Instant::now() + within;
     while let Err(error) = store.check().await {
         assert!(Instant::now() < deadline, "{error:?}");

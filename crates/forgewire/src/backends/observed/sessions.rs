@@ -1,81 +1,16 @@
-//! The ports of sessions.
+//! The ports of what edges share: records, mailboxes and leases.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use instruments::store_calls::{StoreCalls, StoreOperation};
-use model::{LeaseName, PrincipalId, RecordId, Sequence, Session, SessionId, StreamId, Timestamp};
+use model::{LeaseName, PrincipalId, RecordId, Sequence, SessionId, StreamId, Timestamp};
 use ports::{
     Collection, Lease, LeaseToken, Leases, Mailbox, MailboxError, MailboxLimits, MailboxPage,
     NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits, RecordPage, Records,
-    RecordsError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
-    StoreFailure, StoredRecord, VersionedSession,
+    RecordsError, Revision, StoreFailure, StoredRecord,
 };
-
-/// Observes every call of a session store.
-#[derive(Debug)]
-pub(super) struct ObservedSessions {
-    pub(super) calls: StoreCalls,
-    pub(super) sessions: Arc<dyn SessionStore>,
-}
-
-#[async_trait]
-impl SessionStore for ObservedSessions {
-    async fn create(
-        &self,
-        session: &Session,
-        ttl: Duration,
-        limits: SessionLimits,
-    ) -> Result<Revision, SessionStoreError> {
-        let call = self.sessions.create(session, ttl, limits);
-        self.calls.observe(StoreOperation::Create, call).await
-    }
-
-    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
-        let call = self.sessions.load(id);
-        self.calls.observe(StoreOperation::Load, call).await
-    }
-
-    async fn replace(
-        &self,
-        session: &Session,
-        expected: Revision,
-        ttl: Duration,
-    ) -> Result<Revision, SessionStoreError> {
-        let call = self.sessions.replace(session, expected, ttl);
-        self.calls.observe(StoreOperation::Replace, call).await
-    }
-
-    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
-        let call = self.sessions.end(id);
-        self.calls.observe(StoreOperation::End, call).await
-    }
-
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
-        let call = self.sessions.touch(id, ttl);
-        self.calls.observe(StoreOperation::Touch, call).await
-    }
-
-    async fn list(
-        &self,
-        after: Option<&SessionId>,
-        limit: usize,
-    ) -> Result<SessionPage, SessionStoreError> {
-        let call = self.sessions.list(after, limit);
-        self.calls.observe(StoreOperation::List, call).await
-    }
-
-    async fn check(&self) -> Result<(), SessionStoreError> {
-        let call = self.sessions.check();
-        self.calls.observe(StoreOperation::Check, call).await
-    }
-
-    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
-        let call = self.sessions.time();
-        self.calls.observe(StoreOperation::Time, call).await
-    }
-}
 
 /// Observes every call for records.
 #[derive(Debug)]
@@ -171,6 +106,26 @@ pub(super) struct ObservedMailbox {
 
 #[async_trait]
 impl Mailbox for ObservedMailbox {
+    async fn open(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        ttl: Duration,
+    ) -> Result<(), MailboxError> {
+        let call = self.mailbox.open(session, owner, ttl);
+        self.calls.observe(StoreOperation::Open, call).await
+    }
+
+    async fn touch(&self, session: &SessionId, ttl: Duration) -> Result<bool, MailboxError> {
+        let call = self.mailbox.touch(session, ttl);
+        self.calls.observe(StoreOperation::Touch, call).await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<bool, MailboxError> {
+        let call = self.mailbox.end(session);
+        self.calls.observe(StoreOperation::End, call).await
+    }
+
     async fn open_stream(
         &self,
         session: &SessionId,
@@ -178,7 +133,7 @@ impl Mailbox for ObservedMailbox {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
         let call = self.mailbox.open_stream(session, stream, limits);
-        self.calls.observe(StoreOperation::Open, call).await
+        self.calls.observe(StoreOperation::OpenStream, call).await
     }
 
     async fn append(

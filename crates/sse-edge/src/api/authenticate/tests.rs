@@ -97,10 +97,9 @@ impl Stage {
         let deps = EdgeDeps {
             log: log.clone(),
             pages: log.clone(),
-            sessions: sessions.clone(),
-            mailbox: sessions.clone(),
             records: sessions.clone(),
-            locks: sessions,
+            mailboxes: sessions.clone(),
+            leases: sessions,
             bus: bus.clone(),
             resources: Arc::new(Nothing),
             clock: Arc::new(SystemClock),

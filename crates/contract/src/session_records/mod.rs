@@ -1,4 +1,4 @@
-//! Cases for [`ports::SessionStore`].
+//! Cases for [`edge_records::SessionRecords`].
 
 mod bounds;
 mod handles;
@@ -8,11 +8,17 @@ mod revisions;
 mod set_back;
 mod unreadable;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use anyhow::Result;
+use edge_records::SessionRecords;
 use model::Session;
+use ports::Records;
 
-use crate::sessions::{ROOMY, position, session};
+use crate::{
+    Harness, RecordsFixture,
+    sessions::{ROOMY, position, session},
+};
 
 crate::case::cases! {
     "SS-01" Nothing life::what_was_created_is_loaded_as_it_was;
@@ -44,11 +50,49 @@ crate::case::cases! {
     "SS-15" Nothing life::the_stores_time_is_the_one_that_sessions_expire_by;
     "SS-15" Shared handles::every_handle_has_the_same_time;
     "SS-16" Nothing life::a_check_accepts_and_leaves_nothing;
-    "SS-17" ForeignBytes unreadable::a_record_that_cannot_be_read_concerns_its_session_alone;
+    "SS-17" Nothing unreadable::a_session_of_another_version_concerns_itself_alone;
+    "SS-18" Nothing bounds::beyond_the_bytes_a_session_is_refused_and_may_shrink;
 }
 
 /// A time to live that exceeds the duration of every case.
 const LONG_TTL: Duration = Duration::from_secs(3600);
+
+/// A store of sessions for one case.
+struct SessionFixture {
+    store: Arc<SessionRecords>,
+    of: RecordsFixture,
+}
+
+fn sessions_of(store: &Arc<dyn Records>) -> Arc<SessionRecords> {
+    Arc::new(SessionRecords::new(Arc::clone(store)))
+}
+
+/// A fresh store without sessions.
+async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionFixture> {
+    let of = harness.records().await?;
+    let store = sessions_of(&of.store);
+    Ok(SessionFixture { store, of })
+}
+
+impl SessionFixture {
+    fn short_ttl(&self) -> Duration {
+        self.of.short_ttl()
+    }
+
+    async fn advance_time(&self, time: Duration) {
+        self.of.advance_time(time).await;
+    }
+
+    /// Another handle on the store.
+    async fn peer(&self) -> Result<Arc<SessionRecords>> {
+        Ok(sessions_of(&self.of.handles.peer().await?))
+    }
+
+    async fn reopen(&mut self) -> Result<()> {
+        self.store = sessions_of(&self.of.handles.reopen().await?);
+        Ok(())
+    }
+}
 
 /// The same session with a visible change.
 fn changed(session: &Session, mark: u64) -> Session {

@@ -1,14 +1,15 @@
-//! SS-11, SS-12, SS-13: the number of sessions.
+//! SS-11, SS-12, SS-13, SS-18: the number of sessions, and their bytes.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
+use edge_records::{SessionLimits, SessionRecords, SessionRecordsError};
 use model::{PrincipalId, Session};
-use ports::{SessionLimits, SessionStore, SessionStoreError};
+use ports::RecordLimits;
 use tokio::time::Instant;
 
-use super::{LONG_TTL, ROOMY, changed, session};
-use crate::{Harness, SessionPorts, SessionStoreFixture};
+use super::{LONG_TTL, ROOMY, SessionFixture, changed, fixture, session};
+use crate::Harness;
 
 /// Maximum time that an expired session may count if the suite does not control the clock.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
@@ -35,12 +36,12 @@ fn of(owner: u64, n: u64) -> Session {
 }
 
 async fn is_refused(
-    store: &dyn SessionStore,
+    store: &SessionRecords,
     session: &Session,
     limits: SessionLimits,
 ) -> Result<()> {
     let refused = store.create(session, LONG_TTL, limits).await;
-    let overloaded = matches!(refused, Err(SessionStoreError::Overloaded { .. }));
+    let overloaded = matches!(refused, Err(SessionRecordsError::NoRoom { .. }));
     ensure!(overloaded, "{refused:?}");
     ensure!(
         store.load(&session.id).await?.is_none(),
@@ -54,13 +55,13 @@ async fn is_refused(
 
 /// Creates a session once there is room, which must be within the deadline.
 async fn is_admitted(
-    fixture: &SessionStoreFixture,
+    fixture: &SessionFixture,
     session: &Session,
     limits: SessionLimits,
 ) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while let Err(refused) = fixture.store.create(session, LONG_TTL, limits).await {
-        let late = fixture.clock.is_some() || Instant::now() > deadline;
+        let late = fixture.of.clock.is_some() || Instant::now() > deadline;
         ensure!(!late, "an expired session still counts: {refused:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -70,7 +71,7 @@ async fn is_admitted(
 pub(super) async fn beyond_the_stores_bound_a_session_is_refused(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
     let first = store.create(&of(0, 0), LONG_TTL, THREE).await?;
     for n in 1..3 {
@@ -80,7 +81,7 @@ pub(super) async fn beyond_the_stores_bound_a_session_is_refused(
     is_refused(store, &of(0, 3), THREE).await?;
     // Living sessions can still be changed, and do not count twice.
     store
-        .replace(&changed(&of(0, 0), 1), first, LONG_TTL)
+        .replace(&changed(&of(0, 0), 1), first, LONG_TTL, ROOMY)
         .await?;
     ensure!(
         store.touch(&of(1, 1).id, LONG_TTL).await?,
@@ -105,7 +106,7 @@ pub(super) async fn beyond_the_stores_bound_a_session_is_refused(
 pub(super) async fn beyond_its_owners_bound_a_session_is_refused(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
     let first = store.create(&of(0, 0), LONG_TTL, THREE_EACH).await?;
     for n in 1..3 {
@@ -113,7 +114,7 @@ pub(super) async fn beyond_its_owners_bound_a_session_is_refused(
     }
     is_refused(store, &of(0, 3), THREE_EACH).await?;
     store
-        .replace(&changed(&of(0, 0), 1), first, LONG_TTL)
+        .replace(&changed(&of(0, 0), 1), first, LONG_TTL, ROOMY)
         .await?;
     is_refused(store, &of(0, 3), THREE_EACH).await?;
     // Other owners have room.
@@ -127,11 +128,12 @@ pub(super) async fn beyond_its_owners_bound_a_session_is_refused(
 }
 
 pub(super) async fn what_ended_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
     let both = SessionLimits {
         max_sessions: 3,
         max_sessions_per_owner: 2,
+        ..ROOMY
     };
     for (owner, n) in [(0, 0), (0, 1), (1, 2)] {
         store.create(&of(owner, n), LONG_TTL, both).await?;
@@ -148,13 +150,13 @@ pub(super) async fn what_ended_does_not_count(harness: Arc<dyn Harness>) -> Resu
 }
 
 pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
     store.create(&of(0, 0), LONG_TTL, THREE).await?;
     let revision = store.create(&of(0, 1), LONG_TTL, THREE).await?;
     // One session is created with a short time to live, the other is shortened.
     store.create(&of(0, 2), ttl, THREE).await?;
-    store.replace(&of(0, 1), revision, ttl).await?;
+    store.replace(&of(0, 1), revision, ttl, ROOMY).await?;
     fixture.advance_time(ttl).await;
     for n in 3..5 {
         is_admitted(&fixture, &of(0, n), THREE).await?;
@@ -188,14 +190,19 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
 pub(super) async fn what_was_touched_counts_for_as_long_as_it_lives(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
     let mut living = 0;
     for n in 0..3 {
         let revision = store.create(&of(0, n), ttl, THREE).await?;
         // The session may expire before that on a busy machine: then it is gone and does not count.
         living += match n {
-            0 => u64::from(store.replace(&of(0, n), revision, LONG_TTL).await.is_ok()),
+            0 => u64::from(
+                store
+                    .replace(&of(0, n), revision, LONG_TTL, ROOMY)
+                    .await
+                    .is_ok(),
+            ),
             _ => u64::from(store.touch(&of(0, n).id, LONG_TTL).await?),
         };
     }
@@ -208,10 +215,11 @@ pub(super) async fn what_was_touched_counts_for_as_long_as_it_lives(
 
 /// Thirty creates at once, alternating between the handles: exactly as many succeed as there is
 /// room for.
-pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<SessionRecords>]) -> Result<()> {
     let all = SessionLimits {
         max_sessions: 7,
         max_sessions_per_owner: 3,
+        ..ROOMY
     };
     // Two owners have room for three sessions each; with a third owner, the total bound is seven.
     for (from, owners, fit) in [(0, 2, 6), (100, 3, 1)] {
@@ -226,7 +234,7 @@ pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<dyn SessionPorts>]) -> 
         for create in creates {
             match create.await? {
                 Ok(_) => created += 1,
-                Err(SessionStoreError::Overloaded { .. }) => {}
+                Err(SessionRecordsError::NoRoom { .. }) => {}
                 Err(other) => return Err(other.into()),
             }
         }
@@ -238,6 +246,47 @@ pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<dyn SessionPorts>]) -> 
 pub(super) async fn creates_at_once_do_not_pass_the_bounds(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     exactly_the_bounds_fit(&[fixture.store]).await
+}
+
+/// The same session with a state of more than `bytes`.
+fn heavy(session: &Session, bytes: usize) -> Session {
+    Session {
+        client_info: serde_json::json!({ "name": "x".repeat(bytes) }),
+        ..session.clone()
+    }
+}
+
+pub(super) async fn beyond_the_bytes_a_session_is_refused_and_may_shrink(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    const STEP: u64 = RecordLimits::WEIGHT_STEP_BYTES;
+    let fixture = fixture(&harness).await?;
+    let store = &*fixture.store;
+    // Two steps for an owner, three in all; a session of these takes one.
+    let tight = SessionLimits {
+        max_bytes: 3 * STEP,
+        max_bytes_per_owner: 2 * STEP,
+        ..ROOMY
+    };
+    let first = store.create(&of(0, 0), LONG_TTL, tight).await?;
+    store.create(&of(0, 1), LONG_TTL, tight).await?;
+    is_refused(store, &of(0, 2), tight).await?;
+    let grown = heavy(&of(0, 0), 5000);
+    let refused = store.replace(&grown, first, LONG_TTL, tight).await;
+    let is_full = matches!(refused, Err(SessionRecordsError::NoRoom { .. }));
+    ensure!(is_full, "{refused:?}");
+    let kept = store.load(&of(0, 0).id).await?;
+    ensure!(kept.is_some_and(|kept| kept.session == of(0, 0) && kept.revision == first));
+    store.create(&of(1, 3), LONG_TTL, tight).await?;
+    is_refused(store, &heavy(&of(2, 4), 5000), tight).await?;
+    // A change that adds no weight has room, even beyond the limits, and so has one that takes some away.
+    let grown = store.replace(&grown, first, LONG_TTL, ROOMY).await?;
+    let same = heavy(&of(0, 0), 5001);
+    let same = store.replace(&same, grown, LONG_TTL, tight).await?;
+    store.replace(&of(0, 0), same, LONG_TTL, tight).await?;
+    ensure!(store.end(&of(0, 1).id).await?, "there was one to end");
+    store.create(&of(0, 2), LONG_TTL, tight).await?;
+    Ok(())
 }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use ports::{Revision, SessionStoreError};
+use edge_records::{SessionRecords, SessionRecordsError};
+use ports::Revision;
 
-use super::{LONG_TTL, ROOMY, changed, position, session};
-use crate::{Harness, SessionPorts};
+use super::{LONG_TTL, ROOMY, changed, fixture, position, session};
+use crate::Harness;
 
 /// Number of competing tasks.
 const RIVALS: u64 = 8;
 
 pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     for round in 0..10 {
         let rivals: Vec<_> = (0..RIVALS)
             .map(|rival| {
@@ -27,7 +28,7 @@ pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Re
         for rival in rivals {
             match rival.await? {
                 (Ok(_), session) => winners.push(session),
-                (Err(SessionStoreError::Exists), _) => {}
+                (Err(SessionRecordsError::Exists), _) => {}
                 (Err(other), _) => return Err(other.into()),
             }
         }
@@ -41,11 +42,14 @@ pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Re
 pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let mut revision = fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;
     for mark in 0..20 {
         let next = changed(&session(1), mark);
-        let higher = fixture.store.replace(&next, revision, LONG_TTL).await?;
+        let higher = fixture
+            .store
+            .replace(&next, revision, LONG_TTL, ROOMY)
+            .await?;
         assert!(higher > revision, "{higher:?} after {revision:?}");
         revision = higher;
         let Some(loaded) = fixture.store.load(&next.id).await? else {
@@ -59,20 +63,20 @@ pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
 pub(super) async fn replace_with_another_revision_changes_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let old = fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;
     let current = fixture
         .store
-        .replace(&changed(&session(1), 1), old, LONG_TTL)
+        .replace(&changed(&session(1), 1), old, LONG_TTL, ROOMY)
         .await?;
     let ahead = Revision(current.0 + 1);
     for wrong in [old, ahead, Revision(u64::from(u32::MAX))] {
         let refused = fixture
             .store
-            .replace(&changed(&session(1), 2), wrong, LONG_TTL)
+            .replace(&changed(&session(1), 2), wrong, LONG_TTL, ROOMY)
             .await;
         assert!(
-            matches!(refused, Err(SessionStoreError::Conflict { current: told }) if told == current),
+            matches!(refused, Err(SessionRecordsError::Conflict { current: told }) if told == current),
             "with {wrong:?} while {current:?} is stored: {refused:?}"
         );
     }
@@ -89,7 +93,7 @@ pub(super) async fn replace_with_another_revision_changes_nothing(
 pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     for round in 0..20 {
         let revision = fixture
             .store
@@ -98,7 +102,7 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
         let (replacing, touching) = (Arc::clone(&fixture.store), Arc::clone(&fixture.store));
         let next = changed(&session(round), round);
         let replace =
-            tokio::spawn(async move { replacing.replace(&next, revision, LONG_TTL).await });
+            tokio::spawn(async move { replacing.replace(&next, revision, LONG_TTL, ROOMY).await });
         let id = session(round).id;
         let touch = tokio::spawn(async move { touching.touch(&id, LONG_TTL).await });
         assert!(
@@ -106,7 +110,7 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
             "end found nothing to end"
         );
         match replace.await? {
-            Ok(_) | Err(SessionStoreError::Missing) => {}
+            Ok(_) | Err(SessionRecordsError::Missing) => {}
             Err(other) => return Err(other.into()),
         }
         touch.await??;
@@ -120,7 +124,7 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
 }
 
 /// Several tasks replace the same revision of a session, alternating between the handles.
-pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+pub(super) async fn one_replace_wins(stores: &[Arc<SessionRecords>]) -> Result<()> {
     let mut revision = stores[0].create(&session(1), LONG_TTL, ROOMY).await?;
     for round in 0..10 {
         let rivals: Vec<_> = (0..RIVALS)
@@ -128,14 +132,16 @@ pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result
             .map(|(rival, store)| {
                 let store = Arc::clone(store);
                 let next = changed(&session(1), round * RIVALS + rival);
-                tokio::spawn(async move { (store.replace(&next, revision, LONG_TTL).await, next) })
+                tokio::spawn(async move {
+                    (store.replace(&next, revision, LONG_TTL, ROOMY).await, next)
+                })
             })
             .collect();
         let (mut winners, mut told) = (Vec::new(), Vec::new());
         for rival in rivals {
             match rival.await? {
                 (Ok(revision), session) => winners.push((revision, session)),
-                (Err(SessionStoreError::Conflict { current }), _) => told.push(current),
+                (Err(SessionRecordsError::Conflict { current }), _) => told.push(current),
                 (Err(other), _) => return Err(other.into()),
             }
         }
@@ -156,14 +162,14 @@ pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result
 }
 
 pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     one_replace_wins(&[Arc::clone(&fixture.store)]).await
 }
 
 /// Load, change, replace, with a retry after a conflict: in the end the resource of every task is
 /// stored.
 pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;
     let uri = |rival: u64, n: u64| format!("github://issues/o/r/{}", rival * 100 + n);
     let rivals: Vec<_> = (0..RIVALS)
@@ -177,9 +183,9 @@ pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> R
                         };
                         let mut next = stored.session;
                         next.resource_uris.insert(uri(rival, n), position(n));
-                        match store.replace(&next, stored.revision, LONG_TTL).await {
+                        match store.replace(&next, stored.revision, LONG_TTL, ROOMY).await {
                             Ok(_) => break,
-                            Err(SessionStoreError::Conflict { .. }) => {}
+                            Err(SessionRecordsError::Conflict { .. }) => {}
                             Err(other) => return Err(other.into()),
                         }
                     }

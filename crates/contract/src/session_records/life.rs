@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use edge_records::{SessionLimits, SessionRecords, SessionRecordsError};
 use model::SessionId;
-use ports::{Revision, SessionLimits, SessionStore, SessionStoreError};
+use ports::Revision;
 use tokio::time::Instant;
 
-use super::{LONG_TTL, ROOMY, changed, session};
-use crate::{Harness, SessionStoreFixture};
+use super::{LONG_TTL, ROOMY, SessionFixture, changed, fixture, session};
+use crate::Harness;
 
 /// Maximum time between the end of a session's time to live and its removal.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
@@ -16,7 +17,7 @@ const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u64 = 10;
 
 pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     for n in 0..5 {
         let revision = fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         let Some(loaded) = fixture.store.load(&session(n).id).await? else {
@@ -24,18 +25,21 @@ pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harnes
         };
         assert_eq!(loaded.session, session(n));
         assert_eq!(loaded.revision, revision);
+        let latest = fixture.store.time().await?.plus(LONG_TTL);
+        assert!(loaded.expires_at <= latest, "{loaded:?} outlives {latest}");
+        let end = fixture.store.expires_at(&session(n).id).await?;
+        assert_eq!(end, Some(loaded.expires_at));
     }
-    fixture.store.check().await?;
-    Ok(())
+    Ok(fixture.store.check().await?)
 }
 
 pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
-    is_missing(&*fixture.store, 1).await
+    let fixture = fixture(&harness).await?;
+    is_missing(&fixture.store, 1).await
 }
 
 /// Checks that every call but `create` reports the session as missing.
-async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
+async fn is_missing(store: &SessionRecords, n: u64) -> Result<()> {
     let session = session(n);
     assert_eq!(store.load(&session.id).await?, None);
     assert!(
@@ -44,10 +48,10 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
     );
     for revision in [0, 1, 2, 3] {
         let replaced = store
-            .replace(&changed(&session, 1), Revision(revision), LONG_TTL)
+            .replace(&changed(&session, 1), Revision(revision), LONG_TTL, ROOMY)
             .await;
         assert!(
-            matches!(replaced, Err(SessionStoreError::Missing)),
+            matches!(replaced, Err(SessionRecordsError::Missing)),
             "{replaced:?}"
         );
     }
@@ -72,29 +76,32 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
 }
 
 pub(super) async fn an_ended_session_stays_ended(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     for n in 0..3 {
         let revision = fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         if n == 1 {
             fixture
                 .store
-                .replace(&changed(&session(n), 1), revision, LONG_TTL)
+                .replace(&changed(&session(n), 1), revision, LONG_TTL, ROOMY)
                 .await?;
         }
         assert!(
             fixture.store.end(&session(n).id).await?,
             "there was something to end"
         );
-        is_missing(&*fixture.store, n).await?;
+        is_missing(&fixture.store, n).await?;
         let again = fixture.store.create(&session(n), LONG_TTL, ROOMY).await;
-        assert!(matches!(again, Err(SessionStoreError::Exists)), "{again:?}");
-        is_missing(&*fixture.store, n).await?;
+        assert!(
+            matches!(again, Err(SessionRecordsError::Exists)),
+            "{again:?}"
+        );
+        is_missing(&fixture.store, n).await?;
     }
     Ok(())
 }
 
 pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     for n in 0..5 {
         fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         let ends: Vec<_> = (0..8)
@@ -116,10 +123,10 @@ pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Re
 }
 
 /// Waits until an expired session is gone.
-async fn is_gone(fixture: &SessionStoreFixture, id: &SessionId) -> Result<()> {
+async fn is_gone(fixture: &SessionFixture, id: &SessionId) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while fixture.store.load(id).await?.is_some() {
-        if fixture.clock.is_some() || Instant::now() > deadline {
+        if fixture.of.clock.is_some() || Instant::now() > deadline {
             bail!("a session outlives its time to live");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -130,13 +137,13 @@ async fn is_gone(fixture: &SessionStoreFixture, id: &SessionId) -> Result<()> {
 pub(super) async fn an_untouched_session_goes_after_its_ttl(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let ttl = fixture.short_ttl();
     fixture.store.create(&session(0), LONG_TTL, ROOMY).await?;
     for n in 1..4 {
         fixture.store.create(&session(n), ttl, ROOMY).await?;
     }
-    if fixture.clock.is_some() {
+    if fixture.of.clock.is_some() {
         fixture.advance_time(ttl - Duration::from_millis(1)).await;
         assert!(
             fixture.store.load(&session(1).id).await?.is_some(),
@@ -159,30 +166,33 @@ pub(super) async fn an_untouched_session_goes_after_its_ttl(
 pub(super) async fn an_expired_session_is_missing_to_every_call(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let ttl = fixture.short_ttl();
     let revision = fixture.store.create(&session(1), ttl, ROOMY).await?;
     fixture.advance_time(ttl).await;
     is_gone(&fixture, &session(1).id).await?;
-    let replaced = fixture.store.replace(&session(1), revision, LONG_TTL).await;
+    let replaced = fixture
+        .store
+        .replace(&session(1), revision, LONG_TTL, ROOMY)
+        .await;
     assert!(
-        matches!(replaced, Err(SessionStoreError::Missing)),
+        matches!(replaced, Err(SessionRecordsError::Missing)),
         "{replaced:?}"
     );
-    is_missing(&*fixture.store, 1).await
+    is_missing(&fixture.store, 1).await
 }
 
 pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let ttl = fixture.short_ttl();
     for n in 0..ATTEMPTS {
         let (started, id) = (Instant::now(), session(n).id);
         let revision = fixture.store.create(&session(n), ttl, ROOMY).await?;
         fixture.advance_time(ttl / 2).await;
         let lives = fixture.store.touch(&id, LONG_TTL).await?;
-        if !lives && fixture.clock.is_none() && started.elapsed() >= ttl {
+        if !lives && fixture.of.clock.is_none() && started.elapsed() >= ttl {
             continue; // The session expired on a busy machine: retry with another one.
         }
         assert!(lives, "touch reports the session as missing");
@@ -202,16 +212,16 @@ pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
 }
 
 pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let ttl = fixture.short_ttl();
     for n in 0..ATTEMPTS {
         let (started, id) = (Instant::now(), session(n).id);
         let revision = fixture.store.create(&session(n), ttl, ROOMY).await?;
         let replaced = fixture
             .store
-            .replace(&changed(&session(n), n), revision, LONG_TTL)
+            .replace(&changed(&session(n), n), revision, LONG_TTL, ROOMY)
             .await;
-        if replaced.is_err() && fixture.clock.is_none() && started.elapsed() >= ttl {
+        if replaced.is_err() && fixture.of.clock.is_none() && started.elapsed() >= ttl {
             continue; // The session expired on a busy machine: retry with another one.
         }
         replaced?;
@@ -228,9 +238,9 @@ pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Resul
 pub(super) async fn the_stores_time_is_the_one_that_sessions_expire_by(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
-    let time = async || store.time().await?.context("the store tells no time");
+    let time = async || store.time().await;
     let before = time().await?;
     store.create(&session(0), ttl, ROOMY).await?;
     let lives_until = time().await?.plus(ttl);
@@ -242,7 +252,7 @@ pub(super) async fn the_stores_time_is_the_one_that_sessions_expire_by(
 }
 
 pub(super) async fn a_check_accepts_and_leaves_nothing(harness: Arc<dyn Harness>) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let store = &fixture.store;
     for _ in 0..3 {
         store.check().await?;

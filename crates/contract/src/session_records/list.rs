@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Result, ensure};
+use edge_records::SessionRecords;
 use model::SessionId;
-use ports::SessionStore;
 
-use super::{LONG_TTL, ROOMY, changed, session};
+use super::{LONG_TTL, ROOMY, changed, fixture, session};
 use crate::Harness;
 
 /// All ids in the order of the pages.
-async fn listed(store: &dyn SessionStore, limit: usize) -> Result<Vec<SessionId>> {
+async fn listed(store: &SessionRecords, limit: usize) -> Result<Vec<SessionId>> {
     let (mut after, mut ids) = (None, Vec::new());
     for _ in 0..1000 {
         let page = store.list(after.as_ref(), limit).await?;
@@ -37,7 +37,7 @@ async fn listed(store: &dyn SessionStore, limit: usize) -> Result<Vec<SessionId>
 pub(super) async fn every_living_session_once_in_pages_by_id(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
-    let fixture = harness.session_store().await?;
+    let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
     assert!(listed(store, 10).await?.is_empty());
     // Some sessions expire (created first, so that they are gone when the others exist), and some
@@ -68,7 +68,9 @@ pub(super) async fn every_living_session_once_in_pages_by_id(
     let stored = &page.sessions[0];
     assert_eq!(stored.session, session(21));
     let next = changed(&session(21), 9);
-    let higher = store.replace(&next, stored.revision, LONG_TTL).await?;
+    let higher = store
+        .replace(&next, stored.revision, LONG_TTL, ROOMY)
+        .await?;
     let page = store.list(Some(&session(20).id), 10).await?;
     assert_eq!(
         (&page.sessions[0].session, page.sessions[0].revision),

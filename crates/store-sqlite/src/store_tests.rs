@@ -1,5 +1,7 @@
-use model::{RecordId, SystemClock};
-use ports::{Collection, NewRecord, RecordKey, RecordLimits, Records};
+use std::time::Duration;
+
+use model::{PrincipalId, RecordId, SystemClock};
+use ports::{Collection, NewRecord, RecordKey, RecordLimits, Records, StoreFailure};
 
 use super::*;
 
@@ -15,11 +17,11 @@ async fn limit_pages(store: &SqliteSessionStore, pages: i64) {
     store.write_now(0, limit).await.unwrap();
 }
 
-fn record(bytes: usize) -> NewRecord {
+fn record(id: &str, bytes: usize) -> NewRecord {
     NewRecord {
         key: RecordKey {
             collection: THINGS,
-            id: RecordId::new("one").unwrap(),
+            id: RecordId::new(id).unwrap(),
         },
         owner: PrincipalId::anonymous(),
         state: vec![b'x'; bytes].into(),
@@ -32,15 +34,14 @@ async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("db")).unwrap();
     let store = database.session_store(Arc::new(SystemClock));
-    let limits = SessionLimits::default();
-    let small = contract::session(0);
-    let created = SessionStore::create(&store, &small, HOUR, limits);
+    let small = record("small", 10);
+    let created = Records::create(&store, &small, RecordLimits::default());
     created.await.unwrap();
     limit_pages(&store, 1).await; // SQLite takes the present size for a smaller one.
     Records::check(&store, THINGS)
         .await
         .expect("nothing was refused");
-    let large = record(RecordLimits::MAX_STATE_BYTES);
+    let large = record("large", RecordLimits::MAX_STATE_BYTES);
     let refused = Records::create(&store, &large, RecordLimits::default()).await;
     assert!(
         matches!(
@@ -55,9 +56,10 @@ async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
             matches!(refused, Err(StoreFailure::Overloaded { .. })),
             "{refused:?}"
         );
-        SessionStore::check(&store).await.expect_err("one file");
+        let others = Records::check(&store, Collection::new("others")).await;
+        others.expect_err("one file");
     }
-    SessionStore::touch(&store, &small.id, HOUR)
+    Records::touch(&store, &small.key, HOUR)
         .await
         .expect("a small write has room");
     Records::check(&store, THINGS)
@@ -68,5 +70,4 @@ async fn after_a_write_that_found_no_room_the_checks_tell_when_there_is_room() {
     let created = Records::create(&store, &large, RecordLimits::default()).await;
     created.unwrap();
     Records::check(&store, THINGS).await.unwrap();
-    SessionStore::check(&store).await.unwrap();
 }
