@@ -13,6 +13,7 @@ mod database;
 mod error;
 mod event_log;
 mod files;
+mod gather;
 mod leases;
 mod mail_account;
 mod mailbox;
