@@ -84,5 +84,5 @@ pub use harness::{
     handle_opener, record_damager, record_spoiler, unique_name,
 };
 pub use held_log::HeldLog;
-pub use run::run;
+pub use run::{ignore, run};
 pub use sessions::session;

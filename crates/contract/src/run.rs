@@ -35,6 +35,15 @@ pub fn run(harness: impl Harness) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// As [`run`], for an adapter that cannot be tried here: reports the suite as ignored, with the reason.
+#[must_use]
+pub fn ignore(backend: &str, reason: &'static str) -> ExitCode {
+    let name = format!("{backend} (cannot: {reason})");
+    let ignored = Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)));
+    let trials = vec![ignored.with_ignored_flag(true)];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
 /// The cases of each port.
 fn suites() -> [(Port, &'static [Case]); 8] {
     [
