@@ -4,7 +4,7 @@
 //! 80,000 messages a second one by one, and seven times fewer as batches, each of which it syncs. One with
 //! `sync_interval: always` syncs each message that is stored by itself: 3,000 a second, and six times as many as
 //! batches. So the pace is measured: messages are stored one by one until that proves slow under load, then as
-//! batches, and again one by one if these are no faster.
+//! batches, and again one by one if these are not twice as fast.
 
 use std::time::Duration;
 
@@ -18,7 +18,12 @@ const BUSY: u32 = 16;
 /// Duration of such a load after which it counts.
 const PERIOD: Duration = Duration::from_millis(200);
 /// Time of one message from which storing counts as slow: a sync takes longer, and storing without one far less.
-const SLOW: Duration = Duration::from_micros(100);
+const SLOW: Duration = Duration::from_micros(200);
+/// Number of times as fast as one by one that batches have to be.
+const FASTER: u32 = 2;
+/// Time for which batches are used before messages are stored one by one for another period: what was slow may have
+/// been the machine.
+const RECHECK: Duration = Duration::from_secs(10);
 /// The server makes and syncs a few files for a batch, so that one of few messages is not worth it.
 const BATCH_MESSAGES: usize = 16;
 /// Number of messages in batches after which their pace is compared.
@@ -39,8 +44,8 @@ pub(super) struct StoringPace {
 struct PaceState {
     /// What was stored one by one in this period.
     one_by_one: Option<Period>,
-    /// The time of a message stored by itself, while batches are used.
-    alone: Option<Duration>,
+    /// The time of a message stored by itself, while batches are used, and since when they are.
+    alone: Option<(Duration, Instant)>,
     /// The time of batches, and their messages.
     together: (Duration, u32),
     /// Batches are not used before.
@@ -72,14 +77,19 @@ impl StoringPace {
 
     /// Whether messages are better stored as batches now.
     pub(super) fn is_together(&self) -> bool {
-        self.batches == BatchUse::Always || self.state.lock().alone.is_some()
+        if self.batches == BatchUse::Always {
+            return true;
+        }
+        let mut state = self.state.lock();
+        state.alone = state.alone.filter(|(_, since)| since.elapsed() < RECHECK);
+        state.alone.is_some()
     }
 
     /// Messages were stored one by one; `took` is the time until their answers.
     pub(super) fn stored_each(&self, messages: usize, took: Duration) {
         let (mut state, now) = (self.state.lock(), Instant::now());
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
-        let period = state.one_by_one.get_or_insert_with(|| Period {
+        let period = state.one_by_one.get_or_insert(Period {
             since: now,
             messages: 0,
             under_way: Duration::ZERO,
@@ -96,7 +106,7 @@ impl StoringPace {
         let is_busy = period.under_way >= elapsed.saturating_mul(BUSY);
         state.one_by_one = None;
         if is_busy && alone >= SLOW && state.not_before.is_none_or(|at| at <= now) {
-            state.alone = Some(alone);
+            state.alone = Some((alone, now));
             state.together = Default::default();
         }
     }
@@ -112,10 +122,8 @@ impl StoringPace {
             return;
         }
         state.together = Default::default();
-        if state
-            .alone
-            .is_some_and(|alone| time >= alone.saturating_mul(count))
-        {
+        let is_faster = |alone: Duration| time.saturating_mul(FASTER) < alone.saturating_mul(count);
+        if state.alone.is_some_and(|(alone, _)| !is_faster(alone)) {
             state.alone = None;
             state.not_before = Some(Instant::now() + RETRY);
         }
@@ -151,6 +159,10 @@ mod tests {
         assert!(!pace.is_together(), "no load");
         store(&pace, 500, SYNC, 64).await;
         assert!(pace.is_together());
+        tokio::time::advance(RECHECK).await;
+        assert!(!pace.is_together(), "measured again");
+        store(&pace, 500, SYNC, 64).await;
+        assert!(pace.is_together());
         pace.forget();
         assert!(!pace.is_together(), "another connection");
     }
@@ -174,9 +186,9 @@ mod tests {
         }
         assert!(pace.is_together(), "faster");
         for _ in 0..100 {
-            pace.stored_batch(256, 300 * SYNC);
+            pace.stored_batch(256, 130 * SYNC);
         }
-        assert!(!pace.is_together(), "slower");
+        assert!(!pace.is_together(), "hardly faster");
         store(&pace, 500, SYNC, 64).await;
         assert!(!pace.is_together(), "not yet");
         tokio::time::advance(RETRY).await;

@@ -153,5 +153,5 @@ fn sequences(
 /// Whether the server answered that it stored nothing.
 fn is_refusal(error: &jetstream::context::PublishError) -> bool {
     let source = error.source();
-    source.is_some_and(|source| source.is::<jetstream::Error>())
+    source.is_some_and(<dyn Error + 'static>::is::<jetstream::Error>)
 }
