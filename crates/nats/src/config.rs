@@ -112,6 +112,19 @@ pub struct LogConfig {
     pub replicas: usize,
     /// Maximum duration of one call, including outages and retries.
     pub deadline: Duration,
+    /// Whether concurrent appends are stored together.
+    pub batches: BatchUse,
+}
+
+/// When concurrent appends are stored as one batch of the server (NATS 2.12 and later).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BatchUse {
+    /// Once storing each by itself proves slow under load, and as long as batches are faster: where the server
+    /// syncs each message.
+    #[default]
+    Measured,
+    /// Whenever two or more wait: for tests.
+    Always,
 }
 
 impl Default for LogConfig {
@@ -122,6 +135,7 @@ impl Default for LogConfig {
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
             replicas: 1,
             deadline: Duration::from_secs(5),
+            batches: BatchUse::default(),
         }
     }
 }

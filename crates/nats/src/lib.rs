@@ -17,6 +17,8 @@
 //! power cut or a crash of the machine, unless other replicas stay up. In production use 2.10.23 or
 //! later, `always`, and three replicas in three zones.
 //!
+//! From 2.12 on, a server that syncs each message gets concurrent appends as batches, which it syncs as a whole.
+//!
 //! # Size of messages
 //! An event is one message of the log, and of the bus. A server that takes smaller messages than the
 //! default (`max_payload`, 1 MiB) gets larger events without their `data`; below 128 KiB it is refused.
@@ -42,7 +44,7 @@ mod stamps;
 mod trials;
 
 pub use bus::NatsBus;
-pub use config::{BusConfig, LogConfig, NatsConfig};
+pub use config::{BatchUse, BusConfig, LogConfig, NatsConfig};
 pub use connection::NatsConnection;
 pub use error::NatsError;
 pub use log::{JetStreamLog, SettingsChange};

@@ -12,6 +12,7 @@
 mod database;
 mod error;
 mod files;
+mod gather;
 mod leases;
 mod log_store;
 mod mail_account;

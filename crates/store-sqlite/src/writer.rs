@@ -2,13 +2,12 @@
 
 use std::{
     fs::File,
-    iter,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -18,11 +17,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     SqliteCallError,
     files::{DatabaseFailure, DatabaseFiles},
+    gather::Gatherer,
 };
 
-/// Maximum number of jobs in one commit: they share the fsync, and no job waits long for the
-/// others.
-const MAX_JOBS_PER_COMMIT: usize = 256;
 /// Maximum number of waiting jobs; further ones are refused as overloaded.
 const MAX_QUEUED_JOBS: usize = 8192;
 /// Maximum bytes of waiting events, so that a queue of large events is refused early as well.
@@ -115,6 +112,7 @@ impl Writer {
         let mut thread = WriterThread {
             connection,
             queue,
+            gatherer: Gatherer::default(),
             stopped: Arc::clone(&stopped),
             files: Arc::clone(&files),
             commits: 0,
@@ -222,6 +220,7 @@ impl Writer {
 struct WriterThread {
     connection: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
+    gatherer: Gatherer,
     stopped: Arc<AtomicBool>,
     files: Arc<DatabaseFiles>,
     /// Commits since the last checkpoint.
@@ -241,11 +240,8 @@ struct TransactionFailure {
 impl WriterThread {
     fn run(&mut self) {
         while let Some(first) = self.queue.blocking_recv() {
-            let more = iter::from_fn(|| self.queue.try_recv().ok());
-            let jobs: Vec<_> = iter::once(first)
-                .chain(more)
-                .take(MAX_JOBS_PER_COMMIT)
-                .collect();
+            let jobs = self.gatherer.gather(first, &mut self.queue, thread::sleep);
+            let began = Instant::now();
             // Jobs whose callers gave up before the work began write nothing.
             let mut jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
             // A commit behind the end of a write-ahead log that was cut would hide the cut.
@@ -265,6 +261,7 @@ impl WriterThread {
                 self.refuse_all(failure);
                 break;
             }
+            self.gatherer.committed(jobs.len(), began.elapsed());
             let bytes: usize = jobs.iter().map(|job| job.bytes()).sum();
             let fatal = answer(jobs, outcome);
             if fatal || !self.checkpoint(bytes) {

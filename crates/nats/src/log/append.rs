@@ -2,32 +2,32 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use async_nats::jetstream::{
-    context::PublishErrorKind, message::PublishMessage, stream::LastRawMessageErrorKind,
-};
-use bytes::Bytes;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{EventId, Sequence};
 use ports::{AppendResult, LogEntry, StoreFailure};
 use role_keys::{RoleTrust, StampedChannel};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{AttemptError, JetStreamLog, frame::framed, stream::StreamNames};
-use crate::stamps::STAMP_HEADER;
+use super::{
+    AttemptError, JetStreamLog,
+    frame::framed,
+    publish::{APPEND_HEADER, OutgoingMessage, StoredSequences},
+    stream::StreamNames,
+};
 
 /// Maximum number of messages that are sent before their answers are awaited; a larger batch is
 /// sent in several parts.
-const PART_EVENTS: usize = 256;
+pub(super) const PART_EVENTS: usize = 256;
 /// Maximum bytes that are sent before the answers are awaited; a single event may be larger.
-const PART_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const PART_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum number of unanswered messages over all appends of a handle; further messages wait.
 pub(super) const MAX_IN_FLIGHT: usize = 16 * PART_EVENTS;
 /// Number of concurrent lookups of duplicates.
 const LOOKUPS: usize = 32;
 /// Maximum bytes that headers add to a message.
 const HEADER_BYTES: usize = 512;
-/// Identifies the append that stored a message, so that a retry recognises its own messages.
-const APPEND_HEADER: &str = "Forgewire-Append";
 
 /// Entries, framed once for all attempts.
 pub(super) struct AppendBatch {
@@ -41,21 +41,17 @@ pub(super) struct AppendBatch {
 
 struct Message {
     id: EventId,
-    subject: String,
-    payload: Bytes,
-    stamp: Option<String>,
+    outgoing: OutgoingMessage,
 }
 
 impl Message {
-    fn new(names: &StreamNames, trust: &RoleTrust, entry: &LogEntry) -> Self {
+    fn new(names: &StreamNames, trust: &RoleTrust, append_id: &str, entry: &LogEntry) -> Self {
         let subject = names.subject(&entry.id);
         let payload = framed(entry);
         let stamp = trust.stamp(StampedChannel::Log, &[subject.as_bytes(), &payload]);
         Self {
             id: entry.id.clone(),
-            subject,
-            payload,
-            stamp,
+            outgoing: OutgoingMessage::new(subject, payload, append_id.to_owned(), stamp),
         }
     }
 }
@@ -69,6 +65,7 @@ struct StoredPosition {
 
 impl AppendBatch {
     pub(super) fn new(names: &StreamNames, trust: &RoleTrust, entries: &[LogEntry]) -> Self {
+        let append_id = Uuid::new_v4().to_string();
         let (mut messages, mut known) = (Vec::new(), HashMap::new());
         let mut places = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -76,13 +73,13 @@ impl AppendBatch {
                 Entry::Occupied(first) => (*first.get(), true),
                 Entry::Vacant(vacant) => {
                     vacant.insert(messages.len());
-                    messages.push(Message::new(names, trust, entry));
+                    messages.push(Message::new(names, trust, &append_id, entry));
                     (messages.len() - 1, false)
                 }
             });
         }
         Self {
-            append_id: Uuid::new_v4().to_string(),
+            append_id,
             messages,
             events: places,
         }
@@ -90,7 +87,7 @@ impl AppendBatch {
 
     /// Rejects a batch with an oversized event before any part of it is sent.
     pub(super) fn check_sizes(&self, max_payload: usize) -> Result<(), StoreFailure> {
-        let fits = |message: &Message| message.payload.len() + HEADER_BYTES <= max_payload;
+        let fits = |message: &Message| message.outgoing.bytes() + HEADER_BYTES <= max_payload;
         if self.messages.iter().all(fits) {
             return Ok(());
         }
@@ -104,7 +101,7 @@ impl AppendBatch {
         std::iter::from_fn(move || {
             let mut bytes = 0;
             let fits = rest.iter().take(PART_EVENTS).take_while(|message| {
-                bytes += message.payload.len();
+                bytes += message.outgoing.bytes();
                 bytes <= PART_BYTES
             });
             let count = fits.count().max(1).min(rest.len());
@@ -143,35 +140,24 @@ impl JetStreamLog {
         part: &[Message],
         append_id: &str,
     ) -> Result<Vec<StoredPosition>, AttemptError> {
-        let mut answers = Vec::with_capacity(part.len());
-        for message in part {
-            let mut publish = PublishMessage::build()
-                .payload(message.payload.clone())
-                .expected_last_subject_sequence(0)
-                .header(APPEND_HEADER, append_id);
-            if let Some(stamp) = &message.stamp {
-                publish = publish.header(STAMP_HEADER, stamp.as_str());
-            }
-            answers.push(
-                self.main
-                    .context
-                    .send_publish(message.subject.clone(), publish)
-                    .await?,
-            );
-        }
-        let mut fresh = Vec::with_capacity(part.len());
-        for answer in answers {
-            fresh.push(match answer.await {
-                Ok(answer) => Some(Sequence(answer.sequence)),
-                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => None,
-                Err(error) => return Err(error.into()),
-            });
-        }
+        let fresh = self.publish(part).await?;
         let mut places = Vec::with_capacity(part.len());
         for (message, fresh) in part.iter().zip(fresh) {
             places.push(self.place(message, fresh, append_id));
         }
         stream::iter(places).buffered(LOOKUPS).try_collect().await
+    }
+
+    /// One by one, unless the server stores batches much faster now.
+    async fn publish(&self, part: &[Message]) -> Result<StoredSequences, AttemptError> {
+        let messages = part.iter().map(|message| &message.outgoing);
+        if self.settings.takes_batches() && self.groups.pace.is_together() {
+            return self.groups.publish(messages.cloned().collect()).await;
+        }
+        let began = Instant::now();
+        let stored = self.main.publish_each(messages).await?;
+        self.groups.pace.stored_each(part.len(), began.elapsed());
+        Ok(stored)
     }
 
     async fn place(
@@ -200,7 +186,7 @@ impl JetStreamLog {
             .main
             .stream
             .raw_message_builder()
-            .last_by_subject(message.subject.clone());
+            .last_by_subject(message.outgoing.subject.clone());
         let found = match request.send().await {
             Ok(found) => found,
             // Retention removed it meanwhile, or the replicas have not agreed on it yet: the next

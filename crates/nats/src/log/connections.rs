@@ -49,6 +49,7 @@ impl JetStreamLog {
     pub async fn reading_pages_over(&self, connection: NatsConnection) -> Result<Self, NatsError> {
         Ok(Self {
             pages: Some(LogConnection::new(connection, &self.names).await?),
+            open: Default::default(),
             pages_read: Default::default(),
             ..self.clone()
         })
@@ -141,7 +142,7 @@ impl JetStreamLog {
 }
 
 /// Never resolves once the connection is closed.
-async fn changed(resyncs: &mut watch::Receiver<u64>) {
+pub(super) async fn changed(resyncs: &mut watch::Receiver<u64>) {
     if resyncs.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -7,7 +7,9 @@
 //!   has no message yet. An event is therefore stored once for as long as the stream keeps it,
 //!   whichever handle wrote it (EL-02). JetStream's own message ids would only work within their
 //!   window of two minutes.
-//! - A few events are read one by one, pages through short-lived pull consumers; see `read.rs`.
+//! - A few events are read one by one, pages through short-lived pull consumers, which a reader of the next page
+//!   continues; see `read.rs`.
+//! - Where the server syncs each message, concurrent appends are batches; see `adr/002`.
 //! - Every call is idempotent: it is retried within its deadline, immediately after a reconnection,
 //!   and then fails as `Unavailable`.
 //!
@@ -18,6 +20,10 @@ mod append;
 mod check;
 mod connections;
 mod frame;
+mod groups;
+mod open_consumers;
+mod pace;
+mod publish;
 mod read;
 mod seek;
 mod settings;
@@ -56,6 +62,8 @@ pub struct JetStreamLog {
     names: stream::StreamNames,
     epoch: Arc<stream::CurrentEpoch>,
     settings: Arc<settings::SeenSettings>,
+    groups: groups::AppendGroups,
+    open: Arc<open_consumers::OpenConsumers>,
     /// Pages that a check read, which cost the server a consumer each.
     pages_read: Trials<()>,
     /// Creates the stream again when it is gone; ends with the last clone.
@@ -111,12 +119,18 @@ impl JetStreamLog {
         let main = LogConnection::new(connection, &names).await?;
         let began = Instant::now();
         let set_up = setup::set_up(&main.context, &names, &config).await;
-        set_up.map_err(
-            |error| match main.connection.refusal_since(began, |_| true) {
-                Some(refused) => names.refused(refused),
-                None => error,
-            },
-        )?;
+        let found =
+            set_up.map_err(
+                |error| match main.connection.refusal_since(began, |_| true) {
+                    Some(refused) => names.refused(refused),
+                    None => error,
+                },
+            )?;
+        let settings = settings::SeenSettings::default();
+        if let Some(found) = found {
+            settings.look(&names, &found);
+        }
+        let groups = groups::AppendGroups::new(main.clone(), config.batches);
         let deadline = config.deadline;
         let keeper = config.creates_stream.then(|| {
             let keeping = setup::keep(main.context.clone(), names.clone(), config);
@@ -127,7 +141,9 @@ impl JetStreamLog {
             pages: None,
             names,
             epoch: Arc::default(),
-            settings: Arc::default(),
+            settings: Arc::new(settings),
+            groups,
+            open: Arc::default(),
             pages_read: Trials::default(),
             _keeper: keeper,
             deadline,

@@ -40,7 +40,7 @@ const UNBOUNDED: usize = 0;
 /// Up to this number of events are requested one by one, concurrently: cheaper than a consumer,
 /// which costs three round trips and, in a cluster, a change that its servers agree on. Usually a
 /// reader misses only a few events.
-const MAX_SINGLE_READS: usize = 16;
+pub(super) const MAX_SINGLE_READS: usize = 16;
 /// Number of these that are under way at once: large ones may be half a page each.
 const SINGLE_READS_AT_ONCE: usize = 4;
 /// Time after which the server removes an unused consumer, in case the client could not.
@@ -48,7 +48,7 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A message and its position.
 pub(super) struct DeliveredMessage {
-    sequence: Sequence,
+    pub(super) sequence: Sequence,
     subject: Subject,
     headers: HeaderMap,
     payload: Bytes,
@@ -223,10 +223,7 @@ impl JetStreamLog {
         count: usize,
     ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         if count > MAX_SINGLE_READS {
-            let start = DeliverPolicy::ByStartSequence {
-                start_sequence: first.0,
-            };
-            return self.deliver(start, count).await;
+            return self.deliver_from(first, count).await;
         }
         let mut reads = Vec::with_capacity(count);
         for sequence in first.0..first.0 + count as u64 {
@@ -272,9 +269,12 @@ impl JetStreamLog {
         let config = self.short_lived(deliver_policy);
         let pages = self.pages();
         let consumer = pages.stream.create_consumer(config).await?;
-        let delivered = pages.pull(&consumer, count).await;
+        let pulled = match consumer.cached_info().num_pending {
+            0 => Ok(PulledMessages::default()),
+            _ => pages.pull(&consumer, 0, count).await,
+        };
         self.remove_consumer(pages, &consumer).await?;
-        delivered
+        Ok(pulled?.messages)
     }
 
     /// A consumer for one use, in the server's memory.
@@ -314,30 +314,35 @@ fn content(payload: Bytes) -> Result<EntryContent, EntryFault> {
 }
 
 impl LogConnection {
-    /// Messages of a new consumer: up to `count`, and not more than make a page, but at least one.
-    async fn pull(
+    /// The next messages of a consumer that has made `before` deliveries: up to `count`, and not more than make a
+    /// page, but at least one.
+    pub(super) async fn pull(
         &self,
         consumer: &PullConsumer,
+        before: u64,
         count: usize,
-    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
-        if consumer.cached_info().num_pending == 0 {
-            return Ok(Vec::new());
-        }
+    ) -> Result<PulledMessages, AttemptError> {
         // The server sends nothing if already the first message is larger than the page.
-        match self.pull_up_to(consumer, count, MAX_PAGE_BYTES).await? {
-            PulledPage::Messages(delivered) => Ok(delivered),
-            PulledPage::TooLarge => match self.pull_up_to(consumer, 1, UNBOUNDED).await? {
-                PulledPage::Messages(delivered) => Ok(delivered),
-                PulledPage::TooLarge => Err("the consumer refuses a message for its size".into()),
-            },
+        let page = self.pull_up_to(consumer, before, (count, MAX_PAGE_BYTES));
+        match page.await? {
+            PulledPage::Messages(pulled) => Ok(pulled),
+            PulledPage::TooLarge => {
+                let one = self.pull_up_to(consumer, before, (1, UNBOUNDED));
+                match one.await? {
+                    PulledPage::Messages(pulled) => Ok(pulled),
+                    PulledPage::TooLarge => {
+                        Err("the consumer refuses a message for its size".into())
+                    }
+                }
+            }
         }
     }
 
     async fn pull_up_to(
         &self,
         consumer: &PullConsumer,
-        count: usize,
-        max_bytes: usize,
+        before: u64,
+        (count, max_bytes): (usize, usize),
     ) -> Result<PulledPage, AttemptError> {
         let client = self.connection.client();
         let inbox = client.new_inbox();
@@ -349,13 +354,21 @@ impl LogConnection {
             ..pull::BatchConfig::default()
         };
         consumer.request_batch(request, inbox.into()).await?;
-        collect(messages, count).await
+        collect(messages, before, count).await
     }
+}
+
+/// Messages of a consumer, without omissions among those that its replica has.
+#[derive(Default)]
+pub(super) struct PulledMessages {
+    pub(super) messages: Vec<DeliveredMessage>,
+    /// Number of further messages with which the consumer continues right after these; 0 if that is not sure.
+    pub(super) remaining: u64,
 }
 
 /// The answer to a pull request.
 enum PulledPage {
-    Messages(Vec<DeliveredMessage>),
+    Messages(PulledMessages),
     /// The first message has more bytes than were allowed.
     TooLarge,
 }
@@ -367,8 +380,12 @@ fn says_too_large(message: &Message) -> bool {
     message.status == Some(StatusCode::REQUEST_TERMINATED) && said.starts_with("Message Size")
 }
 
-async fn collect(mut messages: Subscriber, count: usize) -> Result<PulledPage, AttemptError> {
-    let mut delivered = Vec::new();
+async fn collect(
+    mut messages: Subscriber,
+    before: u64,
+    count: usize,
+) -> Result<PulledPage, AttemptError> {
+    let (mut delivered, mut remaining) = (Vec::new(), 0);
     while delivered.len() < count {
         let next = timeout(REQUEST_TIMEOUT, messages.next()).await?;
         let message = next.ok_or("the connection is closed")?;
@@ -383,10 +400,12 @@ async fn collect(mut messages: Subscriber, count: usize) -> Result<PulledPage, A
         }
         let metadata = message.reply.as_deref().and_then(DeliveryMetadata::parse);
         let metadata = metadata.ok_or("a delivery does not state its position in the stream")?;
-        if metadata.delivery != delivered.len() as u64 + 1 {
+        if metadata.delivery != before + delivered.len() as u64 + 1 {
             // A delivery was lost in transit; the messages before it are complete.
+            remaining = 0;
             break;
         }
+        remaining = metadata.pending;
         delivered.push(DeliveredMessage {
             sequence: metadata.sequence,
             subject: message.subject,
@@ -398,7 +417,10 @@ async fn collect(mut messages: Subscriber, count: usize) -> Result<PulledPage, A
             break;
         }
     }
-    Ok(PulledPage::Messages(delivered))
+    Ok(PulledPage::Messages(PulledMessages {
+        messages: delivered,
+        remaining,
+    }))
 }
 
 /// The metadata of a delivery in its reply subject, in the server's two formats:

@@ -169,6 +169,7 @@ pub(super) struct SeenSettings(Mutex<Option<StreamSettings>>);
 struct StreamSettings {
     kept: StreamDurability,
     limits: [(&'static str, i64); 4],
+    takes_batches: bool,
     /// The reason why the stream cannot keep what it acknowledges.
     refusal: Option<String>,
 }
@@ -180,6 +181,7 @@ impl SeenSettings {
         let now = StreamSettings {
             kept: StreamDurability::found(found),
             limits: limits(found),
+            takes_batches: found.allow_atomic_publish,
             refusal: refused.map(|refused| refused.to_string()),
         };
         let before = self.0.lock().replace(now.clone());
@@ -203,6 +205,12 @@ impl SeenSettings {
                 None => info!(stream, "the event log's stream can keep events again"),
             }
         }
+    }
+
+    /// Whether the stream, as last seen, stores batches as a whole or not at all.
+    pub(super) fn takes_batches(&self) -> bool {
+        let seen = self.0.lock();
+        seen.as_ref().is_some_and(|seen| seen.takes_batches)
     }
 
     /// The reason why the stream, as last seen, cannot keep what it acknowledges.

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{Context, stream::Info};
+use async_nats::jetstream::{
+    Context,
+    stream::{Config, Info},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -24,12 +27,12 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Creates the stream if this handle may and it is missing, checks what is there, and strengthens it if
-/// this handle may.
+/// this handle may. Returns the settings that are there then; `None` if there is no stream yet.
 pub(super) async fn set_up(
     context: &Context,
     names: &StreamNames,
     log: &LogConfig,
-) -> Result<(), NatsError> {
+) -> Result<Option<Config>, NatsError> {
     let deadline = Instant::now() + SETUP_TIMEOUT;
     let found = loop {
         let attempt = match log.creates_stream {
@@ -52,12 +55,11 @@ pub(super) async fn set_up(
             stream,
             "there is no event log yet; waiting for ingest to create its stream"
         );
-        return Ok(());
+        return Ok(None);
     };
     settings::check(names, &found.config)?;
     settings::warn_of_limits(names, &found.config);
-    compare(context, names, log, found).await;
-    Ok(())
+    Ok(Some(compare(context, names, log, found).await))
 }
 
 async fn find_or_create(
@@ -69,7 +71,9 @@ async fn find_or_create(
         return Ok(found);
     }
     // Several handles may get here at once: creating the same stream twice is not an error.
-    let created = context.create_stream(names.config(log)).await?;
+    let mut config = names.config(log);
+    config.allow_atomic_publish = can_take_batches(context);
+    let created = context.create_stream(config).await?;
     let found = created.cached_info().clone();
     let kept = StreamDurability::found(&found.config);
     info!(stream = names.stream, %kept, "created the event log's stream");
@@ -77,20 +81,20 @@ async fn find_or_create(
 }
 
 /// Strengthens the stream where the configuration asks for more, if this handle may; warns of what stays
-/// different.
-async fn compare(context: &Context, names: &StreamNames, log: &LogConfig, found: Info) {
+/// different. Returns the settings that are there then.
+async fn compare(context: &Context, names: &StreamNames, log: &LogConfig, found: Info) -> Config {
     let (before, configured) = (
         StreamDurability::found(&found.config),
         StreamDurability::configured(log),
     );
     let stronger = before.strongest(configured.feasible(&found));
-    let mut kept = before;
+    let (mut kept, mut there) = (before, found.config);
     if log.creates_stream && stronger != before {
-        let mut config = found.config;
+        let mut config = there.clone();
         stronger.apply_to(&mut config);
         match context.update_stream(config).await {
-            Ok(_) => {
-                kept = stronger;
+            Ok(updated) => {
+                (kept, there) = (stronger, updated.config);
                 info!(stream = names.stream, %before, %kept, "strengthened the event log's stream");
             }
             Err(error) => {
@@ -107,6 +111,33 @@ async fn compare(context: &Context, names: &StreamNames, log: &LogConfig, found:
              process, and stays as it is; an operator applies them with `forgewire log apply`"
         );
     }
+    match log.creates_stream {
+        true => allow_batches(context, names, there).await,
+        false => there,
+    }
+}
+
+/// Makes a stream of an earlier build or server take batches. Returns its settings.
+async fn allow_batches(context: &Context, names: &StreamNames, there: Config) -> Config {
+    if there.allow_atomic_publish || !can_take_batches(context) {
+        return there;
+    }
+    let config = Config {
+        allow_atomic_publish: true,
+        ..there.clone()
+    };
+    match context.update_stream(config).await {
+        Ok(updated) => updated.config,
+        Err(error) => {
+            warn!(stream = names.stream, %error, "the server refuses to let the event log's stream take batches");
+            there
+        }
+    }
+}
+
+/// Whether the server has atomic batch publish.
+fn can_take_batches(context: &Context) -> bool {
+    context.client().is_server_compatible(2, 12, 0)
 }
 
 /// Sets retention and replicas to those of the configuration.

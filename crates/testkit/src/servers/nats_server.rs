@@ -13,6 +13,8 @@ const DATA: &str = "data";
 const MAX_PAYLOAD: &str = "max_payload";
 /// The name of the file with users and their permissions; without it everybody may do everything.
 const AUTHORIZATION: &str = "authorization.conf";
+/// The name of the file that makes the server sync each message.
+const SYNC_ALWAYS: &str = "sync_always";
 /// The largest message, in bytes: as `deploy/nats.conf` has it.
 const DEFAULT_MAX_PAYLOAD: &str = "8388608";
 
@@ -65,6 +67,15 @@ impl NatsServer {
     /// The setting cannot be written, or the server does not answer again.
     pub fn set_max_payload(&mut self, bytes: usize) -> io::Result<()> {
         fs::write(self.0.folder().join(MAX_PAYLOAD), bytes.to_string())?;
+        self.restart().map_err(io::Error::other)
+    }
+
+    /// Restarts the server with `sync_interval: always`, which takes nats-server 2.10.
+    ///
+    /// # Errors
+    /// The setting cannot be written, or the server does not answer again.
+    pub fn sync_always(&mut self) -> io::Result<()> {
+        fs::write(self.0.folder().join(SYNC_ALWAYS), "")?;
         self.restart().map_err(io::Error::other)
     }
 
@@ -134,9 +145,13 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
     let max_payload = fs::read_to_string(folder.join(MAX_PAYLOAD));
     let max_payload = max_payload.unwrap_or_else(|_| DEFAULT_MAX_PAYLOAD.to_owned());
     let authorization = fs::read_to_string(folder.join(AUTHORIZATION)).unwrap_or_default();
+    let sync = match folder.join(SYNC_ALWAYS).exists() {
+        true => ", sync_interval: always",
+        false => "",
+    };
     let text = format!(
         "server_name: \"{}\"\nlisten: \"127.0.0.1:{port}\"\nmax_payload: {max_payload}\n\
-         jetstream {{ store_dir: \"{}\" }}\n{authorization}\n",
+         jetstream {{ store_dir: \"{}\"{sync} }}\n{authorization}\n",
         server_name(folder),
         folder.join(DATA).display(),
     );
