@@ -9,7 +9,7 @@ use ports::RecordLimits;
 use tokio::time::Instant;
 
 use super::{LONG_TTL, ROOMY, SessionFixture, changed, fixture, session};
-use crate::Harness;
+use crate::{Harness, noise::noise};
 
 /// Maximum time that an expired session may count if the suite does not control the clock.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
@@ -250,10 +250,13 @@ pub(super) async fn creates_at_once_do_not_pass_the_bounds(
     exactly_the_bounds_fit(&[fixture.store]).await
 }
 
-/// The same session with a state of more than `bytes`.
+/// The same session with a state of more than `bytes`, of which a layer takes less than a third.
 fn heavy(session: &Session, bytes: usize) -> Session {
+    // The letters of ASCII that JSON leaves as they are.
+    let letter = |byte: u8| char::from(b'#' + byte % (b'[' - b'#'));
+    let name: String = noise(bytes).into_iter().map(letter).collect();
     Session {
-        client_info: serde_json::json!({ "name": "x".repeat(bytes) }),
+        client_info: serde_json::json!({ "name": name }),
         ..session.clone()
     }
 }
@@ -273,17 +276,17 @@ pub(super) async fn beyond_the_bytes_a_session_is_refused_and_may_shrink(
     let first = store.create(&of(0, 0), LONG_TTL, tight).await?;
     store.create(&of(0, 1), LONG_TTL, tight).await?;
     is_refused(store, &of(0, 2), tight).await?;
-    let grown = heavy(&of(0, 0), 5000);
+    let grown = heavy(&of(0, 0), 7000);
     let refused = store.replace(&grown, first, LONG_TTL, tight).await;
     let is_full = matches!(refused, Err(SessionRecordsError::NoRoom { .. }));
     ensure!(is_full, "{refused:?}");
     let kept = store.load(&of(0, 0).id).await?;
     ensure!(kept.is_some_and(|kept| kept.session == of(0, 0) && kept.revision == first));
     store.create(&of(1, 3), LONG_TTL, tight).await?;
-    is_refused(store, &heavy(&of(2, 4), 5000), tight).await?;
+    is_refused(store, &heavy(&of(2, 4), 7000), tight).await?;
     // A change that adds no weight has room, even beyond the limits, and so has one that takes some away.
     let grown = store.replace(&grown, first, LONG_TTL, ROOMY).await?;
-    let same = heavy(&of(0, 0), 5001);
+    let same = heavy(&of(0, 0), 7001);
     let same = store.replace(&same, grown, LONG_TTL, tight).await?;
     store.replace(&of(0, 0), same, LONG_TTL, tight).await?;
     ensure!(store.end(&of(0, 1).id).await?, "there was one to end");
