@@ -62,6 +62,7 @@ mod bus;
 mod case;
 mod event_log;
 mod events;
+mod handles;
 mod harness;
 mod held_log;
 mod leases;
@@ -81,10 +82,13 @@ pub use async_trait::async_trait;
 /// The façades that the suite runs over every store, for an adapter's own tests.
 pub use edge_records::{NewTask, TaskLife, TaskLimits, TaskRecords, TaskRecordsError};
 pub use events::{entry, event, event_received_at, events, issue_event};
+pub use handles::{
+    BackendHook, HandleOpener, Handles, KeyedHandles, SetBack, backend_hook, handle_opener,
+};
 pub use harness::{
-    Abilities, BackendHook, BusFixture, ForeignBytes, HandleOpener, Handles, Harness, KeyedHandles,
-    Port, RecordDamager, RecordSpoiler, ResourceReaderFixture, SessionPorts, SessionStoreFixture,
-    SetBack, backend_hook, handle_opener, record_damager, record_spoiler, unique_name,
+    Abilities, BusFixture, ForeignBytes, Harness, Port, RecordDamager, RecordSpoiler,
+    ResourceReaderFixture, SessionPorts, SessionStoreFixture, record_damager, record_spoiler,
+    unique_name,
 };
 pub use held_log::HeldLog;
 pub use log_fixture::{
