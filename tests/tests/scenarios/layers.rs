@@ -55,7 +55,6 @@ async fn sealed_stores_serve_the_same_events_and_give_none_away() -> Result<()> 
         let names: Vec<_> = readers.iter().map(EventReader::name).collect();
         github.events(5).await?;
         settle(&github.ledger, &names).await?;
-        // Sessions are state in a store as well.
         let client = McpClient::connect(&edges[0]).await?;
         client.read_resource(&edges[1], "github://events").await?;
         let node = match system.kind() {

@@ -20,7 +20,7 @@ const MAX_KEYS: usize = 16;
 /// Most bytes that are read of a file with a key: the longest key, and a line break or two.
 const MAX_KEY_FILE_BYTES: u64 = MAX_KEY_CHARACTERS as u64 + 16;
 
-/// What lies between events and records (sessions, tasks) and their stores. Each can be switched on, and off, over
+/// What lies between events and records (tasks) and their stores. Each can be switched on, and off, over
 /// stores that have data. See docs/production.md, "Compressed and sealed stores".
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
