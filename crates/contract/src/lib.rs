@@ -62,6 +62,7 @@ mod bus;
 mod case;
 mod event_log;
 mod events;
+mod handles;
 mod harness;
 mod held_log;
 mod leases;
@@ -84,10 +85,12 @@ pub use edge_records::{
     TaskRecordsError,
 };
 pub use events::{entry, event, event_received_at, events, issue_event};
+pub use handles::{
+    BackendHook, HandleOpener, Handles, KeyedHandles, SetBack, backend_hook, handle_opener,
+};
 pub use harness::{
-    Abilities, BackendHook, BusFixture, ForeignBytes, HandleOpener, Handles, Harness, KeyedHandles,
-    Port, RecordDamager, ResourceReaderFixture, SessionPorts, SessionStoreFixture, SetBack,
-    backend_hook, handle_opener, record_damager, unique_name,
+    Abilities, BusFixture, ForeignBytes, Harness, Port, RecordDamager, ResourceReaderFixture,
+    SessionPorts, SessionStoreFixture, record_damager, unique_name,
 };
 pub use held_log::HeldLog;
 pub use log_fixture::{

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use ports::{EventLog, LogStore};
 use store_layers::StoredLog;
 
-use crate::{BackendHook, HandleOpener, Handles, KeyedHandles, SetBack, handle_opener};
+use crate::handles::{BackendHook, Handles, KeyedHandles};
 
 /// Puts a store back to an earlier state, as a power cut or a restored snapshot does.
 pub struct SetBackHooks {
@@ -142,42 +142,5 @@ async fn plant(planter: Option<&EntryPlanter>, bytes: &'static [u8]) -> anyhow::
     match planter {
         Some(plant) => plant(Bytes::from_static(bytes)).await,
         None => bail!("the adapter says `foreign_bytes` but its log has no `plant`"),
-    }
-}
-
-impl<P: ?Sized + 'static> Handles<P> {
-    /// The same handles as another port. The state to which a store is put back stays.
-    pub(crate) fn map<Q: ?Sized + 'static>(
-        self,
-        port: impl Fn(Arc<P>) -> Arc<Q> + Clone + Send + Sync + 'static,
-    ) -> Handles<Q> {
-        let opener = |open: HandleOpener<P>| -> HandleOpener<Q> {
-            let (open, port) = (Arc::new(open), port.clone());
-            handle_opener(move || {
-                let (open, port) = (Arc::clone(&open), port.clone());
-                async move { Ok(port(open().await?)) }
-            })
-        };
-        Handles {
-            peer: self.peer.map(opener),
-            reopen: self.reopen.map(opener),
-            set_back: self.set_back.map(|set_back| SetBack {
-                save: set_back.save,
-                restore: opener(set_back.restore),
-            }),
-            guard: self.guard,
-        }
-    }
-}
-
-impl<P: ?Sized> KeyedHandles<P> {
-    fn map<Q: ?Sized>(self, port: impl Fn(Arc<P>) -> Arc<Q>) -> KeyedHandles<Q> {
-        KeyedHandles {
-            new: port(self.new),
-            old: port(self.old),
-            stranger: port(self.stranger),
-            unsigned: port(self.unsigned),
-            refused: self.refused,
-        }
     }
 }

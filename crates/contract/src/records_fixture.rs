@@ -6,7 +6,10 @@ use anyhow::bail;
 use model::ManualClock;
 use ports::{RecordKey, Records};
 
-use crate::{Handles, RecordDamager, SessionPorts, SessionStoreFixture};
+use crate::{
+    handles::Handles,
+    harness::{RecordDamager, SessionPorts, SessionStoreFixture},
+};
 
 /// Time to live if the backend's own clock decides: long enough for a call, short enough to wait for.
 const REAL_TTL: Duration = Duration::from_millis(300);

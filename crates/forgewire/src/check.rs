@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::{
-    config::{BackendKey, BackendProfile, Config, Presence},
+    config::{BackendKey, BackendProfile, BackendsSection, Config, Presence},
     roles::RoleSet,
     telemetry, trust,
 };
@@ -13,14 +13,17 @@ use crate::{
 /// # Errors
 /// A setting or a combination is unsafe, or a backend is not in this build; the text names the fix.
 pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
+    let backends = &config.backends;
     for key in BackendKey::ALL {
-        in_this_build(key, config.backends.chosen(key))?;
+        in_this_build((key, backends.key_of(key)), backends.chosen(key))?;
     }
     if roles.is_split() {
         for key in BackendKey::ALL.into_iter().filter(|key| roles.uses(*key)) {
-            shared(key, config.backends.chosen(key))?;
+            shared((key, backends.key_of(key)), backends.chosen(key))?;
         }
     }
+    together(backends)?;
+    config.layers.keys()?;
     for role in roles.known() {
         (role.check_section)(config)?;
     }
@@ -44,8 +47,11 @@ pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn in_this_build(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> {
-    let (key_name, name) = (key.name(), chosen.name);
+fn in_this_build(
+    (key, key_name): (BackendKey, &str),
+    chosen: BackendProfile,
+) -> anyhow::Result<()> {
+    let name = chosen.name;
     let others = alternatives(key, |backend| backend.presence == Presence::Here, "");
     match chosen.presence {
         Presence::Here => Ok(()),
@@ -60,11 +66,11 @@ fn in_this_build(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> 
 }
 
 /// A backend inside one process cannot be shared by roles that run in several.
-fn shared(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> {
+fn shared((key, key_name): (BackendKey, &str), chosen: BackendProfile) -> anyhow::Result<()> {
     if chosen.is_shared {
         return Ok(());
     }
-    let (key_name, name) = (key.name(), chosen.name);
+    let name = chosen.name;
     let can_be_shared =
         |backend: &BackendProfile| backend.is_shared && backend.presence != Presence::Planned;
     let fix = alternatives(key, can_be_shared, "\"");
@@ -72,6 +78,37 @@ fn shared(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> {
         "backends.{key_name} = \"{name}\" belongs to one process, but only some roles run in this one; \
          use {fix}, or run all roles in one process (no --role)"
     )
+}
+
+/// Shapes that depend on each other.
+fn together(backends: &BackendsSection) -> anyhow::Result<()> {
+    let [records, mailboxes, leases] = [
+        BackendKey::Records,
+        BackendKey::Mailboxes,
+        BackendKey::Leases,
+    ]
+    .map(|key| {
+        let (name, chosen) = (backends.key_of(key), backends.chosen(key));
+        (format!("backends.{name} = \"{}\"", chosen.name), chosen)
+    });
+    if mailboxes.1 != records.1 {
+        bail!(
+            "{}, but {}: a mailbox is where its session is; set backends.mailboxes = \"{}\", or leave it out",
+            mailboxes.0,
+            records.0,
+            records.1.name
+        );
+    }
+    if records.1.is_shared && !leases.1.is_shared {
+        bail!(
+            "{}, but {}: edges that share records would each hold the lease of the same call; set \
+             backends.leases = \"{}\", or leave it out",
+            leases.0,
+            records.0,
+            records.1.name
+        );
+    }
+    Ok(())
 }
 
 /// The names of the backends that fit, each in `quote`, as a sentence lists them.
@@ -245,7 +282,7 @@ mod tests {
             presence: Presence::NeedsFeature("nats"),
             ..EventsBackend::Jetstream.profile()
         };
-        let error = in_this_build(BackendKey::Events, chosen).expect_err("refused");
+        let error = in_this_build((BackendKey::Log, "log"), chosen).expect_err("refused");
         let text = error.to_string();
         assert!(
             text.contains("--features nats") && text.contains("sqlite"),
@@ -285,7 +322,7 @@ mod tests {
     static OPTIONAL: RoleSpec = RoleSpec {
         name: "optional",
         is_required: false,
-        uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
+        uses: &BackendKey::ALL,
         creates_log: false,
         listen: |config| config.sync.listen,
         listener_use: service_kit::descriptors::ListenerUse::Requests,
@@ -309,6 +346,44 @@ mod tests {
             let text = chosen(split).expect_err("refused");
             assert!(text.contains("jetstream"), "{text}");
         }
+    }
+
+    #[test]
+    fn shapes_that_depend_on_each_other_are_refused_apart_with_the_fix() {
+        let text = refusal(&ALL, |config| {
+            config.backends.mailboxes = Some(SessionsBackend::Memory);
+        });
+        assert!(
+            text.contains("backends.mailboxes = \"memory\"")
+                && text.contains("backends.sessions = \"sqlite\"")
+                && text.contains("leave it out"),
+            "{text}"
+        );
+        let text = refusal(&ALL, |config| {
+            config.backends.sessions = SessionsBackend::Redis;
+            config.backends.leases = Some(SessionsBackend::Sqlite);
+        });
+        assert!(text.contains("backends.leases = \"redis\""), "{text}");
+        let mut config = with_secret();
+        config.backends.leases = Some(SessionsBackend::Memory);
+        config.backends.log = Some(EventsBackend::Memory);
+        check(&config, &roles::all()).unwrap();
+        let text = refusal(&["edge"], |config| {
+            cluster(config);
+            config.backends.log = Some(EventsBackend::Sqlite);
+        });
+        assert!(text.contains("backends.log = \"sqlite\""), "{text}");
+    }
+
+    #[test]
+    fn keys_that_seal_are_checked_at_the_start() {
+        let text = refusal(&ALL, |config| {
+            config.layers.seal_keys = vec![service_kit::config::Secret::new("short")];
+        });
+        assert!(
+            text.contains("layers.seal_keys") && !text.contains("short,"),
+            "{text}"
+        );
     }
 
     #[test]

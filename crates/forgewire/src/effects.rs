@@ -44,29 +44,45 @@ const NO_POSTGRES: &str = "this version has no PostgreSQL backend";
 
 const NATS: Condition = Condition {
     holds: |config, _| {
-        config.backends.bus == BusBackend::Nats
-            || config.backends.events == EventsBackend::Jetstream
+        config.backends.bus == BusBackend::Nats || config.backends.log() == EventsBackend::Jetstream
     },
-    needs: "backends.events = \"jetstream\" or backends.bus = \"nats\"",
+    needs: "backends.log = \"jetstream\" or backends.bus = \"nats\"",
 };
 const JETSTREAM: Condition = Condition {
-    holds: |config, _| config.backends.events == EventsBackend::Jetstream,
-    needs: "backends.events = \"jetstream\"",
+    holds: |config, _| config.backends.log() == EventsBackend::Jetstream,
+    needs: "backends.log = \"jetstream\"",
 };
 const REDIS: Condition = Condition {
-    holds: |config, _| config.backends.sessions == SessionsBackend::Redis,
-    needs: "backends.sessions = \"redis\"",
+    holds: |config, _| config.backends.keeps_state_in(SessionsBackend::Redis),
+    needs: "\"redis\" for one of backends.records, backends.mailboxes and backends.leases",
 };
 const SQLITE: Condition = Condition {
     holds: |config, roles| {
-        (config.backends.sessions == SessionsBackend::Sqlite && roles.uses(BackendKey::Sessions))
-            || config.backends.events == EventsBackend::Sqlite
+        let keeps_state = config.backends.keeps_state_in(SessionsBackend::Sqlite);
+        (keeps_state && roles.uses(BackendKey::Records))
+            || config.backends.log() == EventsBackend::Sqlite
     },
-    needs: "backends.events = \"sqlite\" or backends.sessions = \"sqlite\"",
+    needs: "\"sqlite\" for one of backends.log, backends.records, backends.mailboxes and backends.leases",
 };
 const MEMORY_LOG: Condition = Condition {
-    holds: |config, _| config.backends.events == EventsBackend::Memory,
-    needs: "backends.events = \"memory\"",
+    holds: |config, _| config.backends.log() == EventsBackend::Memory,
+    needs: "backends.log = \"memory\"",
+};
+const EVENTS_KEY: Condition = Condition {
+    holds: |config, _| config.backends.log.is_none(),
+    needs: "no backends.log",
+};
+const SESSIONS_KEY: Condition = Condition {
+    holds: |config, _| {
+        let backends = &config.backends;
+        let own = [backends.records, backends.mailboxes, backends.leases];
+        own.iter().any(Option::is_none)
+    },
+    needs: "one of backends.records, backends.mailboxes and backends.leases left out",
+};
+const SEAL_KEYS: Condition = Condition {
+    holds: |config, _| config.layers.has_keys(),
+    needs: "a key in layers.seal_keys or layers.seal_key_files",
 };
 const TOKENS: Condition = Condition {
     holds: |config, _| config.auth.mode == AuthMode::Tokens,
@@ -101,8 +117,12 @@ const READERS: &[(&str, Reader)] = &[
     ("auth.mode", Reader::Roles(EDGE)),
     ("auth.token_file", Reader::Roles(EDGE)),
     ("backends.bus", Reader::Process),
-    ("backends.events", Reader::Process),
-    ("backends.sessions", Reader::Roles(EDGE)),
+    ("backends.events", Reader::While(ALL, EVENTS_KEY)),
+    ("backends.leases", Reader::Roles(EDGE)),
+    ("backends.log", Reader::Process),
+    ("backends.mailboxes", Reader::Roles(EDGE)),
+    ("backends.records", Reader::Roles(EDGE)),
+    ("backends.sessions", Reader::While(EDGE, SESSIONS_KEY)),
     ("edge.accept_older_cursors", Reader::Roles(EDGE)),
     ("edge.allowed_hosts", Reader::Roles(EDGE)),
     ("edge.allowed_origins", Reader::Roles(EDGE)),
@@ -142,6 +162,10 @@ const READERS: &[(&str, Reader)] = &[
     ("ingest.max_body_bytes", Reader::Roles(INGEST)),
     ("ingest.webhook_secret_files", Reader::Roles(INGEST)),
     ("ingest.webhook_secrets", Reader::Roles(INGEST)),
+    ("layers.accept_unsealed", Reader::While(ALL, SEAL_KEYS)),
+    ("layers.compress", Reader::Process),
+    ("layers.seal_key_files", Reader::Process),
+    ("layers.seal_keys", Reader::Process),
     ("nats.prefix", Reader::While(ALL, NATS)),
     ("nats.replicas", Reader::While(INGEST, JETSTREAM)),
     ("nats.url", Reader::While(ALL, NATS)),

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tracing::error;
 
 use crate::{
-    backends::{OpenBackends, register_log_metrics, register_role_metrics},
+    backends::{OpenBackends, register_layer_metrics, register_log_metrics, register_role_metrics},
     check::check,
     config::{BackendKey, Config, EventsBackend},
     listeners::{Addresses, Listeners},
@@ -119,7 +119,7 @@ pub(crate) async fn start(
     let stores = StoreMetrics::new(&mut registry);
     let uses = |key| roles.uses(key);
     // Clients have sessions: a role that has none serves no clients.
-    let clients = roles.uses(BackendKey::Sessions).then(|| {
+    let clients = roles.uses(BackendKey::Records).then(|| {
         let threads = RequestThreads::start(RequestClass::Clients);
         threads.context("starting the threads for requests")
     });
@@ -129,6 +129,7 @@ pub(crate) async fn start(
     let backends = OpenBackends::open(config, uses, creates_log, threads, &stores).await?;
     telemetry.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
+    register_layer_metrics(&mut registry, &backends.layer_failures);
     spawn_retention(config, &backends, &mut registry, &lifecycle);
     register_role_metrics(&mut registry, &backends.trust);
     observe_keys(&backends.trust, &lifecycle);
@@ -249,10 +250,10 @@ fn spawn_retention(
     registry: &mut MetricsRegistry,
     lifecycle: &Lifecycle,
 ) {
-    if config.backends.chosen(BackendKey::Events).trims_itself {
+    if config.backends.chosen(BackendKey::Log).trims_itself {
         return;
     }
-    let is_in_database = config.backends.events == EventsBackend::Sqlite;
+    let is_in_database = config.backends.log() == EventsBackend::Sqlite;
     let retention = Retention {
         log: Arc::clone(&backends.log),
         clock: Arc::clone(&backends.clock),

@@ -9,13 +9,13 @@ use crate::config::{BackendKey, Config, EventsBackend};
 /// # Errors
 /// `backends.events` is not "jetstream".
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    if config.backends.events == EventsBackend::Jetstream {
+    if config.backends.log() == EventsBackend::Jetstream {
         return Ok(());
     }
     bail!(
         "backends.events = \"{}\" has no shared settings: its process applies [retention] itself; this \
          command is for \"jetstream\"",
-        config.backends.chosen(BackendKey::Events).name
+        config.backends.chosen(BackendKey::Log).name
     )
 }
 

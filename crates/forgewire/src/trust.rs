@@ -28,7 +28,7 @@ fn check_nats(config: &Config) -> anyhow::Result<()> {
     use crate::config::{BusBackend, EventsBackend};
 
     let backends = &config.backends;
-    if backends.bus != BusBackend::Nats && backends.events != EventsBackend::Jetstream {
+    if backends.bus != BusBackend::Nats && backends.log() != EventsBackend::Jetstream {
         return Ok(());
     }
     let settings = crate::backends::nats_settings(config);

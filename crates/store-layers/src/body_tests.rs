@@ -136,9 +136,9 @@ fn keys_are_rotated_and_a_wrong_one_is_named() {
 fn a_sealed_body_belongs_to_its_place() {
     let (layer, zero, one) = (sealed(&["key"]), name(0), name(1));
     let stored = layer.write(at(&zero), text(100)).unwrap();
-    let windows = stored.windows(20);
+    let mut windows = stored.windows(20);
     assert!(
-        windows.into_iter().all(|window| window != &text(20)[..]),
+        windows.all(|window| window != &text(20)[..]),
         "it is readable"
     );
     // A store that knows the digest of an id alone opens it as well.

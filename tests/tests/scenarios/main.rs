@@ -14,6 +14,7 @@ mod handover;
 mod hanging;
 mod hostile;
 mod kept;
+mod layers;
 mod log;
 mod log_set_back;
 mod lost_server;

@@ -114,7 +114,7 @@ impl<'a> Drivers<'a> {
         all.cloned().collect()
     }
 
-    /// The server of `[redis]`. A single shape uses it, so the connection is not kept.
+    /// The server of `[redis]`. Shapes that use it share what is opened, so the connection is not kept here.
     #[cfg(feature = "redis")]
     pub(super) async fn redis(&mut self) -> anyhow::Result<RedisSessionStore> {
         let settings = RedisConfig {

@@ -9,10 +9,33 @@ use prometheus_client::{
     metrics::counter::ConstCounter,
 };
 use service_kit::metrics::MetricsRegistry;
+use store_layers::LayerFailures;
 
 /// Registers `forgewire_log_undecodable_entries_total`.
 pub(crate) fn register_log_metrics(registry: &mut MetricsRegistry, log: &Arc<dyn EventLog>) {
     registry.register_collector(Box::new(LogMetrics(Arc::clone(log))));
+}
+
+/// Registers `forgewire_store_unreadable_bodies_total`.
+pub(crate) fn register_layer_metrics(registry: &mut MetricsRegistry, failures: &LayerFailures) {
+    registry.register_collector(Box::new(LayerMetrics(failures.clone())));
+}
+
+#[derive(Debug)]
+struct LayerMetrics(LayerFailures);
+
+impl Collector for LayerMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let bodies = ConstCounter::new(self.0.count());
+        let encoder = encoder.encode_descriptor(
+            "forgewire_store_unreadable_bodies",
+            "Reads of stored events and records that are sealed with a key that this process does not have, or \
+             that are damaged in a layer",
+            None,
+            bodies.metric_type(),
+        )?;
+        bodies.encode(encoder)
+    }
 }
 
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The one place that names every adapter: configuration in, ports out.
 
 mod drivers;
+mod layers;
 mod log_metrics;
 #[cfg(feature = "nats")]
 mod nats_metrics;
@@ -16,6 +17,7 @@ use model::{Clock, IdSource, RandomIds, SystemClock};
 use ports::{Bus, EventLog, Stores};
 use role_keys::RoleTrust;
 use service_kit::metrics::MetricsRegistry;
+use store_layers::LayerFailures;
 use store_sqlite::Database;
 use tokio::runtime::Handle;
 use tracing::warn;
@@ -27,8 +29,9 @@ use crate::{
 use drivers::Drivers;
 #[cfg(feature = "nats")]
 pub(crate) use drivers::nats_settings;
-pub(crate) use log_metrics::register_log_metrics;
-use observed::{observe_log, observe_sessions};
+use layers::StoreLayers;
+pub(crate) use log_metrics::{register_layer_metrics, register_log_metrics};
+use observed::{observe_log, observe_state};
 pub(crate) use role_metrics::register_role_metrics;
 #[cfg(feature = "nats")]
 pub(crate) use shapes::apply_log_settings;
@@ -60,6 +63,8 @@ pub(crate) struct OpenBackends {
     pub(crate) ids: Arc<dyn IdSource>,
     /// The rule by which messages of other processes are believed.
     pub(crate) trust: RoleTrust,
+    /// Stored bodies that the layers cannot read.
+    pub(crate) layer_failures: LayerFailures,
     /// With the session store, if a role of this process uses it.
     stores: Option<Stores>,
     database: Option<Database>,
@@ -85,16 +90,17 @@ impl OpenBackends {
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let trust = trust::open(config, Arc::clone(&clock), &*ids)?;
         let mut drivers = Drivers::new(config, &trust);
-        let opened = shapes::open_log(&mut drivers, &*ids, creates_log, page_threads).await?;
+        let layers = StoreLayers::new(config, Arc::clone(&ids))?;
+        let opening = shapes::open_log(&mut drivers, &*ids, creates_log, page_threads, &layers);
+        let opened = opening.await?;
         let served_by = |key| config.backends.chosen(key).name;
-        let observed = |log| observe_log(log, metrics, served_by(BackendKey::Events));
+        let observed = |log| observe_log(log, metrics, served_by(BackendKey::Log));
         let (log, pages) = (observed(opened.log), observed(opened.pages));
         let bus = shapes::open_bus(&mut drivers).await?;
-        let stores = match uses(BackendKey::Sessions) {
+        let stores = match uses(BackendKey::Records) {
             true => {
-                let stores = shapes::open_sessions(&mut drivers, &clock, &log, &bus).await?;
-                let system = served_by(BackendKey::Sessions);
-                Some(observe_sessions(stores, metrics, system))
+                let opening = shapes::open_state(&mut drivers, &clock, &log, &bus, &layers);
+                Some(observe_state(opening.await?, metrics, served_by))
             }
             false => None,
         };
@@ -105,6 +111,7 @@ impl OpenBackends {
             clock,
             ids,
             trust,
+            layer_failures: layers.failures(),
             stores,
             #[cfg(feature = "nats")]
             nats: drivers.open_nats(),

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use instruments::store_calls::{StoreMetrics, StorePort};
 use ports::{EventLog, Stores};
 
+use crate::config::BackendKey;
+
 use log::ObservedLog;
 use sessions::{ObservedLeases, ObservedMailbox, ObservedRecords};
 
@@ -24,24 +26,24 @@ pub(super) fn observe_log(
     })
 }
 
-/// Observes records, mailboxes and leases, which `system` serves. The log is observed already.
-pub(super) fn observe_sessions(
+/// Observes records, mailboxes and leases; `served_by` names the backend of a shape. The log is observed already.
+pub(super) fn observe_state(
     stores: Stores,
     metrics: &StoreMetrics,
-    system: &'static str,
+    served_by: impl Fn(BackendKey) -> &'static str,
 ) -> Stores {
-    let calls = |port| metrics.port(port, system);
+    let calls = |port, key| metrics.port(port, served_by(key));
     Stores {
         mailboxes: Arc::new(ObservedMailbox {
-            calls: calls(StorePort::Mailbox),
+            calls: calls(StorePort::Mailbox, BackendKey::Mailboxes),
             mailbox: stores.mailboxes,
         }),
         records: Arc::new(ObservedRecords {
-            calls: calls(StorePort::Records),
+            calls: calls(StorePort::Records, BackendKey::Records),
             records: stores.records,
         }),
         leases: Arc::new(ObservedLeases {
-            calls: calls(StorePort::Leases),
+            calls: calls(StorePort::Leases, BackendKey::Leases),
             leases: stores.leases,
         }),
         ..stores

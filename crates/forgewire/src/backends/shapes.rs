@@ -6,14 +6,17 @@ use anyhow::{Context, bail};
 use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, SettingsChange};
-use ports::{Bus, EventLog, LogStore, Stores};
+use ports::{Bus, EventLog, Leases, LogStore, Mailbox, Records, Stores};
 #[cfg(feature = "nats")]
 use role_keys::RoleTrust;
 use store_layers::StoredLog;
 use store_memory::{InProcessBus, MemoryLogStore, MemorySessionStore};
 use tokio::runtime::Handle;
 
-use super::drivers::Drivers;
+use super::{
+    drivers::Drivers,
+    layers::{StoreLayers, bounded_leases, bounded_log, bounded_records},
+};
 #[cfg(feature = "nats")]
 use crate::config::Config;
 use crate::config::{BusBackend, EventsBackend, SessionsBackend};
@@ -32,14 +35,14 @@ pub(super) struct OpenLog {
 
 impl OpenLog {
     /// A log on a store whose pages are in nobody's way.
-    fn one(store: impl LogStore) -> Self {
-        let log: Arc<dyn EventLog> = Arc::new(StoredLog::new(store));
+    fn one(store: impl LogStore, layers: &StoreLayers) -> Self {
+        let log = bounded_log(Arc::new(StoredLog::new(layers.over_log(store))));
         let pages = Arc::clone(&log);
         Self { log, pages }
     }
 }
 
-/// The event log that `backends.events` names. With `page_threads`, pages come over a connection of their own
+/// The event log that `backends.log` names. With `page_threads`, pages come over a connection of their own
 /// from a server, and are read on these threads.
 pub(super) async fn open_log(
     drivers: &mut Drivers<'_>,
@@ -57,13 +60,15 @@ pub(super) async fn open_log(
         expect(unused_variables, reason = "no log is on a server")
     )]
     page_threads: Option<&Handle>,
+    layers: &StoreLayers,
 ) -> anyhow::Result<OpenLog> {
-    Ok(match drivers.config.backends.events {
-        EventsBackend::Sqlite => OpenLog::one(drivers.database()?.log_store()),
+    let backend = drivers.config.backends.log();
+    Ok(match backend {
+        EventsBackend::Sqlite => OpenLog::one(drivers.database()?.log_store(), layers),
         EventsBackend::Memory => {
             let events = NonZeroUsize::new(drivers.config.retention.max_memory_events)
                 .context("retention.max_memory_events: must be at least 1")?;
-            OpenLog::one(MemoryLogStore::new(ids, events))
+            OpenLog::one(MemoryLogStore::new(ids, events), layers)
         }
         #[cfg(feature = "nats")]
         EventsBackend::Jetstream => {
@@ -75,13 +80,13 @@ pub(super) async fn open_log(
                 }
                 None => store.clone(),
             };
-            let log = StoredLog::new(store);
+            let log = StoredLog::new(layers.over_log(store));
             OpenLog {
-                pages: Arc::new(log.over(pages)),
-                log: Arc::new(log),
+                pages: bounded_log(Arc::new(log.over(layers.over_log(pages)))),
+                log: bounded_log(Arc::new(log)),
             }
         }
-        other => bail!("backends.events = {other:?} is not in this build"),
+        other => bail!("backends.log = {other:?} is not in this build"),
     })
 }
 
@@ -127,26 +132,65 @@ pub(super) async fn open_bus(drivers: &mut Drivers<'_>) -> anyhow::Result<Arc<dy
     })
 }
 
-/// Log and bus, and the session store that `backends.sessions` names.
-pub(super) async fn open_sessions(
+/// The shapes of state that one server or file has.
+#[derive(Clone)]
+struct StateStore {
+    mailbox: Arc<dyn Mailbox>,
+    records: Arc<dyn Records>,
+    leases: Arc<dyn Leases>,
+}
+
+impl StateStore {
+    fn of<S: Mailbox + Records + Leases>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self {
+            mailbox: store.clone(),
+            records: store.clone(),
+            leases: store,
+        }
+    }
+
+    async fn open(
+        drivers: &mut Drivers<'_>,
+        clock: &Arc<dyn Clock>,
+        backend: SessionsBackend,
+    ) -> anyhow::Result<Self> {
+        let clock = Arc::clone(clock);
+        Ok(match backend {
+            SessionsBackend::Sqlite => Self::of(drivers.database()?.session_store(clock)),
+            SessionsBackend::Memory => Self::of(MemorySessionStore::new(clock, MEMORY_SESSIONS)),
+            #[cfg(feature = "redis")]
+            SessionsBackend::Redis => Self::of(drivers.redis().await?),
+            other => bail!("{other:?} in [backends] is not in this build"),
+        })
+    }
+}
+
+/// Log and bus, and the stores that `backends.records`, `mailboxes` and `leases` name; each is opened once.
+pub(super) async fn open_state(
     drivers: &mut Drivers<'_>,
     clock: &Arc<dyn Clock>,
     log: &Arc<dyn EventLog>,
     bus: &Arc<dyn Bus>,
+    layers: &StoreLayers,
 ) -> anyhow::Result<Stores> {
-    let clock = Arc::clone(clock);
-    let (log, bus) = (Arc::clone(log), Arc::clone(bus));
-    Ok(match drivers.config.backends.sessions {
-        SessionsBackend::Sqlite => {
-            let store = drivers.database()?.session_store(clock);
-            Stores::new(log, bus, Arc::new(store))
+    let backends = &drivers.config.backends;
+    let wanted = [backends.records(), backends.mailboxes(), backends.leases()];
+    let mut open: Vec<(SessionsBackend, StateStore)> = Vec::new();
+    for backend in wanted {
+        if !open.iter().any(|(known, _)| *known == backend) {
+            open.push((backend, StateStore::open(drivers, clock, backend).await?));
         }
-        SessionsBackend::Memory => {
-            let store = MemorySessionStore::new(clock, MEMORY_SESSIONS);
-            Stores::new(log, bus, Arc::new(store))
-        }
-        #[cfg(feature = "redis")]
-        SessionsBackend::Redis => Stores::new(log, bus, Arc::new(drivers.redis().await?)),
-        other => bail!("backends.sessions = {other:?} is not in this build"),
+    }
+    let [records, mailboxes, leases] = wanted.map(|backend| {
+        let found = open.iter().find(|(known, _)| *known == backend);
+        found.expect("each of them was opened").1.clone()
+    });
+    Ok(Stores {
+        log: Arc::clone(log),
+        records: bounded_records(layers.over_records(records.records)),
+        mailboxes: mailboxes.mailbox,
+        leases: bounded_leases(leases.leases),
+        bus: Arc::clone(bus),
     })
 }

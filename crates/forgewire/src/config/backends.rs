@@ -8,10 +8,19 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Backends")]
 pub(crate) struct BackendsSection {
-    /// The event log.
+    /// The event log. An older name of `log`, which wins.
     pub(crate) events: EventsBackend,
-    /// Sessions of the handshake era.
+    /// Records, mailboxes and leases: what `records`, `mailboxes` and `leases` are where they are not set.
     pub(crate) sessions: SessionsBackend,
+    /// The event log. Default: `events`.
+    pub(crate) log: Option<EventsBackend>,
+    /// Sessions of the handshake era, tasks, and whatever else has a state and a revision. Default: `sessions`.
+    pub(crate) records: Option<SessionsBackend>,
+    /// Messages that sessions have yet to read; they are where the sessions are, in `records`. Default: `sessions`.
+    pub(crate) mailboxes: Option<SessionsBackend>,
+    /// Leases: which edge works on a call or task. Processes that share `records` have to share them. Default:
+    /// `sessions`.
+    pub(crate) leases: Option<SessionsBackend>,
     /// Hints between processes.
     pub(crate) bus: BusBackend,
 }
@@ -63,11 +72,15 @@ pub(crate) enum BusBackend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BackendKey {
     /// The event log.
-    Events,
+    Log,
     /// The bus.
     Bus,
-    /// Sessions, their mailboxes, tasks and locks.
-    Sessions,
+    /// Sessions and tasks.
+    Records,
+    /// Messages of sessions.
+    Mailboxes,
+    /// Leases.
+    Leases,
 }
 
 /// Whether this build has a backend.
@@ -175,34 +188,73 @@ impl BusBackend {
 
 impl BackendKey {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Bus, Self::Sessions];
-
-    /// The key in `[backends]`.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Bus => "bus",
-            Self::Sessions => "sessions",
-        }
-    }
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Log,
+        Self::Bus,
+        Self::Records,
+        Self::Mailboxes,
+        Self::Leases,
+    ];
 
     /// Every backend that the key can name.
     pub(crate) fn known(self) -> Vec<BackendProfile> {
         match self {
-            Self::Events => EventsBackend::ALL.map(EventsBackend::profile).to_vec(),
+            Self::Log => EventsBackend::ALL.map(EventsBackend::profile).to_vec(),
             Self::Bus => BusBackend::ALL.map(BusBackend::profile).to_vec(),
-            Self::Sessions => SessionsBackend::ALL.map(SessionsBackend::profile).to_vec(),
+            Self::Records | Self::Mailboxes | Self::Leases => {
+                SessionsBackend::ALL.map(SessionsBackend::profile).to_vec()
+            }
         }
     }
 }
 
 impl BackendsSection {
-    /// The backend that a key names.
-    pub(crate) const fn chosen(&self, key: BackendKey) -> BackendProfile {
+    /// The backend of the event log.
+    pub(crate) fn log(&self) -> EventsBackend {
+        self.log.unwrap_or(self.events)
+    }
+
+    /// The backend of records.
+    pub(crate) fn records(&self) -> SessionsBackend {
+        self.records.unwrap_or(self.sessions)
+    }
+
+    /// The backend of mailboxes.
+    pub(crate) fn mailboxes(&self) -> SessionsBackend {
+        self.mailboxes.unwrap_or(self.sessions)
+    }
+
+    /// The backend of leases.
+    pub(crate) fn leases(&self) -> SessionsBackend {
+        self.leases.unwrap_or(self.sessions)
+    }
+
+    /// Whether any state that edges share is in this backend.
+    pub(crate) fn keeps_state_in(&self, backend: SessionsBackend) -> bool {
+        [self.records(), self.mailboxes(), self.leases()].contains(&backend)
+    }
+
+    /// The backend of a shape.
+    pub(crate) fn chosen(&self, key: BackendKey) -> BackendProfile {
         match key {
-            BackendKey::Events => self.events.profile(),
+            BackendKey::Log => self.log().profile(),
             BackendKey::Bus => self.bus.profile(),
-            BackendKey::Sessions => self.sessions.profile(),
+            BackendKey::Records => self.records().profile(),
+            BackendKey::Mailboxes => self.mailboxes().profile(),
+            BackendKey::Leases => self.leases().profile(),
+        }
+    }
+
+    /// The key in `[backends]` that decides on a shape: its own, or the one that stands for it.
+    pub(crate) const fn key_of(&self, key: BackendKey) -> &'static str {
+        match key {
+            BackendKey::Log if self.log.is_some() => "log",
+            BackendKey::Log => "events",
+            BackendKey::Bus => "bus",
+            BackendKey::Records if self.records.is_some() => "records",
+            BackendKey::Mailboxes if self.mailboxes.is_some() => "mailboxes",
+            BackendKey::Leases if self.leases.is_some() => "leases",
+            BackendKey::Records | BackendKey::Mailboxes | BackendKey::Leases => "sessions",
         }
     }
 }
@@ -223,8 +275,40 @@ mod tests {
         let profiles = |key: BackendKey| -> Vec<_> {
             key.known().iter().map(|backend| backend.name).collect()
         };
-        assert_eq!(profiles(BackendKey::Events), names(&EventsBackend::ALL));
-        assert_eq!(profiles(BackendKey::Sessions), names(&SessionsBackend::ALL));
+        assert_eq!(profiles(BackendKey::Log), names(&EventsBackend::ALL));
+        assert_eq!(profiles(BackendKey::Records), names(&SessionsBackend::ALL));
         assert_eq!(profiles(BackendKey::Bus), names(&BusBackend::ALL));
+    }
+
+    #[test]
+    fn each_shape_has_its_key_and_the_present_keys_stand_for_several() {
+        let older = BackendsSection {
+            events: EventsBackend::Jetstream,
+            sessions: SessionsBackend::Redis,
+            ..BackendsSection::default()
+        };
+        let names = |section: &BackendsSection| {
+            BackendKey::ALL.map(|key| (section.key_of(key), section.chosen(key).name))
+        };
+        assert_eq!(
+            names(&older),
+            [
+                ("events", "jetstream"),
+                ("bus", "in-process"),
+                ("sessions", "redis"),
+                ("sessions", "redis"),
+                ("sessions", "redis"),
+            ]
+        );
+        let own = BackendsSection {
+            log: Some(EventsBackend::Memory),
+            leases: Some(SessionsBackend::Memory),
+            ..older
+        };
+        assert_eq!(names(&own)[0], ("log", "memory"));
+        assert_eq!(names(&own)[2], ("sessions", "redis"));
+        assert_eq!(names(&own)[4], ("leases", "memory"));
+        assert!(own.keeps_state_in(SessionsBackend::Memory));
+        assert!(!older.keeps_state_in(SessionsBackend::Memory));
     }
 }

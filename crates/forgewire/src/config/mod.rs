@@ -1,6 +1,7 @@
 //! The whole configuration. Each section belongs to the crate that uses it; here they are combined.
 
 mod backends;
+mod layers;
 mod older_names;
 mod reference;
 mod roles;
@@ -16,10 +17,11 @@ use service_kit::{
     telemetry::TelemetryConfig,
 };
 
-use backends::BackendsSection;
 pub(crate) use backends::{
-    BackendKey, BackendProfile, BusBackend, EventsBackend, Presence, SessionsBackend,
+    BackendKey, BackendProfile, BackendsSection, BusBackend, EventsBackend, Presence,
+    SessionsBackend,
 };
+use layers::LayersSection;
 pub(crate) use reference::markdown;
 pub(crate) use roles::RolesSection;
 use sections::{
@@ -43,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) github: GithubSection,
     /// Which stores and which bus are used.
     pub(crate) backends: BackendsSection,
+    /// What lies between events and records and their stores.
+    pub(crate) layers: LayersSection,
     /// SQLite.
     pub(crate) sqlite: SqliteSection,
     /// Redis.

@@ -85,7 +85,10 @@ struct Reference<'a> {
 impl Reference<'_> {
     /// The definition that a property refers to, or the property itself.
     fn definition<'a>(&'a self, property: &'a Value) -> &'a Value {
-        let reference = property["$ref"].as_str();
+        // A choice that may be left out is one of a reference and null.
+        let mut choices = property["anyOf"].as_array().into_iter().flatten();
+        let optional = choices.find_map(|choice| choice["$ref"].as_str());
+        let reference = property["$ref"].as_str().or(optional);
         let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
         let definition = pointer.and_then(|pointer| self.schema.pointer(pointer));
         definition.unwrap_or(property)

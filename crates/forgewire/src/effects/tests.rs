@@ -146,7 +146,7 @@ fn a_flag_without_effect_is_refused() {
     config.backends.sessions = SessionsBackend::Redis;
     let text = idle(&flag, &config, &roles::all()).unwrap_err().to_string();
     assert!(
-        text.contains("--f") && text.contains("backends.events"),
+        text.contains("--f") && text.contains("backends.log"),
         "{text}"
     );
     config.backends.sessions = SessionsBackend::Sqlite;

@@ -25,7 +25,7 @@ use crate::{
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "edge",
     is_required: true,
-    uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
+    uses: &BackendKey::ALL,
     creates_log: false,
     listen: |config| config.edge.listen,
     listener_use: ListenerUse::Streams,

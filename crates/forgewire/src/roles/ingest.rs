@@ -14,7 +14,7 @@ use crate::config::{BackendKey, Config};
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "ingest",
     is_required: true,
-    uses: &[BackendKey::Events, BackendKey::Bus],
+    uses: &[BackendKey::Log, BackendKey::Bus],
     creates_log: true,
     listen: |config| config.ingest.listen,
     listener_use: ListenerUse::Requests,

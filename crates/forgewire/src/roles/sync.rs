@@ -11,7 +11,7 @@ use crate::{config::BackendKey, trust};
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "sync",
     is_required: true,
-    uses: &[BackendKey::Events, BackendKey::Bus],
+    uses: &[BackendKey::Log, BackendKey::Bus],
     creates_log: false,
     // Roles of the same process call it directly; its port is for other processes.
     listen: |config| config.sync.listen,
