@@ -9,10 +9,10 @@ use model::{
 };
 use parking_lot::Mutex;
 use ports::{
-    AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, PageEntries,
-    SeekResult, StoreFailure,
+    AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, SeekResult,
+    StoreFailure,
 };
-use store_layers::StoredLog;
+use store_layers::{PageEntries, StoredLog};
 use store_memory::{InProcessBus, MemoryLogStore};
 use tokio::sync::mpsc;
 

@@ -3,9 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use ports::{
-    AppendResult, EventPage, EventsBefore, LogHead, PageEntries, SeekResult, UndecodableEntry,
-};
+use ports::{AppendResult, EventPage, EventsBefore, LogHead, SeekResult, UndecodableEntry};
+use store_layers::PageEntries;
 
 use super::*;
 use crate::limits::SEARCH_TIME;
