@@ -18,10 +18,11 @@ use model::{
 };
 use parking_lot::Mutex;
 use ports::{
-    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
-    SeekResult, UndecodableEntry,
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
+    UndecodableEntry,
 };
 use service_kit::metrics::MetricsRegistry;
+use store_layers::PageEntries;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
