@@ -137,6 +137,18 @@ impl PageEntries {
         self.undecodable.last().map(|entry| entry.sequence)
     }
 
+    /// Number of entries in the page.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len() + self.undecodable.len()
+    }
+
+    /// Whether the page has no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The position of the last entry.
     #[must_use]
     pub fn last(&self) -> Option<Sequence> {
