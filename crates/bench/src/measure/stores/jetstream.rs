@@ -129,7 +129,7 @@ async fn appends(plan: &MeasurePlan, sync: Sync, appenders: usize) -> Result<Opt
         };
         let (log, floor, payload) = (open(&server).await?, bare(&server).await?, payload());
         let lasting = plan.stores.lasting;
-        append_flat_out(&log, appenders, lasting / 4).await?;
+        append_flat_out(&log, appenders, lasting / 2).await?;
         let run = sample::next_run();
         let bare = flat_out(appenders, lasting, move |number| {
             let (floor, payload) = (floor.clone(), payload.clone());
