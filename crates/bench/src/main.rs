@@ -188,9 +188,10 @@ fn is_selected(arguments: &Arguments, measure: Measure) -> bool {
     if arguments.peers {
         return matches!(measure, Measure::Peers | Measure::Calls);
     }
-    // `peers` needs programs that no other measurement needs, so it runs only when it is named.
-    is_chosen(&arguments.only, &measure)
-        && (measure != Measure::Peers || !arguments.only.is_empty())
+    // `peers` needs programs that no other measurement needs, and `stores` measures parts of what others
+    // measure as a whole: they run only when they are named.
+    let is_extra = matches!(measure, Measure::Peers | Measure::Stores);
+    is_chosen(&arguments.only, &measure) && !(is_extra && arguments.only.is_empty())
 }
 
 fn is_chosen<T: PartialEq>(given: &[T], one: &T) -> bool {

@@ -14,6 +14,7 @@ mod plan;
 mod rates;
 mod resume;
 mod sessions;
+mod stores;
 
 use std::time::Duration;
 
@@ -56,12 +57,14 @@ pub(crate) enum Measure {
     Rates,
     /// Sessions created per second.
     Sessions,
+    /// The stores behind their ports, beside the bare drivers (`make bench-stores`); only when it is named.
+    Stores,
     /// The same load on nginx with nchan (`make bench-peers`); only when it is named.
     Peers,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Idle,
         Self::Deliveries,
         Self::Burst,
@@ -74,6 +77,7 @@ impl Measure {
         Self::Calls,
         Self::Rates,
         Self::Sessions,
+        Self::Stores,
         Self::Peers,
     ];
 
@@ -91,6 +95,7 @@ impl Measure {
             Self::Calls => "calls",
             Self::Rates => "rates",
             Self::Sessions => "sessions",
+            Self::Stores => "stores",
             Self::Peers => "peers",
         }
     }
@@ -103,7 +108,7 @@ impl Measure {
                 topology == Topology::Cluster
             }
             // In the process of the benchmark itself.
-            Self::Rates => topology == Topology::Embedded,
+            Self::Rates | Self::Stores => topology == Topology::Embedded,
             _ => true,
         }
     }
@@ -128,6 +133,7 @@ impl Measure {
             Self::Calls => calls::run(plan, topology, rows),
             Self::Rates => rates::run(plan, rows),
             Self::Sessions => sessions::run(plan, topology).map(|row| rows.push(row)),
+            Self::Stores => stores::run(plan, rows),
             Self::Peers => peers::run(plan, topology, rows),
         }
     }

@@ -1,6 +1,6 @@
 //! The extent of each measurement.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::opening::OpeningKind;
 
@@ -62,6 +62,15 @@ pub(crate) struct Storm {
     pub(super) live: Pace,
 }
 
+/// The extent of `stores`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoresExtent {
+    /// Duration of each load.
+    pub(super) lasting: Duration,
+    /// Number of events in a replay.
+    pub(super) replay_events: u64,
+}
+
 /// The extent of all measurements.
 #[derive(Debug)]
 pub(crate) struct MeasurePlan {
@@ -86,6 +95,7 @@ pub(crate) struct MeasurePlan {
     /// Checks of each run of `rates`: up to what one client may do at once.
     pub(super) rate_checks: usize,
     pub(super) sessions_seconds: f64,
+    pub(super) stores: StoresExtent,
     pub(super) peers: Vec<Pace>,
     pub(super) peer_idle_streams: usize,
 }
@@ -131,6 +141,10 @@ impl MeasurePlan {
             calls_seconds: 1.0,
             rate_checks: 900_000,
             sessions_seconds: 1.5,
+            stores: StoresExtent {
+                lasting: Duration::from_secs(3),
+                replay_events: 10_000,
+            },
             peers: vec![Pace::all(1000, 20, 5), Pace::all(10_000, 2, 6)],
             peer_idle_streams: 10_000,
         }
@@ -163,6 +177,10 @@ impl MeasurePlan {
             calls_seconds: 0.3,
             rate_checks: 20_000,
             sessions_seconds: 0.3,
+            stores: StoresExtent {
+                lasting: Duration::from_millis(300),
+                replay_events: 600,
+            },
             peers: vec![Pace::all(100, 20, 1)],
             peer_idle_streams: 300,
         }

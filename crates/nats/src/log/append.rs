@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     AttemptError, JetStreamLog,
+    connections::MAX_IN_FLIGHT,
     frame::framed,
     publish::{APPEND_HEADER, OutgoingMessage, StoredSequences},
     stream::StreamNames,
@@ -22,8 +23,7 @@ use super::{
 pub(super) const PART_EVENTS: usize = 256;
 /// Maximum bytes that are sent before the answers are awaited; a single event may be larger.
 pub(super) const PART_BYTES: usize = 4 * 1024 * 1024;
-/// Maximum number of unanswered messages over all appends of a handle; further messages wait.
-pub(super) const MAX_IN_FLIGHT: usize = 16 * PART_EVENTS;
+const _: () = assert!(PART_EVENTS <= MAX_IN_FLIGHT);
 /// Number of concurrent lookups of duplicates.
 const LOOKUPS: usize = 32;
 /// Maximum bytes that headers add to a message.

@@ -10,8 +10,11 @@ use async_nats::jetstream::{Context, context::ContextBuilder, stream::Stream};
 use ports::BoxError;
 use tokio::{sync::watch, time::Instant};
 
-use super::{JetStreamLog, append, stream::StreamNames};
+use super::{JetStreamLog, stream::StreamNames};
 use crate::{NatsConnection, NatsError, config::REQUEST_TIMEOUT, denials::NatsDenial};
+
+/// Maximum number of unanswered messages over all appends of a handle; further messages wait.
+pub(super) const MAX_IN_FLIGHT: usize = 4096;
 
 /// A connection, and the stream as it is reached over it.
 #[derive(Clone)]
@@ -28,7 +31,7 @@ impl LogConnection {
     ) -> Result<Self, NatsError> {
         let context = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
-            .max_ack_inflight(append::MAX_IN_FLIGHT)
+            .max_ack_inflight(MAX_IN_FLIGHT)
             .build(connection.client().clone());
         let no_info = context.get_stream_no_info(&names.stream).await;
         let stream = no_info.map_err(|error| names.refused(error))?;

@@ -15,15 +15,18 @@ use crate::BatchUse;
 
 /// Messages under way, on average, from which the time between answers is that of the server, not that of the senders.
 const BUSY: u32 = 16;
-/// Duration of such a load after which it counts.
+/// Duration of such a load that is looked at as a whole.
 const PERIOD: Duration = Duration::from_millis(200);
+/// Number of slow periods in a row that count: a server that syncs later stops for one of them now and then, when it
+/// syncs a file of the stream.
+const SLOW_PERIODS: u32 = 5;
 /// Time of one message from which storing counts as slow: a sync takes longer, and storing without one far less.
 const SLOW: Duration = Duration::from_micros(200);
 /// Number of times as fast as one by one that batches have to be.
 const FASTER: u32 = 2;
 /// Time for which batches are used before messages are stored one by one for another period: what was slow may have
 /// been the machine.
-const RECHECK: Duration = Duration::from_secs(10);
+const RECHECK: Duration = Duration::from_secs(30);
 /// The server makes and syncs a few files for a batch, so that one of few messages is not worth it.
 const BATCH_MESSAGES: usize = 16;
 /// Number of messages in batches after which their pace is compared.
@@ -44,6 +47,8 @@ pub(super) struct StoringPace {
 struct PaceState {
     /// What was stored one by one in this period.
     one_by_one: Option<Period>,
+    /// Number of slow periods in a row until now.
+    slow_periods: u32,
     /// The time of a message stored by itself, while batches are used, and since when they are.
     alone: Option<(Duration, Instant)>,
     /// The time of batches, and their messages.
@@ -105,7 +110,12 @@ impl StoringPace {
         let alone = elapsed / period.messages.max(1);
         let is_busy = period.under_way >= elapsed.saturating_mul(BUSY);
         state.one_by_one = None;
-        if is_busy && alone >= SLOW && state.not_before.is_none_or(|at| at <= now) {
+        state.slow_periods = match is_busy && alone >= SLOW {
+            true => state.slow_periods + 1,
+            false => 0,
+        };
+        if state.slow_periods >= SLOW_PERIODS && state.not_before.is_none_or(|at| at <= now) {
+            state.slow_periods = 0;
             state.alone = Some((alone, now));
             state.together = Default::default();
         }
@@ -155,13 +165,18 @@ mod tests {
         let pace = StoringPace::default();
         store(&pace, 20_000, NO_SYNC, 64).await;
         assert!(!pace.is_together(), "a fast server");
-        store(&pace, 1000, SYNC, 1).await;
+        store(&pace, 2000, SYNC, 1).await;
         assert!(!pace.is_together(), "no load");
-        store(&pace, 500, SYNC, 64).await;
+        for _ in 0..10 {
+            store(&pace, 300, SYNC, 64).await;
+            store(&pace, 20_000, NO_SYNC, 64).await;
+        }
+        assert!(!pace.is_together(), "a server that stops now and then");
+        store(&pace, 1100, SYNC, 64).await;
         assert!(pace.is_together());
         tokio::time::advance(RECHECK).await;
         assert!(!pace.is_together(), "measured again");
-        store(&pace, 500, SYNC, 64).await;
+        store(&pace, 1100, SYNC, 64).await;
         assert!(pace.is_together());
         pace.forget();
         assert!(!pace.is_together(), "another connection");
@@ -170,7 +185,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn batches_end_if_most_are_refused() {
         let pace = StoringPace::default();
-        store(&pace, 500, SYNC, 64).await;
+        store(&pace, 1100, SYNC, 64).await;
         for _ in 0..200 {
             pace.stored_batch(0, 12 * SYNC);
         }
@@ -180,7 +195,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn batches_end_if_they_are_no_faster_and_are_tried_again_later() {
         let pace = StoringPace::default();
-        store(&pace, 500, SYNC, 64).await;
+        store(&pace, 1100, SYNC, 64).await;
         for _ in 0..100 {
             pace.stored_batch(256, 12 * SYNC);
         }
@@ -189,10 +204,10 @@ mod tests {
             pace.stored_batch(256, 130 * SYNC);
         }
         assert!(!pace.is_together(), "hardly faster");
-        store(&pace, 500, SYNC, 64).await;
+        store(&pace, 1100, SYNC, 64).await;
         assert!(!pace.is_together(), "not yet");
         tokio::time::advance(RETRY).await;
-        store(&pace, 500, SYNC, 64).await;
+        store(&pace, 1100, SYNC, 64).await;
         assert!(pace.is_together());
     }
 }
