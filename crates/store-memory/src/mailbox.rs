@@ -142,7 +142,7 @@ mod tests {
         Mailbox::open(store, &id(n), &PrincipalId::anonymous(), MINUTE).await
     }
 
-    fn is_refused<T: std::fmt::Debug>(outcome: Result<T, MailboxError>) {
+    fn is_refused<T: std::fmt::Debug>(outcome: &Result<T, MailboxError>) {
         assert!(
             matches!(
                 outcome,
@@ -176,7 +176,7 @@ mod tests {
             append(id).await.unwrap();
         }
         for id in [&ended, &expired] {
-            is_refused(append(id).await);
+            is_refused(&append(id).await);
         }
         store.trim(&ended, &stream("a"), oldest).await.unwrap();
         append(&expired).await.unwrap();
@@ -194,10 +194,10 @@ mod tests {
         for n in [0, 1, 0] {
             open(&store, n).await.unwrap();
         }
-        is_refused(open(&store, 2).await);
+        is_refused(&open(&store, 2).await);
         assert!(Mailbox::end(&store, &id(0)).await.unwrap());
         open(&store, 2).await.unwrap();
-        is_refused(open(&store, 0).await);
+        is_refused(&open(&store, 0).await);
         clock.advance(MINUTE);
         open(&store, 0).await.unwrap();
         assert_eq!(store.mailboxes.lock().held().0, 1);
