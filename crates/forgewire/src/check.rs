@@ -80,33 +80,32 @@ fn shared((key, key_name): (BackendKey, &str), chosen: BackendProfile) -> anyhow
     )
 }
 
-/// Shapes that depend on each other.
+/// Shapes that depend on each other: edges that share records have to share what goes with them.
 fn together(backends: &BackendsSection) -> anyhow::Result<()> {
-    let [records, mailboxes, leases] = [
-        BackendKey::Records,
-        BackendKey::Mailboxes,
-        BackendKey::Leases,
-    ]
-    .map(|key| {
+    let of = |key| {
         let (name, chosen) = (backends.key_of(key), backends.chosen(key));
         (format!("backends.{name} = \"{}\"", chosen.name), chosen)
-    });
-    if mailboxes.1 != records.1 {
-        bail!(
-            "{}, but {}: a mailbox is where its session is; set backends.mailboxes = \"{}\", or leave it out",
-            mailboxes.0,
-            records.0,
-            records.1.name
-        );
-    }
-    if records.1.is_shared && !leases.1.is_shared {
-        bail!(
-            "{}, but {}: edges that share records would each hold the lease of the same call; set \
-             backends.leases = \"{}\", or leave it out",
-            leases.0,
-            records.0,
-            records.1.name
-        );
+    };
+    let (records, kept) = of(BackendKey::Records);
+    for (key, name, reason) in [
+        (
+            BackendKey::Mailboxes,
+            "mailboxes",
+            "a message to a session would stay on the edge that took it",
+        ),
+        (
+            BackendKey::Leases,
+            "leases",
+            "edges that share records would each hold the lease of the same call",
+        ),
+    ] {
+        let (other, chosen) = of(key);
+        if kept.is_shared && !chosen.is_shared {
+            bail!(
+                "{other}, but {records}: {reason}; set backends.{name} = \"{}\", or leave it out",
+                kept.name
+            );
+        }
     }
     Ok(())
 }

@@ -16,7 +16,8 @@ pub(crate) struct BackendsSection {
     pub(crate) log: Option<EventsBackend>,
     /// Sessions of the handshake era, tasks, and whatever else has a state and a revision. Default: `sessions`.
     pub(crate) records: Option<SessionsBackend>,
-    /// Messages that sessions have yet to read; they are where the sessions are, in `records`. Default: `sessions`.
+    /// Messages that sessions have yet to read. Processes that share `records` have to share them. Default:
+    /// `sessions`.
     pub(crate) mailboxes: Option<SessionsBackend>,
     /// Leases: which edge works on a call or task. Processes that share `records` have to share them. Default:
     /// `sessions`.

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection};
 use ports::EventLog;
+use store_layers::StoredLog;
 use testkit::servers::NatsServer;
 use tokio::runtime::Runtime;
 
@@ -86,7 +87,8 @@ async fn open(server: &NatsServer) -> Result<Arc<dyn EventLog>> {
         creates_stream: true,
         ..LogConfig::default()
     };
-    Ok(Arc::new(JetStreamLog::open(connection, config).await?))
+    let store = JetStreamLog::open(connection, config).await?;
+    Ok(Arc::new(StoredLog::new(store)))
 }
 
 /// The bare driver, and a stream with the settings of the log's and a window in which ids are told apart.

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Result, ensure};
 use ports::EventLog;
 use rusqlite::{Connection, params};
+use store_layers::StoredLog;
 use store_sqlite::Database;
 use tokio::runtime::Runtime;
 
@@ -40,7 +41,7 @@ fn appends(plan: &MeasurePlan, runtime: &Runtime, appenders: usize) -> Result<Ro
         let bare = bare_inserts(&mut floor, appenders, plan.stores.lasting)?;
         results.floor.push(bare.per_second());
         let database = Database::open(&folder.path().join("log.db"))?;
-        let log: Arc<dyn EventLog> = Arc::new(database.event_log());
+        let log: Arc<dyn EventLog> = Arc::new(StoredLog::new(database.log_store()));
         let ours = runtime.block_on(append_flat_out(&log, appenders, plan.stores.lasting))?;
         results.ours.push(ours.per_second());
         runtime.block_on(database.close())?;
@@ -89,7 +90,7 @@ fn replays(plan: &MeasurePlan, runtime: &Runtime) -> Result<Row> {
     let (folder, count) = (folder(&plan.scratch)?, plan.stores.replay_events);
     let path = folder.path().join("log.db");
     let database = Database::open(&path)?;
-    let log: Arc<dyn EventLog> = Arc::new(database.event_log());
+    let log: Arc<dyn EventLog> = Arc::new(StoredLog::new(database.log_store()));
     runtime.block_on(fill(&log, count))?;
     let bare = Connection::open(&path)?;
     let mut results = Interleaved::default();
