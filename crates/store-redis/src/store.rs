@@ -16,7 +16,7 @@ use crate::{
     config::MAX_TTL,
     connection::RedisConnection,
     lease_scripts::LeaseScripts,
-    mailbox::{AccountScripts, MailboxScripts},
+    mailbox::{accounts::AccountScripts, scripts::MailboxScripts},
     records::{RecordIndexScripts, RecordKeys, RecordScripts},
     refusal::RedisRefusal,
     store_keys::StoreKeys,

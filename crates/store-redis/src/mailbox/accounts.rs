@@ -15,7 +15,7 @@ use model::SessionId;
 use ports::{MailboxError, MailboxLimits};
 use tracing::debug;
 
-use super::number;
+use super::scripts::number;
 use crate::RedisSessionStore;
 
 const PRELUDE: &str = r"

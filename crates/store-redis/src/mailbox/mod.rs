@@ -1,7 +1,7 @@
 //! [`ports::Mailbox`]: all keys of a mailbox are in one slot and have one time to live.
 
-mod accounts;
-mod scripts;
+pub(crate) mod accounts;
+pub(crate) mod scripts;
 
 use std::time::Duration;
 
@@ -11,10 +11,7 @@ use fred::types::{Value, scripts::Script};
 use model::{PrincipalId, Sequence, Sequenced, SessionId, StreamId};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 
-pub(crate) use accounts::AccountScripts;
-pub(crate) use scripts::MailboxScripts;
-
-use self::accounts::RoomRequest;
+use self::{accounts::RoomRequest, scripts::number};
 use crate::{RedisSessionStore, store::millis};
 
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +48,6 @@ fn unless_missing<T>(outcome: Result<T, MailboxError>) -> Result<Option<T>, Mail
         Ok(answer) => Ok(Some(answer)),
         Err(MailboxError::Missing) => Ok(None),
         Err(failed) => Err(failed),
-    }
-}
-
-fn number(value: Value) -> Option<u64> {
-    match value {
-        Value::Integer(number) => u64::try_from(number).ok(),
-        other => other.as_str()?.parse().ok(),
     }
 }
 

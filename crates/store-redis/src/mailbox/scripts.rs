@@ -32,7 +32,7 @@
 //! (closed), 2 (done) or 4 (the owner's account has to be asked first; with the owner, the weight that the
 //! mailbox would have, and the milliseconds that it has left).
 
-use fred::types::scripts::Script;
+use fred::types::{Value, scripts::Script};
 
 /// Shared by all scripts.
 const HEAD: &str = r"
@@ -280,5 +280,13 @@ impl MailboxScripts {
             trim: script(TRIM),
             close: script(CLOSE),
         }
+    }
+}
+
+/// A number in a script's answer.
+pub(super) fn number(value: Value) -> Option<u64> {
+    match value {
+        Value::Integer(number) => u64::try_from(number).ok(),
+        other => other.as_str()?.parse().ok(),
     }
 }
