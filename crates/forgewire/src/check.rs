@@ -350,11 +350,12 @@ mod tests {
     #[test]
     fn shapes_that_depend_on_each_other_are_refused_apart_with_the_fix() {
         let text = refusal(&ALL, |config| {
+            config.backends.sessions = SessionsBackend::Redis;
             config.backends.mailboxes = Some(SessionsBackend::Memory);
         });
         assert!(
             text.contains("backends.mailboxes = \"memory\"")
-                && text.contains("backends.sessions = \"sqlite\"")
+                && text.contains("backends.sessions = \"redis\"")
                 && text.contains("leave it out"),
             "{text}"
         );
@@ -365,6 +366,7 @@ mod tests {
         assert!(text.contains("backends.leases = \"redis\""), "{text}");
         let mut config = with_secret();
         config.backends.leases = Some(SessionsBackend::Memory);
+        config.backends.mailboxes = Some(SessionsBackend::Memory);
         config.backends.log = Some(EventsBackend::Memory);
         check(&config, &roles::all()).unwrap();
         let text = refusal(&["edge"], |config| {
