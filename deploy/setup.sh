@@ -52,7 +52,6 @@ missing_packages() {
     compiles || echo gcc libc6-dev
     have make || echo make
     [ "$goal" != build ] || return 0
-    case $goal in bench-peers | rollout) have nginx || echo nginx-light ;; esac
     if [ "$goal" = bench-peers ]; then
         [ -e "$nchan_module" ] || echo libnginx-mod-nchan
     fi
@@ -61,6 +60,7 @@ missing_packages() {
     have nats-server || echo nats-server
     have redis-server || echo redis-server
     have haproxy || echo haproxy
+    have nginx || echo nginx-light
     have kubectl || echo kubernetes-client
     have curl || echo curl
     have openssl || echo openssl

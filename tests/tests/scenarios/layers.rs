@@ -79,8 +79,8 @@ async fn sealed_stores_serve_the_same_events_and_give_none_away() -> Result<()> 
         every_node_is_ready(system).await?;
         let open = files_with(system.cluster().dir(), CONTENT)?;
         ensure!(open.is_empty(), "events can be read in {open:?}");
-        // The search finds what is there: ids are not sealed.
-        let ids = files_with(system.cluster().dir(), b"forgewire")?;
+        // The search finds what is there: names are not sealed.
+        let ids = files_with(system.cluster().dir(), b"events")?;
         ensure!(!ids.is_empty(), "no file of a store was searched");
         Ok(())
     })
