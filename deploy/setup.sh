@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares a Debian machine: `deploy/setup.sh build` for building, `deploy/setup.sh test` for the tests too,
-# `deploy/setup.sh bench-peers` also for the comparison with nginx and nchan, `deploy/setup.sh rollout` also
-# for rolling restarts behind nginx and Envoy.
+# `deploy/setup.sh bench-peers` also for the comparison with nchan, `deploy/setup.sh rollout` also for rolling
+# restarts behind Envoy.
 # The newest NATS server, for what Debian's cannot do, is .setup/venv-nats/bin/nats-server.
 #
 # Installs missing Debian packages (as root; otherwise it prints the command and stops), and for the

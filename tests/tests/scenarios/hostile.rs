@@ -19,12 +19,11 @@ use crate::sending::GithubSender;
 
 /// Streams and calls opened and closed before memory is measured, so that caches and the
 /// allocator's pools are full by then.
-const WARM_UP: usize = 10_000;
+const WARM_UP: usize = 2000;
 /// Number opened between the two measurements: a leak of one kilobyte each would be 10 MiB.
 const OPENS: usize = 10_000;
-/// Memory may change by this much without a leak: mimalloc keeps pages for each thread and size (measured: up to 3.6
-/// MiB more, and as often less).
-const SLACK_KIB: u64 = 6144;
+/// Memory may change by this much without a leak.
+const SLACK_KIB: u64 = 4096;
 /// Number open at the same time.
 const AT_ONCE: usize = 48;
 

@@ -25,6 +25,8 @@ use crate::{limits::CALL_DEADLINE, store_clock::StoreClock};
 
 /// How much longer than its session a mailbox lives: the time that one of two calls may take longer than the other.
 const LONGER: Duration = CALL_DEADLINE;
+/// Number of times that a mailbox is opened for one call.
+const OPENINGS: usize = 4;
 
 /// The mailboxes of the sessions in a store. It answers `Missing` for a session that is not living, and only then.
 #[derive(Debug)]
@@ -60,6 +62,26 @@ impl SessionMailboxes {
         self.open(id, &found.session.owner, left).await?;
         Ok(true)
     }
+
+    /// A call in the mailbox of a session, which is opened where a living session has none. A store that goes back
+    /// may lose it again in between: that is no end of the session.
+    async fn in_mailbox<T, F>(
+        &self,
+        session: &SessionId,
+        call: impl Fn() -> F,
+    ) -> Result<T, MailboxError>
+    where
+        F: Future<Output = Result<T, MailboxError>>,
+    {
+        for _ in 0..OPENINGS {
+            match call().await {
+                Err(MailboxError::Missing) if self.open_for(session).await? => {}
+                done => return done,
+            }
+        }
+        let vanished = "it vanished each time that it was opened";
+        Err(StoreFailure::unavailable("open a mailbox", vanished).into())
+    }
 }
 
 #[async_trait]
@@ -87,11 +109,10 @@ impl Mailbox for SessionMailboxes {
         stream: &StreamId,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        let opened = self.mailboxes.open_stream(session, stream, limits).await;
-        if matches!(opened, Err(MailboxError::Missing)) && self.open_for(session).await? {
-            return self.mailboxes.open_stream(session, stream, limits).await;
-        }
-        opened
+        self.in_mailbox(session, || {
+            self.mailboxes.open_stream(session, stream, limits)
+        })
+        .await
     }
 
     async fn append(
@@ -101,15 +122,11 @@ impl Mailbox for SessionMailboxes {
         payload: Bytes,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        let append = || {
+        self.in_mailbox(session, || {
             let payload = payload.clone();
             self.mailboxes.append(session, stream, payload, limits)
-        };
-        let appended = append().await;
-        if matches!(appended, Err(MailboxError::Missing)) && self.open_for(session).await? {
-            return append().await;
-        }
-        appended
+        })
+        .await
     }
 
     /// A session without a mailbox has no messages: a reader at the start has missed none.
