@@ -25,6 +25,9 @@ use crate::{limits::CALL_DEADLINE, store_clock::StoreClock};
 
 /// How much longer than its session a mailbox lives: the time that one of two calls may take longer than the other.
 const LONGER: Duration = CALL_DEADLINE;
+/// Shortest life of a mailbox that is opened late: a clock that was set may say that its session has little left, and
+/// a mailbox that ends before its session is told as a loss.
+const SHORTEST: Duration = Duration::from_secs(3600);
 /// Number of times that a mailbox is opened for one call.
 const OPENINGS: usize = 4;
 
@@ -58,7 +61,7 @@ impl SessionMailboxes {
             return Ok(false);
         };
         // As long as the session would live unused: a message does not keep it alive.
-        let left = found.expires_at.since(self.clock.now());
+        let left = found.expires_at.since(self.clock.now()).max(SHORTEST);
         self.open(id, &found.session.owner, left).await?;
         Ok(true)
     }
