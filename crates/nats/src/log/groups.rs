@@ -4,7 +4,7 @@
 
 use std::{collections::HashSet, mem, sync::Arc};
 
-use ports::BoxError;
+use model::error_chain;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -168,15 +168,8 @@ impl GroupTask {
 }
 
 fn text(error: AttemptError) -> String {
-    let error: BoxError = match error {
-        AttemptError::Retryable(error) => error,
-        AttemptError::Final(error) => error.into(),
-    };
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    match error {
+        AttemptError::Retryable(error) => error_chain(&*error),
+        AttemptError::Final(error) => error_chain(&error),
     }
-    text
 }
