@@ -386,25 +386,26 @@ impl Pages {
         position: Sequence,
         reader: &PageReader,
     ) -> PageResult {
+        // Whoever begins a read pays for it, and waits alone until its principal may read.
+        let mut reserved = None;
         let flight = loop {
             // Before the look, so that no beginning is missed.
             let begun = self.begun.notified();
-            match self.known_in(&self.state.lock(), key, position) {
-                KnownPage::There(page) => return Ok(page),
-                KnownPage::BeingRead(flight) => break flight,
-                KnownPage::Unknown => {}
+            {
+                let mut state = self.state.lock();
+                match (self.known_in(&state, key, position), reserved.take()) {
+                    (KnownPage::There(page), _) => return Ok(page),
+                    (KnownPage::BeingRead(flight), _) => break flight,
+                    (KnownPage::Unknown, Some(reserved)) => {
+                        break self.begin(key, &mut state, reserved);
+                    }
+                    (KnownPage::Unknown, None) => {}
+                }
             }
-            // Whoever begins a read pays for it, and waits alone until its principal may read.
-            let reserved = tokio::select! {
+            tokio::select! {
                 biased;
-                reserved = reader.reserve() => reserved,
-                () = begun => continue,
-            };
-            let mut state = self.state.lock();
-            match self.known_in(&state, key, position) {
-                KnownPage::There(page) => return Ok(page),
-                KnownPage::BeingRead(flight) => break flight,
-                KnownPage::Unknown => break self.begin(key, &mut state, reserved),
+                page = reader.reserve() => reserved = Some(page),
+                () = begun => {}
             }
         };
         flight.await

@@ -29,8 +29,8 @@ impl ReadPace {
 
     /// Waits until nothing is owed.
     pub(super) async fn ready(&self) {
-        let ahead = self.even_at.lock().duration_since(Instant::now());
-        sleep(ahead.saturating_sub(self.burst)).await;
+        let ahead = self.ahead(*self.even_at.lock(), Instant::now());
+        sleep(ahead).await;
     }
 
     /// Waits until nothing is owed, and charges this already, so that of many that wait only one goes on.
@@ -39,7 +39,7 @@ impl ReadPace {
             let ahead = {
                 let mut even_at = self.even_at.lock();
                 let now = Instant::now();
-                let ahead = even_at.duration_since(now).saturating_sub(self.burst);
+                let ahead = self.ahead(*even_at, now);
                 if ahead.is_zero() {
                     *even_at = (*even_at).max(now) + self.time_for(bytes);
                 }
@@ -60,6 +60,11 @@ impl ReadPace {
             Some(even_at) => even_at + read,
             None => *even_at,
         };
+    }
+
+    /// The time that has to pass before more may be read.
+    fn ahead(&self, even_at: Instant, now: Instant) -> Duration {
+        even_at.duration_since(now).saturating_sub(self.burst)
     }
 
     fn time_for(&self, bytes: usize) -> Duration {
