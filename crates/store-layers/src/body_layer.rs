@@ -67,6 +67,21 @@ pub trait BodyLayer: fmt::Debug + Send + Sync + 'static {
     fn read(&self, place: BodyPlace<'_>, stored: Bytes) -> Result<Bytes, LayerError>;
 }
 
+/// Two layers as one, the outer one first: it writes first and reads last.
+impl<O: BodyLayer, I: BodyLayer> BodyLayer for (O, I) {
+    fn added_bytes(&self) -> usize {
+        self.0.added_bytes() + self.1.added_bytes()
+    }
+
+    fn write(&self, place: BodyPlace<'_>, body: Bytes) -> Result<Bytes, LayerError> {
+        self.1.write(place, self.0.write(place, body)?)
+    }
+
+    fn read(&self, place: BodyPlace<'_>, stored: Bytes) -> Result<Bytes, LayerError> {
+        self.0.read(place, self.1.read(place, stored)?)
+    }
+}
+
 /// The first bytes of what a layer writes. Bodies themselves begin with their version, a small number, and those
 /// that begin with a byte of the layer are told apart by [`LayerTags::plain`].
 #[derive(Clone, Copy, Debug)]

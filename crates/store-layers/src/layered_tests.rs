@@ -75,8 +75,12 @@ async fn layers_are_switched_on_and_off_over_a_log_that_has_data() {
     let store = log_store();
     let none = StoredLog::new(store.clone());
     let over = |compressed, keys: &[&str]| {
-        let sealed = Layered::new(sealed(keys), store.clone(), LayerFailures::default());
-        StoredLog::new(Layered::new(compressed, sealed, LayerFailures::default()))
+        let layers = (compressed, sealed(keys));
+        StoredLog::new(Layered::new(
+            layers,
+            store.clone(),
+            LayerFailures::default(),
+        ))
     };
     none.append(events(0, 11)).await.unwrap();
     over(Compressed::on(), &[])

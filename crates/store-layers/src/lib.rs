@@ -4,8 +4,8 @@
 //!   an entry and back, and where an entry that is no event is counted and skipped.
 //! - [`Layered`] puts a [`BodyLayer`] over a [`ports::LogStore`] or [`ports::Records`]: [`Compressed`] and [`Sealed`]
 //!   change the bytes of entries and states. Each begins what it changed with a byte of its own, so it can be
-//!   switched on, and off, over a store that has data. Compressed goes over sealed: what is sealed does not become
-//!   smaller.
+//!   switched on, and off, over a store that has data. Compressed goes over sealed, as a pair: what is sealed does not
+//!   become smaller.
 //! - [`Deadline`] bounds the calls of a port in time.
 
 mod body_layer;

@@ -40,26 +40,24 @@ fn sealed() -> Sealed {
 }
 
 impl Layers {
-    fn over_log(self, mut store: Arc<dyn LogStore>) -> Arc<dyn LogStore> {
-        if self.sealed {
-            store = Arc::new(Layered::new(sealed(), store, LayerFailures::default()));
+    fn over_log(self, store: Arc<dyn LogStore>) -> Arc<dyn LogStore> {
+        let failures = LayerFailures::default();
+        match (self.compressed, self.sealed) {
+            (true, true) => Arc::new(Layered::new((Compressed::on(), sealed()), store, failures)),
+            (true, false) => Arc::new(Layered::new(Compressed::on(), store, failures)),
+            (false, true) => Arc::new(Layered::new(sealed(), store, failures)),
+            (false, false) => store,
         }
-        if self.compressed {
-            let layer = Compressed::on();
-            store = Arc::new(Layered::new(layer, store, LayerFailures::default()));
-        }
-        store
     }
 
-    fn over_records(self, mut store: Arc<dyn Records>) -> Arc<dyn Records> {
-        if self.sealed {
-            store = Arc::new(Layered::new(sealed(), store, LayerFailures::default()));
+    fn over_records(self, store: Arc<dyn Records>) -> Arc<dyn Records> {
+        let failures = LayerFailures::default();
+        match (self.compressed, self.sealed) {
+            (true, true) => Arc::new(Layered::new((Compressed::on(), sealed()), store, failures)),
+            (true, false) => Arc::new(Layered::new(Compressed::on(), store, failures)),
+            (false, true) => Arc::new(Layered::new(sealed(), store, failures)),
+            (false, false) => store,
         }
-        if self.compressed {
-            let layer = Compressed::on();
-            store = Arc::new(Layered::new(layer, store, LayerFailures::default()));
-        }
-        store
     }
 }
 

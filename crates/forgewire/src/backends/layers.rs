@@ -42,15 +42,16 @@ impl StoreLayers {
     }
 
     /// What is sealed does not become smaller, so compression comes first.
-    pub(super) fn over_log(&self, store: impl LogStore) -> Arc<dyn LogStore> {
-        let sealed = Layered::new(self.sealed.clone(), store, self.failures());
-        Arc::new(Layered::new(self.compressed, sealed, self.failures()))
+    fn body_layers(&self) -> (Compressed, Sealed) {
+        (self.compressed, self.sealed.clone())
+    }
+
+    pub(super) fn over_log<S: LogStore>(&self, store: S) -> Layered<(Compressed, Sealed), S> {
+        Layered::new(self.body_layers(), store, self.failures())
     }
 
     pub(super) fn over_records(&self, store: Arc<dyn Records>) -> Arc<dyn Records> {
-        let sealed: Arc<dyn Records> =
-            Arc::new(Layered::new(self.sealed.clone(), store, self.failures()));
-        Arc::new(Layered::new(self.compressed, sealed, self.failures()))
+        Arc::new(Layered::new(self.body_layers(), store, self.failures()))
     }
 }
 
