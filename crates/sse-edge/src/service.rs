@@ -200,14 +200,15 @@ impl EdgeService {
         }));
         let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.records));
         let clock = Arc::new(StoreClock::new(own, store, self.clock_metrics));
+        let session_records = SessionRecords::new(Arc::clone(&deps.records));
         let mailboxes: Arc<dyn Mailbox> = Arc::new(SessionMailboxes {
             mailboxes: deps.mailboxes,
-            sessions: SessionRecords::new(Arc::clone(&deps.records)),
-            clock: Arc::clone(&clock),
+            sessions: session_records.clone(),
+            bounds: self.session_bounds,
         });
         let (inboxes, reports) = Inboxes::new(Arc::clone(&mailboxes));
         let sessions = Arc::new(Sessions::new(SessionDeps {
-            store: SessionRecords::new(Arc::clone(&deps.records)),
+            store: session_records,
             bus: Arc::clone(&deps.bus),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&deps.ids),

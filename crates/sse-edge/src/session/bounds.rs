@@ -31,15 +31,22 @@ impl SessionBounds {
     pub(super) fn time_to_live(&self, session: &Session, now: Timestamp) -> Option<Duration> {
         // A session whose creation is in our future, by the clock of another edge, has its whole
         // lifetime left.
-        let times = session.times.unwrap_or_else(|| self.times());
-        let lifetime = Duration::from_secs(times.max_seconds);
-        let idle = Duration::from_secs(times.idle_seconds);
+        let lifetime = Duration::from_secs(self.times_of(session).max_seconds);
         let left = lifetime.checked_sub(now.since(session.created_at))?;
-        let idle = match session.ends_with_stream {
+        Some(left.min(self.idle_of(session))).filter(|ttl| !ttl.is_zero())
+    }
+
+    /// Time without use after which a session ends, by its own times: it never has more left.
+    pub(super) fn idle_of(&self, session: &Session) -> Duration {
+        let idle = Duration::from_secs(self.times_of(session).idle_seconds);
+        match session.ends_with_stream {
             true => idle.min(STREAM_SESSION_IDLE),
             false => idle,
-        };
-        Some(left.min(idle)).filter(|ttl| !ttl.is_zero())
+        }
+    }
+
+    fn times_of(&self, session: &Session) -> SessionTimes {
+        session.times.unwrap_or_else(|| self.times())
     }
 
     /// Without authentication all clients are one principal, and the bound on all sessions is the

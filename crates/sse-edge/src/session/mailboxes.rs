@@ -18,16 +18,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use edge_records::{SessionRecords, SessionRecordsError, VersionedSession};
-use model::{Clock, PrincipalId, Sequence, SessionId, StreamId};
+use model::{PrincipalId, Sequence, SessionId, StreamId};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 
-use crate::{limits::CALL_DEADLINE, store_clock::StoreClock};
+use super::SessionBounds;
+use crate::limits::CALL_DEADLINE;
 
 /// How much longer than its session a mailbox lives: the time that one of two calls may take longer than the other.
 const LONGER: Duration = CALL_DEADLINE;
-/// Shortest life of a mailbox that is opened late: a clock that was set may say that its session has little left, and
-/// a mailbox that ends before its session is told as a loss.
-const SHORTEST: Duration = Duration::from_secs(3600);
 /// Number of times that a mailbox is opened for one call.
 const OPENINGS: usize = 4;
 
@@ -36,7 +34,7 @@ const OPENINGS: usize = 4;
 pub(crate) struct SessionMailboxes {
     pub(crate) mailboxes: Arc<dyn Mailbox>,
     pub(crate) sessions: SessionRecords,
-    pub(crate) clock: Arc<StoreClock>,
+    pub(crate) bounds: SessionBounds,
 }
 
 impl SessionMailboxes {
@@ -60,9 +58,9 @@ impl SessionMailboxes {
         let Some(found) = self.session(id).await? else {
             return Ok(false);
         };
-        // As long as the session would live unused: a message does not keep it alive.
-        let left = found.expires_at.since(self.clock.now()).max(SHORTEST);
-        self.open(id, &found.session.owner, left).await?;
+        // What the session has left depends on clocks, which may be set, and is never more than this.
+        let idle = self.bounds.idle_of(&found.session);
+        self.open(id, &found.session.owner, idle).await?;
         Ok(true)
     }
 
