@@ -187,7 +187,8 @@ impl Hub {
     /// before this edge began are then resolved to the start ([`Self::timeline`]); returns the position from
     /// which a stream has all that took their numbers and all that came after the others, if there are any. An
     /// older position may be lost where a newer one, stored since, is not; but beyond
-    /// [`MAX_COMPARED_POSITIONS`] that are kept, the older ones count as kept too.
+    /// [`MAX_COMPARED_POSITIONS`] that are kept, the older ones count as kept too. All of the log comes after a
+    /// position of another log.
     ///
     /// # Errors
     /// As [`Self::resolve`] for a cursor: a stream that begins without the comparison could take new events
@@ -198,8 +199,12 @@ impl Hub {
         principal: &PrincipalId,
     ) -> Result<Option<Sequence>, HubError> {
         let epoch = self.epoch();
-        let stored = stored.into_iter();
-        let mut stored: Vec<_> = stored.filter(|stored| stored.epoch == epoch).collect();
+        let (mut stored, elsewhere): (Vec<_>, Vec<_>) =
+            stored.into_iter().partition(|stored| stored.epoch == epoch);
+        if !elsewhere.is_empty() {
+            self.metrics.gap(GapReason::LogReplaced);
+            return Ok(Some(Sequence::START));
+        }
         stored.sort_unstable_by_key(|stored| Reverse(stored.sequence));
         stored.dedup();
         let (mut resumes_after, mut kept) = (None, 0);

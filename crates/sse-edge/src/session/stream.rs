@@ -122,7 +122,8 @@ impl Beginning {
 
 /// Where a stream without an event id begins if the log has lost a part in which a subscription began. An event
 /// id that is still in the log spares the comparison for the subscriptions that its stream knew and that began
-/// before it; others may have begun in a lost part, and the id after it.
+/// before it; others may have begun in a lost part, and the id after it. What began in another log concerns the
+/// first stream alone: a later one is of a client that knows.
 async fn after_loss(
     hub: &Hub,
     session: &Session,
@@ -132,6 +133,7 @@ async fn after_loss(
     if let Some(Ok(cursor)) = last
         && cursor.is_sealed
         && cursor.tag.is_some()
+        && cursor.epoch == hub.epoch()
     {
         let reached = LogPosition {
             epoch: cursor.epoch,
@@ -158,7 +160,9 @@ async fn after_loss(
     let resources = resources.map(|(uri, since)| (number(uri).unwrap_or_default(), *since));
     let stored = subscriptions.chain(resources);
     let stored = stored.filter(|(number, since)| !needs_none(*number, since));
+    let is_first = last.is_none() && !session.has_streamed;
     let stored = stored.map(|(_, since)| since);
+    let stored = stored.filter(|since| is_first || since.epoch == hub.epoch());
     hub.learn_of_losses(stored, &session.owner).await
 }
 

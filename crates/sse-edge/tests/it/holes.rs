@@ -1,13 +1,16 @@
 //! An answer that leaves something out says so: events that the log no longer has, and ids from which
 //! this server cannot continue.
 
-use model::{Sequence, SharedKey, Timestamp};
+use std::sync::Arc;
+
+use model::{Sequence, SharedKey, SystemClock, Timestamp};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
+use store_memory::MemorySessionStore;
 use testkit::{mcp_client::McpClient, sse};
 
-use super::world::*;
+use super::{calls::message, world, world::*};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
@@ -249,4 +252,33 @@ async fn the_keys_of_the_roles_seal_cursors() {
     let recent: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     let (status, page) = replay(&b, recent["nextCursor"].as_str().unwrap()).await;
     assert_eq!((status, &page["truncated"]), (200, &json!(false)), "{page}");
+}
+
+/// What happened since the session subscribed is in no log, and no stream has told its client.
+#[tokio::test]
+async fn the_first_stream_of_a_session_from_another_log_is_told() {
+    let store = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 100));
+    let before = EdgeWorld::on(stores_on(Arc::clone(&store))).await;
+    let node = before.node().await;
+    let client = connect(&node).await;
+    world::subscribe(&client, &node, "cat").await;
+    before.happens("cat").await;
+
+    let after = EdgeWorld::on(stores_on(store)).await;
+    let node = after.node().await;
+    let mut stream = client.open_stream(&node.url, None).await.unwrap();
+    let notice = message(&mut stream).await;
+    assert_eq!(notice["params"]["data"]["truncated"], true, "{notice}");
+    let cat = after.happens("cat").await;
+    assert_eq!(next_events(&mut stream, 1).await[0], cat);
+    let counted = "forgewire_edge_gaps_total{reason=\"log_replaced\"}";
+    assert_eq!(node.metric(counted), 1);
+    let id = stream.last_id().unwrap().to_owned();
+    drop(stream);
+
+    // One that knows is not told again.
+    let mut stream = client.open_stream(&node.url, Some(&id)).await.unwrap();
+    let cat = after.happens("cat").await;
+    assert_eq!(next_events(&mut stream, 1).await[0], cat);
+    assert_eq!(node.metric(counted), 1);
 }
