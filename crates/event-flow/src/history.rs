@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use access::Principal;
 use async_trait::async_trait;
-use model::{Classified, ErrorClass, EventFacts, FilterMatcher, PrincipalId, PublicError};
+use model::{Classified, ErrorClass, EventFacts, EventId, PrincipalId, PublicError, StoredEvent};
 use ports::EventLogError;
 use tokio::{task::yield_now, time::error::Elapsed};
 
@@ -69,6 +69,18 @@ pub trait EventSource: fmt::Debug + Send + Sync {
         query: &EventQuery,
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError>;
+
+    /// The event with an id, if the log holds it and it is visible. The work does not depend on the length of the
+    /// log.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    async fn event(
+        &self,
+        reader: &PrincipalId,
+        id: &EventId,
+        visible: Visible<'_>,
+    ) -> Result<Option<StoredEvent>, HistoryError>;
 }
 
 /// The past events of a source. Cheap to clone; they can be read only on behalf of a principal
@@ -131,6 +143,19 @@ impl History<'_> {
         Ok(page)
     }
 
+    /// The event with an id; `None` if the log does not hold it, or the principal may not see it.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn event(&self, id: &EventId) -> Result<Option<StoredEvent>, HistoryError> {
+        let visible = |event: &EventFacts| self.principal.sees.allows(event);
+        let found = self.source.event(&self.principal.id, id, &visible).await?;
+        Ok(found.map(|mut event| {
+            event.json = self.principal.sees.cut_event(&event);
+            event
+        }))
+    }
+
     /// The fields of the events that [`Self::query_where`] returns, for whoever shows nothing else.
     ///
     /// # Errors
@@ -155,10 +180,10 @@ impl History<'_> {
         self.source.query(reader, query, &visible).await
     }
 
-    /// Whether an event matches the filters and the principal may see it.
+    /// Whether the principal may see an event.
     #[must_use]
-    pub fn shows(&self, filters: &FilterMatcher, event: &EventFacts) -> bool {
-        filters.matches(event) && self.principal.sees.allows(event)
+    pub fn sees(&self, event: &EventFacts) -> bool {
+        self.principal.sees.allows(event)
     }
 }
 
@@ -166,15 +191,14 @@ impl History<'_> {
 mod tests {
     use access::{Permissions, Visibility};
     use model::{
-        EventId, EventOrigin, EventType, FilterSet, RandomIds, ResourceId, ResourceType, Sequence,
-        StoredEvent, Timestamp,
+        EventOrigin, EventType, FilterSet, RandomIds, ResourceId, ResourceType, Timestamp,
     };
     use ports::EventLog;
     use store_layers::StoredLog;
     use store_memory::MemoryLogStore;
 
     use super::*;
-    use crate::query::{Order, query_visible};
+    use crate::query::{Order, query_visible, visible_event};
 
     /// The log alone as a source.
     #[derive(Debug)]
@@ -190,17 +214,29 @@ mod tests {
         ) -> Result<QueryPage, HistoryError> {
             Ok(query_visible(&self.0, query, visible).await?)
         }
+
+        async fn event(
+            &self,
+            _: &PrincipalId,
+            id: &EventId,
+            visible: Visible<'_>,
+        ) -> Result<Option<StoredEvent>, HistoryError> {
+            Ok(visible_event(&self.0, id, visible).await?)
+        }
     }
 
     fn event(n: u64, owner: &str) -> StoredEvent {
         let facts = EventFacts {
             id: EventId::new(&n.to_string()).unwrap(),
             event_type: EventType::UPDATED,
+            action: None,
             resource_type: ResourceType::ISSUE,
             resource_id: ResourceId::new("I_1").unwrap(),
             owner: Some(owner.to_owned()),
             repo: Some("repo".to_owned()),
             number: Some(n),
+            ids: model::GithubIds::default(),
+            former: None,
             actor: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
@@ -233,16 +269,7 @@ mod tests {
             Visibility::only(["mine"], []).unwrap(),
         );
         for order in [Order::OldestFirst, Order::NewestFirst] {
-            let query = EventQuery {
-                filters: FilterSet::all(),
-                after: Sequence::START,
-                before: None,
-                from: None,
-                to: None,
-                order,
-                limit: 3,
-                max_bytes: crate::query::MAX_ANSWER_BYTES,
-            };
+            let query = EventQuery::new(FilterSet::all(), order, 3, crate::query::MAX_ANSWER_BYTES);
             let history = history.of(&principal);
             let page = history.query(&query).await.unwrap();
             let mine = |event: &model::Sequenced<StoredEvent>| {
@@ -252,10 +279,12 @@ mod tests {
             let last = |event: &EventFacts| event.number == Some(4);
             let page = history.query_where(&query, &last).await.unwrap();
             assert_eq!(page.events.len(), 1);
-            assert!(!history.shows(
-                &FilterMatcher::of(&query.filters),
-                &event(1, "theirs").facts
-            ));
+            let by_id = async |id: &str| history.event(&EventId::new(id).unwrap()).await.unwrap();
+            assert_eq!(by_id("2").await.unwrap().facts.number, Some(2));
+            // What may not be seen, and what there is not.
+            assert_eq!((by_id("1").await, by_id("9").await), (None, None));
+            assert!(history.sees(&event(1, "mine").facts));
+            assert!(!history.sees(&event(1, "theirs").facts));
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`history`] | the same queries on behalf of a principal: the only access to past events for clients |
 //! | [`matching`] | finds the filters that an event may match, without scanning all of them |
 //! | [`raw_events`] | events of the log as JSON, passed on without parsing |
+//! | [`statistics`] | what the log holds, in numbers |
 //!
 //! Deliberately absent: MCP, HTTP, and any adapter.
 
@@ -20,3 +21,4 @@ pub mod matching;
 pub mod query;
 pub mod raw_events;
 pub mod record;
+pub mod statistics;

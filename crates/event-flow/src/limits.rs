@@ -17,6 +17,9 @@ pub(crate) const FAILED_APPENDS: u32 = 2;
 pub(crate) const FAILED_APPENDS_PERIOD: Duration = Duration::from_secs(5);
 /// Maximum number of events in the answer to one query.
 pub const MAX_QUERY_EVENTS: usize = 1000;
+/// Maximum number of matching events that one query passes over. Each is read anew for every page; a client that
+/// goes further continues from a cursor.
+pub const MAX_QUERY_OFFSET: usize = 10_000;
 /// Maximum JSON of the events in one answer, in bytes; what does not fit follows on the next page. An
 /// answer of this size is encoded within milliseconds, and the budget of answers under way (`sse_edge`) has room for 64 of it.
 pub const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -27,3 +30,7 @@ pub(crate) const MAX_SCANNED_EVENTS: usize = 50_000;
 /// Time after which a query that has read a page reads no further one; the answer then gives the position to
 /// continue from. Below the 5 s within which an edge answers.
 pub(crate) const SEARCH_TIME: Duration = Duration::from_secs(3);
+/// Age up to which statistics of the log are shown again: whoever asks more often costs the log nothing.
+pub(crate) const STATISTICS_LIFETIME: Duration = Duration::from_secs(1);
+/// Time after which a page is shown without statistics: below the 5 s that probes of balancers wait.
+pub(crate) const STATISTICS_TIME: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use indexmap::{IndexMap, IndexSet};
-use model::{CompiledFilter, EventDigest, EventFacts, Filter, Sequence};
+use model::{CompiledFilter, EventDigest, EventFacts, Filter, PlaceId, Sequence};
 use stream_driver::sync::RwLock;
 
 /// The key under which a filter is indexed. Names are in lower case, because GitHub compares them without
@@ -26,10 +26,14 @@ pub enum MatchKey {
     Repository(String),
     /// Events of all repositories of this name, regardless of owner.
     RepositoryName(String),
+    /// Events of an owner or a repository, by its id.
+    Place(PlaceId),
     /// Events that an account caused.
     Actor(String),
     /// Events of one resource, by node id.
     Resource(String),
+    /// Events of the resources with this numeric id, one of each kind at most.
+    NumericId(u64),
     /// Changes of a resource, by its canonical URI.
     Uri(String),
 }
@@ -42,9 +46,13 @@ impl MatchKey {
             owner,
             repo,
             resource_id,
+            database_id,
             actor,
             ..
         } = filter;
+        if let (None, Some(id)) = (resource_id, database_id) {
+            return Self::NumericId(*id);
+        }
         match (resource_id, owner, repo, actor) {
             (Some(id), ..) => Self::Resource(id.as_str().to_owned()),
             (_, Some(owner), Some(repo), _) => Self::repository(owner, repo),
@@ -82,14 +90,33 @@ impl MatchedEvent<'_> {
             MatchKey::Everything,
             MatchKey::Resource(facts.resource_id.as_str().to_owned()),
         ];
-        keys.extend(lower(&facts.owner).map(MatchKey::Owner));
-        keys.extend(lower(&facts.repo).map(MatchKey::RepositoryName));
-        keys.extend(lower(&facts.actor).map(MatchKey::Actor));
-        if let (Some(owner), Some(repo)) = (&facts.owner, &facts.repo) {
-            keys.push(MatchKey::repository(owner, repo));
+        keys.extend(facts.ids.resource.map(MatchKey::NumericId));
+        push_names(&mut keys, (facts.owner.as_deref(), facts.repo.as_deref()));
+        if facts.former.is_some() {
+            push_names(&mut keys, facts.former_names());
         }
+        let ids = facts.ids;
+        keys.extend(ids.owner.map(|id| MatchKey::Place(PlaceId::Owner(id))));
+        let repository = ids.repository.map(PlaceId::Repository);
+        keys.extend(repository.map(MatchKey::Place));
+        keys.extend(lower(&facts.actor).map(MatchKey::Actor));
         keys.extend(self.uris.iter().map(|uri| MatchKey::Uri(uri.clone())));
         keys
+    }
+}
+
+/// Adds the keys of an address, each once.
+fn push_names(keys: &mut Vec<MatchKey>, (owner, repo): (Option<&str>, Option<&str>)) {
+    let both = owner.zip(repo);
+    let of_address = [
+        owner.map(|owner| MatchKey::Owner(owner.to_ascii_lowercase())),
+        repo.map(|repo| MatchKey::RepositoryName(repo.to_ascii_lowercase())),
+        both.map(|(owner, repo)| MatchKey::repository(owner, repo)),
+    ];
+    for key in of_address.into_iter().flatten() {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
     }
 }
 
@@ -204,5 +231,7 @@ pub fn terms(terms: impl IntoIterator<Item = MatchTerm>) -> HashSet<MatchTerm> {
     terms
 }
 
+#[cfg(test)]
+mod combinations;
 #[cfg(test)]
 mod tests;

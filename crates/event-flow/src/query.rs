@@ -10,7 +10,7 @@ use ports::{EventLog, EventLogError};
 pub use self::answer::QueryAnswer;
 use self::search::Search;
 use crate::limits::PAGE_EVENTS;
-pub use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS};
+pub use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS, MAX_QUERY_OFFSET};
 
 mod answer;
 mod search;
@@ -39,6 +39,9 @@ pub struct EventQuery {
     pub to: Option<Timestamp>,
     /// The end at which to begin.
     pub order: Order,
+    /// Number of matching events to pass over first, up to [`MAX_QUERY_OFFSET`]. They are searched like all
+    /// others; to continue from an answer, its position is cheaper, and stays right when events arrive.
+    pub offset: usize,
     /// Maximum number of events, up to [`MAX_QUERY_EVENTS`].
     pub limit: usize,
     /// Maximum JSON of the events together, in bytes, up to [`MAX_ANSWER_BYTES`]. A single event is given
@@ -66,7 +69,45 @@ pub struct QueryPage {
     pub truncated: bool,
 }
 
+impl QueryPage {
+    /// Keeps the first `count` events, one at least: the page ends with the last of them, as if the query had had no
+    /// room for the next.
+    pub fn cut_to(&mut self, order: Order, count: usize) {
+        if count >= self.events.len() {
+            return;
+        }
+        self.events.truncate(count.max(1));
+        let Some(last) = self.events.last() else {
+            return;
+        };
+        match order {
+            Order::OldestFirst => {
+                self.through = last.sequence;
+                self.through_tag = Some(EntryTag::of(&last.item.facts.id));
+            }
+            Order::NewestFirst => self.older = Some(last.sequence),
+        }
+        self.has_more = true;
+    }
+}
+
 impl EventQuery {
+    /// A query for up to `limit` events of the whole log that match one of the filters.
+    #[must_use]
+    pub const fn new(filters: FilterSet, order: Order, limit: usize, max_bytes: usize) -> Self {
+        Self {
+            filters,
+            after: Sequence::START,
+            before: None,
+            from: None,
+            to: None,
+            order,
+            offset: 0,
+            limit,
+            max_bytes,
+        }
+    }
+
     /// The conditions of the query in the form in which they are compared.
     #[must_use]
     pub fn matcher(&self) -> QueryMatcher {
@@ -117,6 +158,24 @@ pub async fn query_visible(
         Order::OldestFirst => oldest_first(log, query, visible).await,
         Order::NewestFirst => newest_first(log, query, visible).await,
     }
+}
+
+/// The event with an id, if the log holds it and it is visible. For sources only, as [`query_visible`].
+///
+/// # Errors
+/// The log is unavailable or damaged.
+pub async fn visible_event(
+    log: &dyn EventLog,
+    id: &EventId,
+    visible: Visible<'_>,
+) -> Result<Option<StoredEvent>, EventLogError> {
+    let Some(position) = log.position_of(id).await? else {
+        return Ok(None);
+    };
+    let page = log.read_after(position.previous(), 1).await?;
+    // An entry that does not decode is passed over, and the log may have been put back meanwhile.
+    let mut events = page.events.into_iter().map(|event| event.item);
+    Ok(events.find(|event| event.facts.id == *id && visible(&event.facts)))
 }
 
 async fn oldest_first(
@@ -175,11 +234,16 @@ async fn newest_first(
 ) -> Result<QueryPage, EventLogError> {
     let matcher = query.matcher();
     let through = log.head().await?.last;
+    // Nothing that was received at or after the time is at this position or before it.
+    let floor = match query.from {
+        Some(from) => query.after.max(log.seek(from).await?.position),
+        None => query.after,
+    };
     let end = through.next();
     let mut before = query.before.map_or(end, |before| before.min(end));
     let (mut answer, mut search) = (QueryAnswer::to(query), Search::begin());
     let mut last = None;
-    let (mut truncated, mut searched_all) = (false, before <= query.after.next());
+    let (mut truncated, mut searched_all) = (false, before <= floor.next());
     while !searched_all && !answer.is_full() {
         let Some(page) = search.next(log.read_before(before, PAGE_EVENTS)).await? else {
             break;
@@ -193,7 +257,7 @@ async fn newest_first(
         search.count(page.events.len() + page.undecodable.len());
         for event in page.events {
             let sequence = event.sequence;
-            if sequence <= query.after {
+            if sequence <= floor {
                 break;
             }
             if is_match(&matcher, visible, &event.item) && !answer.push(event) {
@@ -206,10 +270,10 @@ async fn newest_first(
         }
         if !answer.is_full() {
             before = lowest;
-            searched_all = before <= query.after;
+            searched_all = before <= floor;
         }
         // An undecodable entry is missing from the answer if it is in the range that was searched.
-        let searched_from = before.max(query.after.next());
+        let searched_from = before.max(floor.next());
         let mut undecodable = page.undecodable.iter();
         truncated |= undecodable.any(|entry| entry.sequence >= searched_from);
     }

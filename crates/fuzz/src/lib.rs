@@ -1,5 +1,5 @@
 //! Fuzz targets for everything that parses input from outside: requests, event streams, lines,
-//! cursors, sealed states, messages of the bus, filters, URIs and the parameters of REST.
+//! cursors, sealed states, messages of the bus, filters, URIs, the parameters of REST and GitHub's payloads.
 //!
 //! A target is a plain function that takes bytes, returns nothing, and panics when a property is
 //! violated. Every target checks properties beyond "does not panic". The same functions run under
@@ -33,7 +33,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     target("dispatch", targets::dispatch::run),
     target("envelope", targets::envelope::run),
     target("lines", targets::lines::run),
@@ -45,6 +45,7 @@ pub const TARGETS: [Target; 11] = [
     target("filter", targets::filter::run),
     target("uri", targets::uri::run),
     target("rest", targets::rest::run),
+    target("payload", targets::payload::run),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -7,6 +7,7 @@ pub(crate) mod envelope;
 pub(crate) mod filter;
 pub(crate) mod header;
 pub(crate) mod lines;
+pub(crate) mod payload;
 pub(crate) mod rest;
 pub(crate) mod sse;
 pub(crate) mod state;

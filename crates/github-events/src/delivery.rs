@@ -21,19 +21,19 @@ pub enum Skip {
     /// GitHub tests the hook.
     #[error("ping")]
     Ping,
-    /// An event that is not mapped.
-    #[error("event {event} is not mapped")]
-    Unmapped {
+    /// The payload has nothing that could be identified.
+    #[error("the payload of event {event} names no resource")]
+    NoResource {
         /// GitHub's name of the event.
         event: String,
     },
-    /// A mapped event whose payload lacks a required field.
+    /// A payload that lacks a field without which its resource cannot be identified.
     #[error("{event} payload has no usable {field}")]
     Incomplete {
         /// GitHub's name of the event.
-        event: &'static str,
+        event: String,
         /// The field, as a JSON pointer.
-        field: &'static str,
+        field: String,
     },
     /// A project item with content of an unknown type.
     #[error("project items with content of type {content_type} are not mapped")]

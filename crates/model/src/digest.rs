@@ -6,7 +6,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::{
-    EventFacts, EventOrigin, EventType, Filter, FilterSet, ResourceId, ResourceType, github_name,
+    EventFacts, EventOrigin, EventType, Filter, FilterSet, PlaceId, Rename, ResourceId,
+    ResourceType, github_name,
 };
 
 /// A digest of a text. Two texts have the same digest with a probability of 2^-128. It is never stored or
@@ -32,6 +33,11 @@ impl TextDigest {
     fn of_label(label: &str) -> Self {
         Self::of(&github_name::fold(label))
     }
+
+    /// An id is its own digest: it is compared with ids only.
+    fn of_id(id: u64) -> Self {
+        Self(u128::from(id))
+    }
 }
 
 /// The fields of a filter that have one value.
@@ -45,14 +51,43 @@ enum Field {
     Number,
     Actor,
     Source,
+    Action,
+    DatabaseId,
+    IsPullRequest,
+    /// Whether it is an issue or a pull request.
+    IsIssueOrPullRequest,
+    OwnerId,
+    RepositoryId,
 }
 
-const FIELDS: usize = 8;
+const FIELDS: usize = 14;
+
+impl Field {
+    /// Whether it is a part of an address, which an event may have under another name too.
+    const fn is_address(self) -> bool {
+        matches!(
+            self,
+            Self::Owner | Self::Repo | Self::OwnerId | Self::RepositoryId
+        )
+    }
+}
+
+/// Owner and repository, as far as they are given.
+type AddressDigest = [Option<TextDigest>; 2];
+
+fn of_names((owner, repo): (Option<&str>, Option<&str>)) -> AddressDigest {
+    [
+        owner.map(TextDigest::of_name),
+        repo.map(TextDigest::of_name),
+    ]
+}
 
 /// The fields of an event that filters compare, computed once for all filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventDigest {
     fields: [Option<TextDigest>; FIELDS],
+    /// Owner and repository of the address that the event ended.
+    former: Option<Box<AddressDigest>>,
     /// Sorted.
     tags: Box<[TextDigest]>,
 }
@@ -68,6 +103,7 @@ impl EventDigest {
             .map(|tag| TextDigest::of_label(tag))
             .collect();
         tags.sort_unstable();
+        let is_pull_request = facts.resource_type == ResourceType::PULL_REQUEST;
         Self {
             // In the order of `Field`.
             fields: [
@@ -79,10 +115,26 @@ impl EventDigest {
                 facts.number.map(of_number),
                 name(&facts.actor),
                 Some(TextDigest::of(facts.source.as_str())),
+                name(&facts.action),
+                facts.ids.resource.map(of_number),
+                Some(of_flag(is_pull_request)),
+                Some(of_flag(
+                    is_pull_request || facts.resource_type == ResourceType::ISSUE,
+                )),
+                facts.ids.owner.map(|id| TextDigest::of_id(id.0)),
+                facts.ids.repository.map(|id| TextDigest::of_id(id.0)),
             ],
+            former: facts
+                .former
+                .as_ref()
+                .map(|_| Box::new(of_names(facts.former_names()))),
             tags,
         }
     }
+}
+
+fn of_flag(flag: bool) -> TextDigest {
+    TextDigest::of(if flag { "true" } else { "false" })
 }
 
 fn of_number(number: u64) -> TextDigest {
@@ -93,8 +145,31 @@ fn of_number(number: u64) -> TextDigest {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CompiledFilter {
     fields: Box<[(Field, TextDigest)]>,
+    /// What the names mean, where that is known, with the names: they count for events without an id.
+    place: Option<Box<(PlaceId, AddressDigest)>>,
     /// Sorted, each once.
     tags: Box<[TextDigest]>,
+}
+
+/// A rename in the form in which filters are compared with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenameDigest {
+    id: PlaceId,
+    from: AddressDigest,
+    /// The owner of the former name, if it is known by its id.
+    owner: Option<PlaceId>,
+}
+
+impl RenameDigest {
+    /// Of a rename.
+    #[must_use]
+    pub fn of(rename: &Rename<'_>) -> Self {
+        Self {
+            id: rename.id,
+            from: of_names((Some(rename.from.owner), rename.from.repo)),
+            owner: rename.owner.map(PlaceId::Owner),
+        }
+    }
 }
 
 impl CompiledFilter {
@@ -103,6 +178,7 @@ impl CompiledFilter {
     pub fn all() -> Self {
         Self {
             fields: Box::default(),
+            place: None,
             tags: Box::default(),
         }
     }
@@ -113,11 +189,12 @@ impl CompiledFilter {
         let text = |text: Option<&str>| text.map(TextDigest::of);
         let name = |name: &Option<String>| name.as_deref().map(TextDigest::of_name);
         let id = filter.resource_id.as_ref();
+        let kind = filter.resource_type.as_ref();
+        let widened = filter.include_pull_requests && kind == Some(&ResourceType::ISSUE);
+        let kind = kind.filter(|_| !widened);
         let fields = [
-            (
-                Field::ResourceType,
-                text(filter.resource_type.as_ref().map(ResourceType::as_str)),
-            ),
+            (Field::ResourceType, text(kind.map(ResourceType::as_str))),
+            (Field::IsIssueOrPullRequest, widened.then(|| of_flag(true))),
             (
                 Field::EventType,
                 text(filter.event_type.as_ref().map(EventType::as_str)),
@@ -131,6 +208,9 @@ impl CompiledFilter {
                 Field::Source,
                 text(filter.source.as_ref().map(EventOrigin::as_str)),
             ),
+            (Field::Action, name(&filter.action)),
+            (Field::DatabaseId, filter.database_id.map(of_number)),
+            (Field::IsPullRequest, filter.is_pull_request.map(of_flag)),
         ];
         let fields = fields.into_iter();
         let mut tags: Vec<_> = filter
@@ -140,12 +220,69 @@ impl CompiledFilter {
             .collect();
         tags.sort_unstable();
         tags.dedup();
-        Self {
+        let compiled = Self {
             fields: fields
                 .filter_map(|(field, digest)| Some((field, digest?)))
                 .collect(),
+            place: None,
             tags: tags.into(),
+        };
+        match filter.place {
+            Some(place) => compiled.bound_to(place),
+            None => compiled,
         }
+    }
+
+    /// The same filter for this owner or repository, under whatever name, in place of the one with its names.
+    fn bound_to(self, place: PlaceId) -> Self {
+        let names = match &self.place {
+            Some(bound) => bound.1,
+            None => [self.field(Field::Owner), self.field(Field::Repo)],
+        };
+        let (id, replaced) = match place {
+            PlaceId::Owner(id) => ((Field::OwnerId, id.0), &[Field::Owner][..]),
+            PlaceId::Repository(id) => (
+                (Field::RepositoryId, id.0),
+                &[Field::Owner, Field::Repo, Field::OwnerId][..],
+            ),
+        };
+        let others = self.fields.iter().copied();
+        let others = others.filter(|(field, _)| !replaced.contains(field));
+        Self {
+            fields: [(id.0, TextDigest::of_id(id.1))]
+                .into_iter()
+                .chain(others)
+                .collect(),
+            place: Some(Box::new((place, names))),
+            tags: self.tags,
+        }
+    }
+
+    /// What the filter's names mean, where that is known.
+    #[must_use]
+    pub fn place(&self) -> Option<PlaceId> {
+        self.place.as_ref().map(|place| place.0)
+    }
+
+    /// The same filter after a rename, if it named what was renamed: it goes on with the id. `None` if nothing
+    /// changes.
+    #[must_use]
+    pub fn renamed(&self, rename: &RenameDigest) -> Option<Self> {
+        let [owner, repo] = rename.from;
+        let is_owner = match self.place() {
+            None => self.field(Field::Owner).is_some() && self.field(Field::Owner) == owner,
+            Some(PlaceId::Repository(_)) => false,
+            // The owner was renamed before.
+            bound => repo.is_some() && bound == rename.owner,
+        };
+        let is_renamed = is_owner && (repo.is_none() || self.field(Field::Repo) == repo);
+        is_renamed.then(|| self.clone().bound_to(rename.id))
+    }
+
+    fn field(&self, wanted: Field) -> Option<TextDigest> {
+        let mut fields = self.fields.iter();
+        let found = fields.find(|(field, _)| *field == wanted);
+        found.map(|(_, digest)| *digest)
     }
 
     /// Whether the event matches every field of the filter, and has one of its tags.
@@ -157,11 +294,18 @@ impl CompiledFilter {
     /// As [`Self::matches`]; adds the number of comparisons, which is up to [`Self::cost`] less one. A
     /// comparison of tags is a search among the event's sorted tags.
     pub fn count_matches(&self, event: &EventDigest, comparisons: &mut usize) -> bool {
+        let mut is_elsewhere = false;
         for (field, digest) in &self.fields {
             *comparisons += 1;
             if event.fields[*field as usize] != Some(*digest) {
-                return false;
+                if !field.is_address() || (self.place.is_none() && event.former.is_none()) {
+                    return false;
+                }
+                is_elsewhere = true;
             }
+        }
+        if is_elsewhere && !self.matches_other_address(event) {
+            return false;
         }
         if self.tags.is_empty() {
             return true;
@@ -170,6 +314,30 @@ impl CompiledFilter {
             *comparisons += 1;
             event.tags.binary_search(tag).is_ok()
         })
+    }
+
+    /// Whether an event whose address differs from the filter's matches all the same: by the address that it
+    /// ended, or by names because it has no id.
+    fn matches_other_address(&self, event: &EventDigest) -> bool {
+        let own = [Field::Owner, Field::Repo].map(|field| event.fields[field as usize]);
+        let covers = |wanted: &AddressDigest, address: &AddressDigest| {
+            let mut parts = wanted.iter().zip(address);
+            parts.all(|(wanted, part)| wanted.is_none() || wanted == part)
+        };
+        match self.place.as_deref() {
+            None => {
+                let wanted = [self.field(Field::Owner), self.field(Field::Repo)];
+                let former = event.former.as_deref();
+                former.is_some_and(|former| covers(&wanted, former))
+            }
+            Some((PlaceId::Repository(_), names)) => {
+                event.fields[Field::RepositoryId as usize].is_none() && covers(names, &own)
+            }
+            Some((PlaceId::Owner(_), names)) => match &event.former {
+                Some(former) => covers(names, former),
+                None => event.fields[Field::OwnerId as usize].is_none() && covers(names, &own),
+            },
+        }
     }
 
     /// Comparisons that the filter may need for one event: one to find it, one for each field and tag.
@@ -209,104 +377,4 @@ impl FilterMatcher {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{EventId, Timestamp, limits::MAX_FILTER_COST};
-
-    fn same_name<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
-        wanted.is_none_or(|wanted| wanted == actual)
-    }
-
-    /// The rule, field by field, without digests.
-    fn rule(filter: &Filter, event: &EventFacts) -> bool {
-        let same = |wanted: &Option<String>, got: &Option<String>| match (wanted, got) {
-            (None, _) => true,
-            (Some(wanted), Some(got)) => wanted.eq_ignore_ascii_case(got),
-            (Some(_), None) => false,
-        };
-        let fold = |tag: &String| github_name::fold(tag);
-        let has: Vec<_> = event.tags.iter().map(fold).collect();
-        same_name(filter.resource_type.as_ref(), &event.resource_type)
-            && same_name(filter.event_type.as_ref(), &event.event_type)
-            && same_name(filter.source.as_ref(), &event.source)
-            && same_name(filter.resource_id.as_ref(), &event.resource_id)
-            && filter.number.is_none_or(|n| Some(n) == event.number)
-            && same(&filter.owner, &event.owner)
-            && same(&filter.repo, &event.repo)
-            && same(&filter.actor, &event.actor)
-            && (filter.tags.is_empty() || filter.tags.iter().any(|tag| has.contains(&fold(tag))))
-    }
-
-    fn name() -> impl Strategy<Value = Option<String>> {
-        prop::option::of("[aAbB]{1,2}")
-    }
-
-    fn tags() -> impl Strategy<Value = Vec<String>> {
-        prop::collection::vec("[aAßẞéÉΣσς]{1,2}", 0..4)
-    }
-
-    prop_compose! {
-        fn filter()(
-            kind in prop::option::of(0..2_usize), what in prop::option::of(0..2_usize),
-            id in prop::option::of("[ab]"), owner in name(), repo in name(), actor in name(),
-            number in prop::option::of(1..3_u64), tags in tags(),
-        ) -> Filter {
-            Filter {
-                resource_type: kind.map(|kind| ResourceType::KNOWN[kind].clone()),
-                event_type: what.map(|what| EventType::KNOWN[what].clone()),
-                resource_id: id.map(|id| ResourceId::new(&id).unwrap()),
-                owner, repo, number, actor, source: None, tags,
-            }
-        }
-    }
-
-    prop_compose! {
-        fn event()(
-            kind in 0..2_usize, what in 0..2_usize, id in "[ab]", owner in name(), repo in name(),
-            actor in name(), number in prop::option::of(1..3_u64), tags in tags(),
-        ) -> EventFacts {
-            EventFacts {
-                id: EventId::new("d").unwrap(),
-                event_type: EventType::KNOWN[what].clone(),
-                resource_type: ResourceType::KNOWN[kind].clone(),
-                resource_id: ResourceId::new(&id).unwrap(),
-                owner, repo, number, actor,
-                source: EventOrigin::WEBHOOK,
-                tags,
-                timestamp: Timestamp::default(),
-                received_at: Timestamp::default(),
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn digests_match_what_the_texts_match(filters in prop::collection::vec(filter(), 0..5), event in event()) {
-            let digest = EventDigest::of(&event);
-            for filter in &filters {
-                let compiled = CompiledFilter::of(filter);
-                let mut comparisons = 0;
-                let matches = compiled.count_matches(&digest, &mut comparisons);
-                prop_assert_eq!(matches, rule(filter, &event), "{:?}", filter);
-                prop_assert!(comparisons < compiled.cost());
-                prop_assert!(compiled.cost() <= filter.cost() && filter.cost() <= MAX_FILTER_COST);
-            }
-            let any = filters.is_empty() || filters.iter().any(|filter| rule(filter, &event));
-            let set = FilterSet::new(filters).unwrap();
-            prop_assert_eq!(FilterMatcher::of(&set).matches(&event), any);
-        }
-
-        #[test]
-        fn filters_that_mean_the_same_are_one_value(filter in filter()) {
-            let mut other = filter.clone();
-            for name in [&mut other.owner, &mut other.repo, &mut other.actor].into_iter().flatten() {
-                *name = name.to_ascii_uppercase();
-            }
-            other.tags.extend(filter.tags.iter().rev().map(|tag| github_name::fold(tag)));
-            other.tags.reverse();
-            prop_assert_eq!(CompiledFilter::of(&other), CompiledFilter::of(&filter));
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
 //! The resource event (design §5), as clients get it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    EventFacts, EventId, ResourceId, ResourceType, StoredEvent, Timestamp, TraceContext,
-    name::open_name,
+    EventFacts, EventId, FormerPlace, GithubIds, OwnerId, RepositoryId, ResourceId, ResourceType,
+    StoredEvent, Timestamp, TraceContext, name::open_name,
 };
 
 open_name! {
@@ -37,7 +38,7 @@ open_name! {
 }
 
 /// The resource that an event is about.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRef {
     /// Login of the user or organization that owns it, as GitHub spells it.
@@ -47,6 +48,7 @@ pub struct ResourceRef {
     /// Its number within the repository or owner.
     pub number: Option<u64>,
     /// GitHub's node id; equal to the event's `resourceId`.
+    #[schemars(with = "String")]
     pub node_id: ResourceId,
     /// GitHub's numeric id.
     pub database_id: Option<u64>,
@@ -54,10 +56,57 @@ pub struct ResourceRef {
     pub title: Option<String>,
     /// Its page on GitHub.
     pub url: Option<String>,
+    /// Numeric id of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub owner_id: Option<OwnerId>,
+    /// Numeric id of its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub repository_id: Option<RepositoryId>,
+    /// Node id of its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub repository_node_id: Option<ResourceId>,
+    /// The owner's login before this event, where the event changed the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_owner: Option<String>,
+    /// The repository's name before this event, where the event changed the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_repo: Option<String>,
+}
+
+impl ResourceRef {
+    /// A resource of which only the node id is known.
+    #[must_use]
+    pub fn of(node_id: ResourceId) -> Self {
+        Self {
+            node_id,
+            owner: None,
+            repo: None,
+            number: None,
+            database_id: None,
+            title: None,
+            url: None,
+            owner_id: None,
+            repository_id: None,
+            repository_node_id: None,
+            former_owner: None,
+            former_repo: None,
+        }
+    }
+
+    fn former(&self) -> Option<FormerPlace> {
+        let former = FormerPlace {
+            owner: self.former_owner.clone(),
+            repo: self.former_repo.clone(),
+        };
+        (former != FormerPlace::default()).then_some(former)
+    }
 }
 
 /// The delivery that an event comes from, and further data that GitHub sent with it.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventMetadata {
     /// GitHub's delivery GUID.
@@ -70,11 +119,15 @@ pub struct EventMetadata {
     pub installation_id: Option<u64>,
     /// Node id of the project, for events of project items.
     pub project_id: Option<String>,
-    /// Whether the resource is a pull request.
+    /// Whether the resource is a pull request, or belongs to one.
     pub is_pull_request: bool,
-    /// GitHub's `changes` object.
+    /// GitHub's `changes` object; for a push, the commits before and after.
     pub changes: Value,
-    /// Names of the labels that the resource has.
+    /// The rest of GitHub's payload, which says what the action was about: the label, the assignee, the other
+    /// issue. Null if there is none, or if it was too large for an event.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub related: Value,
+    /// Names of the labels that the resource has, or else the issue, pull request or discussion to which it belongs.
     pub tags: Vec<String>,
     /// Whether GitHub's object was too large for an event: then `data` is null, and clients fetch the object
     /// from GitHub.
@@ -84,35 +137,45 @@ pub struct EventMetadata {
     /// one body twice, and somebody who has seen a body can send it again, because its GUID is not signed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated_body: bool,
+    /// Whether a later state of the resource was stored before this event: it arrived too late for its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// A digest of the signature of the delivery's body, 32 hexadecimal digits: events of different deliveries
-    /// with the same digest come from one body. Unlike [`Self::repeated_body`], which is what one ingest
+    /// with the same digest come from one body. Unlike `repeatedBody`, which is what one ingest
     /// remembers, it does not depend on who received them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_digest: Option<String>,
 }
 
 /// A change of a resource on GitHub.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceEvent {
     /// The unique id; consumers use it to remove duplicates.
+    #[schemars(with = "String")]
     pub id: EventId,
     /// The type of the event.
     #[serde(rename = "type")]
+    #[schemars(with = "String")]
     pub event_type: EventType,
-    /// GitHub's own word for the event.
+    /// GitHub's own word for the event; the event's name where GitHub has none (`push`).
     pub action: String,
     /// The kind of the resource.
+    #[schemars(with = "String")]
     pub resource_type: ResourceType,
     /// The resource's node id.
+    #[schemars(with = "String")]
     pub resource_id: ResourceId,
     /// The resource.
     pub resource: ResourceRef,
     /// Time of the event according to GitHub; if GitHub gives none, the time of reception.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub timestamp: Timestamp,
     /// Time at which Forgewire received it.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub received_at: Timestamp,
     /// The origin of the event.
+    #[schemars(with = "String")]
     pub source: EventOrigin,
     /// Login of the account that acted.
     pub actor: Option<String>,
@@ -129,11 +192,18 @@ impl ResourceEvent {
         EventFacts {
             id: self.id.clone(),
             event_type: self.event_type.clone(),
+            action: Some(self.action.clone()),
             resource_type: self.resource_type.clone(),
             resource_id: self.resource_id.clone(),
             owner: self.resource.owner.clone(),
             repo: self.resource.repo.clone(),
             number: self.resource.number,
+            ids: GithubIds {
+                owner: self.resource.owner_id,
+                repository: self.resource.repository_id,
+                resource: self.resource.database_id,
+            },
+            former: self.resource.former().map(Box::new),
             actor: self.actor.clone(),
             source: self.source.clone(),
             tags: self.metadata.tags.clone(),
@@ -170,6 +240,23 @@ impl StoredEvent {
         }
         let named: Named = serde_json::from_slice(&self.json).ok()?;
         named.metadata.event
+    }
+
+    /// The same event, marked as one that came after a later state of its resource; unchanged if its JSON is not
+    /// that of a resource event.
+    #[must_use]
+    pub fn marked_late(self) -> Self {
+        let Ok(mut event) = serde_json::from_slice::<ResourceEvent>(&self.json) else {
+            return self;
+        };
+        event.metadata.late = true;
+        match serde_json::to_vec(&event) {
+            Ok(json) => Self {
+                json: json.into(),
+                ..self
+            },
+            Err(_) => self,
+        }
     }
 
     /// The same event under another id; `None` if its JSON is not that of a resource event.

@@ -4,8 +4,29 @@
 use bytes::Bytes;
 
 use crate::{
-    EventId, EventOrigin, EventType, ResourceId, ResourceType, ResourceUri, Timestamp, TraceContext,
+    EventId, EventOrigin, EventType, OwnerId, RepositoryId, ResourceId, ResourceType, ResourceUri,
+    Timestamp, TraceContext,
 };
+
+/// Numeric ids on GitHub. Unlike names they are never given again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GithubIds {
+    /// The user or organization that owns the resource.
+    pub owner: Option<OwnerId>,
+    /// The repository.
+    pub repository: Option<RepositoryId>,
+    /// The resource itself, as GitHub's REST interface numbers it within its kind.
+    pub resource: Option<u64>,
+}
+
+/// An address that a rename or a transfer has ended. A part that did not change is given too.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FormerPlace {
+    /// The former owner's login.
+    pub owner: Option<String>,
+    /// The former name of the repository; `None` where a whole owner was renamed.
+    pub repo: Option<String>,
+}
 
 /// The fields of an event that filters compare.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,6 +35,8 @@ pub struct EventFacts {
     pub id: EventId,
     /// The kind of change.
     pub event_type: EventType,
+    /// GitHub's own word for the change; `None` in an entry of a build that did not keep it.
+    pub action: Option<String>,
     /// The kind of the resource.
     pub resource_type: ResourceType,
     /// The resource's node id.
@@ -24,6 +47,10 @@ pub struct EventFacts {
     pub repo: Option<String>,
     /// The resource's number.
     pub number: Option<u64>,
+    /// Ids of owner, repository and resource, which outlive their names.
+    pub ids: GithubIds,
+    /// The address that the resource had before the event, where the event changed it.
+    pub former: Option<Box<FormerPlace>>,
     /// Login of the user or app that caused the event.
     pub actor: Option<String>,
     /// The source that reported the event.
@@ -44,27 +71,37 @@ impl EventFacts {
         ResourceUri::numbered(&self.resource_type, owner, repo, self.number?)
     }
 
-    /// Every URI whose content this event changes: the resource, and the event lists that contain the event.
+    /// Every URI whose content this event changes: the resource, and the event lists that contain the event;
+    /// those of the former address too, where the event ended it.
     #[must_use]
     pub fn touched_uris(&self) -> Vec<ResourceUri> {
         let mut uris = vec![ResourceUri::Events {
             owner: None,
             repo: None,
         }];
-        if let Some(owner) = self.owner.as_deref().map(str::to_ascii_lowercase) {
-            uris.push(ResourceUri::Events {
-                owner: Some(owner.clone()),
-                repo: None,
-            });
-            if let Some(repo) = self.repo.as_deref().map(str::to_ascii_lowercase) {
-                uris.push(ResourceUri::Events {
-                    owner: Some(owner),
-                    repo: Some(repo),
-                });
-            }
+        push_lists(&mut uris, (self.owner.as_deref(), self.repo.as_deref()));
+        if self.former.is_some() {
+            push_lists(&mut uris, self.former_names());
         }
         uris.extend(self.resource_uri());
         uris
+    }
+}
+
+/// Adds the event lists of an address, each once.
+fn push_lists(uris: &mut Vec<ResourceUri>, (owner, repo): (Option<&str>, Option<&str>)) {
+    let Some(owner) = owner.map(str::to_ascii_lowercase) else {
+        return;
+    };
+    let repo = repo.map(str::to_ascii_lowercase);
+    let owner = Some(owner);
+    let lists = [Some(None), repo.map(Some)];
+    for repo in lists.into_iter().flatten() {
+        let owner = owner.clone();
+        let list = ResourceUri::Events { owner, repo };
+        if !uris.contains(&list) {
+            uris.push(list);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EventOrigin, EventType, ResourceId, ResourceType,
+    EventOrigin, EventType, PlaceId, ResourceId, ResourceType,
     limits::{MAX_FILTER_TAGS, MAX_FILTERS},
 };
 
@@ -19,8 +19,8 @@ pub struct FilterCountError {
 }
 
 /// A condition on events. All given fields have to match; an absent field matches everything. Owner,
-/// repository, actor and tags are compared without case, as on GitHub. `tags` matches if the resource has
-/// any of them.
+/// repository, actor, action and tags are compared without case, as on GitHub. `tags` matches if the resource
+/// has any of them.
 ///
 /// This is the stored form. Another build may have written it, so names that this build does not know are
 /// kept. A field that this build does not know is ignored, which widens the filter, and is lost when this
@@ -36,9 +36,16 @@ pub struct Filter {
     /// The type of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<EventType>,
+    /// GitHub's own word for the change, in lower case. An event whose entry does not name it (one that an
+    /// older build appended) does not match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// One resource, by node id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<ResourceId>,
+    /// One resource, by GitHub's numeric id, which is unique among the resources of one kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_id: Option<u64>,
     /// The owner's login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -57,6 +64,18 @@ pub struct Filter {
     /// Any of these labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Whether the resource is a pull request. Events of other kinds than pull requests match `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_pull_request: Option<bool>,
+    /// Whether the kind `issue` includes pull requests, which GitHub counts among the issues of a repository.
+    /// Without effect on other kinds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub include_pull_requests: bool,
+    /// What owner and repository mean, where a name has changed hands: events of this id match under every
+    /// name, and those of another id under none. Found when the filter is compiled and never stored, because it
+    /// follows from the names and from when the filter was given.
+    #[serde(skip)]
+    pub place: Option<PlaceId>,
 }
 
 impl Filter {
@@ -72,6 +91,9 @@ impl Filter {
             self.number.is_some(),
             self.actor.is_some(),
             self.source.is_some(),
+            self.action.is_some(),
+            self.database_id.is_some(),
+            self.is_pull_request.is_some(),
         ];
         1 + fields.into_iter().filter(|given| *given).count() + self.tags.len()
     }
@@ -142,9 +164,14 @@ mod tests {
             number: Some(7),
             actor: Some("a".into()),
             source: Some(EventOrigin::WEBHOOK),
+            action: Some("labeled".into()),
+            database_id: Some(1),
+            is_pull_request: Some(false),
+            include_pull_requests: true,
             tags: tags(MAX_FILTER_TAGS),
+            place: None,
         };
-        assert!(worst.cost() <= MAX_FILTER_COST);
+        assert_eq!(worst.cost(), MAX_FILTER_COST);
         let most = FilterSet::new(vec![worst.clone(); MAX_FILTERS]).unwrap();
         assert!(most.cost() <= MAX_FILTERS * MAX_FILTER_COST);
         let refused = FilterSet::new(vec![worst; MAX_FILTERS + 1]).unwrap_err();

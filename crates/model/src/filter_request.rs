@@ -54,25 +54,46 @@ pub enum FilterError {
         given: String,
     },
     /// A number that no resource has.
-    #[error("number: numbers begin at 1")]
-    Number,
+    #[error("{field}: numbers begin at 1")]
+    Number {
+        /// The field.
+        field: &'static str,
+    },
+    /// A kind of which no resource is a pull request, or all are.
+    #[error("isPullRequest: contradicts resourceType {given}; leave one of them out")]
+    IsPullRequest {
+        /// The kind.
+        given: ResourceType,
+    },
     /// More entries than the limit.
     #[error(transparent)]
     TooMany(#[from] FilterCountError),
 }
 
-/// A filter as a user writes it: names in any case, but only names that this build knows. `owner`, `repo` and
-/// `resourceId` may hold a URL of github.com or a `github://` URI, and `repo` may be `owner/repo`: the other
-/// fields are filled in from it.
+/// What a filter means where it does not say so itself: chosen by the operator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FilterDefaults {
+    /// Whether the kind `issue` includes pull requests ([`Filter::include_pull_requests`]).
+    pub issues_include_pull_requests: bool,
+}
+
+/// A filter as a user writes it: names in any case, and of types and origins only names that this build knows.
+/// `owner`, `repo` and `resourceId` may hold a URL of github.com or a `github://` URI, and `repo` may be
+/// `owner/repo`: the other fields are filled in from it. `resourceId` may also be GitHub's numeric id.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FilterRequest {
-    /// See [`Filter::resource_type`].
+    /// See [`Filter::resource_type`]. A kind that this build does not know is taken too: see
+    /// [`FilterSet::notes`](crate::FilterSet::notes).
     pub resource_type: Option<String>,
     /// See [`Filter::event_type`].
     pub event_type: Option<String>,
-    /// See [`Filter::resource_id`].
+    /// See [`Filter::action`]. Any word is taken.
+    pub action: Option<String>,
+    /// See [`Filter::resource_id`]; digits are a [`Filter::database_id`].
     pub resource_id: Option<String>,
+    /// See [`Filter::database_id`].
+    pub database_id: Option<u64>,
     /// See [`Filter::owner`].
     pub owner: Option<String>,
     /// See [`Filter::repo`].
@@ -85,20 +106,53 @@ pub struct FilterRequest {
     pub source: Option<String>,
     /// See [`Filter::tags`].
     pub tags: Vec<String>,
+    /// Another way to name the kind: `true` is the kind `pull_request`, also beside the kind `issue`; `false`
+    /// is [`Filter::is_pull_request`].
+    pub is_pull_request: Option<bool>,
+    /// See [`Filter::include_pull_requests`]; absent: the operator's choice.
+    pub include_pull_requests: Option<bool>,
 }
 
 impl FilterRequest {
+    /// The names of its fields, as users write them.
+    pub const FIELDS: [&str; 13] = [
+        "resourceType",
+        "eventType",
+        "action",
+        "resourceId",
+        "databaseId",
+        "owner",
+        "repo",
+        "number",
+        "actor",
+        "source",
+        "tags",
+        "isPullRequest",
+        "includePullRequests",
+    ];
+
+    /// As [`Self::read_with`], where the operator chose nothing.
+    ///
+    /// # Errors
+    /// As [`Self::read_with`].
+    pub fn read(self) -> Result<Filter, FilterError> {
+        self.read_with(FilterDefaults::default())
+    }
+
     /// Converts the request to a filter, whose names are in lower case, and whose tags are sorted and distinct.
     /// A request that asks for what the filter says gives the same filter.
     ///
     /// # Errors
     /// A value that cannot match, or several that contradict each other; the text names the field and the fix.
-    pub fn read(self) -> Result<Filter, FilterError> {
+    pub fn read_with(self, defaults: FilterDefaults) -> Result<Filter, FilterError> {
+        let include_pull_requests = self.include_pull_requests;
+        let include_pull_requests =
+            include_pull_requests.unwrap_or(defaults.issues_include_pull_requests);
         let mut filter = Filter {
             resource_type: known(
                 "resourceType",
                 self.resource_type,
-                ResourceType::parse,
+                ResourceType::read,
                 ResourceType::known_names,
             )?,
             event_type: known(
@@ -114,7 +168,9 @@ impl FilterRequest {
                 EventOrigin::known_names,
             )?,
             actor: named("actor", self.actor, GithubReference::read_account)?,
+            action: named("action", self.action, github_name::action)?,
             number: self.number,
+            database_id: self.database_id,
             tags: tags(&self.tags)?,
             ..Filter::default()
         };
@@ -127,14 +183,52 @@ impl FilterRequest {
         if let Some(id) = self.resource_id {
             match node_id(&id)? {
                 NodeIdText::Id(id) => filter.resource_id = Some(id),
+                NodeIdText::Number(id) => {
+                    set(
+                        "resourceId",
+                        "databaseId",
+                        &mut filter.database_id,
+                        Some(id),
+                    )?;
+                }
                 NodeIdText::Reference(named) => fill(&mut filter, "resourceId", named)?,
             }
         }
-        match filter.number {
-            Some(0) => Err(FilterError::Number),
-            _ => Ok(filter),
+        let id_field = match self.database_id {
+            Some(_) => "databaseId",
+            None => "resourceId",
+        };
+        for (field, number) in [("number", filter.number), (id_field, filter.database_id)] {
+            if number == Some(0) {
+                return Err(FilterError::Number { field });
+            }
         }
+        if let Some(is_pull_request) = self.is_pull_request {
+            name_pull_requests(&mut filter, is_pull_request)?;
+        }
+        filter.include_pull_requests = include_pull_requests
+            && filter.resource_type == Some(ResourceType::ISSUE)
+            && self.is_pull_request != Some(false);
+        Ok(filter)
     }
+}
+
+/// Applies `isPullRequest`. It is a field of the stored filter only where no kind says the same.
+fn name_pull_requests(filter: &mut Filter, is_pull_request: bool) -> Result<(), FilterError> {
+    let pull_request = ResourceType::PULL_REQUEST;
+    let refused = |given: &ResourceType| FilterError::IsPullRequest {
+        given: given.clone(),
+    };
+    match (&filter.resource_type, is_pull_request) {
+        (None, false) => filter.is_pull_request = Some(false),
+        (Some(kind), false) if *kind == pull_request => return Err(refused(kind)),
+        (Some(_), false) => {}
+        (Some(kind), true) if *kind != ResourceType::ISSUE && *kind != pull_request => {
+            return Err(refused(kind));
+        }
+        (_, true) => filter.resource_type = Some(pull_request),
+    }
+    Ok(())
 }
 
 fn known<T>(
@@ -209,28 +303,34 @@ fn place(field: &'static str, text: &str) -> Result<GithubReference, FilterError
 /// The value of `resourceId`.
 enum NodeIdText {
     Id(ResourceId),
+    /// The numeric id.
+    Number(u64),
     Reference(GithubReference),
 }
 
 fn node_id(text: &str) -> Result<NodeIdText, FilterError> {
     let refused = |error| invalid("resourceId")(error);
     let text = text.trim();
-    // GitHub's node ids are base64 of ASCII, in which a slash cannot occur.
-    if text.contains('/') {
+    if ResourceId::names_place_and_path(text) && !ResourceId::is_derived(text) {
+        return Err(refused(NameError::EncodedId));
+    }
+    if text.contains('/') && !ResourceId::is_derived(text) {
         let named = GithubReference::read(text).map_err(refused)?;
         return match named {
-            Some(named) if named.item.is_some() => Ok(NodeIdText::Reference(named)),
+            Some(named) if named.names_resource() => Ok(NodeIdText::Reference(named)),
             _ => Err(refused(NameError::NodeId)),
         };
     }
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    if !text.is_empty() && (is_number || text.starts_with(['#', '@'])) {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = text.parse().map_err(|_| refused(NameError::NodeId));
+        return number.map(NodeIdText::Number);
+    }
+    if text.starts_with(['#', '@']) {
         return Err(refused(NameError::NodeId));
     }
     let id = ResourceId::new(text).map_err(|error| FilterError::ResourceId { error })?;
     // For instance `rocket#7`, which names an issue and is the id of none.
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-=+".contains(&byte);
-    match text.bytes().all(fits) {
+    match ResourceId::is_node_id(text) || ResourceId::is_derived(text) {
         true => Ok(NodeIdText::Id(id)),
         false => Err(refused(NameError::NodeId)),
     }
@@ -246,7 +346,15 @@ fn fill(
     set(field, "repo", &mut filter.repo, named.repo)?;
     let (kind, number) = named.item.unzip();
     set(field, "resourceType", &mut filter.resource_type, kind)?;
-    set(field, "number", &mut filter.number, number)
+    set(field, "number", &mut filter.number, number)?;
+    let (kind, id) = named.by_id.unzip();
+    set(
+        field,
+        "resourceType",
+        &mut filter.resource_type,
+        kind.flatten(),
+    )?;
+    set(field, "databaseId", &mut filter.database_id, id)
 }
 
 fn set<T: PartialEq + ToString>(

@@ -4,7 +4,8 @@
 //! because GitHub compares names without case. Anything else is refused with the rule and the fix.
 
 use crate::limits::{
-    MAX_LABEL_CHARACTERS, MAX_NAME_TEXT_BYTES, MAX_OWNER_CHARACTERS, MAX_REPOSITORY_CHARACTERS,
+    MAX_ACTION_BYTES, MAX_LABEL_CHARACTERS, MAX_NAME_TEXT_BYTES, MAX_OWNER_CHARACTERS,
+    MAX_REPOSITORY_CHARACTERS,
 };
 
 /// The reason why a text is not a name on GitHub. It states the rule and never repeats the text, because some
@@ -28,6 +29,11 @@ pub enum NameError {
     /// Not an account.
     #[error("not the login of an account; use for instance mona, or dependabot[bot] for an app")]
     Actor,
+    /// Not a word for a change.
+    #[error(
+        "not an action; use GitHub's own word for the change, for instance labeled: up to {MAX_ACTION_BYTES} bytes"
+    )]
+    Action,
     /// Not a label.
     #[error("not a label; a label has 1 to {MAX_LABEL_CHARACTERS} characters on one line")]
     Label,
@@ -41,8 +47,8 @@ pub enum NameError {
     Account,
     /// A URL whose meaning is not certain.
     #[error(
-        "not the URL of an owner, a repository, an issue, a pull request, a milestone or a project on \
-         github.com; give owner, repo and number instead"
+        "not the URL on github.com of an owner, a repository, an issue, pull request, discussion, milestone, project, \
+         alert, comment, review or run; give owner, repo and number instead"
     )]
     Url,
     /// A URL that names more than the field can hold.
@@ -59,11 +65,19 @@ pub enum NameError {
     /// Not a number.
     #[error("not a whole number such as 7; numbers begin at 1")]
     Number,
-    /// Not a node id.
+    /// Not a node id, nor a numeric id.
     #[error(
-        "not a node id such as I_kwDOAbc123; give owner, repo and number, or the URL of the issue"
+        "not a node id such as I_kwDOAbc123, nor another resourceId of events such as R_1:refs/heads/main, nor a \
+         numeric id such as 4711; give owner, repo and number, or the URL of an issue, pull request, discussion, \
+         comment, review, alert, run, milestone or project"
     )]
     NodeId,
+    /// An id whose path is not encoded as in events.
+    #[error(
+        "not as events have it: in the path of an id, `%` and what is not visible ASCII are percent-encoded, and in \
+         the query of a URL each `%` of an id is `%25`"
+    )]
+    EncodedId,
     /// Beyond the length of any name.
     #[error("longer than any name on GitHub")]
     TooLong,
@@ -115,6 +129,16 @@ pub(crate) fn account(text: &str) -> Result<String, NameError> {
     };
     let name = login(name).map_err(|_| NameError::Actor)?;
     Ok(if is_app { name + BOT } else { name })
+}
+
+/// GitHub's own word for a change, in lower case. Whoever calls GitHub's API chooses those of `repository_dispatch`,
+/// so any text is one.
+pub(crate) fn action(text: &str) -> Result<String, NameError> {
+    let text = text.trim();
+    match (1..=MAX_ACTION_BYTES).contains(&text.len()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(NameError::Action),
+    }
 }
 
 /// A label in lower case, letter by letter, so that folding it again changes nothing.

@@ -16,6 +16,9 @@ pub struct GithubReference {
     pub repo: Option<String>,
     /// The kind and number of a resource.
     pub item: Option<(ResourceType, u64)>,
+    /// GitHub's numeric id of what has no number, such as a comment, with its kind. A job of a workflow is a check run
+    /// too, under the same id, and its page does not say which of them is meant.
+    pub by_id: Option<(Option<ResourceType>, u64)>,
 }
 
 impl GithubReference {
@@ -31,7 +34,8 @@ impl GithubReference {
             return Ok(Some(Self::of_uri(uri)));
         }
         if let Some(path) = path_on_github(text)? {
-            return Self::of_page(&page_segments(path)).map(Some);
+            let fragment = path.split_once('#').map_or("", |(_, fragment)| fragment);
+            return Self::of_page(&page_segments(path), fragment).map(Some);
         }
         if !text.contains('/') {
             return Ok(None);
@@ -40,6 +44,12 @@ impl GithubReference {
         let path = text.strip_prefix('/').unwrap_or(text);
         let path = path.strip_suffix('/').unwrap_or(path);
         Self::of_path(&path.split('/').collect::<Vec<_>>()).map(Some)
+    }
+
+    /// Whether it names a single resource, and not only where resources are.
+    #[must_use]
+    pub const fn names_resource(&self) -> bool {
+        self.item.is_some() || self.by_id.is_some()
     }
 
     /// Reads an owner: a login, or a URL that names only an owner. In lower case.
@@ -53,6 +63,7 @@ impl GithubReference {
                 owner: Some(owner),
                 repo: None,
                 item: None,
+                by_id: None,
             }) => Ok(owner),
             Some(_) => Err(NameError::MoreThanOwner),
         }
@@ -68,6 +79,7 @@ impl GithubReference {
                 owner: Some(owner),
                 repo: Some(repo),
                 item: None,
+                by_id: None,
             }) => Ok((owner, repo)),
             _ => Err(NameError::NotRepository),
         }
@@ -108,12 +120,12 @@ impl GithubReference {
             ResourceUri::Events { owner, repo } => Self {
                 owner,
                 repo,
-                item: None,
+                ..Self::default()
             },
             ResourceUri::Project { owner, number } => Self {
                 owner: Some(owner),
-                repo: None,
                 item: Some((ResourceType::PROJECT, number)),
+                ..Self::default()
             },
             ResourceUri::Numbered {
                 collection,
@@ -124,18 +136,29 @@ impl GithubReference {
                 owner: Some(owner),
                 repo: Some(repo),
                 item: item(collection).map(|kind| (kind, number)),
+                by_id: None,
             },
         }
     }
 
     /// The path of a page or of a resource of the API.
-    fn of_page(segments: &[&str]) -> Result<Self, NameError> {
+    fn of_page(segments: &[&str], fragment: &str) -> Result<Self, NameError> {
         let owner_alone = |owner: &str| {
             Ok(Self {
                 owner: Some(login(owner)?),
                 ..Self::default()
             })
         };
+        let [owner, repo, within @ ..] = segments else {
+            return owner_alone(segments.first().copied().unwrap_or_default());
+        };
+        let in_repository = !["orgs", "users", "apps", "repos"].contains(owner);
+        if let Some(by_id) = named_by_id(within, fragment)?.filter(|_| in_repository) {
+            return Ok(Self {
+                by_id: Some(by_id),
+                ..Self::of_repository(owner, repo)?
+            });
+        }
         match segments {
             [owner] | ["orgs" | "users", owner] => owner_alone(owner),
             ["orgs" | "users", owner, "projects", number, ..] => Ok(Self {
@@ -144,6 +167,10 @@ impl GithubReference {
             }),
             ["orgs" | "users" | "apps", ..] => Err(NameError::Url),
             ["repos", rest @ ..] if rest.len() >= 2 => Self::of_path(rest),
+            [owner, repo, "security", alerts, number] => Ok(Self {
+                item: Some((alert(alerts).ok_or(NameError::Url)?, count(number)?)),
+                ..Self::of_repository(owner, repo)?
+            }),
             // A pull request's pages (files, commits) are about the same pull request.
             [owner, repo, "pull", number, ..] => Self::of_path(&[owner, repo, "pull", number]),
             all => Self::of_path(all),
@@ -166,7 +193,7 @@ impl GithubReference {
         Ok(Self {
             owner: Some(login(owner)?),
             repo: Some(repository(repo)?),
-            item: None,
+            ..Self::default()
         })
     }
 }
@@ -177,8 +204,56 @@ fn item(collection: &str) -> Option<ResourceType> {
         "issues" => Some(ResourceType::ISSUE),
         "pull" | "pulls" => Some(ResourceType::PULL_REQUEST),
         "milestone" | "milestones" => Some(ResourceType::MILESTONE),
+        "discussions" => Some(ResourceType::DISCUSSION),
         _ => None,
     }
+}
+
+/// The kind of the alerts on a page about a repository's security.
+fn alert(alerts: &str) -> Option<ResourceType> {
+    match alerts {
+        "code-scanning" => Some(ResourceType::CODE_SCANNING_ALERT),
+        "dependabot" => Some(ResourceType::DEPENDABOT_ALERT),
+        "secret-scanning" => Some(ResourceType::SECRET_SCANNING_ALERT),
+        _ => None,
+    }
+}
+
+/// The kinds of what pages show within them, by what the fragment of its address begins with, after which its
+/// numeric id follows.
+const ANCHORS: [(&str, ResourceType); 6] = [
+    ("issuecomment-", ResourceType::ISSUE_COMMENT),
+    ("discussioncomment-", ResourceType::DISCUSSION_COMMENT),
+    ("commitcomment-", ResourceType::COMMIT_COMMENT),
+    ("pullrequestreview-", ResourceType::PULL_REQUEST_REVIEW),
+    ("discussion_r", ResourceType::PULL_REQUEST_REVIEW_COMMENT),
+    ("r", ResourceType::PULL_REQUEST_REVIEW_COMMENT),
+];
+
+/// What a page of a repository shows that has a numeric id and no number; `None` for any other page.
+///
+/// # Errors
+/// The place of the id has none.
+fn named_by_id(
+    segments: &[&str],
+    fragment: &str,
+) -> Result<Option<(Option<ResourceType>, u64)>, NameError> {
+    let (kind, id) = match segments {
+        ["issues" | "pull" | "discussions", _, ..] | ["commit", _] => {
+            let anchors = ANCHORS.iter().filter_map(|(prefix, kind)| {
+                let id = fragment.strip_prefix(prefix)?;
+                Some((Some(kind.clone()), count(id).ok()?))
+            });
+            return Ok(anchors.into_iter().next());
+        }
+        ["actions", "runs", _, "job", id] | ["runs", id] => (None, id),
+        ["actions", "runs", id] | ["actions", "runs", id, "attempts", _] => {
+            (Some(ResourceType::WORKFLOW_RUN), id)
+        }
+        ["packages", id] => (Some(ResourceType::PACKAGE), id),
+        _ => return Ok(None),
+    };
+    Ok(Some((kind, count(id)?)))
 }
 
 fn count(number: &str) -> Result<u64, NameError> {
@@ -313,8 +388,18 @@ mod tests {
         for (text, kind, has_repo) in [
             ("https://github.com/acme/rocket/issues/7", "issue", true),
             (
-                "https://github.com/acme/rocket/issues/7#issuecomment-1",
+                "https://github.com/acme/rocket/issues/7#issue-1",
                 "issue",
+                true,
+            ),
+            (
+                "https://github.com/acme/rocket/discussions/7",
+                "discussion",
+                true,
+            ),
+            (
+                "https://github.com/acme/rocket/security/dependabot/7",
+                "dependabot_alert",
                 true,
             ),
             (
@@ -347,6 +432,41 @@ mod tests {
             assert_eq!(read.repo.is_some(), has_repo, "{text}");
             let kind = ResourceType::parse(kind).unwrap();
             assert_eq!(read.item, Some((kind, 7)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_what_has_no_number_names_it_by_its_numeric_id() {
+        for (page, kind) in [
+            ("issues/7#issuecomment-99", Some("issue_comment")),
+            ("pull/7#issuecomment-99", Some("issue_comment")),
+            ("pull/7#discussion_r99", Some("pull_request_review_comment")),
+            ("pull/7/files#r99", Some("pull_request_review_comment")),
+            ("pull/7#pullrequestreview-99", Some("pull_request_review")),
+            (
+                "discussions/7#discussioncomment-99",
+                Some("discussion_comment"),
+            ),
+            ("commit/0a1b#commitcomment-99", Some("commit_comment")),
+            ("actions/runs/99", Some("workflow_run")),
+            ("actions/runs/99/attempts/2", Some("workflow_run")),
+            ("actions/runs/7/job/99", None),
+            ("runs/99?check_suite_focus=true", None),
+            ("packages/99", Some("package")),
+        ] {
+            let read = read(&format!("https://github.com/acme/rocket/{page}"));
+            let kind = kind.map(|kind| ResourceType::parse(kind).unwrap());
+            assert_eq!(read.by_id, Some((kind, 99)), "{page}");
+            assert_eq!((read.item, read.repo.as_deref()), (None, Some("rocket")));
+        }
+        for page in [
+            "actions/runs/x",
+            "commit/0a1b",
+            "releases/tag/v1",
+            "tree/main",
+        ] {
+            let url = format!("https://github.com/acme/rocket/{page}");
+            assert_eq!(GithubReference::read(&url), Err(NameError::Url), "{page}");
         }
     }
 

@@ -184,6 +184,18 @@ impl RecordId {
         Self("!".into())
     }
 
+    /// A text that sorts after every id that begins with this one, and before every other that sorts after it.
+    #[must_use]
+    pub fn end_of_prefix(&self) -> String {
+        let mut end = self.0.to_string();
+        // Its last character is visible ASCII, which is never the last one.
+        let next = end
+            .pop()
+            .and_then(|last| char::from_u32(u32::from(last) + 1));
+        end.extend(next);
+        end
+    }
+
     /// The id of a record that only its owner can find: another owner may use the same name.
     #[must_use]
     pub fn scoped(name: &TaskId, owner: &PrincipalId) -> Self {
@@ -201,6 +213,32 @@ impl DeliveryId {
             n => EventId(format!("{}.{n}", self.0).into()),
         }
     }
+}
+
+// One shape for GitHub's numeric ids; a function cannot define types.
+macro_rules! numeric_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+numeric_id! {
+    /// GitHub's number of a repository. It stays with the repository through renames and transfers, and is
+    /// never given again.
+    RepositoryId
+}
+numeric_id! {
+    /// GitHub's number of a user or organization.
+    OwnerId
 }
 
 #[cfg(test)]

@@ -13,13 +13,18 @@ mod event;
 mod facts;
 mod file_text;
 mod filter;
+mod filter_notes;
 mod filter_request;
 mod github_name;
 mod github_reference;
+mod guid_time;
+mod id_form;
 mod ids;
 pub mod limits;
 mod name;
+mod rename;
 mod resource;
+mod resource_type;
 mod sequence;
 mod sequencer;
 mod session;
@@ -31,21 +36,24 @@ pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{
     Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
 };
-pub use digest::{CompiledFilter, EventDigest, FilterMatcher};
+pub use digest::{CompiledFilter, EventDigest, FilterMatcher, RenameDigest};
 pub use entry_tag::{EntryDigest, EntryTag};
 pub use error_chain::error_chain;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
-pub use facts::{EventFacts, StoredEvent};
+pub use facts::{EventFacts, FormerPlace, GithubIds, StoredEvent};
 pub use file_text::{FileTextError, file_text, without_byte_order_mark};
 pub use filter::{Filter, FilterCountError, FilterSet};
-pub use filter_request::{FilterError, FilterRequest};
+pub use filter_request::{FilterDefaults, FilterError, FilterRequest};
 pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
+pub use guid_time::delivery_time;
 pub use ids::{
-    DeliveryId, EventId, InvalidId, LeaseName, PrincipalId, RecordId, ResourceId, SessionId,
-    StreamId, SubscriptionId, TaskId,
+    DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId, RepositoryId,
+    ResourceId, SessionId, StreamId, SubscriptionId, TaskId,
 };
-pub use resource::{ResourceType, ResourceUri, ResourceUriError};
+pub use rename::{PlaceId, PlaceName, Rename};
+pub use resource::{ResourceUri, ResourceUriError};
+pub use resource_type::ResourceType;
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};
 pub use sequencer::{LostRange, ReadNeed, Sequencer, SequencerStep};
 pub use session::{EventSubscription, Session, SessionTimes, SubscriptionBound, next_number};

@@ -82,6 +82,13 @@ macro_rules! open_name {
                 $crate::name::find(Self::NAMES, name).map(|name| Self($crate::name::Name::Known(name)))
             }
 
+            /// Reads a name that a user gave, in any case, known here or not; `None` for one that no event has.
+            #[must_use]
+            pub fn read(name: &str) -> Option<Self> {
+                let read = Self::open(name);
+                read.as_str().eq_ignore_ascii_case(name).then_some(read)
+            }
+
             /// Whether this build knows the name.
             #[must_use]
             pub fn is_known(&self) -> bool {

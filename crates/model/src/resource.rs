@@ -1,28 +1,12 @@
-//! The kinds of resources, and the `github://` URIs that name them.
+//! The `github://` URIs that name resources.
 
 use std::{borrow::Cow, fmt};
 
 use crate::{
+    ResourceType,
     github_name::{login, repository},
     limits::MAX_RESOURCE_URI_BYTES,
-    name::open_name,
 };
-
-open_name! {
-    /// A kind of GitHub resource.
-    ResourceType {
-        /// An issue.
-        ISSUE = "issue",
-        /// A pull request.
-        PULL_REQUEST = "pull_request",
-        /// A milestone.
-        MILESTONE = "milestone",
-        /// A project (Projects v2).
-        PROJECT = "project",
-        /// A draft issue, which exists only in a project.
-        DRAFT_ISSUE = "draft_issue",
-    }
-}
 
 /// The collections of numbered resources in a repository, and the kinds that they hold. A kind that is not
 /// listed has events but no URI of its own.
@@ -301,6 +285,15 @@ mod tests {
         ] {
             assert!(ResourceUri::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_issues_pull_requests_milestones_and_projects_have_a_uri_by_number() {
+        let of = |kind| ResourceUri::numbered(kind, "o", Some("r"), 7);
+        let with_uri = ResourceType::KNOWN.iter().filter(|kind| of(kind).is_some());
+        let names: Vec<_> = with_uri.map(ResourceType::as_str).collect();
+        assert_eq!(names, ["issue", "pull_request", "milestone", "project"]);
+        assert_eq!(of(&ResourceType::open("news_of_tomorrow")), None);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    FilterSet, LogPosition, PrincipalId, ResourceUri, SessionId, SubscriptionId, Timestamp,
+    FilterSet, LogPosition, PrincipalId, ResourceUri, Sequence, SessionId, SubscriptionId,
+    Timestamp,
     limits::{
         MAX_RECENT_SUBSCRIPTIONS, MAX_RESOURCE_URIS, MAX_SESSION_COST, MAX_SUBSCRIPTION_BYTES,
         MAX_SUBSCRIPTIONS,
@@ -113,6 +114,13 @@ pub struct Session {
     /// opened or changed the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader_sees: Option<Value>,
+    /// Whether it is a connection of `/mcp/sse`: its stream and its messages have the form of that surface, and it
+    /// ends soon after its stream does not come back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_connection: bool,
+    /// The newest kept broadcast that it has had, or that was not for it.
+    #[serde(default, skip_serializing_if = "is_start")]
+    pub broadcasts_through: Sequence,
     /// The times after which it ends, as the edge that created it was configured: edges with other times do not
     /// change them. `None` in the record of an older build: each edge goes by its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,6 +134,22 @@ pub struct SessionTimes {
     pub idle_seconds: u64,
     /// Seconds since its creation, regardless of use.
     pub max_seconds: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde calls"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde calls"
+)]
+fn is_start(position: &Sequence) -> bool {
+    *position == Sequence::START
 }
 
 impl Session {

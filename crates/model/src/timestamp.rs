@@ -51,9 +51,13 @@ impl Timestamp {
             .then_some(Self(millis))
     }
 
+    /// What [`Self::from_input`] reads, for refusals.
+    pub const INPUT_FORMATS: &str = "use RFC 3339, for instance 2026-11-20T10:00:00Z, or the seconds since 1970 in 9 or \
+                                     10 digits, or the milliseconds in 12 or 13; 0 is the beginning";
+
     /// From text that a person or another program wrote, wherever its meaning is certain: RFC 3339; the
     /// same without a zone or with a space for the `T`, and a date alone, in UTC; seconds since the Unix
-    /// epoch in 9 or 10 digits (1973 to 2286), or milliseconds in 12 or 13. The `+` of an offset that was
+    /// epoch in 9 or 10 digits (1973 to 2286), milliseconds in 12 or 13, and 0 for the epoch itself. The `+` of an offset that was
     /// not escaped in a query has become a space, and is read as `+`. `None` for any other text.
     #[must_use]
     pub fn from_input(text: &str) -> Option<Self> {
@@ -61,6 +65,7 @@ impl Timestamp {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             let number: i64 = text.parse().ok()?;
             return match text.len() {
+                1 if number == 0 => Some(Self::default()),
                 9 | 10 => Some(Self::from_unix_millis(number * 1000)),
                 12 | 13 => Some(Self::from_unix_millis(number)),
                 _ => None,

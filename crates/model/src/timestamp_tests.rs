@@ -30,10 +30,13 @@ fn what_people_write_is_read_where_its_meaning_is_certain() {
         let read = Timestamp::from_input(text).map(|time| time.to_string());
         assert_eq!(read.as_deref(), Some(ten), "{text}");
     }
+    assert_eq!(Timestamp::from_input("0"), Some(Timestamp::default()));
     let day = Timestamp::from_input("2026-11-20").map(|time| time.to_string());
     assert_eq!(day.as_deref(), Some("2026-11-20T00:00:00.000Z"));
     for text in [
         "",
+        "1",
+        "00",
         "2026",
         "20261120",
         "17951688000",

@@ -6,7 +6,7 @@ use model::Epoch;
 use ports::{BusMessage, EventHint};
 use prost::Message;
 
-use crate::{DecodeError, edge_news, events, v1};
+use crate::{DecodeError, edge_news, events, ingest_news, v1};
 
 const VERSION: u32 = 1;
 
@@ -21,6 +21,11 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
         BusMessage::Edge(news) => {
             let mut bytes = envelope(None);
             bytes.extend(edge_news::to_wire(news).encode_to_vec());
+            bytes
+        }
+        BusMessage::Ingest(news) => {
+            let mut bytes = envelope(None);
+            bytes.extend(ingest_news::to_wire(news).encode_to_vec());
             bytes
         }
     }
@@ -42,8 +47,12 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
         return Err(DecodeError::Version(wire.version));
     }
     let Some(hint) = wire.events else {
-        let news = v1::EdgeNews::decode(bytes)?;
-        return Ok(BusMessage::Edge(edge_news::from_wire(news)?));
+        let edge = v1::EdgeNews::decode(bytes.clone())?;
+        if edge.news.is_some() {
+            return Ok(BusMessage::Edge(edge_news::from_wire(edge)?));
+        }
+        let ingest = v1::IngestNews::decode(bytes)?;
+        return Ok(BusMessage::Ingest(ingest_news::from_wire(ingest)?));
     };
     let events = hint.events.into_iter().map(events::sequenced_from_wire);
     let events = events.collect::<Result<_, _>>()?;

@@ -1,7 +1,7 @@
 //! Conversion of the edges' messages between `ports` and protobuf.
 
-use model::{PrincipalId, Sequence, SessionId, StreamId, TaskId};
-use ports::{EdgeNews, ListChanges};
+use model::{PrincipalId, Sequence, SessionId, StreamId, SubscriptionId, TaskId};
+use ports::{EdgeName, EdgeNews, ListChanges};
 use v1::edge_news::News;
 
 use crate::{DecodeError, v1};
@@ -46,6 +46,44 @@ pub(crate) fn to_wire(news: &EdgeNews) -> v1::EdgeNews {
                 through: through.0,
             })
         }
+        EdgeNews::EdgePresent {
+            edge,
+            is_new,
+            leaves,
+        } => News::EdgePresent(v1::EdgePresent {
+            edge: edge.to_string(),
+            is_new: *is_new,
+            leaves: *leaves,
+        }),
+        EdgeNews::EdgesAsked {
+            edge,
+            question,
+            body,
+        } => News::EdgesAsked(v1::EdgesAsked {
+            edge: edge.to_string(),
+            question: *question,
+            body: body.clone(),
+        }),
+        EdgeNews::EdgeAnswered {
+            edge,
+            asker,
+            question,
+            body,
+        } => News::EdgeAnswered(v1::EdgeAnswered {
+            edge: edge.to_string(),
+            asker: asker.to_string(),
+            question: *question,
+            body: body.clone(),
+        }),
+        EdgeNews::SubscriptionsChanged {
+            owner,
+            subscription,
+        } => News::SubscriptionsChanged(v1::SubscriptionsChanged {
+            owner: owner.to_string(),
+            subscription: subscription
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+        }),
     };
     v1::EdgeNews { news: Some(news) }
 }
@@ -72,14 +110,47 @@ pub(crate) fn from_wire(wire: v1::EdgeNews) -> Result<EdgeNews, DecodeError> {
             resources: news.resources,
         }),
         News::TaskChanged(news) => EdgeNews::TaskChanged {
-            owner: PrincipalId::new(&news.owner).map_err(|_| DecodeError::Field("owner"))?,
+            owner: owner(&news.owner)?,
             task: TaskId::new(&news.task_id).map_err(|_| DecodeError::Field("task_id"))?,
         },
         News::MessagesDelivered(news) => EdgeNews::MessagesDelivered {
             session: session(&news.session_id)?,
             through: Sequence(news.through),
         },
+        News::EdgePresent(news) => EdgeNews::EdgePresent {
+            edge: edge(&news.edge, "edge")?,
+            is_new: news.is_new,
+            leaves: news.leaves,
+        },
+        News::EdgesAsked(news) => EdgeNews::EdgesAsked {
+            edge: edge(&news.edge, "edge")?,
+            question: news.question,
+            body: news.body,
+        },
+        News::EdgeAnswered(news) => EdgeNews::EdgeAnswered {
+            edge: edge(&news.edge, "edge")?,
+            asker: edge(&news.asker, "asker")?,
+            question: news.question,
+            body: news.body,
+        },
+        News::SubscriptionsChanged(news) => EdgeNews::SubscriptionsChanged {
+            owner: owner(&news.owner)?,
+            subscription: match &*news.subscription {
+                "" => None,
+                id => {
+                    Some(SubscriptionId::new(id).map_err(|_| DecodeError::Field("subscription"))?)
+                }
+            },
+        },
     })
+}
+
+fn owner(id: &str) -> Result<PrincipalId, DecodeError> {
+    PrincipalId::new(id).map_err(|_| DecodeError::Field("owner"))
+}
+
+fn edge(name: &str, field: &'static str) -> Result<EdgeName, DecodeError> {
+    EdgeName::new(name).map_err(|_| DecodeError::Field(field))
 }
 
 fn session(id: &str) -> Result<SessionId, DecodeError> {

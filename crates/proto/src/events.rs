@@ -3,8 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use memchr::memchr2;
 use model::{
-    EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, Sequence, Sequenced,
-    StoredEvent, Timestamp, TraceContext,
+    EventFacts, EventId, EventOrigin, EventType, FormerPlace, GithubIds, OwnerId, RepositoryId,
+    ResourceId, ResourceType, Sequence, Sequenced, StoredEvent, Timestamp, TraceContext,
 };
 use prost::Message;
 
@@ -12,6 +12,7 @@ use crate::{DecodeError, v1};
 
 pub(crate) fn to_wire(event: &StoredEvent) -> v1::StoredEvent {
     let facts = &event.facts;
+    let former = facts.former.as_deref();
     v1::StoredEvent {
         id: facts.id.to_string(),
         r#type: facts.event_type.to_string(),
@@ -27,19 +28,36 @@ pub(crate) fn to_wire(event: &StoredEvent) -> v1::StoredEvent {
         received_at_millis: facts.received_at.unix_millis(),
         json: event.json.clone(),
         traceparent: event.trace.map(|trace| trace.to_string()),
+        action: facts.action.clone(),
+        owner_id: facts.ids.owner.map(|id| id.0),
+        repository_id: facts.ids.repository.map(|id| id.0),
+        resource_database_id: facts.ids.resource,
+        former_owner: former.and_then(|former| former.owner.clone()),
+        former_repo: former.and_then(|former| former.repo.clone()),
     }
 }
 
 pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeError> {
+    let former = FormerPlace {
+        owner: wire.former_owner,
+        repo: wire.former_repo,
+    };
     let facts = EventFacts {
         id: EventId::new(&wire.id).map_err(|_| DecodeError::Field("id"))?,
         event_type: EventType::open(&wire.r#type),
+        action: wire.action,
         resource_type: ResourceType::open(&wire.resource_type),
         resource_id: ResourceId::new(&wire.resource_id)
             .map_err(|_| DecodeError::Field("resource_id"))?,
         owner: wire.owner,
         repo: wire.repo,
         number: wire.number,
+        ids: GithubIds {
+            owner: wire.owner_id.map(OwnerId),
+            repository: wire.repository_id.map(RepositoryId),
+            resource: wire.resource_database_id,
+        },
+        former: (former != FormerPlace::default()).then(|| Box::new(former)),
         actor: wire.actor,
         source: EventOrigin::open(&wire.source),
         tags: wire.tags,

@@ -27,11 +27,14 @@ pub(super) fn event(n: u64) -> StoredEvent {
     let facts = EventFacts {
         id: EventId::new(&format!("e{n}")).unwrap(),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: None,
         repo: None,
         number: None,
+        ids: model::GithubIds::default(),
+        former: None,
         actor: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
@@ -176,6 +179,10 @@ impl EventLog for ScriptedLog {
             position: Sequence(self.0.lock().trimmed_through),
             truncated: false,
         })
+    }
+
+    async fn position_of(&self, _: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        unreachable!("a follower has positions")
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -6,11 +6,17 @@ fn facts(labels: usize) -> EventFacts {
     EventFacts {
         id: EventId::new("e").unwrap(),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: Some("Octo".into()),
         repo: Some("Cat".into()),
         number: Some(7),
+        ids: model::GithubIds {
+            resource: Some(4711),
+            ..model::GithubIds::default()
+        },
+        former: None,
         actor: Some("mona".into()),
         source: EventOrigin::WEBHOOK,
         tags: (0..labels).map(|n| format!("label {n}")).collect(),
@@ -76,6 +82,10 @@ fn each_key_finds_its_filters() {
             number: Some(7),
             ..Filter::default()
         },
+        Filter {
+            database_id: Some(4711),
+            ..Filter::default()
+        },
     ];
     for (item, filter) in filters.iter().enumerate() {
         add(&index, item, filter);
@@ -88,7 +98,7 @@ fn each_key_finds_its_filters() {
     }
     let (mut items, _) = found(&index, &facts(1));
     items.sort_unstable();
-    assert_eq!(items, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(items, [0, 1, 2, 3, 4, 5, 6, 7]);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use model::{Sequenced, StoredEvent};
 
 use super::EventQuery;
-use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS};
+use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS, MAX_QUERY_OFFSET};
 
 /// Collects the events of an answer up to the bounds of its query. An event that does not fit ends the
 /// answer: a later, smaller one would hide it.
 #[derive(Debug)]
 pub struct QueryAnswer {
     events: Vec<Sequenced<StoredEvent>>,
+    /// Matching events that are still to be passed over.
+    offset: usize,
     limit: usize,
     bytes_left: usize,
     is_full: bool,
@@ -21,21 +23,19 @@ impl QueryAnswer {
     pub fn to(query: &EventQuery) -> Self {
         Self {
             events: Vec::new(),
+            offset: query.offset.min(MAX_QUERY_OFFSET),
             limit: query.limit.clamp(1, MAX_QUERY_EVENTS),
             bytes_left: query.max_bytes.min(MAX_ANSWER_BYTES),
             is_full: false,
         }
     }
 
-    /// Takes the next event; returns false if the answer ends before it. The first event has room
-    /// whatever its size.
+    /// Takes the next event, or passes over it while the offset lasts; returns false if the answer ends before
+    /// it. The first event has room whatever its size.
     #[must_use]
     pub fn push(&mut self, event: Sequenced<StoredEvent>) -> bool {
-        if !self.has_room_for(event.item.json.len()) {
-            return false;
-        }
-        self.events.push(event);
-        true
+        let bytes = event.item.json.len();
+        self.push_with(bytes, || event)
     }
 
     /// As [`Self::push`], for an event that is copied only if it has room.
@@ -45,6 +45,10 @@ impl QueryAnswer {
         bytes: usize,
         event: impl FnOnce() -> Sequenced<StoredEvent>,
     ) -> bool {
+        if self.offset > 0 {
+            self.offset -= 1;
+            return true;
+        }
         let has_room = self.has_room_for(bytes);
         if has_room {
             self.events.push(event());

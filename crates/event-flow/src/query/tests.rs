@@ -82,6 +82,10 @@ impl EventLog for HoledLog {
         })
     }
 
+    async fn position_of(&self, _: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        unreachable!("a query reads by position")
+    }
+
     async fn head(&self) -> Result<LogHead, EventLogError> {
         Ok(LogHead {
             epoch: model::Epoch(1),
@@ -97,14 +101,8 @@ impl EventLog for HoledLog {
 
 fn question(order: Order, after: u64, limit: usize) -> EventQuery {
     EventQuery {
-        filters: FilterSet::all(),
         after: Sequence(after),
-        before: None,
-        from: None,
-        to: None,
-        order,
-        limit,
-        max_bytes: MAX_ANSWER_BYTES,
+        ..EventQuery::new(FilterSet::all(), order, limit, MAX_ANSWER_BYTES)
     }
 }
 
@@ -235,5 +233,43 @@ async fn a_search_advances_however_slow_the_log_is() {
     for order in [Order::OldestFirst, Order::NewestFirst] {
         let pages = pages(&log, question(order, 0, 10), &none).await;
         assert!(pages.len() <= 4, "{order:?}: {pages:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_offset_passes_over_matches_in_either_order_and_pages_go_on_after_them() {
+    let log = whole(9, Duration::ZERO);
+    let ids = [2, 4, 6, 8].map(|number| contract::event(number).facts.id);
+    let even = |event: &EventFacts| ids.contains(&event.id);
+    for (order, all) in [
+        (Order::OldestFirst, [2, 4, 6, 8]),
+        (Order::NewestFirst, [8, 6, 4, 2]),
+    ] {
+        let page = async |offset, limit| {
+            let query = EventQuery {
+                offset,
+                ..question(order, 0, limit)
+            };
+            query_visible(&log, &query, &even).await.unwrap()
+        };
+        for offset in 0..=5 {
+            let page = page(offset, 100).await;
+            let found: Vec<_> = page.events.iter().map(|event| event.sequence.0).collect();
+            let expected = all.get(offset..).unwrap_or_default();
+            assert_eq!(found, expected, "{order:?} from {offset}");
+            assert!(!page.has_more, "{order:?} from {offset}");
+        }
+        let first = page(1, 1).await;
+        assert_eq!(first.events[0].sequence.0, all[1]);
+        let mut next = question(order, first.through.0, 100);
+        if order == Order::NewestFirst {
+            next = EventQuery {
+                before: first.older,
+                ..question(order, 0, 100)
+            };
+        }
+        let rest = query_visible(&log, &next, &even).await.unwrap();
+        let rest: Vec<_> = rest.events.iter().map(|event| event.sequence.0).collect();
+        assert_eq!(rest, all[2..], "{order:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use async_trait::async_trait;
-use model::{RandomIds, Sequence, Timestamp};
+use model::{EventId, RandomIds, Sequence, Timestamp};
 use ports::{EventPage, EventsBefore, LogHead, SeekResult};
 use store_layers::StoredLog;
 use store_memory::{InProcessBus, MemoryLogStore};
@@ -45,6 +45,10 @@ impl EventLog for ReplaceableLog {
 
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.now().seek(time).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.now().position_of(id).await
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -22,6 +22,8 @@ pub struct GivenOut {
     pub cursor: String,
     /// A task.
     pub task: String,
+    /// A subscription.
+    pub subscription: String,
 }
 
 /// The methods of both eras, with their parameters.
@@ -198,6 +200,9 @@ fn of_rest(given: &GivenOut) -> Vec<FuzzRequest> {
                   &source=webhook&tags=bug,%22a,b%22&tags=docs&resourceId=I_7";
     let get = |path: String| FuzzRequest::new("GET", &path);
     let cursor = &given.cursor;
+    let subscription = json!({ "clientId": "fuzz", "transport": "sse", "since": cursor,
+        "expiresAt": "2027-01-01T00:00:00Z", "metadata": { "a": [1] },
+        "filters": [{ "owner": "acme", "tags": ["bug"], "number": "#7", "resourceType": "ISSUE" }] });
     vec![
         get(format!("/events/recent?limit=3&before={cursor}&{filter}")),
         get("/events/recent".to_owned()),
@@ -207,9 +212,25 @@ fn of_rest(given: &GivenOut) -> Vec<FuzzRequest> {
         get(format!("/events/replay/1763632800?{filter}")),
         get(format!("/events/stream?{filter}")).header("Accept", "text/event-stream"),
         get("/events/stream".to_owned()).header("Last-Event-ID", cursor),
+        get(format!(
+            "/events/stream?subscription={}&clientId=c",
+            given.subscription
+        )),
+        get("/events/stream?clientId=fuzz&lastEventId=2026-11-20".to_owned()),
+        get("/events/subscribe?limit=3&cursor=a-b_c".to_owned()),
+        get(format!("/events/subscribe/{}", given.subscription)),
+        FuzzRequest::new("POST", "/events/subscribe").json(&subscription.to_string()),
+        FuzzRequest::new(
+            "PATCH",
+            &format!("/events/subscribe/{}", given.subscription),
+        )
+        .json(r#"{"expiresAt":"2027-01-01T00:00:00Z"}"#),
+        FuzzRequest::new("DELETE", "/events/subscribe/no-such-subscription"),
         get("/mcp/sse/stats".to_owned()),
         get("/.well-known/oauth-protected-resource/mcp".to_owned()),
-        get("/mcp/sse".to_owned()),
+        get("/mcp/sse?lastEventId=a:b".to_owned()).header("Accept", "text/event-stream"),
+        get("/mcp/sse?token=x".to_owned()).header("Last-Event-ID", cursor),
+        get("/demo".to_owned()),
         FuzzRequest::new("OPTIONS", "/mcp")
             .header("Origin", "http://localhost:5173")
             .header("Access-Control-Request-Method", "POST"),
@@ -226,11 +247,17 @@ fn of_messages(given: &GivenOut) -> Vec<FuzzRequest> {
     let note = json!({ "jsonrpc": "2.0", "method": "notifications/test", "params": { "n": 1 } });
     let send = json!({ "sessionId": given.session, "message": note, "wait": false });
     let filter = json!({ "principal": "nobody", "subscribed": true, "clientName": "fuzz" });
-    let broadcast = json!({ "message": note, "filter": filter });
+    let broadcast = json!({ "message": note, "filter": filter, "durable": true });
+    let documented = json!({ "type": "mcp-notification", "result": { "message": "soon" } });
+    let of_types = json!({ "message": documented, "filter": { "tokenTypes": ["team"], "permissions": ["read"] } });
+    let by_connection =
+        json!({ "connectionId": given.session, "message": { "method": "tools/list" } });
     let post = |path: &str, body: &Value| FuzzRequest::new("POST", path).json(&body.to_string());
     let mut all = vec![
         post("/mcp/sse/send", &send),
+        post("/mcp/sse/send", &by_connection),
         post("/mcp/sse/broadcast", &broadcast),
+        post("/mcp/sse/broadcast", &of_types),
         FuzzRequest::new("GET", "/sse").header("Accept", "text/event-stream"),
     ];
     for (method, params) in calls(given).into_iter().take(6) {
@@ -319,9 +346,10 @@ mod tests {
     fn the_requests_of_rest_are_valid() {
         let given = GivenOut {
             cursor: "c".to_owned(),
+            subscription: "s".to_owned(),
             ..GivenOut::default()
         };
-        let mut routes = [0, 0, 0];
+        let (mut routes, defaults) = ([0, 0, 0], model::FilterDefaults::default());
         for request in of_rest(&given) {
             let path = std::str::from_utf8(&request.path).unwrap();
             let uri: Uri = path.parse().unwrap();
@@ -330,15 +358,15 @@ mod tests {
             let read: Result<(), ParameterError> = match route.split_once('/') {
                 Some(("replay", time)) => {
                     routes[0] += 1;
-                    ReplayParameters::read(time, pairs).map(drop)
+                    ReplayParameters::read(time, pairs, defaults).map(drop)
                 }
                 _ if route == "recent" => {
                     routes[1] += 1;
-                    RecentParameters::read(pairs).map(drop)
+                    RecentParameters::read(pairs, defaults).map(drop)
                 }
                 _ if route == "stream" => {
                     routes[2] += 1;
-                    StreamParameters::read(pairs).map(drop)
+                    StreamParameters::read(pairs, defaults).map(drop)
                 }
                 _ => continue,
             };

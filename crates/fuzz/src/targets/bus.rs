@@ -28,6 +28,8 @@ fn harmless(message: &BusMessage) {
     match message {
         BusMessage::Events(hint) => hint.events.iter().for_each(|event| one_line(&event.item)),
         BusMessage::Edge(news) => harmless_news(news),
+        // Numbers only.
+        BusMessage::Ingest(_) => {}
     }
 }
 
@@ -42,7 +44,14 @@ fn harmless_news(news: &EdgeNews) {
             is_token(session);
             assert!(request.len() <= 256 * 6 + 2);
         }
-        EdgeNews::ListsChanged(_) | EdgeNews::TaskChanged { .. } => {}
+        EdgeNews::EdgePresent { edge, .. }
+        | EdgeNews::EdgesAsked { edge, .. }
+        | EdgeNews::EdgeAnswered { edge, .. } => {
+            assert!(edge.as_str().bytes().all(|b| b.is_ascii_graphic()));
+        }
+        EdgeNews::ListsChanged(_)
+        | EdgeNews::TaskChanged { .. }
+        | EdgeNews::SubscriptionsChanged { .. } => {}
     }
 }
 

@@ -70,11 +70,20 @@ fn event(filter: &Filter) -> EventFacts {
     EventFacts {
         id: EventId::new("e").expect("an id"),
         event_type: filter.event_type.clone().unwrap_or(EventType::UPDATED),
+        action: filter
+            .action
+            .as_ref()
+            .map(|action| action.to_ascii_uppercase()),
         resource_type: filter.resource_type.clone().unwrap_or(ResourceType::ISSUE),
         resource_id: filter.resource_id.clone().unwrap_or(id),
         owner: filter.owner.as_ref().map(|owner| owner.to_uppercase()),
         repo: filter.repo.as_ref().map(|repo| repo.to_uppercase()),
         number: filter.number,
+        ids: model::GithubIds {
+            resource: filter.database_id,
+            ..model::GithubIds::default()
+        },
+        former: None,
         actor: filter.actor.clone(),
         source: filter.source.clone().unwrap_or(EventOrigin::WEBHOOK),
         tags: filter.tags.last().cloned().into_iter().collect(),

@@ -1,34 +1,38 @@
 //! [`sse_edge::parameters`]: a route of REST with its query, as in a request line: `recent?limit=3`,
-//! `replay/2026-11-20?to=…`, `stream?repo=octo/cat`.
+//! `replay/2026-11-20?to=…`, `stream?repo=octo/cat`, `subscribe?limit=3`.
 
 use axum::extract::Query;
 use http::Uri;
-use model::{CursorKeys, CursorScope, Epoch, Filter, FilterSet, PrincipalId, Timestamp};
-use sse_edge::parameters::{
-    MAX_LIMIT, Order, ParameterError, RecentParameters, ReplayParameters, StreamParameters,
+use model::{
+    CursorKeys, CursorScope, Epoch, Filter, FilterDefaults, FilterRequest, FilterSet, PrincipalId,
+    Timestamp,
 };
+use sse_edge::parameters::{
+    MAX_LIMIT, MAX_OFFSET, Order, ParameterError, RecentParameters, ReplayParameters,
+    StreamParameters, SubscriptionListParameters,
+};
+use subscriptions::limits::MAX_PAGE;
 
 type Pairs = Vec<(String, String)>;
 
-/// The parameters that a refusal may name beside those of the input.
-const NAMES: [&str; 17] = [
-    "resourceType",
-    "eventType",
-    "resourceId",
-    "owner",
-    "repo",
-    "number",
-    "actor",
-    "source",
-    "tags",
+/// The operator chose nothing.
+const DEFAULTS: FilterDefaults = FilterDefaults {
+    issues_include_pull_requests: false,
+};
+
+/// The parameters that a refusal may name beside those of the input and of a filter.
+const NAMES: [&str; 11] = [
     "limit",
+    "offset",
     "order",
+    "from",
     "before",
     "timestamp",
     "to",
     "cursor",
     "clientId",
     "lastEventId",
+    "subscription",
 ];
 
 pub(crate) fn run(data: &[u8]) {
@@ -36,17 +40,21 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     match &*route {
-        "recent" => match RecentParameters::read(pairs.clone()) {
+        "recent" => match RecentParameters::read(pairs.clone(), DEFAULTS) {
             Ok(read) => recent(&read),
             Err(error) => refused(&error, &pairs),
         },
-        "stream" => match StreamParameters::read(pairs.clone()) {
+        "subscribe" => match SubscriptionListParameters::read(pairs.clone(), MAX_PAGE) {
+            Ok(read) => subscriptions(&read),
+            Err(error) => refused(&error, &pairs),
+        },
+        "stream" => match StreamParameters::read(pairs.clone(), DEFAULTS) {
             Ok(read) => stream(&read),
             Err(error) => refused(&error, &pairs),
         },
         _ => {
             let time = route.strip_prefix("replay/").unwrap_or(&route);
-            match ReplayParameters::read(time, pairs.clone()) {
+            match ReplayParameters::read(time, pairs.clone(), DEFAULTS) {
                 Ok(read) => replay(&read),
                 Err(error) => refused(&error, &pairs),
             }
@@ -75,7 +83,9 @@ fn refused(error: &ParameterError, pairs: &Pairs) {
         rest.is_some_and(|rest| rest.starts_with(": "))
     };
     assert!(
-        NAMES.into_iter().any(begins) || sent.any(begins),
+        FilterRequest::FIELDS.into_iter().any(begins)
+            || NAMES.into_iter().any(begins)
+            || sent.any(begins),
         "a refusal names the parameter: {text}"
     );
 }
@@ -83,14 +93,15 @@ fn refused(error: &ParameterError, pairs: &Pairs) {
 /// Written in full, the parameters are read as the same.
 fn recent(read: &RecentParameters) {
     bounded(read.limit, &read.filters);
-    let order = match read.order {
-        Order::NewestFirst => "DESC",
-        Order::OldestFirst => "asc",
-    };
     let mut pairs = written(&read.filters);
-    pairs.extend([pair("limit", read.limit), pair("order", order)]);
+    let order = pair("order", order(read.order));
+    pairs.extend([pair("limit", read.limit), order]);
+    pairs.push(offset(read.offset));
+    pairs.extend(read.from.map(|from| pair("from", from)));
+    pairs.extend(read.to.map(|to| pair("to", to)));
     pairs.extend(cursor("before", read.before.as_deref()));
-    assert_eq!(RecentParameters::read(encoded(&pairs)).as_ref(), Ok(read));
+    let again = RecentParameters::read(encoded(&pairs), DEFAULTS);
+    assert_eq!(again.as_ref(), Ok(read));
 }
 
 fn replay(read: &ReplayParameters) {
@@ -98,20 +109,42 @@ fn replay(read: &ReplayParameters) {
     let mut pairs = written(&read.filters);
     pairs.push(pair("limit", format!(" {}.0 ", read.limit)));
     pairs.extend(read.to.map(|to| pair("to", to)));
-    pairs.extend(cursor("cursor", read.cursor.as_deref()));
+    pairs.extend([pair("order", order(read.order)), offset(read.offset)]);
+    let name = match read.order {
+        Order::OldestFirst => "cursor",
+        Order::NewestFirst => "before",
+    };
+    pairs.extend(cursor(name, read.cursor.as_deref()));
     let from = read.from.to_string();
-    assert_eq!(
-        ReplayParameters::read(&from, encoded(&pairs)).as_ref(),
-        Ok(read)
-    );
+    let again = ReplayParameters::read(&from, encoded(&pairs), DEFAULTS);
+    assert_eq!(again.as_ref(), Ok(read));
+}
+
+fn order(order: Order) -> &'static str {
+    match order {
+        Order::NewestFirst => "DESC",
+        Order::OldestFirst => "asc",
+    }
+}
+
+fn offset(offset: usize) -> (String, String) {
+    assert!(offset <= MAX_OFFSET);
+    pair("offset", offset)
 }
 
 fn stream(read: &StreamParameters) {
     bounded(1, &read.filters);
     let mut pairs = written(&read.filters);
     pairs.extend(read.client_id.as_deref().map(|id| pair("clientId", id)));
+    pairs.extend(
+        read.subscription
+            .as_deref()
+            .map(|id| pair("subscription", id)),
+    );
+    assert!(read.subscription.is_none() || read.filters.filters().is_empty());
     pairs.extend(cursor("lastEventId", read.last_event_id.as_deref()));
-    assert_eq!(StreamParameters::read(encoded(&pairs)).as_ref(), Ok(read));
+    let again = StreamParameters::read(encoded(&pairs), DEFAULTS);
+    assert_eq!(again.as_ref(), Ok(read));
     let time = read
         .last_event_id
         .as_deref()
@@ -120,6 +153,15 @@ fn stream(read: &StreamParameters) {
         time.and_then(|time| Timestamp::from_input(&time.to_string())),
         time
     );
+}
+
+fn subscriptions(read: &SubscriptionListParameters) {
+    assert!((1..=MAX_PAGE).contains(&read.limit));
+    let limit = pair("limit", read.limit);
+    let cursor = read.cursor.as_deref().map(|text| pair("cursor", text));
+    let pairs: Pairs = cursor.into_iter().chain([limit]).collect();
+    let again = SubscriptionListParameters::read(encoded(&pairs), MAX_PAGE);
+    assert_eq!(again.as_ref(), Ok(read));
 }
 
 fn bounded(limit: usize, filters: &FilterSet) {
@@ -150,7 +192,14 @@ fn written(filters: &FilterSet) -> Pairs {
     let Some(filter) = filters.filters().first() else {
         return Pairs::new();
     };
-    let Filter { number, tags, .. } = filter;
+    let Filter {
+        number,
+        database_id,
+        is_pull_request,
+        include_pull_requests,
+        tags,
+        ..
+    } = filter;
     let json = serde_json::to_value(filter).expect("a filter is JSON");
     let fields = json.as_object().expect("a filter is an object");
     let texts = fields
@@ -158,6 +207,9 @@ fn written(filters: &FilterSet) -> Pairs {
         .filter_map(|(name, value)| Some(pair(name, value.as_str()?)));
     let mut pairs: Pairs = texts.collect();
     pairs.extend(number.map(|number| pair("number", number)));
+    pairs.extend(database_id.map(|id| pair("databaseId", id)));
+    pairs.extend(is_pull_request.map(|flag| pair("isPullRequest", flag)));
+    pairs.extend(include_pull_requests.then(|| pair("includePullRequests", true)));
     let quoted = |label: &String| format!("\"{}\"", label.replace('"', "\"\""));
     let tags: Vec<_> = tags.iter().map(quoted).collect();
     if !tags.is_empty() {

@@ -248,6 +248,12 @@ async fn be_honest(system: &System, github: &mut FakeGithub) -> Result<(GivenOut
         let task = ModernClient::with_capabilities(tasks)
             .call(edge, "tools/call", wait)
             .await?;
+        let subscribed = reqwest::Client::new()
+            .post(edge.join("/events/subscribe")?)
+            .json(&json!({ "clientId": "fuzz" }))
+            .send()
+            .await?;
+        let subscribed: Value = subscribed.json().await?;
         let mut stream = sse::open(&edge.join("/sse")?, HeaderMap::new()).await?;
         let endpoint = stream.next_event(SOON).await?.data;
         let given = GivenOut {
@@ -256,6 +262,7 @@ async fn be_honest(system: &System, github: &mut FakeGithub) -> Result<(GivenOut
             messages_path: endpoint.context("the endpoint")?,
             cursor: text(&content["cursor"]),
             task: text(&task["taskId"]),
+            subscription: text(&subscribed["subscriptionId"]),
         };
         Ok((given, stream))
     };

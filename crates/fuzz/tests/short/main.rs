@@ -71,5 +71,5 @@ macro_rules! targets {
     };
 }
 targets!(
-    dispatch, envelope, lines, sse, header, cursor, state, bus, filter, uri, rest
+    dispatch, envelope, lines, sse, header, cursor, state, bus, filter, uri, rest, payload
 );

@@ -77,6 +77,57 @@ fn what_certainly_means_a_name_is_read_as_the_name() {
             r#"{"tags":["Bug","bug "," needs review, urgent"]}"#,
             r#"{"tags":["bug","needs review, urgent"]}"#,
         ),
+        (r#"{"resourceId":" 4711 "}"#, r#"{"databaseId":4711}"#),
+        (r#"{"action":" Labeled"}"#, r#"{"action":"labeled"}"#),
+        (
+            r#"{"action":"Deploy to Café"}"#,
+            r#"{"action":"deploy to café"}"#,
+        ),
+        (
+            r#"{"resourceType":"Quantum_leap"}"#,
+            r#"{"resourceType":"quantum_leap"}"#,
+        ),
+        (
+            r#"{"resourceId":" R_1:refs/heads/main "}"#,
+            r#"{"resourceId":"R_1:refs/heads/main"}"#,
+        ),
+        (
+            r#"{"resourceId":"installation/77"}"#,
+            r#"{"resourceId":"installation/77"}"#,
+        ),
+        (
+            r##"{"resourceId":"https://github.com/acme/rocket/issues/7#issuecomment-99"}"##,
+            r#"{"resourceType":"issue_comment","databaseId":99,"owner":"acme","repo":"rocket"}"#,
+        ),
+        (
+            r#"{"resourceId":"https://github.com/acme/rocket/discussions/7"}"#,
+            r#"{"resourceType":"discussion","owner":"acme","repo":"rocket","number":7}"#,
+        ),
+        (
+            r#"{"resourceType":"SPRINT"}"#,
+            r#"{"resourceType":"sprint"}"#,
+        ),
+        (
+            r#"{"resourceType":"ISSUE","isPullRequest":true}"#,
+            r#"{"resourceType":"pull_request"}"#,
+        ),
+        (
+            r#"{"isPullRequest":true}"#,
+            r#"{"resourceType":"pull_request"}"#,
+        ),
+        (r#"{"isPullRequest":false}"#, r#"{"isPullRequest":false}"#),
+        (
+            r#"{"resourceType":"issue","includePullRequests":true}"#,
+            r#"{"resourceType":"issue","includePullRequests":true}"#,
+        ),
+        (
+            r#"{"resourceType":"issue","includePullRequests":true,"isPullRequest":false}"#,
+            r#"{"resourceType":"issue"}"#,
+        ),
+        (
+            r#"{"resourceType":"milestone","includePullRequests":true}"#,
+            r#"{"resourceType":"milestone"}"#,
+        ),
         (
             r#"{"resourceId":"MDU6SXNzdWUx="}"#,
             r#"{"resourceId":"MDU6SXNzdWUx="}"#,
@@ -84,6 +135,59 @@ fn what_certainly_means_a_name_is_read_as_the_name() {
     ] {
         let filter = request(given).unwrap_or_else(|error| panic!("{given}: {error}"));
         assert_eq!(serde_json::to_string(&filter).unwrap(), means, "{given}");
+    }
+}
+
+fn assert_refused(given: &str, field: &str, fix: &str) {
+    let text = request(given).unwrap_err();
+    assert!(
+        text.contains(field) && text.contains(fix),
+        "{given}: {text}"
+    );
+}
+
+#[test]
+fn ids_actions_and_kinds_that_can_never_match_are_refused_with_the_fix() {
+    for (given, field, fix) in [
+        (
+            r#"{"resourceId":"0"}"#.to_owned(),
+            "resourceId",
+            "begin at 1",
+        ),
+        (
+            r#"{"resourceId":"99999999999999999999"}"#.into(),
+            "resourceId",
+            "node id",
+        ),
+        (
+            r#"{"resourceId":"4711","databaseId":4712}"#.into(),
+            "databaseId",
+            "leave one of them out",
+        ),
+        (r#"{"databaseId":0}"#.into(), "databaseId", "begin at 1"),
+        (r#"{"action":""}"#.into(), "action", "for instance labeled"),
+        (
+            format!(r#"{{"action":"{}"}}"#, "x".repeat(1025)),
+            "action",
+            "up to 1024",
+        ),
+        (
+            r#"{"resourceId":"R_1:refs/heads/a%2"}"#.into(),
+            "resourceId",
+            "`%25`",
+        ),
+        (
+            r#"{"resourceType":"milestone","isPullRequest":true}"#.into(),
+            "isPullRequest",
+            "leave one of them out",
+        ),
+        (
+            r#"{"resourceType":"pull_request","isPullRequest":false}"#.into(),
+            "isPullRequest",
+            "leave one of them out",
+        ),
+    ] {
+        assert_refused(&given, field, fix);
     }
 }
 
@@ -138,16 +242,10 @@ fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
         ),
         (r#"{"resourceId":"a/b"}"#.into(), "resourceId", "node id"),
         (r##"{"resourceId":"#7"}"##.into(), "resourceId", "node id"),
-        (r#"{"resourceId":"4711"}"#.into(), "resourceId", "node id"),
         (
             r##"{"resourceId":"rocket#3"}"##.into(),
             "resourceId",
             "give owner, repo and number",
-        ),
-        (
-            r#"{"resourceId":"acme:rocket"}"#.into(),
-            "resourceId",
-            "node id",
         ),
         (r#"{"number":0}"#.into(), "number", "begin at 1"),
         (r#"{"repo":"a/b/pull/0"}"#.into(), "number", "begin at 1"),
@@ -158,11 +256,7 @@ fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
             "1 to 50 characters",
         ),
     ] {
-        let text = request(&given).unwrap_err();
-        assert!(
-            text.contains(field) && text.contains(fix),
-            "{given}: {text}"
-        );
+        assert_refused(&given, field, fix);
     }
     let longest = format!(r#"{{"tags":["{}"]}}"#, "\u{e9}".repeat(50));
     assert!(request(&longest).is_ok());
@@ -190,13 +284,50 @@ fn spelling() -> impl Strategy<Value = Option<String>> {
     ])
 }
 
+#[test]
+fn the_operator_and_the_caller_say_whether_issues_include_pull_requests() {
+    let read = |include: Option<bool>, operator: bool| {
+        let request = FilterRequest {
+            resource_type: Some("ISSUE".into()),
+            include_pull_requests: include,
+            ..FilterRequest::default()
+        };
+        let defaults = FilterDefaults {
+            issues_include_pull_requests: operator,
+        };
+        request.read_with(defaults).unwrap().include_pull_requests
+    };
+    assert_eq!(
+        [read(None, false), read(None, true)],
+        [false, true],
+        "the operator's choice"
+    );
+    assert_eq!(
+        [read(Some(false), true), read(Some(true), false)],
+        [false, true],
+        "the caller's choice comes first"
+    );
+    let by_address = FilterRequest {
+        resource_id: Some("https://github.com/a/b/issues/7".into()),
+        include_pull_requests: Some(true),
+        ..FilterRequest::default()
+    };
+    assert!(by_address.read().unwrap().include_pull_requests);
+}
+
 proptest! {
     #[test]
     fn a_filter_that_was_read_reads_as_itself(
         owner in spelling(), repo in spelling(), actor in spelling(), resource_id in spelling(),
         number in prop::option::of(0..9_u64), tags in prop::collection::vec("(.{0,8}|[\u{130}\u{1e9e}]{49,51})", 0..4),
+        (action, database_id) in (spelling(), prop::option::of(0..9_u64)),
+        is_pull_request in prop::option::of(any::<bool>()), include_pull_requests in prop::option::of(any::<bool>()),
+        resource_type in prop::option::of(prop::sample::select(vec!["ISSUE", "pull_request", "Sprint", "wiki"])),
     ) {
-        let request = FilterRequest { owner, repo, actor, resource_id, number, tags, ..FilterRequest::default() };
+        let request = FilterRequest {
+            owner, repo, actor, resource_id, number, tags, action, database_id, is_pull_request,
+            include_pull_requests, resource_type: resource_type.map(str::to_owned), ..FilterRequest::default()
+        };
         if let Ok(filter) = request.read() {
             prop_assert_eq!(asked(&filter).read(), Ok(filter));
         }
@@ -220,4 +351,16 @@ proptest! {
             prop_assert_eq!(&filter(Some(format!("@{owner}")), other), &plain);
         }
     }
+}
+
+#[test]
+fn the_names_of_the_fields_are_those_that_are_read() {
+    let refused = request(r#"{"unknown": null}"#).unwrap_err();
+    let mut words = refused.split('`').skip(1).step_by(2);
+    assert_eq!(words.next(), Some("unknown"), "{refused}");
+    let mut known: Vec<_> = words.collect();
+    let mut named = FilterRequest::FIELDS.to_vec();
+    known.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(named, known);
 }

@@ -71,6 +71,8 @@ fn session() -> Session {
         ends_with_stream: false,
         times: None,
         reader_sees: None,
+        is_connection: false,
+        broadcasts_through: Sequence::START,
     }
 }
 

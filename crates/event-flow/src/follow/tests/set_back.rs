@@ -158,6 +158,10 @@ impl EventLog for RestoredLog {
         })
     }
 
+    async fn position_of(&self, _: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        unreachable!("a follower has positions")
+    }
+
     async fn head(&self) -> Result<LogHead, EventLogError> {
         let log = self.0.lock();
         log.answer()?;

@@ -1,0 +1,65 @@
+//! Reads fields of JSON whose shape is not guaranteed.
+
+use model::{ResourceId, Timestamp};
+use serde_json::Value;
+
+use crate::limits::{MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES};
+
+/// The text at a JSON pointer, unless it is empty, longer than [`MAX_TEXT_BYTES`], or has a control character
+/// that JSON writes as six bytes: no name, title or URL on GitHub has one.
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    let text = value.pointer(pointer)?.as_str()?;
+    let fits = (1..=MAX_TEXT_BYTES).contains(&text.len()) && !text.bytes().any(is_escaped_long);
+    fits.then_some(text)
+}
+
+fn is_escaped_long(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t' | 8 | 12)
+}
+
+/// As [`text`], owned.
+pub(crate) fn owned(value: &Value, pointer: &str) -> Option<String> {
+    text(value, pointer).map(str::to_owned)
+}
+
+/// The whole number at a JSON pointer.
+pub(crate) fn number(value: &Value, pointer: &str) -> Option<u64> {
+    value.pointer(pointer)?.as_u64()
+}
+
+/// The time at a JSON pointer: a text, or seconds since 1970, as in the repository of a push.
+pub(crate) fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    if let Some(text) = text(value, pointer) {
+        return Timestamp::parse(text);
+    }
+    let seconds = value.pointer(pointer)?.as_i64()?;
+    // The years that a text can have.
+    let is_year = (0..=253_402_300_799).contains(&seconds);
+    is_year.then(|| Timestamp::from_unix_millis(seconds * 1000))
+}
+
+/// The node id at a JSON pointer; what does not look like GitHub's counts as absent, because a filter would take it for
+/// something else.
+pub(crate) fn node_id(value: &Value, pointer: &str) -> Option<ResourceId> {
+    let text = text(value, pointer)?;
+    let id = ResourceId::is_node_id(text).then(|| ResourceId::new(text));
+    id.and_then(Result::ok)
+}
+
+/// The object under a key.
+pub(crate) fn object<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    value.get(key).filter(|value| value.is_object())
+}
+
+/// Names of an object's labels, the first [`MAX_TAGS`].
+pub(crate) fn label_names(object: &Value) -> Vec<String> {
+    let labels = object.get("labels").and_then(Value::as_array);
+    labels
+        .into_iter()
+        .flatten()
+        .filter_map(|label| text(label, "/name"))
+        .filter(|name| name.len() <= MAX_TAG_BYTES)
+        .take(MAX_TAGS)
+        .map(str::to_owned)
+        .collect()
+}
