@@ -1,6 +1,11 @@
 //! Determines the principal of a request.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::HeaderMap;
 use model::Clock;
@@ -15,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    AuthError, Principal, bearer,
+    AuthError, NameDirectory, Principal, bearer,
     table::{TokenFileError, TokenTable, check_tokens},
     token_file::{self, TokenFile},
 };
@@ -51,6 +56,12 @@ impl Authenticator {
         })
     }
 
+    /// Whether a request needs a token.
+    #[must_use]
+    pub const fn needs_tokens(&self) -> bool {
+        matches!(self.0, Mode::Tokens(_))
+    }
+
     /// `auth.mode = "tokens"`: reads the token file, and checks it again while the edge runs.
     /// Blocks.
     ///
@@ -64,7 +75,28 @@ impl Authenticator {
             file: Mutex::new(file),
             clock,
             revoked: watch::Sender::new(0),
+            names: OnceLock::new(),
         }))))
+    }
+
+    /// Whether some token sees only what it names.
+    #[must_use]
+    pub fn names_places(&self) -> bool {
+        match &self.0 {
+            Mode::None { .. } => false,
+            Mode::Tokens(tokens) => tokens.table.read().names_places(),
+        }
+    }
+
+    /// From now on, what tokens see is decided by the ids that the names of their owners and repositories mean
+    /// (ADR 002). A second directory changes nothing.
+    pub fn follow_ids(&self, names: &Arc<NameDirectory>) {
+        if let Mode::Tokens(tokens) = &self.0 {
+            // Set while no other table can come in between.
+            let table = tokens.table.write();
+            let _ = tokens.names.set(Arc::clone(names));
+            table.follow_ids(names);
+        }
     }
 
     /// Validates a token file as the edge does when it starts. Blocks.
@@ -112,6 +144,7 @@ struct Tokens {
     clock: Arc<dyn Clock>,
     /// Number of revocations so far.
     revoked: watch::Sender<u64>,
+    names: OnceLock<Arc<NameDirectory>>,
 }
 
 impl Tokens {
@@ -126,8 +159,14 @@ impl Tokens {
                 log_tokens(&table, file.path());
                 let mut current = self.table.write();
                 let revoked = table.replace(&current);
+                if let Some(names) = self.names.get() {
+                    table.follow_ids(names);
+                }
                 *current = table;
                 drop(current);
+                if let Some(names) = self.names.get() {
+                    names.sweep();
+                }
                 self.announce_revoked(&revoked, "revoked or changed");
             }
             Err(error) => {

@@ -13,6 +13,12 @@ pub enum AuthError {
     /// The header has two values, or contains no token.
     #[error("the Authorization header is not one well-formed Bearer <token>")]
     Malformed,
+    /// In the query, where the operator does not allow it.
+    #[error(
+        "tokens in the query are off: send Authorization: Bearer <token>, or let the operator set \
+         edge.query_tokens"
+    )]
+    InQuery,
     /// Never issued, or revoked.
     #[error("the token is unknown or revoked")]
     Unknown,
@@ -42,6 +48,7 @@ impl AuthError {
         match self {
             Self::NoToken => "token-missing",
             Self::Malformed => "token-malformed",
+            Self::InQuery => "token-in-query",
             Self::Unknown => "token-unknown",
             Self::Expired => "token-expired",
             Self::Forbidden(_) => "permission-missing",
@@ -51,7 +58,7 @@ impl AuthError {
     /// The `WWW-Authenticate` header. A request without a token gets no error code (RFC 6750 §3.1).
     pub const fn challenge(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::NoToken => "Bearer",
+            Self::NoToken | Self::InQuery => "Bearer",
             Self::Malformed | Self::Unknown => r#"Bearer error="invalid_token""#,
             Self::Expired => {
                 r#"Bearer error="invalid_token", error_description="the token has expired""#

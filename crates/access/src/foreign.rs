@@ -6,16 +6,18 @@
 //! may not see by facts that identify nothing. The rules do not depend on the kind of event: an object says
 //! itself to which repository it belongs, and `place` reads that.
 
+mod confirmed;
 mod place;
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use model::{ResourceUri, StoredEvent};
+use model::{EventFacts, GithubIds, ResourceUri, StoredEvent};
 use serde_json::{Map, Value, json};
 
 use crate::Visibility;
-use place::Place;
+use confirmed::ConfirmedNames;
+use place::{OwnPlace, Place};
 
 /// Added to an object in place of what was cut from it.
 const WITHHELD: &str = "withheld";
@@ -39,7 +41,9 @@ impl ForeignContent {
                 found.insert(place.clone());
                 true
             };
-            Cut::new(own(event), &mut record).walk(&mut root);
+            let own = own(&event.facts);
+            let confirmed = confirmed(&root, &own);
+            Cut::new(&own, &confirmed, &mut record).walk(&mut root);
         }
         Self(found)
     }
@@ -69,27 +73,41 @@ impl Visibility {
     pub fn cut_event(&self, event: &StoredEvent) -> Bytes {
         match self.is_all() {
             true => event.json.clone(),
-            false => cut(&event.json, own(event), |place| self.allows_place(place)),
+            false => cut(
+                &event.json,
+                |_| own(&event.facts),
+                |place| self.allows_place(place),
+            ),
         }
     }
 
-    /// The JSON of a resource as this reader may see it; the resource itself is visible to it.
+    /// The JSON of a resource as this reader may see it; the resource itself, which has these ids, is visible to it.
     #[must_use]
-    pub fn cut_resource(&self, uri: &ResourceUri, json: &Bytes) -> Bytes {
+    pub fn cut_resource(&self, uri: &ResourceUri, ids: GithubIds, json: &Bytes) -> Bytes {
         if self.is_all() {
             return json.clone();
         }
-        let own = match uri {
-            ResourceUri::Events { owner, repo } => (owner.as_deref(), repo.as_deref()),
-            ResourceUri::Numbered { owner, repo, .. } => (Some(&**owner), Some(&**repo)),
-            ResourceUri::Project { owner, .. } => (Some(&**owner), None),
+        let place = uri.place();
+        let named = OwnPlace {
+            owner: place.map(|place| place.owner.to_owned()),
+            repo: place.and_then(|place| place.repo).map(str::to_owned),
+            ids,
         };
+        // It may have been renamed since the event that has this JSON.
+        let own = |root: &Value| OwnPlace::of_object(root, named);
         cut(json, own, |place| self.allows_place(place))
     }
 
     fn allows_place(&self, place: &Place) -> bool {
         match place {
-            Place::Repository { owner, repo } => self.allows_repository(owner, repo),
+            Place::Repository { owner, repo, ids } => {
+                let ids = GithubIds {
+                    owner: ids.owner,
+                    repository: ids.repository,
+                    resource: None,
+                };
+                self.allows_repository(owner, repo, ids)
+            }
             Place::Unknown => self.is_all(),
         }
     }
@@ -98,24 +116,40 @@ impl Visibility {
 /// The JSON of an event without any content of other repositories.
 #[must_use]
 pub fn without_foreign_content(event: &StoredEvent) -> Bytes {
-    cut(&event.json, own(event), |_| false)
+    cut(&event.json, |_| own(&event.facts), |_| false)
 }
 
-/// Owner and repository.
-type Own<'o> = (Option<&'o str>, Option<&'o str>);
+fn own(facts: &EventFacts) -> OwnPlace {
+    OwnPlace {
+        owner: facts.owner.clone(),
+        repo: facts.repo.clone(),
+        ids: facts.ids,
+    }
+}
 
-fn own(event: &StoredEvent) -> Own<'_> {
-    let facts = &event.facts;
-    (facts.owner.as_deref(), facts.repo.as_deref())
+/// The names that stand beside their ids in a payload, and those of what it is about.
+fn confirmed(root: &Value, own: &OwnPlace) -> ConfirmedNames {
+    let mut confirmed = ConfirmedNames::default();
+    if let Some(owner) = own.owner.as_deref() {
+        confirmed.confirm(owner, own.repo.as_deref(), own.ids);
+    }
+    confirmed.read(root);
+    confirmed
 }
 
 /// The JSON without the places that `shows` refuses; unchanged, byte by byte, if there are none.
-fn cut(json: &Bytes, own: Own<'_>, mut shows: impl FnMut(&Place) -> bool) -> Bytes {
+fn cut(
+    json: &Bytes,
+    own: impl FnOnce(&Value) -> OwnPlace,
+    mut shows: impl FnMut(&Place) -> bool,
+) -> Bytes {
     let Ok(mut root) = serde_json::from_slice::<Value>(json) else {
         // What cannot be read cannot be judged. Forgewire never writes it.
         return Bytes::from_static(b"null");
     };
-    let mut cut = Cut::new(own, &mut shows);
+    let own = own(&root);
+    let confirmed = confirmed(&root, &own);
+    let mut cut = Cut::new(&own, &confirmed, &mut shows);
     cut.walk(&mut root);
     match cut.has_changed {
         true => root.to_string().into(),
@@ -125,15 +159,21 @@ fn cut(json: &Bytes, own: Own<'_>, mut shows: impl FnMut(&Place) -> bool) -> Byt
 
 /// A walk through JSON that cuts what the reader may not see.
 struct Cut<'c> {
-    own: Own<'c>,
+    own: &'c OwnPlace,
+    confirmed: &'c ConfirmedNames,
     shows: &'c mut dyn FnMut(&Place) -> bool,
     has_changed: bool,
 }
 
 impl<'c> Cut<'c> {
-    fn new(own: Own<'c>, shows: &'c mut dyn FnMut(&Place) -> bool) -> Self {
+    fn new(
+        own: &'c OwnPlace,
+        confirmed: &'c ConfirmedNames,
+        shows: &'c mut dyn FnMut(&Place) -> bool,
+    ) -> Self {
         Self {
             own,
+            confirmed,
             shows,
             has_changed: false,
         }
@@ -151,15 +191,19 @@ impl<'c> Cut<'c> {
 
     fn walk_members(&mut self, members: &mut Map<String, Value>) {
         let siblings = place::places_of_siblings(members);
-        let mut withheld_repo = false;
+        let mut named = Vec::new();
         for (key, member) in members.iter_mut() {
-            let cut = self.visit(key, siblings.get(key), member);
-            withheld_repo |= cut && key == "repo";
-        }
-        if withheld_repo {
-            for key in OWNER_OF_SIDE {
-                members.entry(key).and_modify(|named| *named = Value::Null);
+            if !self.visit(key, siblings.get(key), member) {
+                continue;
             }
+            // `sub_issue_id` is that of `sub_issue`.
+            named.push(format!("{key}_id"));
+            if key == "repo" {
+                named.extend(OWNER_OF_SIDE.map(str::to_owned));
+            }
+        }
+        for key in named {
+            members.entry(key).and_modify(|named| *named = Value::Null);
         }
     }
 
@@ -177,10 +221,11 @@ impl<'c> Cut<'c> {
             }
             _ => Vec::new(),
         };
-        let (own, shows) = (self.own, &mut self.shows);
+        let (own, confirmed, shows) = (self.own, self.confirmed, &mut self.shows);
         // All of them are asked, so that all are recorded.
         let hidden = places
-            .iter()
+            .into_iter()
+            .map(|place| confirmed.identify(place))
             .filter(|place| !place.is(own) && !shows(place))
             .count();
         if hidden == 0 {

@@ -6,11 +6,13 @@ use std::sync::{
 };
 
 use model::PrincipalId;
+use serde::{Deserialize, Serialize};
 
 use super::{AuthError, Visibility};
 
 /// A permission of a principal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Permission {
     /// Read events and resources, and have sessions and streams of its own.
     Read,
@@ -57,6 +59,45 @@ impl Permissions {
     /// Whether `permission` is in the set.
     pub const fn has(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
+    }
+}
+
+impl Permissions {
+    /// The type of a token with this set.
+    pub const fn token_type(self) -> TokenType {
+        if self.has(Permission::Admin) {
+            TokenType::Master
+        } else if self.has(Permission::Send) {
+            TokenType::Team
+        } else {
+            TokenType::ReadOnly
+        }
+    }
+}
+
+/// The types of tokens that clients of `/mcp/sse` know.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// Operates the edge.
+    Master,
+    /// Reads and sends.
+    Team,
+    /// Reads.
+    ReadOnly,
+}
+
+impl TokenType {
+    /// All types.
+    pub const ALL: [Self; 3] = [Self::Master, Self::Team, Self::ReadOnly];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Team => "team",
+            Self::ReadOnly => "readonly",
+        }
     }
 }
 
@@ -175,6 +216,29 @@ mod tests {
             }
         }
         assert_eq!(Permission::parse("admin:all"), None);
+    }
+
+    #[test]
+    fn names_on_the_wire_are_those_that_are_shown() {
+        for permission in Permission::ALL {
+            let json = serde_json::to_value(permission).unwrap();
+            assert_eq!(json, permission.as_str());
+        }
+        for token in TokenType::ALL {
+            assert_eq!(serde_json::to_value(token).unwrap(), token.as_str());
+        }
+    }
+
+    #[test]
+    fn a_token_has_the_type_of_the_most_that_it_may_do() {
+        let of = |permissions: &[Permission]| {
+            let set: Permissions = permissions.iter().copied().collect();
+            set.token_type().as_str()
+        };
+        assert_eq!(of(&Permission::ALL), "master");
+        assert_eq!(of(&[Permission::Admin]), "master");
+        assert_eq!(of(&[Permission::Read, Permission::Send]), "team");
+        assert_eq!((of(&[Permission::Read]), of(&[])), ("readonly", "readonly"));
     }
 
     #[test]

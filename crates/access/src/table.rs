@@ -26,7 +26,7 @@ use model::{FileTextError, Timestamp};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AuthError, Principal, TokenDigest};
+use super::{AuthError, NameDirectory, Principal, TokenDigest};
 use entry::Fields;
 
 /// Maximum number of tokens in one file.
@@ -142,6 +142,18 @@ impl TokenTable {
     /// Number of tokens.
     pub(super) fn len(&self) -> usize {
         self.grants.len()
+    }
+
+    /// Whether some token sees only what it names.
+    pub(super) fn names_places(&self) -> bool {
+        let mut grants = self.grants.values();
+        grants.any(|grant| !grant.principal.sees.is_all())
+    }
+
+    /// The ids that names mean decide from now on.
+    pub(super) fn follow_ids(&self, names: &Arc<NameDirectory>) {
+        let principals = self.grants.values().map(|grant| &grant.principal);
+        principals.for_each(|principal| principal.sees.follow_ids(&principal.id, names));
     }
 
     /// The principal of a token, by its digest.

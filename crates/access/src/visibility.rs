@@ -1,26 +1,25 @@
 //! The owners and repositories that a principal may see.
 
-use std::{cmp::Ordering, sync::Arc};
+mod visible_names;
 
-use model::{EventFacts, GithubReference, ResourceUri};
+use std::sync::Arc;
+
+use model::{EventFacts, GithubIds, GithubReference, PrincipalId, ResourceUri};
 use serde::{Deserialize, Serialize};
+
+use self::visible_names::VisibleNames;
+use crate::names::{NameDirectory, NamedRights};
 
 /// Maximum number of owners and repositories of one principal.
 const MAX_NAMES: usize = 256;
 
 /// The events that a principal may see: all, or only those of certain owners and repositories.
-/// Names are compared ignoring case, as GitHub does. Cloning is cheap.
+/// Names are compared ignoring case, as GitHub does. Once it is known which ids they mean, the ids decide
+/// ([`Self::follow_ids`]). Two of these are equal if they name the same. Cloning
+/// is cheap.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "StoredVisibility", into = "StoredVisibility")]
 pub struct Visibility(Option<Arc<VisibleNames>>);
-
-/// Both lists are sorted and in lower case, so that a check takes a few comparisons and no
-/// allocation.
-#[derive(PartialEq, Eq, Debug)]
-struct VisibleNames {
-    owners: Box<[Box<str>]>,
-    repositories: Box<[(Box<str>, Box<str>)]>,
-}
 
 /// Names that are not valid here. The error states the rule, never the name, because it comes from
 /// a file next to secrets.
@@ -48,10 +47,7 @@ impl Visibility {
     /// Nothing.
     #[must_use]
     pub fn none() -> Self {
-        Self(Some(Arc::new(VisibleNames {
-            owners: Box::default(),
-            repositories: Box::default(),
-        })))
+        Self(Some(Arc::default()))
     }
 
     /// Only what belongs to one of `owners`, or to one of `repositories` (`owner/repo`, or the URL on
@@ -84,10 +80,7 @@ impl Visibility {
         owners.dedup();
         repositories.sort();
         repositories.dedup();
-        let only = VisibleNames {
-            owners: owners.into(),
-            repositories: repositories.into(),
-        };
+        let only = VisibleNames::new(owners, repositories);
         Ok(Self(Some(Arc::new(only))))
     }
 
@@ -104,47 +97,47 @@ impl Visibility {
         let Some(other) = other.0.as_deref() else {
             return false;
         };
-        let mut repositories = other.repositories.iter();
-        other.owners.iter().all(|owner| only.contains(owner, None))
-            && repositories.all(|(owner, repo)| only.contains(owner, Some(repo)))
+        only.covers(other)
     }
 
-    pub(crate) fn allows_repository(&self, owner: &str, repo: &str) -> bool {
+    /// From now on, the ids that the names mean decide, as the directory finds them for this principal.
+    pub fn follow_ids(&self, principal: &PrincipalId, directory: &Arc<NameDirectory>) {
+        if let Some(only) = &self.0
+            && only.set_directory(directory)
+        {
+            let rights: Arc<dyn NamedRights> = Arc::<VisibleNames>::clone(only);
+            directory.attach(principal, &rights);
+        }
+    }
+
+    /// Whether content of a repository inside an event of another one may be seen. The name is that of the
+    /// event's time: without ids, one that has had several holders does not say whose the content is, nor does one
+    /// that is known to mean an id.
+    pub(crate) fn allows_repository(&self, owner: &str, repo: &str, ids: GithubIds) -> bool {
         let only = self.0.as_deref();
-        only.is_none_or(|only| only.contains(owner, Some(repo)))
+        only.is_none_or(|only| only.shows_content_of(owner, repo, ids))
+    }
+
+    /// Whether the state of a resource may be seen that has these ids, of its repository and of its owner, and is at
+    /// this address now. It is judged as an event is ([`Self::allows`]), and where it has no id that a pinned name
+    /// could be compared with, it is not seen: its reader may not tell it from the state of another one.
+    #[must_use]
+    pub fn allows_state(&self, uri: &ResourceUri, ids: GithubIds) -> bool {
+        let only = self.0.as_deref();
+        only.is_none_or(|only| uri.place().is_some_and(|name| only.shows_place(name, ids)))
     }
 
     /// Whether the event may be seen. An event without an owner is visible only if everything is;
     /// an event of an owner's project, which is in no repository, only if the owner is.
     pub fn allows(&self, event: &EventFacts) -> bool {
-        let Some(only) = self.0.as_deref() else {
-            return true;
-        };
-        let Some(owner) = event.owner.as_deref() else {
-            return false;
-        };
-        only.contains(owner, event.repo.as_deref())
+        self.0.as_deref().is_none_or(|only| only.shows(event))
     }
 
-    /// Whether the resource may be read and subscribed to. A list of events may be if anything in
-    /// it may be seen; reading it returns the events that [`Visibility::allows`].
+    /// Whether the resource may be subscribed to, by the names of this moment; what is read of it is judged by
+    /// [`Self::allows_state`]. A list of events may be if anything in it may be seen; reading it returns the events
+    /// that [`Visibility::allows`].
     pub fn allows_uri(&self, uri: &ResourceUri) -> bool {
-        let Some(only) = self.0.as_deref() else {
-            return true;
-        };
-        match uri {
-            ResourceUri::Events { owner: None, .. } => true,
-            ResourceUri::Events {
-                owner: Some(owner),
-                repo: None,
-            } => only.contains(owner, None) || only.contains_some_repository_of(owner),
-            ResourceUri::Events {
-                owner: Some(owner),
-                repo: Some(repo),
-            }
-            | ResourceUri::Numbered { owner, repo, .. } => only.contains(owner, Some(repo)),
-            ResourceUri::Project { owner, .. } => only.contains(owner, None),
-        }
+        self.0.as_deref().is_none_or(|only| only.shows_uri(uri))
     }
 }
 
@@ -164,12 +157,9 @@ impl From<Visibility> for StoredVisibility {
         let Some(only) = visibility.0.as_deref() else {
             return Self::Everything;
         };
-        let repositories = only.repositories.iter();
         Self::Only {
-            owners: only.owners.iter().map(ToString::to_string).collect(),
-            repositories: repositories
-                .map(|(owner, repo)| format!("{owner}/{repo}"))
-                .collect(),
+            owners: only.owners().map(ToOwned::to_owned).collect(),
+            repositories: only.repositories().collect(),
         }
     }
 }
@@ -189,36 +179,6 @@ impl TryFrom<StoredVisibility> for Visibility {
             ),
         }
     }
-}
-
-impl VisibleNames {
-    fn contains(&self, owner: &str, repo: Option<&str>) -> bool {
-        let in_repository = |repo: &str| {
-            let found = self
-                .repositories
-                .binary_search_by(|(known_owner, known_repo)| {
-                    compare_ignoring_case(known_owner, owner)
-                        .then_with(|| compare_ignoring_case(known_repo, repo))
-                });
-            found.is_ok()
-        };
-        let found = self
-            .owners
-            .binary_search_by(|known| compare_ignoring_case(known, owner));
-        found.is_ok() || repo.is_some_and(in_repository)
-    }
-
-    fn contains_some_repository_of(&self, owner: &str) -> bool {
-        let by_owner = |(known, _): &(Box<str>, Box<str>)| compare_ignoring_case(known, owner);
-        self.repositories.binary_search_by(by_owner).is_ok()
-    }
-}
-
-/// Compares a name in lower case with one in any case.
-fn compare_ignoring_case(known: &str, given: &str) -> Ordering {
-    known
-        .bytes()
-        .cmp(given.bytes().map(|b| b.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

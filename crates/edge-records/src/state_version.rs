@@ -22,7 +22,7 @@ pub enum StateVersionError {
 }
 
 /// Puts a version before a state.
-pub(crate) fn with_version(version: u8, state: &[u8]) -> Bytes {
+pub fn with_version(version: u8, state: &[u8]) -> Bytes {
     let mut stored = BytesMut::with_capacity(1 + state.len());
     stored.put_u8(version);
     stored.put_slice(state);
@@ -30,7 +30,10 @@ pub(crate) fn with_version(version: u8, state: &[u8]) -> Bytes {
 }
 
 /// The state after its version, which has to be this one.
-pub(crate) fn of_version(known: u8, mut stored: Bytes) -> Result<Bytes, StateVersionError> {
+///
+/// # Errors
+/// It has another version, or none.
+pub fn of_version(known: u8, mut stored: Bytes) -> Result<Bytes, StateVersionError> {
     let found = *stored.first().ok_or(StateVersionError::Empty)?;
     if found != known {
         return Err(StateVersionError::Unknown { found, known });

@@ -15,13 +15,14 @@ use std::{
 use bytes::{BufMut, Bytes};
 use futures_util::future::BoxFuture;
 use instruments::TraceSpan;
-use model::{CursorText, EntryTag, PrincipalId, Sequence, Timestamp};
+use model::{CursorText, EntryTag, LogPosition, PrincipalId, Sequence, Timestamp};
 use stream_driver::{FillResult, OutgoingFrames, SendProgress, StreamSource};
 use tracing::info;
 
 use super::{
     followed::{TaskFollower, TaskSource},
-    format::{StreamEnd, StreamReader, lost_mail, mail},
+    followed_stream::{FollowedStream, StreamProgress, TakenPosition},
+    format::{StreamEnd, StreamFormat, StreamReader},
     hub::Hub,
     inbox::{Inbox, MailStream, MailUpdate, answers, set_back_notice},
     interest::StreamInterest,
@@ -85,6 +86,8 @@ pub struct Feed {
     id_is_behind: bool,
     /// Bytes of a frame that the driver holds, as far as they count.
     unread_bytes: usize,
+    /// Where the stream says how far it has come; only a stream that follows subscriptions has one.
+    progress: Option<Arc<StreamProgress>>,
 }
 
 /// The first frames of a stream.
@@ -161,6 +164,7 @@ impl Feed {
             is_primed: false,
             id_is_behind: false,
             unread_bytes: 0,
+            progress: None,
         }
     }
 
@@ -174,10 +178,10 @@ impl Feed {
         self.is_primed = opening.has_event_id;
         let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
-            let cursor = self.cursor();
+            let (cursor, now) = (self.cursor(), self.hub.clock.now());
             self.stream
                 .format
-                .truncated(&self.interest, &cursor, &mut out);
+                .truncated(&self.interest, &cursor, now, &mut out);
         }
         self.opening = (!out.is_empty()).then(|| OpeningFrames {
             frames: out.freeze(),
@@ -220,6 +224,32 @@ impl Feed {
         self.tasks = Some(Box::new(TaskFollower::new(source, reader)));
     }
 
+    /// Makes the stream follow subscriptions: its interest changes while it is open, through the handle, which also
+    /// tells how far its client's socket has taken their events.
+    pub fn follow_subscriptions(&mut self) -> FollowedStream {
+        let progress = Arc::new(StreamProgress::default());
+        self.progress = Some(Arc::clone(&progress));
+        self.record_position();
+        FollowedStream::new(&self.hub, &self.stream, progress)
+    }
+
+    /// Says how far the client's socket has taken the events that it wants.
+    fn record_position(&self) {
+        let Some(progress) = &self.progress else {
+            return;
+        };
+        // On the way back, the position names less than what the client has; but not for what was added.
+        progress.record(TakenPosition {
+            revision: self.interest.revision,
+            generation: self.generation,
+            position: LogPosition {
+                epoch: self.reader.keys.epoch(),
+                sequence: self.position,
+                tag: self.tag_here(),
+            },
+        });
+    }
+
     /// Adds what the session's mailbox has; returns whether it added anything.
     fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         let Some(inbox) = self.inbox.as_mut() else {
@@ -233,7 +263,7 @@ impl Feed {
                 if of == MailStream::Inbox {
                     self.reader.inbox = Sequence::START;
                 }
-                push_set_back_notice(out);
+                self.push_set_back_notice(out);
                 return true;
             }
             Some(MailUpdate::SessionGone) => {
@@ -252,15 +282,17 @@ impl Feed {
         self.name_position();
         let tag = self.tag_here();
         let reader = &mut self.reader;
-        let (hub, position) = (&self.hub, self.position);
+        let (hub, position, format) = (&self.hub, self.position, &self.stream.format);
+        let now = hub.clock.now();
         out.push_unrepeatable(|out| {
             if let Some(resumes_after) = page.resumes_after {
                 reader.inbox = resumes_after;
-                lost_mail(&hub.cursor_at(reader, position, tag), out);
+                format.lost_mail(&hub.cursor_at(reader, position, tag), now, out);
             }
             for message in &page.messages {
                 reader.inbox = message.sequence;
-                mail(&hub.cursor_at(reader, position, tag), &message.item, out);
+                let cursor = hub.cursor_at(reader, position, tag);
+                format.mail(&cursor, &message.item, now, out);
             }
         });
         if let Some(inbox) = &self.inbox {
@@ -288,6 +320,7 @@ impl Feed {
     /// Replaces the interest of the stream; a revision older than the present one is ignored.
     pub fn set_interest(&self, interest: StreamInterest) {
         self.stream.set_interest(interest);
+        self.stream.follow_names(&self.hub.names);
     }
 
     /// The session changed its subscriptions: moves back to where the added ones begin. The events
@@ -296,6 +329,10 @@ impl Feed {
     fn change_interest(&mut self, interest: Arc<StreamInterest>) {
         let before = std::mem::replace(&mut self.interest, interest);
         self.reader.newest_subscription = self.interest.newest_subscription;
+        if before.newest_subscription != self.interest.newest_subscription {
+            // The last id says that the client has what this stream did not know then.
+            self.id_is_behind |= matches!(self.stream.format, StreamFormat::Events);
+        }
         self.more = true;
         let Some(since) = self.interest.earliest_added(&before) else {
             return;
@@ -342,9 +379,9 @@ impl Feed {
         }
         self.hub.metrics.gap(GapReason::LogSetBack);
         self.name_position();
-        let cursor = self.cursor();
+        let (cursor, now) = (self.cursor(), self.hub.clock.now());
         let format = &self.stream.format;
-        out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, out));
+        out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, now, out));
         true
     }
 
@@ -383,7 +420,12 @@ impl Feed {
             if let Some(tasks) = &mut self.tasks {
                 tasks.add(std::mem::take(&mut news.tasks));
             }
-            out.push_unrepeatable(|out| self.stream.format.news(&news, out));
+            let (format, now) = (&self.stream.format, self.hub.clock.now());
+            out.push_unrepeatable(|out| format.news(&news, now, out));
+            for waiting in news.announcements {
+                out.push_unrepeatable(|out| format.announcement(&waiting, out));
+                waiting.taken();
+            }
         }
         !out.is_empty() || self.fill_task(cx, out)
     }
@@ -414,6 +456,18 @@ impl Feed {
         true
     }
 
+    /// Before the end of what it followed, a stream of subscriptions says in an id that it followed some: a page comes
+    /// back with its last id, and that may be from before.
+    fn fill_last_id(&mut self, ending: StreamEnd, out: &mut OutgoingFrames) {
+        let newest = self.stream.interest().newest_subscription;
+        if !ending.is_final() || newest == 0 {
+            return;
+        }
+        self.reader.newest_subscription = newest;
+        let (format, cursor) = (&self.stream.format, self.cursor());
+        out.push_unrepeatable(|out| format.id_alone(&cursor, false, out));
+    }
+
     /// The next id names the present position.
     fn name_position(&mut self) {
         let mut rewinds = self.rewinds.iter();
@@ -438,7 +492,7 @@ impl Feed {
             return true;
         }
         if self.stream.take_set_back() {
-            push_set_back_notice(out);
+            self.push_set_back_notice(out);
             return true;
         }
         if self.fill_news(cx, out) {
@@ -451,11 +505,23 @@ impl Feed {
             self.record_event_id();
             return true;
         }
+        if self.stream.take_named_beat() {
+            let active = self.hub.streams.connections_of(self.principal_id());
+            let (format, now) = (&self.stream.format, self.hub.clock.now());
+            out.push_unrepeatable(|out| format.heartbeat(active, now, out));
+            self.wrote_since_beat = true;
+            return true;
+        }
         if self.stream.take_beat() && !std::mem::take(&mut self.wrote_since_beat) {
             out.push_unrepeatable(|out| out.put_slice(HEARTBEAT));
             return true;
         }
         false
+    }
+
+    fn push_set_back_notice(&self, out: &mut OutgoingFrames) {
+        let (format, now) = (&self.stream.format, self.hub.clock.now());
+        out.push_unrepeatable(|out| format.message(&set_back_notice(), now, out));
     }
 }
 
@@ -466,10 +532,6 @@ const fn farewell_grace(ending: StreamEnd) -> Duration {
         StreamEnd::TakenOver | StreamEnd::SessionEnded => BURST_GRACE,
         _ => FAREWELL_GRACE,
     }
-}
-
-fn push_set_back_notice(out: &mut OutgoingFrames) {
-    out.push_unrepeatable(|out| out.put_slice(&mcp::sse::message(None, &set_back_notice())));
 }
 
 impl StreamSource for Feed {
@@ -485,7 +547,9 @@ impl StreamSource for Feed {
         if self.opening.is_none()
             && let Some(ending) = self.stream.ending()
         {
-            out.push_unrepeatable(|out| self.stream.format.farewell(ending, RETRY_MILLIS, out));
+            self.fill_last_id(ending, out);
+            let (format, now) = (&self.stream.format, self.hub.clock.now());
+            out.push_unrepeatable(|out| format.farewell(ending, RETRY_MILLIS, now, out));
             return Poll::Ready(FillResult::Last);
         }
         match self.fill(cx, out) {
@@ -498,6 +562,7 @@ impl StreamSource for Feed {
         if let Some(position) = progress.position {
             self.move_to(Sequence(position));
         }
+        self.record_position();
         let late = self.newest.take().filter(|_| progress.is_all);
         let late = late.map(|(received, span)| (self.hub.clock.now().since(received), span));
         let metrics = &self.hub.metrics;

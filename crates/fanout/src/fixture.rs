@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use access::NameDirectory;
 use async_trait::async_trait;
 use event_flow::follow::Followed;
 use model::{
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     bounds::{MaxAge, StreamBound, StreamBounds},
     hub::{Hub, HubParts},
-    interest::StreamInterest,
+    interest::{InterestLog, StreamInterest},
     lag::LagLimits,
     ring::Ring,
     timeline::LogTimeline,
@@ -45,11 +46,14 @@ pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<Stored
     let facts = EventFacts {
         id: EventId::new(&format!("e{sequence}")).unwrap(),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: Some("octo".to_owned()),
         repo: Some(repo.to_owned()),
         number: Some(1),
+        ids: model::GithubIds::default(),
+        former: None,
         actor: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
@@ -100,6 +104,8 @@ pub(crate) fn session() -> Session {
         ends_with_stream: false,
         times: None,
         reader_sees: None,
+        is_connection: false,
+        broadcasts_through: Sequence::START,
     }
 }
 
@@ -130,7 +136,11 @@ pub(crate) fn interest(
             .collect(),
         ..session()
     };
-    StreamInterest::of_session(&session, revision, &LogTimeline::new(EPOCH, 0))
+    let log = InterestLog {
+        timeline: &LogTimeline::new(EPOCH, 0),
+        names: &NameDirectory::default(),
+    };
+    StreamInterest::of_session(&session, revision, log)
 }
 
 /// The keys of edges without a key from the operator, for the log of the tests.
@@ -188,6 +198,7 @@ pub(crate) fn parts(
 ) -> HubParts {
     HubParts {
         log,
+        names: Arc::default(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         metrics,
@@ -387,6 +398,14 @@ impl EventLog for GatedLog {
 
     async fn seek(&self, _: Timestamp) -> Result<SeekResult, EventLogError> {
         unreachable!("the fan-out has positions")
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.answer("find an event").await?;
+        let state = self.state.lock();
+        let mut events = state.events.iter();
+        let found = events.find(|event| event.item.facts.id == *id);
+        Ok(found.map(|event| event.sequence))
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -1,19 +1,29 @@
 //! The form of an event on each kind of stream. The event's JSON is copied from the log unchanged, unless it
 //! has content that the reader may not see.
 
+mod named;
+
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use mcp::{
     ProtocolVersion, RequestId,
+    connection::{self, ConnectionEvent},
     profile::ServerInfo,
     stateless::listen_result,
     tagged::{SUBSCRIPTION_ID, TaggedNotification},
 };
-use model::{Cursor, CursorKeys, CursorScope, CursorText, EntryTag, Sequence};
+use model::{
+    Cursor, CursorKeys, CursorScope, CursorText, EntryTag, Sequence, SessionId, Timestamp,
+};
 use stream_driver::{Chunk, OutgoingFrames};
 
-use super::{interest::StreamInterest, news::StreamNews, ring::RingEntry};
+pub use self::named::{connection_event_id, parse_connection_event_id};
+use self::named::{connection_message, connection_notification, of_connection};
+
+use super::{
+    announcement::Announcement, interest::StreamInterest, news::StreamNews, ring::RingEntry,
+};
 
 /// The logger's name on notifications that carry an event.
 pub const EVENT_LOGGER: &str = "github.events";
@@ -25,6 +35,11 @@ pub enum StreamFormat {
     Events,
     /// The GET stream of a handshake-era session: notifications, the cursor as id.
     Session,
+    /// `GET /mcp/sse`: named events, the connection and the cursor as id.
+    Connection {
+        /// The session behind the connection.
+        id: SessionId,
+    },
     /// `subscriptions/listen`: tagged notifications, no ids.
     Listen {
         /// The JSON-RPC id of the listen request.
@@ -53,6 +68,10 @@ pub enum StreamEnd {
     MaxAge,
     /// The session's filters need more comparisons than this edge has room for.
     TooManyFilters,
+    /// The subscription that the stream follows has reached its end.
+    SubscriptionExpired,
+    /// The subscription that the stream follows is no longer in the store: it was deleted, or the store has lost it.
+    SubscriptionDeleted,
 }
 
 impl StreamEnd {
@@ -69,11 +88,15 @@ impl StreamEnd {
             Self::TooManyFilters => {
                 "the filters of your streams here are too many; end a subscription, or try another edge"
             }
+            Self::SubscriptionExpired => "the subscription has expired",
+            Self::SubscriptionDeleted => {
+                "the subscription is no longer there: it was deleted, or the store has lost it"
+            }
         }
     }
 
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Drain,
         Self::TakenOver,
         Self::SessionEnded,
@@ -81,7 +104,15 @@ impl StreamEnd {
         Self::Revoked,
         Self::MaxAge,
         Self::TooManyFilters,
+        Self::SubscriptionExpired,
+        Self::SubscriptionDeleted,
     ];
+
+    /// Whether the stream does not go on elsewhere: its client is told in an event, because a page can read no
+    /// comment, and would only come back.
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(self, Self::SubscriptionExpired | Self::SubscriptionDeleted)
+    }
 
     /// The metric label.
     #[must_use]
@@ -94,6 +125,8 @@ impl StreamEnd {
             Self::Revoked => "revoked",
             Self::MaxAge => "max_age",
             Self::TooManyFilters => "too_many_filters",
+            Self::SubscriptionExpired => "subscription_expired",
+            Self::SubscriptionDeleted => "subscription_deleted",
         }
     }
 }
@@ -154,12 +187,19 @@ impl StreamFormat {
                     let size_hint = json.len() + 112;
                     Chunk::new(size_hint, |out| plain(entry, json, reader, out))
                 };
+                if reader.newest_subscription != 0 {
+                    // Its ids say which subscriptions it knew, which those of other streams do not.
+                    return out.push_event(position, |out| plain(entry, json, reader, out));
+                }
                 match entry.frame.get_or_init(|| (reader.scope, encode())) {
                     (scope, frame) if *scope == reader.scope => out.push_shared(position, frame),
                     _ => out.push_event(position, |out| plain(entry, json, reader, out)),
                 }
             }
             Self::Session => out.push_event(position, |out| session(interest, entry, reader, out)),
+            Self::Connection { id } => out.push_event(position, |out| {
+                of_connection(id, interest, entry, reader, out);
+            }),
             Self::Listen { tag, .. } => out.push_event(position, |out| {
                 for uri in interest.wanted_uris(entry) {
                     updated(uri, Some(tag), out);
@@ -173,6 +213,7 @@ impl StreamFormat {
         &self,
         interest: &StreamInterest,
         cursor: &CursorText,
+        now: Timestamp,
         out: &mut BytesMut,
     ) {
         let body = format!(
@@ -189,6 +230,12 @@ impl StreamFormat {
                     format!(r#"{{"level":"warning","logger":"{EVENT_LOGGER}","data":{body}}}"#);
                 let id = format!("id: {cursor}\n");
                 notification(&id, "notifications/message", &params, out);
+            }
+            Self::Connection { id } => {
+                let params =
+                    format!(r#"{{"level":"warning","logger":"{EVENT_LOGGER}","data":{body}}}"#);
+                let id = connection_event_id(id, cursor);
+                connection_notification(Some(&id), "notifications/message", &params, now, out);
             }
             // `subscriptions/listen` has no message for a gap: any of its resources may have
             // changed, so all are reported as changed.
@@ -213,13 +260,95 @@ impl StreamFormat {
             Self::Session if is_primed => "data: \n",
             _ => "",
         };
-        out.put_slice(format!("id: {cursor}\n{data}\n").as_bytes());
+        let id = self.event_id(cursor);
+        out.put_slice(format!("id: {id}\n{data}\n").as_bytes());
+    }
+
+    /// The event id of a cursor.
+    fn event_id(&self, cursor: &CursorText) -> String {
+        match self {
+            Self::Connection { id } => connection_event_id(id, cursor),
+            _ => cursor.to_string(),
+        }
+    }
+
+    /// Adds a JSON-RPC message without an id.
+    pub(crate) fn message(&self, json: &[u8], now: Timestamp, out: &mut BytesMut) {
+        match self {
+            Self::Connection { .. } => connection_message(None, json, now, out),
+            _ => out.put_slice(&mcp::sse::message(None, json)),
+        }
+    }
+
+    /// Adds a message that was sent to the session.
+    pub(crate) fn mail(
+        &self,
+        cursor: &CursorText,
+        json: &[u8],
+        now: Timestamp,
+        out: &mut BytesMut,
+    ) {
+        let id = self.event_id(cursor);
+        match self {
+            Self::Connection { .. } => connection_message(Some(&id), json, now, out),
+            _ => {
+                out.put_slice(format!("id: {id}\nevent: message\ndata: ").as_bytes());
+                out.put_slice(json);
+                out.put_slice(b"\n\n");
+            }
+        }
+    }
+
+    /// Reports that messages sent to the session are gone.
+    pub(crate) fn lost_mail(&self, cursor: &CursorText, now: Timestamp, out: &mut BytesMut) {
+        let data = r#"{"truncated":true,"detail":"messages to this session before this one are no longer kept"}"#;
+        let params =
+            format!(r#"{{"level":"warning","logger":"forgewire.messages","data":{data}}}"#);
+        let (id, method) = (self.event_id(cursor), "notifications/message");
+        match self {
+            Self::Connection { .. } => {
+                connection_notification(Some(&id), method, &params, now, out);
+            }
+            _ => notification(&format!("id: {id}\n"), method, &params, out),
+        }
+    }
+
+    /// Adds a heartbeat that clients see; only connections have them.
+    pub(crate) fn heartbeat(&self, active: usize, now: Timestamp, out: &mut BytesMut) {
+        if let Self::Connection { .. } = self {
+            let data = connection::heartbeat(active, now);
+            connection::put_frame(ConnectionEvent::Heartbeat, None, data.as_bytes(), out);
+        }
+    }
+
+    /// Adds a message to many clients. It carries no id, because a client cannot resume from it.
+    pub(crate) fn announcement(&self, announcement: &Announcement, out: &mut BytesMut) {
+        let message = announcement.message();
+        match self {
+            Self::Session => out.put_slice(&mcp::sse::message(None, &message.rpc)),
+            Self::Events | Self::Connection { .. } => {
+                let (event, data) = connection::shown(&message.object, Timestamp::default());
+                connection::put_frame(event, None, &data, out);
+            }
+            Self::Listen { tag, .. } => {
+                if let Some(list) = announcement.list() {
+                    out.put_slice(&list.changed_tagged().frame(tag));
+                } else if let Some(uri) = announcement.resource() {
+                    updated(uri, Some(tag), out);
+                }
+            }
+        }
     }
 
     /// Adds news other than events. They carry no id, because a client cannot resume from them.
-    pub(crate) fn news(&self, news: &StreamNews, out: &mut BytesMut) {
+    pub(crate) fn news(&self, news: &StreamNews, now: Timestamp, out: &mut BytesMut) {
         match self {
             Self::Events => {}
+            Self::Connection { .. } => {
+                for list in news.lists() {
+                    self.message(&list.changed(), now, out);
+                }
+            }
             Self::Session => {
                 for list in news.lists() {
                     out.put_slice(&mcp::sse::message(None, &list.changed()));
@@ -243,8 +372,24 @@ impl StreamFormat {
     }
 
     /// The last frame before the stream ends.
-    pub(crate) fn farewell(&self, ending: StreamEnd, retry_millis: u64, out: &mut BytesMut) {
+    pub(crate) fn farewell(
+        &self,
+        ending: StreamEnd,
+        retry_millis: u64,
+        now: Timestamp,
+        out: &mut BytesMut,
+    ) {
         match self {
+            Self::Connection { id } => {
+                let data = connection::closing(id.as_str(), ending.farewell_text(), now);
+                out.put_slice(format!("retry: {retry_millis}\n").as_bytes());
+                connection::put_frame(
+                    ConnectionEvent::ConnectionStatus,
+                    None,
+                    data.as_bytes(),
+                    out,
+                );
+            }
             Self::Listen {
                 tag,
                 version,
@@ -257,29 +402,15 @@ impl StreamFormat {
             }
             Self::Events | Self::Session => {
                 let why = ending.farewell_text();
+                if ending.is_final() {
+                    let reason = ending.as_str();
+                    let data = format!(r#"{{"reason":"{reason}","detail":"{why}"}}"#);
+                    out.put_slice(format!("event: ended\ndata: {data}\n\n").as_bytes());
+                }
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }
         }
     }
-}
-
-/// A message that was sent to the session.
-pub(crate) fn mail(cursor: &CursorText, json: &[u8], out: &mut BytesMut) {
-    out.put_slice(format!("id: {cursor}\nevent: message\ndata: ").as_bytes());
-    out.put_slice(json);
-    out.put_slice(b"\n\n");
-}
-
-/// Reports that messages sent to the session are gone.
-pub(crate) fn lost_mail(cursor: &CursorText, out: &mut BytesMut) {
-    let data = r#"{"truncated":true,"detail":"messages to this session before this one are no longer kept"}"#;
-    let params = format!(r#"{{"level":"warning","logger":"forgewire.messages","data":{data}}}"#);
-    notification(
-        &format!("id: {cursor}\n"),
-        "notifications/message",
-        &params,
-        out,
-    );
 }
 
 fn plain(entry: &RingEntry, json: &[u8], reader: &StreamReader, out: &mut BytesMut) {

@@ -63,6 +63,7 @@ fn feed(
 ) -> (Feed, Arc<OpenStream>, u64) {
     let session = SessionId::new(session).unwrap();
     let open = StreamRequest {
+        labels: None,
         wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
         format: StreamFormat::Session,

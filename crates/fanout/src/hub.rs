@@ -10,8 +10,8 @@ use std::{
 
 use event_flow::follow::{Followed, LostEvents};
 use model::{
-    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, IdSource, LogPosition, PrincipalId,
-    Sequence, Sequenced, StoredEvent, Timestamp,
+    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, IdSource, LogPosition, PlaceId,
+    PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    audience::ClientLabels,
     bounds::StreamBounds,
     error::HubError,
     format::{StreamEnd, StreamFormat, StreamReader},
@@ -32,6 +33,7 @@ use super::{
     news::NewsSelection,
     pages::{PageResult, Pages},
     ring::{Ring, RingEntry},
+    stream::OpenStream,
     streams::{MarkWork, OpenStreams},
     timeline::{LogTimeline, SetBackRange},
     unread::UnreadBytes,
@@ -41,7 +43,7 @@ use crate::{
     limits::{RING_BYTES, RING_EVENTS},
     metrics::{FanoutMetrics, GapReason, StreamKind},
 };
-use access::Principal;
+use access::{NameDirectory, NamesAt, Principal};
 
 /// The fan-out of one edge.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Hub {
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) log_end: LogEnd,
+    /// Which name is which id.
+    pub(super) names: Arc<NameDirectory>,
     /// The calls that wait for an event.
     pub(super) waits: EventWaits,
     /// The turns of queries that read the log.
@@ -69,6 +73,8 @@ pub struct Hub {
     /// are of the generation in which this edge first had them.
     set_back_entries: Mutex<HashMap<Sequence, (EntryTag, u32)>>,
     started: AtomicBool,
+    /// When this edge found another log in the place of the one that it followed.
+    replaced_at: Mutex<Option<Timestamp>>,
     /// The ring is empty, because the edge began to follow a log.
     pub(super) ring_restarted: Notify,
     /// The position of the newest event, for requests that wait for one.
@@ -107,6 +113,8 @@ pub struct StreamRequest {
     pub scope: CursorScope,
     /// The session that it belongs to, with the tag of this stream.
     pub session: Option<(model::SessionId, u64)>,
+    /// What is known of the client of the session, for messages to some clients.
+    pub labels: Option<ClientLabels>,
     /// The client has its session's inbox up to here, which every event id of the stream says.
     pub inbox: Sequence,
     /// The reader.
@@ -127,6 +135,8 @@ pub struct StreamRequest {
 pub struct HubParts {
     /// The event log, for streams that are behind the ring.
     pub log: Arc<dyn EventLog>,
+    /// Which name is which id: the hub follows renames with it.
+    pub names: Arc<NameDirectory>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness for the ages of streams.
@@ -152,6 +162,7 @@ impl Hub {
     pub(crate) fn with_ring(ring: Ring, parts: HubParts) -> Self {
         let HubParts {
             log,
+            names,
             clock,
             ids,
             metrics,
@@ -170,12 +181,14 @@ impl Hub {
             clock,
             log,
             log_end: LogEnd::default(),
+            names,
             waits: EventWaits::default(),
             timeline: RwLock::new(Arc::new(LogTimeline::new(Epoch(0), 0))),
             cursor_keys: RwLock::new(Arc::new(cursor_keys)),
             generation: AtomicU32::new(0),
             set_back_entries: Mutex::default(),
             started: AtomicBool::new(false),
+            replaced_at: Mutex::default(),
             ring_restarted: Notify::new(),
             published: watch::Sender::new(Sequence::START),
             draining,
@@ -215,6 +228,7 @@ impl Hub {
     fn lose(&self, lost: LostEvents) {
         let (range, reason) = (lost.range, lost.reason.as_str());
         let (after, resumes_after) = (range.after, range.resumes_after);
+        self.waits.unsettle();
         warn!(%after, %resumes_after, reason, "events were gone before this edge read them");
         self.metrics.gap(lost.reason.into());
         self.ring.restart(resumes_after, lost.tag);
@@ -232,6 +246,11 @@ impl Hub {
     fn start(&self, epoch: Epoch, position: Sequence, tag: Option<EntryTag>) {
         let replaced = self.started.load(Ordering::Acquire);
         let generation = self.generation() + 1;
+        self.waits.unsettle();
+        if replaced {
+            *self.replaced_at.lock() = Some(self.clock.now());
+        }
+        self.names.begin_log(epoch);
         self.streams.restart(position);
         self.ring.restart(position, tag);
         self.pages.set_followed(position);
@@ -255,6 +274,7 @@ impl Hub {
     /// the new generation is published before every stream can see the generation.
     fn set_back(&self, was: Sequence, (resumes_after, tag): (Sequence, Option<EntryTag>)) {
         let generation = self.generation() + 1;
+        self.waits.unsettle();
         let range = SetBackRange {
             generation,
             was,
@@ -266,6 +286,7 @@ impl Hub {
             longer.push(range);
             *timeline = Arc::new(longer);
         }
+        self.names.set_back(resumes_after);
         let removed = self.ring.set_back(resumes_after, tag);
         {
             let mut timeline = self.timeline.write();
@@ -304,8 +325,23 @@ impl Hub {
 
     fn publish(&self, event: Sequenced<StoredEvent>) {
         let generation = self.generation_of(&event);
+        // Before anything is shown of it: it may say whose name it has.
+        let position = LogPosition {
+            epoch: self.epoch(),
+            sequence: event.sequence,
+            tag: None,
+        };
+        let observed = self.names.observe(position, &event.item.facts);
+        self.count_renames(&observed.renamed);
         let entry = Arc::new(RingEntry::live(event, generation));
+        if observed.has_followed {
+            // Before a stream can read it: it may be the first under the new name.
+            self.follow_names();
+        }
         self.ring.push(Arc::clone(&entry));
+        if observed.has_followed {
+            self.waits.wake_all();
+        }
         self.pages.set_followed(entry.sequence);
         self.published.send_replace(entry.sequence);
         let MarkWork {
@@ -313,6 +349,7 @@ impl Hub {
             comparisons,
         } = self.streams.mark(&entry);
         let woken = self.waits.wake(&entry);
+        self.waits.settle(entry.sequence);
         self.metrics.calls_woken(woken.calls);
         self.metrics.matched(comparisons + woken.comparisons);
         self.metrics.set_match_cost(self.streams.budget.total());
@@ -325,6 +362,40 @@ impl Hub {
                 trace_id,
                 "event goes to streams"
             );
+        }
+    }
+
+    /// A number by which an edge knows what it has stored.
+    #[must_use]
+    pub fn new_mark(&self) -> u64 {
+        self.random()
+    }
+
+    /// Counts what was renamed: followed here, or while this edge was away.
+    pub fn count_renames(&self, renamed: &[PlaceId]) {
+        renamed.iter().for_each(|id| self.metrics.renamed(*id));
+    }
+
+    /// Streams go on with what they named, before the event is compared that says so.
+    fn follow_names(&self) {
+        let follow = |stream: &OpenStream| stream.follow_names(&self.names);
+        self.streams.for_slice(0, 1, follow);
+    }
+
+    /// Which name is which id.
+    #[must_use]
+    pub fn names(&self) -> &Arc<NameDirectory> {
+        &self.names
+    }
+
+    /// Names as a stream means them that begins here: one that is resumed means what they meant then.
+    #[must_use]
+    pub fn names_at(&self, begin: &StreamStart) -> NamesAt<'_> {
+        match begin {
+            StreamStart::After(cursor) if cursor.epoch == self.epoch() => {
+                self.names.at(cursor.sequence)
+            }
+            _ => self.names.now(),
         }
     }
 
@@ -345,6 +416,12 @@ impl Hub {
     /// The log, and when it was put back: stored positions are resolved by it.
     pub fn timeline(&self) -> Arc<LogTimeline> {
         Arc::clone(&self.timeline.read())
+    }
+
+    /// Whether this edge followed another log at a time or later: what came then is not in this one, which has
+    /// removed nothing and cannot tell. An edge that was started since does not know of the other log.
+    pub(crate) fn followed_another_since(&self, time: Timestamp) -> bool {
+        self.replaced_at.lock().is_some_and(|at| time < at)
     }
 
     /// Changes when the log is replaced or put back to an earlier state.

@@ -1,21 +1,70 @@
 //! The events that a stream wants.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use model::{CompiledFilter, Filter, FilterSet, ResourceUri, Sequence, Session};
+use model::{
+    CompiledFilter, Filter, FilterSet, LogPosition, PlaceId, ResourceUri, Sequence, Session,
+};
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
 
 use super::{
+    limits::MAX_SUPERSEDED_FILTERS,
     ring::RingEntry,
     timeline::{LogTimeline, SetBackRange},
 };
-use access::{Principal, Visibility};
+use access::{FollowedRename, NameDirectory, NamesAt, Principal, Visibility};
 
 /// A filter in the form in which it is compared, with its key in the index, and the position from which it
 /// applies.
 type WantedFilter = MatchTerm;
+
+/// A resource whose changes are notified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WantedUri {
+    /// The client's spelling.
+    spelt: String,
+    /// The position from which on.
+    since: Sequence,
+    /// What its name means, where that is known, from a position on: events of another id under this name are of
+    /// something else.
+    place: Option<(PlaceId, Sequence)>,
+}
+
+impl WantedUri {
+    /// Whether an event that changes the resource of this name changes what the name means.
+    fn means(&self, entry: &RingEntry) -> bool {
+        let ids = entry.event.facts.ids;
+        match self.place.filter(|(_, since)| entry.sequence >= *since) {
+            None => true,
+            Some((PlaceId::Owner(id), _)) => ids.owner.is_none_or(|of_event| of_event == id),
+            Some((PlaceId::Repository(id), _)) => {
+                ids.repository.is_none_or(|of_event| of_event == id)
+            }
+        }
+    }
+}
+
+/// A subscription that lives beyond its stream, as the stream wants it.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowedSubscription<'f> {
+    /// The events that it wants.
+    pub filters: &'f FilterSet,
+    /// Where it was made: its names mean what they meant there.
+    pub since: LogPosition,
+    /// The stream has its events after this position.
+    pub after: LogPosition,
+}
+
+/// The log to which positions and names refer.
+#[derive(Debug, Clone, Copy)]
+pub struct InterestLog<'l> {
+    /// When it was put back.
+    pub timeline: &'l LogTimeline,
+    /// Which name is which id.
+    pub names: &'l NameDirectory,
+}
 
 /// The events that concern a stream, and the position from which each of its filters applies.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -23,8 +72,11 @@ pub struct StreamInterest {
     /// The filters of the events that are sent whole, each once. A slice, because every stream has one: a
     /// vector that is collected has room for four.
     filters: Box<[WantedFilter]>,
-    /// Resources whose changes are notified: by canonical URI, each in the client's spelling.
-    uris: HashMap<String, (String, Sequence)>,
+    /// What filters were before a rename, for earlier events that the stream has still to examine: each with the
+    /// position of the rename. The newest ones.
+    superseded: Box<[(WantedFilter, Sequence)]>,
+    /// Resources whose changes are notified, by canonical URI: one that was renamed under each of its names.
+    uris: HashMap<String, WantedUri>,
     /// The session's revision from which this was built; a newer one replaces it.
     pub revision: u64,
     /// Number of the newest subscription of the session that is included.
@@ -34,28 +86,37 @@ pub struct StreamInterest {
     is_quiet: bool,
     /// The limits of what the reader may see; they apply to everything that it asks for.
     visible: Visibility,
+    /// The revision of the directory of names up to which renames are followed.
+    names_revision: u64,
 }
 
 impl StreamInterest {
-    /// Whole events that match `filters`.
-    pub fn events(filters: &FilterSet) -> Self {
-        Self {
-            filters: compiled([(filters, Sequence::START)]),
+    /// Whole events that match `filters`, whose names mean what they meant then.
+    pub fn events(filters: &FilterSet, names: NamesAt<'_>) -> Self {
+        let mut interest = Self {
+            names_revision: names.revision(),
             ..Self::default()
-        }
+        };
+        interest.filters = compiled([(&*names.bind(filters), Sequence::START)]);
+        interest.follow_all(names);
+        interest
     }
 
-    /// Changes of these resources; URIs that are not ours are left out.
-    pub fn resources(uris: impl IntoIterator<Item = String>) -> Self {
-        let mut interest = Self::default();
+    /// Changes of these resources, whose names mean what they meant then; URIs that are not ours are left out.
+    pub fn resources(uris: impl IntoIterator<Item = String>, names: NamesAt<'_>) -> Self {
+        let mut interest = Self {
+            names_revision: names.revision(),
+            ..Self::default()
+        };
         uris.into_iter()
-            .for_each(|uri| interest.add_uri(&uri, Sequence::START));
+            .for_each(|uri| interest.add_uri(&uri, Sequence::START, names));
+        interest.follow_all(names);
         interest
     }
 
     /// The interest of a session.
-    pub fn of_session(session: &Session, revision: u64, timeline: &LogTimeline) -> Self {
-        Self::up_to_subscription(session, session.newest_subscription, revision, timeline)
+    pub fn of_session(session: &Session, revision: u64, log: InterestLog<'_>) -> Self {
+        Self::up_to_subscription(session, session.newest_subscription, revision, log)
     }
 
     /// The interest of a session without the subscriptions numbered above `newest_subscription`.
@@ -63,17 +124,24 @@ impl StreamInterest {
         session: &Session,
         newest_subscription: u64,
         revision: u64,
-        timeline: &LogTimeline,
+        log: InterestLog<'_>,
     ) -> Self {
+        let InterestLog { timeline, names } = log;
         let mut interest = Self {
             revision,
             newest_subscription,
             is_quiet: is_quiet(session.log_level.as_deref()),
+            names_revision: names.revision(),
             ..Self::default()
         };
         let subscriptions = session.subscriptions.iter();
         let subscriptions = subscriptions.filter(|s| s.number <= newest_subscription);
-        interest.filters = compiled(subscriptions.map(|s| (&s.filters, timeline.resolve(s.since))));
+        let bound = subscriptions.map(|subscription| {
+            let since = timeline.resolve(subscription.since);
+            (names.at(since).bind(&subscription.filters), since)
+        });
+        let bound: Vec<_> = bound.collect();
+        interest.filters = compiled(bound.iter().map(|(filters, since)| (&**filters, *since)));
         let number = |uri| {
             session
                 .resource_numbers
@@ -83,10 +151,52 @@ impl StreamInterest {
         };
         for (uri, since) in &session.resource_uris {
             if number(uri) <= newest_subscription {
-                interest.add_uri(uri, timeline.resolve(*since));
+                let since = timeline.resolve(*since);
+                interest.add_uri(uri, since, names.at(since));
             }
         }
+        // What began later means what its name meant by then.
+        let filters = interest.filters.iter().map(|wanted| wanted.after);
+        let uris = interest.uris.values().map(|wanted| wanted.since);
+        if let Some(earliest) = filters.chain(uris).min() {
+            interest.follow_all(names.at(earliest));
+        }
         interest
+    }
+
+    /// Whole events that one of several subscriptions wants, each after a position of its own.
+    pub fn of_subscriptions<'f>(
+        subscriptions: impl IntoIterator<Item = FollowedSubscription<'f>>,
+        revision: u64,
+        log: InterestLog<'_>,
+    ) -> Self {
+        let InterestLog { timeline, names } = log;
+        let mut interest = Self {
+            revision,
+            names_revision: names.revision(),
+            ..Self::default()
+        };
+        let bound = subscriptions.into_iter().map(|subscription| {
+            let since = timeline.resolve(subscription.since);
+            let after = timeline.resolve(subscription.after);
+            (names.at(since).bind(subscription.filters), since, after)
+        });
+        let bound: Vec<_> = bound.collect();
+        let sets = bound.iter();
+        interest.filters = compiled(sets.map(|(filters, _, after)| (&**filters, *after)));
+        if let Some(earliest) = bound.iter().map(|(_, since, _)| *since).min() {
+            interest.follow_all(names.at(earliest));
+        }
+        interest
+    }
+
+    /// The same, with what the event ids of its stream say of the subscriptions that it knows.
+    #[must_use]
+    pub fn knowing(self, newest_subscription: u64) -> Self {
+        Self {
+            newest_subscription,
+            ..self
+        }
     }
 
     /// The same, restricted to what `principal` may see.
@@ -102,7 +212,9 @@ impl StreamInterest {
     pub(crate) fn moved_by(&self, range: &SetBackRange) -> Option<Self> {
         let mut moved = self.clone();
         let filters = moved.filters.iter_mut().map(|wanted| &mut wanted.after);
-        let uris = moved.uris.values_mut().map(|(_, since)| since);
+        let before = moved.superseded.iter_mut();
+        let filters = filters.chain(before.flat_map(|(wanted, until)| [&mut wanted.after, until]));
+        let uris = moved.uris.values_mut().map(|wanted| &mut wanted.since);
         let mut has_moved = false;
         for since in filters.chain(uris) {
             let to = range.moved(*since);
@@ -118,7 +230,7 @@ impl StreamInterest {
     #[must_use]
     pub fn begun_by(mut self, reached: Sequence) -> Self {
         let filters = self.filters.iter_mut().map(|wanted| &mut wanted.after);
-        let uris = self.uris.values_mut().map(|(_, since)| since);
+        let uris = self.uris.values_mut().map(|wanted| &mut wanted.since);
         for since in filters.chain(uris) {
             *since = reached.min(*since);
         }
@@ -126,11 +238,95 @@ impl StreamInterest {
     }
 
     /// Of several spellings of one resource the first is kept, so that a change is one notification.
-    fn add_uri(&mut self, spelt: &str, since: Sequence) {
-        if let Ok(uri) = ResourceUri::parse(spelt) {
-            let wanted = self.uris.entry(uri.to_string());
-            let (_, earliest) = wanted.or_insert_with(|| (spelt.to_owned(), since));
-            *earliest = since.min(*earliest);
+    fn add_uri(&mut self, spelt: &str, since: Sequence, names: NamesAt<'_>) {
+        let Ok(uri) = ResourceUri::parse(spelt) else {
+            return;
+        };
+        let known = names.uris(&uri);
+        let place = known.as_ref().map(|(place, _)| (*place, Sequence::START));
+        self.want(&uri, (spelt, since, place));
+        for also in known.into_iter().flat_map(|(_, uris)| uris) {
+            self.want(&also, (spelt, since, place));
+        }
+    }
+
+    fn want(
+        &mut self,
+        uri: &ResourceUri,
+        (spelt, since, place): (&str, Sequence, Option<(PlaceId, Sequence)>),
+    ) {
+        let wanted = self.uris.entry(uri.to_string());
+        let wanted = wanted.or_insert_with(|| WantedUri {
+            spelt: spelt.to_owned(),
+            since,
+            place,
+        });
+        wanted.since = since.min(wanted.since);
+    }
+
+    /// The same after renames that it did not follow yet: filters and resources go on with what they named.
+    /// `None` if there are none.
+    pub(crate) fn following(&self, names: &NameDirectory) -> Option<Self> {
+        if self.is_following(names) {
+            return None;
+        }
+        let revision = names.revision();
+        let mut followed = self.clone();
+        followed.names_revision = revision;
+        for rename in names.renames_since(self.names_revision) {
+            followed.follow(&rename);
+        }
+        Some(followed)
+    }
+
+    /// Follows the renames since the moment at which names mean what they mean here.
+    fn follow_all(&mut self, names: NamesAt<'_>) {
+        names
+            .renames()
+            .iter()
+            .for_each(|rename| self.follow(rename));
+    }
+
+    /// Whether it follows every rename so far.
+    pub(crate) fn is_following(&self, names: &NameDirectory) -> bool {
+        names.revision() == self.names_revision
+    }
+
+    /// From the rename on, what it named means an id. Earlier events are compared as they were when they came.
+    fn follow(&mut self, rename: &FollowedRename) {
+        let before = rename.at().previous();
+        let mut superseded = std::mem::take(&mut self.superseded).into_vec();
+        // A filter that meant it is bound to its id already.
+        for wanted in self.filters.iter_mut().filter(|_| !rename.is_taken()) {
+            let Some(renamed) = wanted.filter.renamed(rename.digest()) else {
+                continue;
+            };
+            superseded.push((wanted.clone(), rename.at()));
+            wanted.filter = renamed;
+            wanted.after = wanted.after.max(before);
+        }
+        let beyond = superseded.len().saturating_sub(MAX_SUPERSEDED_FILTERS);
+        self.superseded = superseded.split_off(beyond).into();
+        let mut moved = Vec::new();
+        for (uri, wanted) in &mut self.uris {
+            let parsed = ResourceUri::parse(uri).ok();
+            let Some(parsed) = parsed.filter(|uri| rename.was_named_by(uri)) else {
+                continue;
+            };
+            // Only what the name means has been renamed: the name may have another holder by now.
+            let is_of = wanted.place.map(|(place, _)| rename.is_of(place));
+            if !is_of.unwrap_or(!rename.is_taken()) {
+                continue;
+            }
+            if wanted.place.is_none_or(|(place, _)| place != rename.id()) {
+                wanted.place = Some((rename.id(), rename.at()));
+            }
+            let new = rename.moved(&parsed);
+            moved.extend(new.map(|new| (new, wanted.clone())));
+        }
+        for (uri, wanted) in moved {
+            let since = wanted.since.max(before);
+            self.want(&uri, (&wanted.spelt, since, wanted.place));
         }
     }
 
@@ -142,7 +338,11 @@ impl StreamInterest {
     /// Comparisons that the interest may need for one event ([`CompiledFilter::cost`]).
     #[must_use]
     pub fn cost(&self) -> usize {
-        let filters = self.filters.iter().map(|wanted| wanted.filter.cost());
+        let filters = self.filters.iter().map(|wanted| {
+            // One whose names have an id is found by both.
+            let keys = 1 + usize::from(wanted.filter.place().is_some());
+            keys * wanted.filter.cost()
+        });
         filters.sum::<usize>() + self.uris.len()
     }
 
@@ -151,7 +351,11 @@ impl StreamInterest {
         let wants = |wanted: &WantedFilter| {
             entry.sequence > wanted.after && wanted.filter.matches(entry.digest())
         };
-        !self.is_quiet && self.filters.iter().any(wants) && self.visible.allows(&entry.event.facts)
+        let was_wanted =
+            |(wanted, until): &(WantedFilter, Sequence)| entry.sequence < *until && wants(wanted);
+        !self.is_quiet
+            && (self.filters.iter().any(wants) || self.superseded.iter().any(was_wanted))
+            && self.visible.allows(&entry.event.facts)
     }
 
     /// The resources that this event changes and the stream asked for, in the client's spelling.
@@ -161,22 +365,35 @@ impl StreamInterest {
         } else {
             entry.uris()
         };
-        touched
-            .iter()
-            .filter_map(|uri| self.uris.get(uri))
-            .filter(|(_, since)| entry.sequence > *since)
-            .map(|(spelt, _)| spelt.as_str())
+        let facts = &entry.event.facts;
+        let wanted = move |uri: &String| {
+            let wanted = self.uris.get(uri)?;
+            (entry.sequence > wanted.since && wanted.means(entry)).then_some(&*wanted.spelt)
+        };
+        touched.iter().enumerate().filter_map(move |(place, uri)| {
+            let spelt = wanted(uri)?;
+            // A rename changes the lists of both addresses, which one wish may stand for.
+            let mut before = touched[..place].iter().filter(|_| facts.former.is_some());
+            let is_told = before.any(|before| wanted(before) == Some(spelt));
+            (!is_told).then_some(spelt)
+        })
     }
 
     /// The terms under which the stream is indexed ([`MatchIndex`](matching::MatchIndex)).
-    pub(crate) fn terms(&self) -> HashSet<MatchTerm> {
+    #[must_use]
+    pub fn terms(&self) -> HashSet<MatchTerm> {
         let filters = self.filters.iter().filter(|_| !self.is_quiet).cloned();
-        let uris = self.uris.iter().map(|(uri, (_, since))| MatchTerm {
+        let by_id = filters.clone().filter_map(|term| {
+            let key = MatchKey::Place(term.filter.place()?);
+            let is_by_name = matches!(term.key, MatchKey::Owner(_) | MatchKey::Repository(_));
+            is_by_name.then_some(MatchTerm { key, ..term })
+        });
+        let uris = self.uris.iter().map(|(uri, wanted)| MatchTerm {
             key: MatchKey::Uri(uri.clone()),
             filter: CompiledFilter::all(),
-            after: *since,
+            after: wanted.since,
         });
-        matching::terms(filters.chain(uris))
+        matching::terms(filters.chain(by_id).chain(uris))
     }
 
     /// Whether the event causes any frame.
@@ -200,9 +417,23 @@ impl StreamInterest {
             had.iter()
                 .any(|had| had.wanted_uris(entry).any(|h| h == spelt))
         };
-        for spelt in self.wanted_uris(entry).filter(|spelt| !had_uri(spelt)) {
-            rest.add_uri(spelt, Sequence::START);
-        }
+        // Under the names that the event has, which may be later ones than the client's.
+        let left: Vec<_> = self
+            .wanted_uris(entry)
+            .filter(|spelt| !had_uri(spelt))
+            .collect();
+        let wanted = entry
+            .uris()
+            .iter()
+            .filter_map(|uri| Some((uri, self.uris.get(uri)?)));
+        let wanted = wanted.filter(|(_, wanted)| left.contains(&&*wanted.spelt));
+        rest.uris = wanted
+            .map(|(uri, wanted)| {
+                let since = Sequence::START;
+                let wanted = wanted.clone();
+                (uri.clone(), WantedUri { since, ..wanted })
+            })
+            .collect();
         rest
     }
 
@@ -217,18 +448,20 @@ impl StreamInterest {
         let has = |known: Option<&Sequence>, since: Sequence| known.is_some_and(|k| *k <= since);
         let filters = self.filters.iter();
         let filters = filters.filter(|wanted| !has(known.get(&wanted.filter), wanted.after));
-        let uris = self.uris.iter().filter_map(|(uri, (spelt, since))| {
+        let uris = self.uris.iter().filter_map(|(uri, wanted)| {
             let known = old.uris.get(uri);
-            let is_same = known.is_some_and(|known| known.0 == *spelt);
-            let is_known = is_same && has(known.map(|(_, since)| since), *since);
-            (!is_known).then_some(*since)
+            let is_same = known.is_some_and(|known| known.spelt == wanted.spelt);
+            let is_known = is_same && has(known.map(|known| &known.since), wanted.since);
+            (!is_known).then_some(wanted.since)
         });
         filters.map(|wanted| wanted.after).chain(uris).min()
     }
 
     /// The resources of this interest, in the client's spelling.
     pub(crate) fn requested_uris(&self) -> impl Iterator<Item = &str> {
-        self.uris.values().map(|(spelt, _)| spelt.as_str())
+        // One that was renamed stands here under several names.
+        let spelt: BTreeSet<_> = self.uris.values().map(|wanted| &*wanted.spelt).collect();
+        spelt.into_iter()
     }
 
     /// The earliest start position of this interest; `None` if it is empty.
@@ -236,7 +469,7 @@ impl StreamInterest {
         let filters = self.filters.iter().filter(|_| !self.is_quiet);
         filters
             .map(|wanted| wanted.after)
-            .chain(self.uris.values().map(|(_, since)| *since))
+            .chain(self.uris.values().map(|wanted| wanted.since))
             .min()
     }
 }
@@ -277,7 +510,11 @@ fn is_quiet(log_level: Option<&str>) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use model::PrincipalId;
+    use model::{
+        FormerPlace, LogPosition, PrincipalId, RepositoryId, ResourceType, Sequenced, StoredEvent,
+    };
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::fixture;
@@ -309,6 +546,235 @@ mod tests {
         assert_eq!(gets(&one, "dog"), (false, vec![]));
         let other = reader(Visibility::only(["acme"], []).unwrap());
         assert_eq!(gets(&other, "cat"), (false, vec![]));
+    }
+
+    /// An event of repository `id` as `octo/<name>`, or its rename.
+    fn of_repository(at: u64, id: u64, name: &str, former: Option<&str>) -> Sequenced<StoredEvent> {
+        let mut event = fixture::event(at, name, 0);
+        let facts = &mut event.item.facts;
+        facts.ids.repository = Some(RepositoryId(id));
+        if let Some(former) = former {
+            facts.resource_type = ResourceType::open("repository");
+            facts.former = Some(Box::new(FormerPlace {
+                owner: None,
+                repo: Some(former.to_owned()),
+            }));
+        }
+        event
+    }
+
+    #[test]
+    fn a_stream_that_is_behind_a_rename_gets_what_one_gets_that_is_not() {
+        let log = [
+            of_repository(1, 1, "rocket", None),
+            of_repository(2, 1, "missile", Some("rocket")),
+            of_repository(3, 1, "missile", None),
+            of_repository(4, 2, "rocket", None),
+            of_repository(5, 1, "probe", Some("missile")),
+            of_repository(6, 1, "probe", None),
+            // Late, from before its renames.
+            of_repository(7, 1, "rocket", None),
+        ];
+        let filters = |repo: &str| {
+            FilterSet::new(vec![Filter {
+                owner: Some("octo".to_owned()),
+                repo: Some(repo.to_owned()),
+                ..Filter::default()
+            }])
+            .unwrap()
+        };
+        let uri = |repo: &str| format!("github://events/octo/{repo}");
+        for (repo, wanted) in [
+            ("rocket", &[1, 2, 3, 5, 6, 7][..]),
+            ("missile", &[2, 3, 5, 6, 7]),
+            ("probe", &[5, 6]),
+            ("cat", &[]),
+        ] {
+            let names = NameDirectory::default();
+            names.begin_log(fixture::EPOCH);
+            let mut live = StreamInterest::events(&filters(repo), names.now());
+            live.add_uri(&uri(repo), Sequence::START, names.now());
+            let mut got = Vec::new();
+            for event in &log {
+                let at = LogPosition {
+                    epoch: fixture::EPOCH,
+                    sequence: event.sequence,
+                    tag: None,
+                };
+                names.observe(at, &event.item.facts);
+                live = live.following(&names).unwrap_or(live);
+                got.extend(wants(&live, event));
+            }
+            assert_eq!(got, wanted, "live, {repo}");
+            let behind = log.iter().filter_map(|event| wants(&live, event));
+            assert_eq!(behind.collect::<Vec<_>>(), wanted, "behind, {repo}");
+            let mut resumed = StreamInterest::events(&filters(repo), names.at(Sequence::START));
+            resumed.add_uri(&uri(repo), Sequence::START, names.at(Sequence::START));
+            resumed.follow_all(names.at(Sequence::START));
+            let again = log.iter().filter_map(|event| wants(&resumed, event));
+            assert_eq!(again.collect::<Vec<_>>(), wanted, "resumed, {repo}");
+        }
+    }
+
+    /// What happens to one of three repositories of an owner.
+    #[derive(Debug, Clone, Copy)]
+    enum Happening {
+        /// It is created, or has a name from now on that it never had, if that is free; GitHub tells of it, or not.
+        Named(usize, usize, bool),
+        Deleted(usize),
+        Shown(usize),
+        /// An event from when it had another name comes late.
+        Late(usize),
+    }
+
+    const REPOS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+    fn happening() -> impl Strategy<Value = Happening> {
+        let of = || 0..3_usize;
+        prop_oneof![
+            3 => (of(), 0..REPOS.len(), any::<bool>()).prop_map(|(of, name, told)| Happening::Named(of, name, told)),
+            1 => of().prop_map(Happening::Deleted),
+            5 => of().prop_map(Happening::Shown),
+            1 => of().prop_map(Happening::Late),
+        ]
+    }
+
+    /// The log of what happens, with the id of each event and the name under which it is shown, on time or late.
+    fn log_of(happenings: &[Happening]) -> Vec<(Sequenced<StoredEvent>, u64, usize, bool)> {
+        // Of each: its id, its names, and those under which it was shown.
+        let mut repositories: [(u64, Vec<usize>, Vec<usize>); 3] = Default::default();
+        let (mut count, mut log) = (0, Vec::new());
+        for what in happenings {
+            let at = log.len() as u64 + 1;
+            let is_free = |name: &usize| repositories.iter().all(|of| of.1.last() != Some(name));
+            match *what {
+                Happening::Named(of, name, told)
+                    if is_free(&name) && !repositories[of].1.contains(&name) =>
+                {
+                    let (id, names, shown) = &mut repositories[of];
+                    if names.is_empty() {
+                        count += 1;
+                        *id = count;
+                    }
+                    let former = names.last().map(|former| REPOS[*former]);
+                    names.push(name);
+                    if told && let Some(former) = former {
+                        shown.extend(names.iter().rev().nth(1).copied());
+                        let event = of_repository(at, *id, REPOS[name], Some(former));
+                        log.push((event, *id, name, true));
+                        shown.push(name);
+                    }
+                }
+                Happening::Deleted(of) => repositories[of] = Default::default(),
+                Happening::Shown(of) => {
+                    let (id, names, shown) = &mut repositories[of];
+                    let Some(name) = names.last() else { continue };
+                    log.push((of_repository(at, *id, REPOS[*name], None), *id, *name, true));
+                    shown.push(*name);
+                }
+                Happening::Late(of) => {
+                    let (id, names, shown) = &repositories[of];
+                    let mut former = shown.iter().filter(|name| names.last() != Some(name));
+                    let Some(name) = former.next() else { continue };
+                    log.push((
+                        of_repository(at, *id, REPOS[*name], None),
+                        *id,
+                        *name,
+                        false,
+                    ));
+                }
+                Happening::Named(..) => {}
+            }
+        }
+        log
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn live_and_resumed_streams_get_the_events_of_the_repository_that_they_named(
+            happenings in prop::collection::vec(happening(), 1..40),
+            opened in 0..20_usize,
+            named in 0..REPOS.len(),
+        ) {
+            let log = log_of(&happenings);
+            let opened = opened.min(log.len());
+            let filters = FilterSet::new(vec![Filter {
+                owner: Some("octo".to_owned()),
+                repo: Some(REPOS[named].to_owned()),
+                ..Filter::default()
+            }])
+            .unwrap();
+            let names = NameDirectory::default();
+            names.begin_log(fixture::EPOCH);
+            let observe = |event: &Sequenced<StoredEvent>| {
+                let at = LogPosition {
+                    epoch: fixture::EPOCH,
+                    sequence: event.sequence,
+                    tag: None,
+                };
+                let _ = names.observe(at, &event.item.facts);
+            };
+            log[..opened].iter().for_each(|(event, ..)| observe(event));
+            let mut live = StreamInterest::events(&filters, names.now());
+            let mut got = Vec::new();
+            for (event, ..) in &log[opened..] {
+                observe(event);
+                live = live.following(&names).unwrap_or(live);
+                got.extend(wanted(&live, event));
+            }
+            // The one that was shown under the name last when the stream was opened, or else the first afterwards that
+            // is shown under it or is told to have had it.
+            let mut on_time = log.iter().filter(|(.., is_on_time)| *is_on_time);
+            let shown = |(_, id, name, _): &(_, u64, usize, bool)| (*name == named).then_some(*id);
+            let before = log[..opened].iter().filter(|(.., is_on_time)| *is_on_time);
+            let has_left = |event: &Sequenced<StoredEvent>| {
+                event.item.facts.former_names().1 == Some(REPOS[named])
+            };
+            let had = |of: &(Sequenced<StoredEvent>, u64, usize, bool)| {
+                shown(of).or_else(|| has_left(&of.0).then_some(of.1))
+            };
+            let meant = before.rev().find_map(shown).or_else(|| on_time.find_map(had));
+            let since = Sequence(opened as u64);
+            let is_former = log[..opened].iter().any(|(event, ..)| has_left(event));
+            if let Some(meant) = meant.filter(|_| !is_former) {
+                let naive = log[opened..].iter().filter(|(_, id, ..)| *id == meant);
+                let first = log[..opened].iter().any(|event| shown(event).is_some());
+                let naive: Vec<_> = naive.map(|(event, ..)| event.sequence.0).collect();
+                let from = got.first().copied().unwrap_or(u64::MAX);
+                // Before any event has shown who has the name, the stream wants what comes under it.
+                let is_due = |at: &u64| first || (*at >= from && log[*at as usize - 1].3);
+                let naive: Vec<_> = naive.into_iter().filter(is_due).collect();
+                let of_meant = |at: &u64| log[*at as usize - 1].1 == meant && is_due(at);
+                let same_id: Vec<_> = got.iter().copied().filter(of_meant).collect();
+                prop_assert_eq!(&same_id, &naive, "of {} after {}", REPOS[named], since);
+                let renames = got.iter().filter(|at| log[**at as usize - 1].1 != meant);
+                let renames: Vec<_> = renames.map(|at| &log[*at as usize - 1]).collect();
+                prop_assert!(renames.is_empty(), "{:?}", renames);
+            }
+            let after = |interest: &StreamInterest| -> Vec<u64> {
+                log[opened..].iter().filter_map(|(event, ..)| wanted(interest, event)).collect()
+            };
+            prop_assert_eq!(after(&live), got.clone(), "behind");
+            let resumed = StreamInterest::events(&filters, names.at(since));
+            prop_assert_eq!(after(&resumed), got, "resumed");
+        }
+    }
+
+    fn wanted(interest: &StreamInterest, event: &Sequenced<StoredEvent>) -> Option<u64> {
+        let entry = RingEntry::new(event.clone(), 0);
+        interest.wants_event(&entry).then_some(event.sequence.0)
+    }
+
+    /// The position of an event if it is wanted; then its repository's list has changed, by its one spelling.
+    fn wants(interest: &StreamInterest, event: &Sequenced<StoredEvent>) -> Option<u64> {
+        let entry = RingEntry::new(event.clone(), 0);
+        let uris = interest.wanted_uris(&entry).count();
+        let is_wanted = interest.wants_event(&entry);
+        // A late event is of a list of the former name, which may be another's by now.
+        assert!(uris <= 1 && (uris == 1) == is_wanted || event.sequence == Sequence(7));
+        is_wanted.then_some(event.sequence.0)
     }
 
     #[test]

@@ -9,13 +9,17 @@
 //! What is deliberately absent: HTTP, sessions' own state, and any store but the log and the mailbox of a
 //! session, both behind ports.
 
+pub mod announcement;
+pub mod audience;
 pub mod bounds;
 pub mod budget;
+pub mod census;
 mod error;
 pub mod feed;
 #[cfg(test)]
 mod fixture;
 pub mod followed;
+pub mod followed_stream;
 pub mod format;
 #[cfg(test)]
 #[cfg(feature = "shuttle")]

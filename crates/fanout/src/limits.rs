@@ -14,6 +14,7 @@
 //! | bytes of the filters of all open streams | 32 × [`MAX_EDGE_COST`] = 16 MiB in streams, the same in the index | a digest has 16 bytes |
 //! | bytes of the pages of the log that are read for streams behind the ring | [`CATCH_UP_BYTES`] = 96 MiB | each page holds its part until it is dropped, and a stream whose client does not read holds none |
 //! | the rest of a frame that a stream holds for a client that does not read | [`UNREAD_BYTES`] = 256 MiB, with a token 8/9 of what others leave, and [`SMALL_UNREAD_BYTES`] for each stream; frames that are in the ring are shared | a stream without room is cut: its client has a cursor |
+//! | announcements on their way to streams whose clients do not read | [`WAITING_ANNOUNCEMENTS`] pointers a stream; a message is in memory once, and one stream holds its frame as any other | the oldest are left out |
 //! | the rest of a page of the mailbox, likewise | 4 MiB a stream; of one principal together what the store holds for it (`ports::MailboxLimits`) | a session has one stream, and one that was replaced is cut after [`BURST_GRACE`] |
 
 use std::time::Duration;
@@ -41,6 +42,9 @@ pub(crate) const MAX_EDGE_COST: usize = 512 << 10;
 /// session may have 4,096 ([`model::limits::MAX_SESSION_COST`]). Without authentication there is only the
 /// edge's bound, because all clients are one principal.
 pub(crate) const MAX_PRINCIPAL_COST: usize = MAX_EDGE_COST / 16;
+/// Filters of one stream from before a rename that it keeps for earlier events: it has examined them within
+/// moments, unless it is far behind.
+pub(crate) const MAX_SUPERSEDED_FILTERS: usize = 64;
 /// Tasks that all listen streams of an edge may follow together, shared out between principals; beyond it a
 /// stream is refused. A thousand streams may follow 256 each. Of one principal at most a thousand exist.
 pub(crate) const MAX_FOLLOWED_TASKS: usize = 256 << 10;
@@ -102,6 +106,9 @@ pub const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const WHEEL_SLICES: usize = 64;
 /// Streams copied from the list of all streams under one lock, so that waking them needs no lock.
 pub(crate) const STREAMS_PER_VISIT: usize = 256;
+/// Announcements that wait for a client that does not read; beyond it the oldest are left out, and are not counted
+/// as delivered.
+pub(crate) const WAITING_ANNOUNCEMENTS: usize = 16;
 /// A client that has been behind for less than this is not cut for its number of unread events, nor because
 /// its session has another stream.
 pub(crate) const BURST_GRACE: Duration = Duration::from_secs(1);

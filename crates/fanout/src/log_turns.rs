@@ -12,7 +12,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{EventId, PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::Mutex;
 use ports::{
     AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
@@ -293,6 +293,11 @@ impl EventLog for LogInTurns {
     /// In the turn of the page that follows it.
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.log().seek(time).await
+    }
+
+    /// In the turn of the read that follows it.
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.log().position_of(id).await
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -18,14 +18,14 @@ use super::{
     fixture::{self, GatedLog},
     format::{StreamEnd, StreamFormat},
     hub::{Hub, StreamRequest, StreamStart},
-    interest::StreamInterest,
+    interest::{InterestLog, StreamInterest},
     limits::{MAX_EDGE_COST, MAX_PRINCIPAL_COST},
     news::NewsSelection,
     ring::{Ring, RingEntry, RingRead},
     timeline::LogTimeline,
 };
 use crate::metrics::StreamKind;
-use access::{Permissions, Principal, Visibility};
+use access::{NameDirectory, Permissions, Principal, Visibility};
 
 /// Labels of an event at GitHub's own bound.
 const LABELS: usize = 100;
@@ -95,12 +95,17 @@ fn a_session_may_have_these_subscriptions_and_no_more() {
     let more = subscription("one", SUBSCRIPTIONS, 2);
     let more = asked.subscribe(more, Timestamp::default());
     assert_eq!(more, Err(SubscriptionBound::Cost));
-    let interest = StreamInterest::of_session(&asked, 1, &LogTimeline::new(fixture::EPOCH, 0));
+    let log = InterestLog {
+        timeline: &LogTimeline::new(fixture::EPOCH, 0),
+        names: &NameDirectory::default(),
+    };
+    let interest = StreamInterest::of_session(&asked, 1, log);
     assert!(interest.cost() <= MAX_SESSION_COST);
 }
 
 fn open(hub: &Arc<Hub>, principal: &Arc<Principal>, session: &Session) -> Result<Feed, HubError> {
     let open = StreamRequest {
+        labels: None,
         wants: NewsSelection::default(),
         kind: StreamKind::Session,
         format: StreamFormat::Session,
@@ -108,7 +113,7 @@ fn open(hub: &Arc<Hub>, principal: &Arc<Principal>, session: &Session) -> Result
         session: Some((session.id.clone(), 1)),
         inbox: Sequence::START,
         principal: Arc::clone(principal),
-        interest: StreamInterest::of_session(session, 1, &hub.timeline()),
+        interest: hub.interest_of(session, 1),
         begin: StreamStart::Head,
         ages: false,
     };

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use event_flow::follow::LossReason;
 use instruments::TraceSpan;
+use model::PlaceId;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -30,17 +31,28 @@ pub enum StreamKind {
     Listen,
     /// The answer of a call that is resumed.
     Call,
+    /// `GET /mcp/sse`.
+    Connection,
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Events, Self::Session, Self::Listen, Self::Call];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Events,
+        Self::Session,
+        Self::Listen,
+        Self::Call,
+        Self::Connection,
+    ];
 
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Session => "session",
             Self::Listen => "listen",
             Self::Call => "call",
+            Self::Connection => "connection",
         }
     }
 }
@@ -182,6 +194,35 @@ struct Ended {
     reason: StreamEnd,
 }
 
+/// The kind of what was renamed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum RenamedKind {
+    Owner,
+    Repository,
+}
+
+impl RenamedKind {
+    const ALL: [Self; 2] = [Self::Owner, Self::Repository];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Repository => "repository",
+        }
+    }
+}
+
+impl EncodeLabelValue for RenamedKind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Renamed {
+    kind: RenamedKind,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Bound {
     bound: StreamBound,
@@ -216,6 +257,7 @@ pub struct FanoutMetrics {
     match_cost: Gauge,
     match_comparisons: Counter,
     woken_calls: Counter,
+    renames: Family<Renamed, Counter>,
     pub(crate) unread_bytes: Gauge,
 }
 
@@ -250,6 +292,7 @@ impl FanoutMetrics {
             match_cost: Gauge::default(),
             match_comparisons: Counter::default(),
             woken_calls: Counter::default(),
+            renames: counters(RenamedKind::ALL.map(|kind| Renamed { kind })),
             unread_bytes: Gauge::default(),
         };
         registry.register("forgewire_edge_open_streams", "Open streams", open);
@@ -319,6 +362,11 @@ impl FanoutMetrics {
 
     /// Registers what the matching of events costs, and what is held for clients.
     fn register_work(&self, registry: &mut MetricsRegistry) {
+        registry.register(
+            "forgewire_edge_renames",
+            "Renames and transfers that streams, calls and tokens of this edge have followed",
+            self.renames.clone(),
+        );
         registry.register(
             "forgewire_edge_match_cost",
             "Comparisons that the filters of all open streams and waiting calls may need for one event; at most 524288",
@@ -399,6 +447,15 @@ impl FanoutMetrics {
     /// One event was compared with the filters of all streams.
     pub(crate) fn matched(&self, comparisons: usize) {
         self.match_comparisons.inc_by(comparisons as u64);
+    }
+
+    /// An owner or a repository was renamed, and what is open follows it.
+    pub(crate) fn renamed(&self, id: PlaceId) {
+        let kind = match id {
+            PlaceId::Owner(_) => RenamedKind::Owner,
+            PlaceId::Repository(_) => RenamedKind::Repository,
+        };
+        self.renames.get_or_create(&Renamed { kind }).inc();
     }
 
     pub(crate) fn set_match_cost(&self, cost: usize) {

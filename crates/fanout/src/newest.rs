@@ -6,14 +6,17 @@
 //! request, so the log's cost per call falls as the number of calls rises; and every event that was
 //! acknowledged before a call is in its answer.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use async_trait::async_trait;
 use event_flow::{
     history::{EventSource, HistoryError},
-    query::{EventQuery, Order, QueryAnswer, QueryPage, Visible, is_truncated, query_visible},
+    query::{
+        EventQuery, Order, QueryAnswer, QueryPage, Visible, is_truncated, query_visible,
+        visible_event,
+    },
 };
-use model::{PrincipalId, Sequence, Sequenced};
+use model::{EventId, PrincipalId, Sequence, Sequenced, StoredEvent};
 use ports::{EventLogError, LogHead};
 use tokio::time::timeout;
 
@@ -40,8 +43,19 @@ impl EventSource for Hub {
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError> {
         let epoch = self.epoch();
-        let page = self.answer(reader, question, visible).await?;
+        // Names mean what they mean at the moment of the call.
+        let filters = self.names.now().bind(&question.filters);
+        let bound = match filters {
+            Cow::Borrowed(_) => Cow::Borrowed(question),
+            Cow::Owned(filters) => Cow::Owned(EventQuery {
+                filters,
+                ..question.clone()
+            }),
+        };
+        let question = &*bound;
+        let mut page = self.answer(reader, question, visible).await?;
         if self.epoch() == epoch {
+            page.truncated |= self.begins_in_another_log(question, &page);
             return Ok(page);
         }
         // The log was replaced meanwhile: in the new one, the positions of the question mean nothing.
@@ -54,9 +68,32 @@ impl EventSource for Hub {
         page.truncated = true;
         Ok(page)
     }
+
+    async fn event(
+        &self,
+        reader: &PrincipalId,
+        id: &EventId,
+        visible: Visible<'_>,
+    ) -> Result<Option<StoredEvent>, HistoryError> {
+        let Some(log) = self.log_turns.begin(reader, TURN_WAIT).await else {
+            self.metrics.query_refused();
+            return Err(HistoryError::Busy);
+        };
+        Ok(timeout(CALL_DEADLINE, visible_event(&log, id, visible)).await??)
+    }
 }
 
 impl Hub {
+    /// Whether a page covers the start of a range of time, part of which was in another log.
+    fn begins_in_another_log(&self, question: &EventQuery, page: &QueryPage) -> bool {
+        let covers_start = match question.order {
+            Order::OldestFirst => question.after == Sequence::START,
+            Order::NewestFirst => page.older.is_none(),
+        };
+        let from = question.from.filter(|_| covers_start);
+        from.is_some_and(|from| self.followed_another_since(from))
+    }
+
     async fn answer(
         &self,
         reader: &PrincipalId,

@@ -1,11 +1,19 @@
 //! News beside events: a list changed, or the state of a task did. News is not in the log, because
 //! a client that was away reads the list or the task again.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, atomic::Ordering},
+};
 
 use mcp::{notification::ListKind, task::TaskId};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicU8, Mutex};
+
+use crate::{
+    announcement::{Announcement, WaitingAnnouncement},
+    limits::WAITING_ANNOUNCEMENTS,
+};
 
 /// The news that a stream wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +39,7 @@ impl NewsSelection {
 }
 
 const TASKS: u8 = 1 << 7;
+const ANNOUNCEMENTS: u8 = 1 << 6;
 
 fn bits(lists: ListChanges) -> u8 {
     u8::from(lists.tools) | u8::from(lists.prompts) << 1 | u8::from(lists.resources) << 2
@@ -43,6 +52,12 @@ pub(crate) struct PendingNews {
     waiting: AtomicU8,
     /// Few streams follow tasks, so the others pay only a pointer.
     tasks: Option<Box<WantedTasks>>,
+    /// Nearly always none, which costs a pointer.
+    #[expect(
+        clippy::box_collection,
+        reason = "every stream has this place and nearly none uses it: 8 bytes, not 32"
+    )]
+    announcements: Mutex<Option<Box<VecDeque<WaitingAnnouncement>>>>,
 }
 
 #[derive(Debug)]
@@ -53,11 +68,12 @@ struct WantedTasks {
 }
 
 /// The news that a stream takes in one turn.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct StreamNews {
     lists: u8,
     /// Tasks that may have changed.
     pub(crate) tasks: BTreeSet<TaskId>,
+    pub(crate) announcements: VecDeque<WaitingAnnouncement>,
 }
 
 impl StreamNews {
@@ -83,6 +99,7 @@ impl PendingNews {
             wanted: bits(wants.lists),
             waiting: AtomicU8::new(if tasks.is_some() { TASKS } else { 0 }),
             tasks,
+            announcements: Mutex::new(None),
         }
     }
 
@@ -96,6 +113,26 @@ impl PendingNews {
         let wanted = self.wanted & bits(lists);
         self.waiting.fetch_or(wanted, Ordering::AcqRel);
         wanted != 0
+    }
+
+    /// Whether the stream wants to know of changes of these lists.
+    pub(crate) fn wants_lists(&self, lists: ListChanges) -> bool {
+        self.wanted & bits(lists) != 0
+    }
+
+    /// Records a message to many clients. The oldest is left out if the client takes none.
+    pub(crate) fn announce(&self, announcement: &Arc<Announcement>) {
+        let waiting = WaitingAnnouncement::new(announcement);
+        let mut kept = self.announcements.lock();
+        let announcements = kept.get_or_insert_default();
+        let left_out = match announcements.len() < WAITING_ANNOUNCEMENTS {
+            true => None,
+            false => announcements.pop_front(),
+        };
+        announcements.push_back(waiting);
+        drop(kept);
+        drop(left_out);
+        self.waiting.fetch_or(ANNOUNCEMENTS, Ordering::AcqRel);
     }
 
     /// Records that a task may have changed; returns whether the stream wants to know.
@@ -115,9 +152,15 @@ impl PendingNews {
         let waiting = self.waiting.swap(0, Ordering::AcqRel);
         let tasks = self.tasks.as_deref().filter(|_| waiting & TASKS != 0);
         let tasks = tasks.map(|tasks| std::mem::take(&mut *tasks.waiting.lock()));
+        let announcements = match waiting & ANNOUNCEMENTS {
+            0 => None,
+            _ => self.announcements.lock().take(),
+        };
+        let announcements = announcements.map_or_else(VecDeque::new, |waiting| *waiting);
         Some(StreamNews {
-            lists: waiting & !TASKS,
+            lists: waiting & !(TASKS | ANNOUNCEMENTS),
             tasks: tasks.unwrap_or_default(),
+            announcements,
         })
     }
 }
@@ -143,7 +186,7 @@ mod tests {
         let mine = BTreeSet::from([task("mine")]);
         let first = pending.take().unwrap();
         assert_eq!((first.lists().count(), first.tasks), (0, mine.clone()));
-        assert_eq!(pending.take(), None);
+        assert!(pending.take().is_none());
         assert!(!pending.notify_lists(ListChanges {
             tools: false,
             ..NewsSelection::all_lists().lists
@@ -156,7 +199,27 @@ mod tests {
         let news = pending.take().unwrap();
         assert_eq!(news.lists().collect::<Vec<_>>(), [ListKind::Tools]);
         assert_eq!(news.tasks, mine);
-        assert_eq!(pending.take(), None);
+        assert!(pending.take().is_none());
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_holds_few_announcements_and_the_oldest_are_not_delivered() {
+        let pending = PendingNews::new(NewsSelection::default());
+        let raw = serde_json::value::to_raw_value(&serde_json::json!({ "method": "n" })).unwrap();
+        let message = mcp::connection::BroadcastMessage::read(&raw, model::Timestamp::default());
+        let announcements: Vec<_> = (0..WAITING_ANNOUNCEMENTS + 3)
+            .map(|_| Arc::new(Announcement::new(message.clone().unwrap())))
+            .collect();
+        announcements.iter().for_each(|one| pending.announce(one));
+        let news = pending.take().unwrap();
+        assert_eq!(news.announcements.len(), WAITING_ANNOUNCEMENTS);
+        news.announcements
+            .into_iter()
+            .for_each(WaitingAnnouncement::taken);
+        let delivered: Vec<_> = announcements.iter().map(|one| one.delivered()).collect();
+        assert_eq!(delivered[..3], [0, 0, 0]);
+        assert!(delivered[3..].iter().all(|count| *count == 1));
+        assert!(pending.take().is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     feed::{Feed, OpeningFrames},
     format::StreamReader,
     hub::{Hub, StreamRequest, StreamStart},
-    stream::OpenStream,
+    stream::{OpenStream, StreamLife},
     streams::NoRoom,
 };
 
@@ -31,6 +31,7 @@ impl Hub {
             ..self.reader(open.scope)?
         };
         let StreamRequest {
+            labels,
             kind,
             format,
             session,
@@ -46,7 +47,21 @@ impl Hub {
             true => age.end(self.second(), || self.random()),
             false => MaxAge::NEVER,
         };
-        let stream = OpenStream::new(kind, format, session, principal, interest, wants, ends_at);
+        let stream = OpenStream::new(
+            kind,
+            format,
+            session,
+            principal,
+            interest,
+            wants,
+            StreamLife {
+                opened_at: self.clock.now(),
+                ends_at,
+            },
+        );
+        if let Some(labels) = labels {
+            stream.set_labels(labels);
+        }
         let stream = Arc::new(stream);
         // Inserted into the slab before its position is taken, so that no event is missed in
         // between.
@@ -64,6 +79,8 @@ impl Hub {
                     HubError::TooManyFollowedTasks(full)
                 }
             })?;
+        // Something may have been renamed since the interest was made.
+        stream.follow_names(&self.names);
         self.metrics.set_match_cost(self.streams.budget.total());
         let may_read = stream.may_read();
         let epoch = reader.keys.epoch();

@@ -41,6 +41,11 @@ impl Hub {
         self.cursor_at(reader, page.through, tag)
     }
 
+    /// The reader's cursor after a position up to which this edge has examined the log.
+    pub fn cursor_through(&self, reader: &StreamReader, position: Sequence) -> CursorText {
+        self.cursor_at(reader, position, self.ring.known_tag(position))
+    }
+
     /// The reader's cursor at which a page of the newest events ended, for a page of what is before it;
     /// `None` if nothing is.
     pub fn cursor_before(&self, reader: &StreamReader, page: &QueryPage) -> Option<CursorText> {
@@ -96,8 +101,13 @@ impl Hub {
                 let start = timeout(CALL_DEADLINE, self.log.seek(time)).await??;
                 if start.truncated {
                     self.metrics.gap(GapReason::Trimmed);
+                    return Ok((start.position, true));
                 }
-                return Ok((start.position, start.truncated));
+                let is_elsewhere = self.followed_another_since(time);
+                if is_elsewhere {
+                    self.metrics.gap(GapReason::LogReplaced);
+                }
+                return Ok((start.position, is_elsewhere));
             }
         };
         self.resolve_at(position, tag, principal).await

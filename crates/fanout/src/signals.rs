@@ -1,19 +1,23 @@
 //! Signals from other parts of the edge to open streams, and queries about them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use mcp::task::TaskId;
+use access::Principal;
+use mcp::{notification::ListKind, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
 use ports::ListChanges;
 use tracing::warn;
 
 use crate::{
+    announcement::Announcement,
+    audience::{AudienceMember, ClientLabels},
     budget::{MatchBound, MatchShare},
-    format::StreamEnd,
+    format::{StreamEnd, StreamFormat},
     hub::Hub,
     inbox::MailStream,
-    interest::StreamInterest,
+    interest::{InterestLog, StreamInterest},
     metrics::GapReason,
+    stream::OpenStream,
 };
 
 impl Hub {
@@ -23,10 +27,24 @@ impl Hub {
         self.streams.taken()
     }
 
+    /// Number of positions of the log whose events are in memory; some may have no event.
+    #[must_use]
+    pub fn positions_in_memory(&self) -> u64 {
+        let (base, head) = (self.ring.base(), self.ring.head());
+        head.0.saturating_sub(base.0)
+    }
+
     /// The sessions whose stream is open here.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionId> {
         self.streams.sessions()
+    }
+
+    /// The principal that reads the stream of a session, if that is open here.
+    #[must_use]
+    pub fn session_reader(&self, session: &SessionId) -> Option<Arc<Principal>> {
+        let stream = self.streams.of_session(session)?;
+        Some(Arc::clone(&stream.principal))
     }
 
     /// Whether the stream of a session is open here.
@@ -85,7 +103,11 @@ impl Hub {
     /// The interest of a session at this revision, on this edge.
     #[must_use]
     pub fn interest_of(&self, session: &Session, revision: u64) -> StreamInterest {
-        let interest = StreamInterest::of_session(session, revision, &self.timeline());
+        let log = InterestLog {
+            timeline: &self.timeline(),
+            names: &self.names,
+        };
+        let interest = StreamInterest::of_session(session, revision, log);
         interest.begun_by(self.ring.head())
     }
 
@@ -95,6 +117,7 @@ impl Hub {
         let Some(stream) = self.streams.of_session(&session.id) else {
             return;
         };
+        stream.set_labels(ClientLabels::of(session));
         let interest = stream.interest();
         let is_newer = revision > interest.revision;
         if is_newer && !session.has_had_subscription(interest.newest_subscription) {
@@ -102,6 +125,7 @@ impl Hub {
             self.session_put_back(session, revision);
         } else {
             stream.set_interest(self.interest_of(session, revision));
+            stream.follow_names(&self.names);
         }
     }
 
@@ -119,7 +143,9 @@ impl Hub {
         if let Some(stream) = self.streams.of_session(&session.id) {
             warn!(session = %session.id, "the session store lost the last changes of a session");
             self.record_set_back();
+            stream.set_labels(ClientLabels::of(session));
             stream.put_back(self.interest_of(session, revision));
+            stream.follow_names(&self.names);
         }
     }
 
@@ -181,5 +207,60 @@ impl Hub {
                 stream.end(StreamEnd::Revoked);
             }
         });
+    }
+
+    /// Offers a message to the open streams of those clients that `fits` admits. Never blocks.
+    pub fn announce(
+        &self,
+        announcement: &Arc<Announcement>,
+        fits: impl Fn(&AudienceMember<'_>) -> bool,
+    ) {
+        self.streams.for_slice(0, 1, |stream| {
+            if stream.ending().is_some() || !stream.may_read() {
+                return;
+            }
+            let labels = stream.labels();
+            let member = AudienceMember {
+                kind: stream.kind,
+                principal: stream.principal(),
+                labels: labels.as_deref(),
+                protocol_version: match &stream.format {
+                    StreamFormat::Listen { version, .. } => Some(version.as_str()),
+                    _ => None,
+                },
+            };
+            if suits(announcement, stream) && fits(&member) {
+                stream.announce(announcement);
+            }
+        });
+    }
+
+    /// Makes the connections of `/mcp/sse` whose slot falls into slice `slice` of `slices` send a heartbeat.
+    pub fn beat_by_name(&self, slice: usize, slices: usize) {
+        self.streams.beat_by_name(slice, slices);
+    }
+}
+
+/// Whether a stream can carry a message to many clients: a listen stream has what its client opted in to, and no
+/// more.
+fn suits(announcement: &Announcement, stream: &OpenStream) -> bool {
+    let StreamFormat::Listen { .. } = &stream.format else {
+        return true;
+    };
+    let list = announcement.list();
+    let wants_list = list.is_some_and(|list| stream.news.wants_lists(only(list)));
+    let interest = stream.interest();
+    let mut uris = interest.requested_uris();
+    wants_list
+        || announcement
+            .resource()
+            .is_some_and(|resource| uris.any(|uri| uri == resource))
+}
+
+fn only(list: ListKind) -> ListChanges {
+    ListChanges {
+        tools: list == ListKind::Tools,
+        prompts: list == ListKind::Prompts,
+        resources: list == ListKind::Resources,
     }
 }

@@ -9,11 +9,13 @@ use std::{
 use event_flow::matching::MatchIndex;
 use instruments::TraceSpan;
 use mcp::task::TaskId;
-use model::{EventFacts, Sequence, SessionId, TraceContext};
+use model::{EventFacts, Sequence, SessionId, Timestamp, TraceContext};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
 use super::{
+    announcement::Announcement,
+    audience::ClientLabels,
     budget::MatchShare,
     format::{StreamEnd, StreamFormat},
     inbox::{MailStream, PendingMail},
@@ -22,7 +24,7 @@ use super::{
     timeline::SetBackRange,
 };
 use crate::metrics::StreamKind;
-use access::Principal;
+use access::{NameDirectory, Principal};
 
 /// One open stream. Its position is in its feed; this is the part that other components write to.
 #[derive(Debug)]
@@ -45,7 +47,13 @@ pub(crate) struct OpenStream {
     /// First sequence to examine, possibly with [`UNSURE`]; 0 while there is none.
     pending: AtomicU64,
     beat: AtomicBool,
+    /// A heartbeat that the client sees is due.
+    named_beat: AtomicBool,
     ending: AtomicU8,
+    /// When it was opened.
+    pub(super) opened_at: Timestamp,
+    /// What is known of the client of its session.
+    labels: Mutex<Option<Arc<ClientLabels>>>,
     /// The time at which the stream reaches its maximum age, in seconds of its hub.
     ends_at: u32,
     pub(super) news: PendingNews,
@@ -56,6 +64,14 @@ pub(crate) struct OpenStream {
     /// The value of `covered` at the last check.
     covered_at_check: AtomicU64,
     waker: AtomicWaker,
+}
+
+/// When a stream was opened, and when it ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamLife {
+    pub(crate) opened_at: Timestamp,
+    /// In seconds of its hub.
+    pub(crate) ends_at: u32,
 }
 
 /// Set in a mark if the event has not been compared with the stream. Sequences never become this
@@ -78,7 +94,7 @@ impl OpenStream {
         principal: Arc<Principal>,
         interest: StreamInterest,
         wants: NewsSelection,
-        ends_at: u32,
+        life: StreamLife,
     ) -> Self {
         let interest = interest.seen_by(&principal);
         Self {
@@ -93,8 +109,11 @@ impl OpenStream {
             went_back: AtomicBool::new(false),
             pending: AtomicU64::new(0),
             beat: AtomicBool::new(false),
+            named_beat: AtomicBool::new(false),
+            opened_at: life.opened_at,
+            labels: Mutex::new(None),
             ending: AtomicU8::new(0),
-            ends_at,
+            ends_at: life.ends_at,
             news: PendingNews::new(wants),
             mail: AtomicU8::new(0),
             covered: AtomicU64::new(0),
@@ -165,6 +184,19 @@ impl OpenStream {
         self.rescan_after(range.resumes_after);
         // A mark from before may be there already.
         self.waker.wake();
+    }
+
+    /// Follows the renames since its interest was made: it goes on with what it named.
+    pub(crate) fn follow_names(&self, names: &NameDirectory) {
+        // Nearly always nothing was renamed.
+        if self.interest().is_following(names) {
+            return;
+        }
+        let mut place = self.place.lock();
+        let old = self.interest();
+        if let Some(followed) = old.following(names) {
+            self.replace_interest(place.as_mut(), &old, followed);
+        }
     }
 
     fn replace_interest(
@@ -294,6 +326,27 @@ impl OpenStream {
         self.waker.wake();
     }
 
+    /// A heartbeat that the client sees is due.
+    pub(crate) fn beat_by_name(&self) {
+        self.named_beat.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Replaces what is known of the client.
+    pub(crate) fn set_labels(&self, labels: ClientLabels) {
+        *self.labels.lock() = Some(Arc::new(labels));
+    }
+
+    pub(crate) fn labels(&self) -> Option<Arc<ClientLabels>> {
+        self.labels.lock().clone()
+    }
+
+    /// Records a message to many clients.
+    pub(crate) fn announce(&self, announcement: &Arc<Announcement>) {
+        self.news.announce(announcement);
+        self.waker.wake();
+    }
+
     pub(crate) fn beat(&self) {
         self.beat.store(true, Ordering::Release);
         self.waker.wake();
@@ -330,6 +383,10 @@ impl OpenStream {
 
     pub(crate) fn take_set_back(&self) -> bool {
         self.went_back.load(Ordering::Acquire) && self.went_back.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn take_named_beat(&self) -> bool {
+        self.named_beat.load(Ordering::Acquire) && self.named_beat.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn take_beat(&self) -> bool {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     limits::{MAX_FOLLOWED_TASKS, STREAMS_PER_VISIT},
-    metrics::EndedStreams,
+    metrics::{EndedStreams, StreamKind},
 };
 
 /// All open streams, with an index of the stream of each session.
@@ -41,9 +41,37 @@ pub(crate) struct OpenStreams {
     followed: Mutex<PlaceShares>,
     /// Slots of the streams that carry answers: they also check for answers without a hint.
     answering: Mutex<HashSet<usize>>,
+    /// Slots of the streams that have heartbeats by name.
+    connections: Mutex<Connections>,
     /// Every event up to here has been compared with every stream.
     marked_through: AtomicU64,
     ended: EndedStreams,
+}
+
+/// The streams of `/mcp/sse`.
+#[derive(Debug, Default)]
+struct Connections {
+    by_slot: HashMap<usize, PrincipalId>,
+    of_principal: HashMap<PrincipalId, usize>,
+}
+
+impl Connections {
+    fn add(&mut self, slot: usize, principal: &PrincipalId) {
+        self.by_slot.insert(slot, principal.clone());
+        *self.of_principal.entry(principal.clone()).or_default() += 1;
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let Some(principal) = self.by_slot.remove(&slot) else {
+            return;
+        };
+        if let Some(count) = self.of_principal.get_mut(&principal) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_principal.remove(&principal);
+            }
+        }
+    }
 }
 
 /// The reason why there is no room for a stream.
@@ -100,6 +128,9 @@ impl OpenStreams {
             place.map_err(NoRoom::Streams)?;
             slab.insert(Arc::clone(stream))
         };
+        if stream.kind == StreamKind::Connection {
+            self.connections.lock().add(slot, &stream.principal.id);
+        }
         stream.take_place(&self.index, share);
         for task in stream.news.wanted_tasks() {
             let mut by_task = self.by_task.write();
@@ -144,6 +175,7 @@ impl OpenStreams {
 
     pub(crate) fn remove(&self, slot: usize) {
         self.answering.lock().remove(&slot);
+        self.connections.lock().remove(slot);
         let leaving = self.slab.read().get(slot).cloned();
         if let Some(stream) = leaving {
             stream.leave_place();
@@ -241,6 +273,33 @@ impl OpenStreams {
         self.by_session.read().keys().cloned().collect()
     }
 
+    /// The number of connections of a principal.
+    pub(crate) fn connections_of(&self, principal: &PrincipalId) -> usize {
+        let connections = self.connections.lock();
+        connections
+            .of_principal
+            .get(principal)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Makes the connections whose slot falls into slice `slice` of `slices` send a heartbeat.
+    pub(crate) fn beat_by_name(&self, slice: usize, slices: usize) {
+        let connections = self.connections.lock();
+        let due = connections
+            .by_slot
+            .keys()
+            .filter(|slot| **slot % slices == slice);
+        let due: Vec<usize> = due.copied().collect();
+        drop(connections);
+        for slot in due {
+            let stream = self.slab.read().get(slot).cloned();
+            if let Some(stream) = stream {
+                stream.beat_by_name();
+            }
+        }
+    }
+
     /// Visits the streams whose slot falls into slice `slice` of `slices`; a stream that is open
     /// throughout is visited once.
     ///
@@ -298,11 +357,17 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::{
-        super::{format::StreamFormat, interest::StreamInterest, news::NewsSelection},
+        super::{
+            format::StreamFormat, interest::StreamInterest, news::NewsSelection, stream::StreamLife,
+        },
         *,
     };
-    use crate::metrics::StreamKind;
-    use access::Principal;
+    use access::{NameDirectory, Principal};
+
+    const LIFE: StreamLife = StreamLife {
+        opened_at: model::Timestamp::from_unix_millis(0),
+        ends_at: u32::MAX,
+    };
 
     fn stream() -> Arc<OpenStream> {
         Arc::new(OpenStream::new(
@@ -310,9 +375,9 @@ mod tests {
             StreamFormat::Events,
             None,
             Arc::new(Principal::anonymous()),
-            StreamInterest::events(&model::FilterSet::default()),
+            StreamInterest::events(&model::FilterSet::default(), NameDirectory::default().now()),
             NewsSelection::default(),
-            u32::MAX,
+            LIFE,
         ))
     }
 
@@ -358,7 +423,7 @@ mod tests {
                 Arc::new(principal),
                 StreamInterest::default(),
                 wants.clone(),
-                u32::MAX,
+                LIFE,
             ))
         };
         let streams = OpenStreams::default();

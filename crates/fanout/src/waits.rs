@@ -9,7 +9,7 @@ use std::{
 };
 
 use event_flow::matching::{MatchIndex, MatchTerm};
-use model::{EventFacts, FilterSet, PrincipalId, Sequence};
+use model::{EventFacts, FilterMatcher, FilterSet, PrincipalId, Sequence};
 use stream_driver::sync::AtomicU64;
 use tokio::sync::{Notify, watch};
 
@@ -31,6 +31,8 @@ pub(crate) struct EventWaits {
     index: MatchIndex<WaitRef>,
     /// Rises when the ring begins anew: what a call has examined may be gone.
     resets: watch::Sender<u64>,
+    /// The last event for which all calls that it matches were woken.
+    settled: AtomicU64,
 }
 
 /// The work of waking calls for one event.
@@ -83,6 +85,16 @@ impl EventWaits {
         work
     }
 
+    /// All calls that the event matches have been woken.
+    pub(crate) fn settle(&self, sequence: Sequence) {
+        self.settled.store(sequence.0, Ordering::Release);
+    }
+
+    /// Sequences begin anew or go back; called before anything of that is visible.
+    pub(crate) fn unsettle(&self) {
+        self.settle(Sequence::START);
+    }
+
     /// Wakes all calls: the ring has begun anew.
     pub(crate) fn wake_all(&self) {
         self.resets.send_modify(|resets| *resets += 1);
@@ -99,6 +111,12 @@ impl EventWaits {
 pub struct EventWait {
     hub: Arc<Hub>,
     mark: WaitRef,
+    filters: FilterSet,
+    /// The filters' names mean what they meant at this position.
+    began_at: Sequence,
+    /// The filters with what their names mean, of this revision of the directory.
+    matcher: FilterMatcher,
+    names_revision: u64,
     terms: HashSet<MatchTerm>,
     /// The position up to which no event fits, and the generation of the log to which it belongs.
     examined: Option<(u32, Sequence)>,
@@ -118,7 +136,8 @@ impl Hub {
         filters: &FilterSet,
     ) -> Result<EventWait, MatchBound> {
         let share = self.take_match_share(principal, filters.cost())?;
-        let terms = StreamInterest::events(filters).terms();
+        let began_at = self.ring.head();
+        let (matcher, names_revision, terms) = self.compile(filters, began_at);
         let mark = WaitRef(Arc::new(WaitMark {
             first: AtomicU64::new(UNMARKED),
             woken: Notify::new(),
@@ -129,11 +148,28 @@ impl Hub {
         Ok(EventWait {
             hub: Arc::clone(self),
             mark,
+            filters: filters.clone(),
+            began_at,
+            matcher,
+            names_revision,
             terms,
             examined: None,
             resets,
             share: Some(share),
         })
+    }
+
+    fn compile(
+        &self,
+        filters: &FilterSet,
+        at: Sequence,
+    ) -> (FilterMatcher, u64, HashSet<MatchTerm>) {
+        let names = self.names.at(at);
+        // First: a rename in between is followed once more.
+        let revision = names.revision();
+        let bound = names.bind(filters);
+        let terms = StreamInterest::events(&bound, names).terms();
+        (FilterMatcher::of(&bound), revision, terms)
     }
 
     /// The turn of a call that an event woke, for the work on its answer: one event may wake all calls of a
@@ -144,7 +180,37 @@ impl Hub {
 }
 
 impl EventWait {
-    /// Waits until an event after `position` fits, until one may have fitted but has left the ring, until the
+    /// Goes on with what the filters named, if something was renamed.
+    fn follow_names(&mut self) {
+        if self.names_revision == self.hub.names.revision() {
+            return;
+        }
+        let terms;
+        (self.matcher, self.names_revision, terms) = self.hub.compile(&self.filters, self.began_at);
+        let index = &self.hub.waits.index;
+        index.add(&self.mark, terms.difference(&self.terms).cloned());
+        index.remove(&self.mark, self.terms.difference(&terms));
+        self.terms = terms;
+        // What came since the rename was not compared with these.
+        self.examined = None;
+    }
+
+    /// A position up to which nothing fits, if the last look at the ring reached its end and no event has matched
+    /// since: a call that waits for long goes on from here elsewhere, though what it began with is no longer kept.
+    #[must_use]
+    pub fn examined_through(&self, generation: u32) -> Option<Sequence> {
+        let (of, examined) = self.examined?;
+        // Before the mark: an event marks the calls that it matches, and is settled then.
+        let settled = Sequence(self.hub.waits.settled.load(Ordering::Acquire));
+        let is_marked = self.mark.0.first.load(Ordering::Acquire) != UNMARKED;
+        let is_other = of != generation
+            || self.hub.generation() != generation
+            || self.names_revision != self.hub.names.revision()
+            || self.resets.has_changed().unwrap_or(true);
+        (!is_marked && !is_other).then(|| examined.max(settled))
+    }
+
+    /// Waits until an event after `position` matches the filters and fits, until one may have fitted but has left the ring, until the
     /// log is no longer that of `generation`, as it was when the position was reached, or until the edge drains.
     /// Returns the position up to which nothing fits. Safe to drop and to call again.
     pub async fn next(
@@ -155,6 +221,7 @@ impl EventWait {
     ) -> Sequence {
         let draining = self.hub.draining.clone();
         loop {
+            self.follow_names();
             let is_reset = self.resets.has_changed().unwrap_or(false);
             self.resets.mark_unchanged();
             let marked = self.mark.0.first.swap(UNMARKED, Ordering::AcqRel);
@@ -169,6 +236,8 @@ impl EventWait {
                 _ => reached,
             };
             if examined.is_none() || is_reset || marked != UNMARKED {
+                let matcher = &self.matcher;
+                let fits = |event: &EventFacts| fits(event) && matcher.matches(event);
                 match self.hub.first_fitting(from, &fits) {
                     Some((through, false)) => self.examined = Some((generation, through)),
                     // The call reads on from here; what comes after its answer is examined anew.

@@ -2,11 +2,18 @@
 
 use std::collections::HashMap;
 
+use model::{GithubIds, OwnerId, RepositoryId};
 use serde_json::{Map, Value};
 
 /// Endings of keys under which GitHub puts content of another repository: `changes.new_issue`,
-/// `changes.old_repository`, `parent_issue`, `template_repository`, `sub_issue_repo`.
-const ENDINGS: [&str; 4] = ["_issue", "_repository", "_repo", "_pull_request"];
+/// `changes.old_repository`, `changes.new_discussion`, `parent_issue`, `template_repository`, `sub_issue_repo`.
+const ENDINGS: [&str; 5] = [
+    "_issue",
+    "_repository",
+    "_repo",
+    "_pull_request",
+    "_discussion",
+];
 /// Other such keys.
 const KEYS: [&str; 2] = ["forkee", "new_fork"];
 /// First segments of paths on GitHub's site that are no owner.
@@ -24,7 +31,14 @@ const NO_OWNERS: [&str; 9] = [
 /// Keys of addresses on GitHub's site; the addresses of its API have `/repos/` and are known by that.
 const SITE_KEYS: [&str; 4] = ["html_url", "diff_url", "patch_url", "href"];
 
-/// A repository, by its names.
+/// The ids of a repository and of its owner, where they are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct PlaceIds {
+    pub(super) owner: Option<OwnerId>,
+    pub(super) repository: Option<RepositoryId>,
+}
+
+/// A repository, by its names, and by its ids where the payload has them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// This one.
@@ -33,6 +47,8 @@ pub(super) enum Place {
         owner: String,
         /// The repository's name.
         repo: String,
+        /// Empty until the whole payload is read ([`super::confirmed::ConfirmedNames::identify`]).
+        ids: PlaceIds,
     },
     /// Another one than the event's own; the part does not say which.
     Unknown,
@@ -44,16 +60,45 @@ impl Place {
         (is_name(owner) && is_name(repo)).then(|| Self::Repository {
             owner: owner.to_owned(),
             repo: repo.to_owned(),
+            ids: PlaceIds::default(),
         })
     }
 
-    /// Whether this is the repository with these names.
-    pub(super) fn is(&self, own: (Option<&str>, Option<&str>)) -> bool {
-        let same =
-            |name: &str, own: Option<&str>| own.is_some_and(|own| own.eq_ignore_ascii_case(name));
-        match self {
-            Self::Repository { owner, repo } => same(owner, own.0) && same(repo, own.1),
-            Self::Unknown => false,
+    /// Whether this is the repository with these names and ids. Where both have an id, that decides.
+    pub(super) fn is(&self, own: &OwnPlace) -> bool {
+        let Self::Repository { owner, repo, ids } = self else {
+            return false;
+        };
+        if let (Some(id), Some(own)) = (ids.repository, own.ids.repository) {
+            return id == own;
+        }
+        let same = |name: &str, own: &Option<String>| {
+            own.as_ref()
+                .is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
+        same(owner, &own.owner) && same(repo, &own.repo)
+    }
+}
+
+/// The place of an event or of a resource itself, by its names at the time of the payload.
+#[derive(Debug, Clone)]
+pub(super) struct OwnPlace {
+    pub(super) owner: Option<String>,
+    pub(super) repo: Option<String>,
+    pub(super) ids: GithubIds,
+}
+
+impl OwnPlace {
+    /// With the names that the object says it has; those given where it says none.
+    pub(super) fn of_object(object: &Value, otherwise: Self) -> Self {
+        let said = object.as_object().map(said_by).unwrap_or_default();
+        match said.into_iter().next() {
+            Some(Place::Repository { owner, repo, .. }) => Self {
+                owner: Some(owner),
+                repo: Some(repo),
+                ..otherwise
+            },
+            _ => otherwise,
         }
     }
 }
@@ -100,9 +145,15 @@ pub(super) fn of_object(
     places
 }
 
-/// The place of a text: only addresses have one. Titles and bodies are content of their own object, whatever
-/// they mention.
+/// The place of a text: only addresses have one, and paths of workflows, which may be another repository's
+/// (`acme/tools/.github/workflows/test.yml@main`). Titles and bodies are content of their own object, whatever they
+/// mention.
 pub(super) fn of_text(key: &str, text: &str) -> Option<Place> {
+    if key == "path" {
+        let (repository, _) = text.split_once("/.github/workflows/")?;
+        let (owner, repo) = repository.split_once('/')?;
+        return Place::new(owner, repo);
+    }
     match key == "url" || key == "href" || key.ends_with("_url") {
         true => of_address(key, text),
         false => None,
@@ -111,13 +162,13 @@ pub(super) fn of_text(key: &str, text: &str) -> Option<Place> {
 
 fn said_by(members: &Map<String, Value>) -> Vec<Place> {
     let text = |key: &str| members.get(key).and_then(Value::as_str);
-    let full_name = |members: &Map<String, Value>| {
-        let (owner, repo) = members.get("full_name")?.as_str()?.split_once('/')?;
+    let by_full_name = |members: &Map<String, Value>| {
+        let (owner, repo) = full_name(members)?;
         Place::new(owner, repo)
     };
-    let mut places: Vec<Place> = full_name(members).into_iter().collect();
+    let mut places: Vec<Place> = by_full_name(members).into_iter().collect();
     let repository = members.get("repository").and_then(Value::as_object);
-    places.extend(repository.and_then(full_name));
+    places.extend(repository.and_then(by_full_name));
     let owner = members.get("owner").and_then(Value::as_object);
     let owner = owner.and_then(|owner| owner.get("login")?.as_str());
     let both = owner.zip(text("name"));
@@ -126,6 +177,17 @@ fn said_by(members: &Map<String, Value>) -> Vec<Place> {
         places.extend(text(key).and_then(|address| of_address(key, address)));
     }
     places
+}
+
+/// Owner and name of a repository that gives them in full.
+pub(super) fn full_name(members: &Map<String, Value>) -> Option<(&str, &str)> {
+    members.get("full_name")?.as_str()?.split_once('/')
+}
+
+/// Owner and name of a repository that gives its address in GitHub's API.
+pub(super) fn api_name(members: &Map<String, Value>) -> Option<(&str, &str)> {
+    let (_, path) = members.get("url")?.as_str()?.split_once("/repos/")?;
+    path.split_once('/')
 }
 
 /// The repository in an address of GitHub's API, or of its site.

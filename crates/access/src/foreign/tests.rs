@@ -11,11 +11,14 @@ fn event(data: Value, changes: Value) -> StoredEvent {
     let facts = EventFacts {
         id: EventId::new("e").unwrap(),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: Some("Acme".to_owned()),
         repo: Some("old".to_owned()),
         number: Some(7),
+        ids: model::GithubIds::default(),
+        former: None,
         actor: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
@@ -227,6 +230,14 @@ fn every_place_of_a_payload_that_is_another_repositorys_is_cut() {
             "repo": { "id": 1, "url": "https://api.github.com/repos/secret/place", "name": "place" } } }] }),
         ),
         (
+            "where a discussion went",
+            json!({ "new_discussion": { "title": "theirs" }, "new_repository": repository("secret", "place") }),
+        ),
+        (
+            "a workflow that others use",
+            json!({ "referenced_workflows": [{ "path": "secret/place/.github/workflows/test.yml@main" }] }),
+        ),
+        (
             "links",
             json!({ "_links": { "html": { "href": "https://github.com/secret/place/pull/1" } } }),
         ),
@@ -240,6 +251,32 @@ fn every_place_of_a_payload_that_is_another_repositorys_is_cut() {
         assert!(!ForeignContent::of(&event).is_empty(), "{case}");
         let both = sees(&["secret"], &["acme/old"]);
         assert_eq!(both.cut_event(&event), event.json, "{case}");
+    }
+}
+
+#[test]
+fn the_other_of_two_linked_issues_is_cut_with_its_id() {
+    for [own, other] in [
+        ["parent_issue", "sub_issue"],
+        ["sub_issue", "parent_issue"],
+        ["blocked_issue", "blocking_issue"],
+        ["blocking_issue", "blocked_issue"],
+        ["issue", "related_issue"],
+    ] {
+        let related = json!({
+            format!("{own}_id"): 1, format!("{other}_id"): 2,
+            other: issue("secret", "place", "theirs"),
+            format!("{other}_repo"): repository("secret", "place"),
+        });
+        let event = event(issue("acme", "old", "ours"), json!({ "part": related }));
+        let shown = shown(&event, &sees(&["acme"], &[]));
+        let part = &shown["metadata"]["changes"]["part"];
+        assert_eq!(part[other], json!({ "withheld": true }));
+        assert_eq!(part[format!("{other}_repo")]["withheld"], true);
+        let ids = [own, other].map(|key| part[format!("{key}_id")].clone());
+        assert_eq!(ids, [json!(1), Value::Null]);
+        let both = sees(&["acme", "secret"], &[]);
+        assert_eq!(both.cut_event(&event), event.json);
     }
 }
 
@@ -288,8 +325,11 @@ fn a_resource_is_cut_like_an_event() {
     let mut state = issue("acme", "old", "ours");
     state["parent_issue"] = issue("secret", "place", "theirs");
     let json: Bytes = state.to_string().into();
-    assert_eq!(Visibility::all().cut_resource(&uri, &json), json);
-    let cut = sees(&["acme"], &[]).cut_resource(&uri, &json);
+    assert_eq!(
+        Visibility::all().cut_resource(&uri, model::GithubIds::default(), &json),
+        json
+    );
+    let cut = sees(&["acme"], &[]).cut_resource(&uri, model::GithubIds::default(), &json);
     let cut: Value = serde_json::from_slice(&cut).unwrap();
     assert_eq!(cut["parent_issue"], json!({ "withheld": true }));
     assert_eq!(cut["title"], "ours");
@@ -349,7 +389,7 @@ proptest! {
             let reader = sees(&[], &names);
             let text = shown(&event, &reader).to_string();
             for (owner, repo) in PLACES {
-                let hidden = !reader.allows_repository(owner, repo);
+                let hidden = !reader.allows_repository(owner, repo, model::GithubIds::default());
                 let mark = format!("mark-{owner}-{repo}");
                 prop_assert!(!hidden || !text.contains(&mark), "{}", text);
                 let name = format!("\"{owner}/{repo}\"");

@@ -7,6 +7,7 @@ fn event(owner: Option<&str>, repo: Option<&str>) -> EventFacts {
     EventFacts {
         id: EventId::new("e").unwrap(),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: match repo {
             Some(_) => ResourceType::ISSUE,
             None => ResourceType::PROJECT,
@@ -15,6 +16,8 @@ fn event(owner: Option<&str>, repo: Option<&str>) -> EventFacts {
         owner: owner.map(ToOwned::to_owned),
         repo: repo.map(ToOwned::to_owned),
         number: Some(7),
+        ids: model::GithubIds::default(),
+        former: None,
         actor: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
@@ -147,5 +150,198 @@ proptest! {
     #[test]
     fn no_name_makes_it_panic(owner in "\\PC{0,20}", repository in "\\PC{0,20}") {
         let _ = Visibility::only([owner.as_str()], [repository.as_str()]);
+    }
+}
+
+mod ids {
+    use std::sync::Arc;
+
+    use model::{
+        Epoch, GithubIds, LogPosition, OwnerId, PrincipalId, RepositoryId, Sequence, StoredEvent,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::names::NameDirectory;
+
+    fn ids(owner: u64, repository: u64) -> GithubIds {
+        GithubIds {
+            owner: Some(OwnerId(owner)),
+            repository: Some(RepositoryId(repository)),
+            resource: None,
+        }
+    }
+
+    fn event_of(owner: &str, repo: &str, ids: GithubIds) -> EventFacts {
+        EventFacts {
+            ids,
+            ..event(Some(owner), Some(repo))
+        }
+    }
+
+    /// A token that was granted these before the events happened.
+    fn after(owners: &[&str], repositories: &[&str], events: &[EventFacts]) -> Visibility {
+        let names = Arc::new(NameDirectory::default());
+        names.begin_log(Epoch(7));
+        let sees = only(owners, repositories);
+        sees.follow_ids(&PrincipalId::new("p").unwrap(), &names);
+        for (sequence, facts) in (1..).zip(events) {
+            let at = LogPosition {
+                epoch: Epoch(7),
+                sequence: Sequence(sequence),
+                tag: None,
+            };
+            names.observe(at, facts);
+        }
+        sees
+    }
+
+    fn uri(text: &str) -> ResourceUri {
+        ResourceUri::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_seen_if_an_event_with_its_ids_is() {
+        let del = event_of("acme", "del", ids(10, 5));
+        let token = after(&[], &["acme/del"], std::slice::from_ref(&del));
+        let issue = uri("github://issues/acme/del/1");
+        assert!(token.allows_state(&issue, ids(10, 5)));
+        assert!(
+            token.allows_state(&uri("github://issues/apex/other/1"), ids(11, 5)),
+            "wherever it is now"
+        );
+        assert!(
+            !token.allows_state(&issue, ids(10, 6)),
+            "made anew under the name, of which no event told"
+        );
+        assert!(
+            !token.allows_state(&issue, GithubIds::default()),
+            "from a sync role that knows no ids"
+        );
+        let owner = after(&["mona1"], &[], &[event_of("mona1", "cat", ids(30, 40))]);
+        let project = uri("github://projects/mona1/1");
+        let of_owner = |id| GithubIds {
+            repository: None,
+            ..ids(id, 0)
+        };
+        assert!(owner.allows_state(&project, of_owner(30)));
+        assert!(!owner.allows_state(&project, of_owner(99)));
+        assert!(!owner.allows_state(&uri("github://issues/mona1/cat/1"), ids(99, 41)));
+        assert!(owner.allows_state(&uri("github://issues/lisa/cat/1"), ids(30, 40)));
+    }
+
+    #[test]
+    fn a_name_that_no_event_showed_decides_by_itself() {
+        let token = after(&["octo"], &["acme/del"], &[]);
+        for (text, ids, seen) in [
+            ("github://issues/acme/del/1", ids(10, 5), true),
+            ("github://issues/ACME/Del/1", GithubIds::default(), true),
+            ("github://issues/octo/any/1", ids(1, 2), true),
+            ("github://projects/octo/1", GithubIds::default(), true),
+            ("github://issues/acme/other/1", ids(10, 6), false),
+            ("github://projects/acme/1", GithubIds::default(), false),
+        ] {
+            assert_eq!(token.allows_state(&uri(text), ids), seen, "{text}");
+            assert!(Visibility::all().allows_state(&uri(text), ids));
+        }
+    }
+
+    /// A repository as GitHub describes it.
+    fn repository(name: &str, id: u64, owner_id: u64) -> Value {
+        let (owner, _) = name.split_once('/').unwrap();
+        json!({ "id": id, "full_name": name, "url": format!("https://api.github.com/repos/{name}"),
+            "owner": { "login": owner, "id": owner_id } })
+    }
+
+    fn with_sub_issue(repository: &Value) -> StoredEvent {
+        let api = repository["url"].as_str().unwrap();
+        let sub_issue = json!({ "title": "of another one", "repository_url": api });
+        let related = json!({ "sub_issue": sub_issue, "sub_issue_repo": repository });
+        let json = json!({ "id": "e", "metadata": { "related": related } });
+        StoredEvent {
+            facts: event_of("acme", "parent", ids(10, 4)),
+            json: json.to_string().into(),
+            trace: None,
+        }
+    }
+
+    #[test]
+    fn embedded_content_is_judged_by_the_ids_beside_it() {
+        let shown = [
+            event_of("acme", "parent", ids(10, 4)),
+            event_of("acme", "del", ids(10, 5)),
+        ];
+        let token = after(&[], &["acme/parent", "acme/del"], &shown);
+        for (name, id, is_whole) in [
+            ("acme/del", 5, true),
+            ("acme/del", 6, false),
+            ("apex/moved", 5, true),
+            ("acme/third", 7, false),
+        ] {
+            let event = with_sub_issue(&repository(name, id, 10));
+            let cut = token.cut_event(&event);
+            assert_eq!(cut == event.json, is_whole, "{name} {id}");
+            let text = String::from_utf8(cut.to_vec()).unwrap();
+            assert_eq!(text.contains("of another one"), is_whole, "{text}");
+        }
+        // Who may see the owner sees what is of the owner's id.
+        let owner = after(&["acme"], &[], &shown);
+        for (name, owner_id, is_whole) in [("acme/new", 10, true), ("acme2/x", 11, false)] {
+            let event = with_sub_issue(&repository(name, 8, owner_id));
+            assert_eq!(owner.cut_event(&event) == event.json, is_whole, "{name}");
+        }
+    }
+
+    #[test]
+    fn embedded_content_without_ids_is_withheld_where_its_name_is_pinned() {
+        let shown = [
+            event_of("acme", "parent", ids(10, 4)),
+            event_of("acme", "del", ids(10, 5)),
+        ];
+        let address = "https://api.github.com/repos/acme/del/issues/3";
+        let json = json!({ "id": "e", "data": { "parent_issue_url": address } });
+        let event = StoredEvent {
+            facts: event_of("acme", "parent", ids(10, 4)),
+            json: json.to_string().into(),
+            trace: None,
+        };
+        let pinned = after(&[], &["acme/parent", "acme/del"], &shown);
+        assert_ne!(
+            pinned.cut_event(&event),
+            event.json,
+            "it may be another one"
+        );
+        let open = after(&[], &["acme/parent", "acme/del"], &shown[..1]);
+        assert_eq!(open.cut_event(&event), event.json);
+        let owner = after(&["acme"], &[], &shown);
+        assert_eq!(
+            owner.cut_event(&event),
+            event.json,
+            "the event has the owner's id"
+        );
+        // A payload that gives a name two ids says nothing about it.
+        let two = json!({ "id": "e", "data": { "parent_issue_url": address,
+            "a": repository("acme/del", 5, 10), "b": repository("acme/del", 6, 10) } });
+        let event = StoredEvent {
+            json: two.to_string().into(),
+            ..event
+        };
+        let cut: Value = serde_json::from_slice(&pinned.cut_event(&event)).unwrap();
+        assert_eq!(cut["data"]["parent_issue_url"], Value::Null);
+    }
+
+    #[test]
+    fn a_resource_has_its_own_addresses_after_it_was_renamed() {
+        let token = after(
+            &[],
+            &["acme/rocket"],
+            &[event_of("acme", "rocket", ids(10, 1))],
+        );
+        let api = "https://api.github.com/repos/acme/rocket";
+        let json =
+            json!({ "title": "ours", "repository_url": api, "url": format!("{api}/issues/1") });
+        let json = json.to_string().into();
+        let uri = uri("github://issues/acme/missile/1");
+        assert_eq!(token.cut_resource(&uri, ids(10, 1), &json), json);
     }
 }

@@ -87,10 +87,11 @@ impl Feed {
             let before = pending.map(|pending| Sequence(pending.first.0 - 1));
             self.move_to(before.unwrap_or(marked_through));
         }
-        // The interest of an events stream never changes, so the comparison that marked it is still
-        // valid.
-        let sure =
-            pending.filter(|p| p.is_sure && matches!(self.stream.format, StreamFormat::Events));
+        // The interest of an events stream that follows no subscriptions never changes, so the comparison that
+        // marked it is still valid.
+        let is_fixed =
+            matches!(self.stream.format, StreamFormat::Events) && self.progress.is_none();
+        let sure = pending.filter(|p| p.is_sure && is_fixed);
         (self.more || pending.is_some()).then_some(NextRead {
             wanted: sure.map(|pending| pending.first),
         })
@@ -216,9 +217,9 @@ impl Feed {
             self.hub.metrics.gap(reason);
             self.move_to(resumes_after);
             self.name_position();
-            let cursor = self.cursor();
+            let (cursor, now) = (self.cursor(), self.hub.clock.now());
             let format = &self.stream.format;
-            out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, out));
+            out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, now, out));
         }
     }
 }

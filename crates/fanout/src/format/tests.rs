@@ -1,3 +1,4 @@
+use access::NameDirectory;
 use serde_json::{Value, json};
 
 use super::{super::fixture, *};
@@ -96,7 +97,7 @@ fn cursor(sequence: u64) -> Option<String> {
 #[test]
 fn an_event_stays_in_its_frame_whatever_its_text_says() {
     let (entry, json) = nasty();
-    let all = StreamInterest::events(&model::FilterSet::all());
+    let all = StreamInterest::events(&model::FilterSet::all(), NameDirectory::default().now());
     let plain = written(&StreamFormat::Events, &all, &[entry]);
     let event = Some("event".to_owned());
     assert_eq!(
@@ -144,7 +145,8 @@ fn resources_are_told_once_as_the_client_first_spelt_them() {
         "github://issues/octo/a/1",
         "github://events",
     ];
-    let interest = StreamInterest::resources(spelt.map(str::to_owned));
+    let interest =
+        StreamInterest::resources(spelt.map(str::to_owned), NameDirectory::default().now());
     let told = written(&StreamFormat::Session, &interest, &[entry(7)]);
     let mut uris: Vec<_> = told
         .iter()
@@ -158,13 +160,19 @@ fn resources_are_told_once_as_the_client_first_spelt_them() {
         "github://events/\"",
         "http://x",
     ];
-    assert!(!StreamInterest::resources(bad.map(str::to_owned)).wants(&entry(7)));
+    assert!(
+        !StreamInterest::resources(bad.map(str::to_owned), NameDirectory::default().now())
+            .wants(&entry(7))
+    );
 }
 
 #[test]
 fn listen_frames_carry_the_tag_in_its_own_json_type_and_no_id() {
     for tag in [json!(7), json!("7"), json!("a\"b\n")] {
-        let interest = StreamInterest::resources(["github://events".to_owned()]);
+        let interest = StreamInterest::resources(
+            ["github://events".to_owned()],
+            NameDirectory::default().now(),
+        );
         let told = written(&listen(tag.clone()), &interest, &[entry(7)]);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].id, None);
@@ -175,7 +183,7 @@ fn listen_frames_carry_the_tag_in_its_own_json_type_and_no_id() {
         );
         assert_eq!(params["uri"], "github://events");
         let mut out = BytesMut::new();
-        listen(tag.clone()).farewell(StreamEnd::Drain, 1000, &mut out);
+        listen(tag.clone()).farewell(StreamEnd::Drain, 1000, Timestamp::default(), &mut out);
         let end = frames(&out);
         assert_eq!((end.len(), &end[0].data["id"]), (1, &tag));
         assert!(end[0].data["result"].is_object());
@@ -190,7 +198,7 @@ fn a_gap_is_told_in_every_format() {
         let mut out = BytesMut::new();
         let tag = EntryTag::of(&model::EventId::new("e9").unwrap());
         let cursor = reader().event_id(Sequence(9), tag);
-        format.truncated(&interest, &cursor, &mut out);
+        format.truncated(&interest, &cursor, Timestamp::default(), &mut out);
         frames(&out)
     };
     let plain = told(&StreamFormat::Events);
@@ -234,7 +242,7 @@ fn an_id_alone_has_empty_data_only_for_a_client_that_knows_that() {
 
 #[test]
 fn one_frame_is_shared_and_several_go_out_in_order() {
-    let all = StreamInterest::events(&model::FilterSet::all());
+    let all = StreamInterest::events(&model::FilterSet::all(), NameDirectory::default().now());
     let (first, second) = (entry(7), entry(8));
     let mut out = OutgoingFrames::plain();
     StreamFormat::Events.event(&all, &first, &reader(), &mut out);
@@ -277,7 +285,8 @@ fn tokens_of_one_principal_with_different_rights_share_no_frame_that_one_may_not
     let seen_by = |sees| {
         let read = access::Permissions::default();
         let principal = access::Principal::new(model::PrincipalId::anonymous(), read, sees);
-        StreamInterest::events(&model::FilterSet::all()).seen_by(&principal)
+        StreamInterest::events(&model::FilterSet::all(), NameDirectory::default().now())
+            .seen_by(&principal)
     };
     let only = |names: &[&str]| access::Visibility::only([], names.iter().copied()).unwrap();
     let (all, one) = (

@@ -11,16 +11,8 @@ use super::{super::fixture, *};
 use crate::limits::FIRST_PAGE_TURNS;
 
 fn newest_of(repo: Option<&str>, limit: usize) -> EventQuery {
-    EventQuery {
-        filters: repo.map(fixture::repo_filter).unwrap_or_default(),
-        after: Sequence::START,
-        before: None,
-        from: None,
-        to: None,
-        order: Order::NewestFirst,
-        limit,
-        max_bytes: MAX_ANSWER_BYTES,
-    }
+    let filters = repo.map(fixture::repo_filter).unwrap_or_default();
+    EventQuery::new(filters, Order::NewestFirst, limit, MAX_ANSWER_BYTES)
 }
 
 /// The answer to a client without a token.
@@ -144,7 +136,7 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let bounds = (1usize..12, prop::option::of(1usize..200));
+    let bounds = (1usize..12, prop::option::of(1usize..200), 0usize..6);
     let range = (0u64..40, prop::option::of(0u64..45));
     let question = (prop::option::of(0u8..3), bounds, range, any::<bool>());
     let sizes = (1usize..40, 1usize..40);
@@ -170,6 +162,7 @@ fn case() -> impl Strategy<Value = Case> {
                         false => Order::NewestFirst,
                     },
                     max_bytes: bounds.1.unwrap_or(MAX_ANSWER_BYTES),
+                    offset: bounds.2,
                     ..newest_of(repo.map(|repo| repo.to_string()).as_deref(), bounds.0)
                 },
                 hidden,

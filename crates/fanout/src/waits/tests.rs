@@ -155,6 +155,32 @@ fn a_call_reads_the_log_where_the_ring_has_nothing_more_for_it() {
 }
 
 #[test]
+fn the_position_of_a_long_wait_moves_on_and_passes_no_event_that_matches() {
+    let hub = hub(10);
+    let (mut place, matcher) = begin(&hub, "cat");
+    let generation = hub.generation();
+    assert_eq!(place.examined_through(generation), None, "before it looked");
+    assert_eq!(now(&mut place, &matcher, 0), None);
+    (1..=20).for_each(|n| happen(&hub, n, "dog"));
+    assert_eq!(place.examined_through(generation), Some(Sequence(20)));
+    happen(&hub, 21, "cat");
+    assert_eq!(place.examined_through(generation), None);
+    (22..=25).for_each(|n| happen(&hub, n, "dog"));
+    assert_eq!(place.examined_through(generation), None);
+    assert_eq!(now(&mut place, &matcher, 20), Some(20));
+    assert_eq!(place.examined_through(generation), None);
+    // The call answers, and waits again after its answer.
+    assert_eq!(now(&mut place, &matcher, 25), None);
+    assert_eq!(place.examined_through(generation), Some(Sequence(25)));
+    hub.apply(fixture::started(fixture::EPOCH, 3));
+    assert_eq!(place.examined_through(generation), None, "another log");
+    let generation = hub.generation();
+    assert_eq!(place.examined_through(generation), None);
+    assert_eq!(now(&mut place, &matcher, 3), None);
+    assert_eq!(place.examined_through(generation), Some(Sequence(3)));
+}
+
+#[test]
 fn a_log_that_is_put_back_or_replaced_ends_the_wait() {
     let hub = hub(10);
     let (mut place, matcher) = begin(&hub, "cat");

@@ -15,7 +15,7 @@ use crate::{
     news::NewsSelection,
     ring::Ring,
 };
-use access::Principal;
+use access::{NameDirectory, Principal};
 use model::Sequence;
 
 const STREAMS: usize = 10_000;
@@ -31,13 +31,17 @@ fn hub(max_seconds: u32) -> Arc<Hub> {
 
 async fn open(hub: &Arc<Hub>, ages: bool) -> Feed {
     let open = StreamRequest {
+        labels: None,
         kind: StreamKind::Events,
         format: StreamFormat::Events,
         scope: fixture::scope(),
         session: None,
         inbox: Sequence::START,
         principal: Arc::new(Principal::anonymous()),
-        interest: StreamInterest::events(&fixture::repo_filter("a")),
+        interest: StreamInterest::events(
+            &fixture::repo_filter("a"),
+            NameDirectory::default().now(),
+        ),
         begin: StreamStart::Head,
         wants: NewsSelection::default(),
         ages,

@@ -259,6 +259,7 @@ pub(super) async fn feed(
     begin: StreamStart,
 ) -> Result<Feed, HubError> {
     let open = StreamRequest {
+        labels: None,
         wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
         format: StreamFormat::Session,
