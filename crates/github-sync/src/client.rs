@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use instruments::{SpanName, TraceSpan};
-use model::{EventId, LogPosition, ResourceUri, Sequence, Timestamp, TraceContext};
+use model::{
+    EventId, GithubIds, LogPosition, OwnerId, RepositoryId, ResourceUri, Sequence, Timestamp,
+    TraceContext,
+};
 use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 use proto::v1::{
     self, GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient,
@@ -165,8 +168,20 @@ fn from_wire(
     let event_id = EventId::new(&answer.event_id).map_err(|source| ResourceError::Malformed {
         source: source.into(),
     })?;
+    let present = match answer.uri.as_str() {
+        // An older build.
+        "" => uri.clone(),
+        present => ResourceUri::parse(present).map_err(|source| ResourceError::Malformed {
+            source: source.into(),
+        })?,
+    };
     Ok(ResourceState {
-        uri: uri.clone(),
+        uri: present,
+        ids: GithubIds {
+            owner: answer.owner_id.map(OwnerId),
+            repository: answer.repository_id.map(RepositoryId),
+            resource: None,
+        },
         json: answer.json,
         event_id,
         sequence: Sequence(answer.sequence),
@@ -190,5 +205,28 @@ fn error(op: &'static str, status: Status) -> ResourceError {
         ResourceError::Malformed {
             source: status.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_an_older_build_has_the_uri_that_was_asked_for_and_no_ids() {
+        let uri = ResourceUri::parse("github://issues/octo/cat/7").unwrap();
+        let answer = GetResourceResponse {
+            json: "{}".into(),
+            event_id: "e".to_owned(),
+            ..GetResourceResponse::default()
+        };
+        let state = from_wire(&uri, answer.clone()).unwrap();
+        assert_eq!((state.uri, state.ids), (uri.clone(), GithubIds::default()));
+        let wrong = GetResourceResponse {
+            uri: "nowhere".to_owned(),
+            ..answer
+        };
+        let error = from_wire(&uri, wrong).unwrap_err();
+        assert!(matches!(error, ResourceError::Malformed { .. }));
     }
 }

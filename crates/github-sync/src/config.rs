@@ -122,11 +122,20 @@ fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), Sy
     })
 }
 
-/// The kinds of resources, in the singular or the plural.
+/// The kinds of which there is a state to mirror.
+const MIRRORED: [ResourceType; 5] = [
+    ResourceType::ISSUE,
+    ResourceType::PULL_REQUEST,
+    ResourceType::MILESTONE,
+    ResourceType::PROJECT,
+    ResourceType::DRAFT_ISSUE,
+];
+
+/// Whether a name is that of a kind to mirror, in the singular or the plural.
 fn is_kind(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let singular = name.strip_suffix('s').unwrap_or(&name);
-    singular == "pull" || ResourceType::parse(singular).is_some()
+    singular == "pull" || MIRRORED.iter().any(|kind| kind.as_str() == singular)
 }
 
 #[cfg(test)]
@@ -146,7 +155,7 @@ mod tests {
         ] {
             assert!(is_kind(kind), "{kind}");
         }
-        for other in ["wiki", "", "s", "issuess", "issues,pulls"] {
+        for other in ["wiki", "releases", "", "s", "issuess", "issues,pulls"] {
             assert!(!is_kind(other), "{other}");
         }
     }

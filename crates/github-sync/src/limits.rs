@@ -11,6 +11,13 @@ pub(crate) const DEFAULT_MAX_RESOURCES: usize = 20_000;
 /// pull request may have hundreds of KiB, so a count alone would not bound the memory.
 pub(crate) const MAX_STATE_BYTES: usize = 256 * 1024 * 1024;
 
+/// Repositories, and owners, of which is known which address they have and had: some 400 bytes each, 13 MiB. Beyond it the
+/// ones of which nothing was heard for longest are forgotten; their states are "not found" until their next event.
+pub(crate) const MAX_MIRRORED_PLACES: usize = 32 * 1024;
+
+/// Addresses of one repository or owner that are remembered: renames of years.
+pub(crate) const MAX_ADDRESSES_OF_PLACE: usize = 16;
+
 /// Default of `sync.deadline_seconds`, for one call from end to end. An agent waits for the answer.
 pub(crate) const DEFAULT_DEADLINE_SECONDS: u64 = 2;
 

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use service_kit::{
     config::Secret,
     http::{DEFAULT_IDLE_SECONDS, HttpLimits, MAX_IDLE_SECONDS},
+    ip_network::IpNetworkError,
+    proxies::{ProxyConfig, TrustedProxies},
 };
 
-use crate::{error::IngestBuildError, limits};
+use crate::{error::IngestBuildError, limits, sources::Sources};
 
 /// The ingest role: its listener and the secrets that it trusts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +42,20 @@ pub struct IngestConfig {
     /// a delivery again that meets a connection which is about to close. See docs/production.md,
     /// "Balancers".
     pub idle_seconds: u64,
+    /// Proxies in front of this listener that name the addresses of its clients.
+    pub proxies: ProxyConfig,
+    /// Failures that one source may have in a minute: bad signatures, wrong content types and bodies that are too
+    /// large. Beyond it, its requests get 429 with Retry-After before their body is read. 0 for no limit, up to
+    /// 1000000. Deliveries with a good signature do not count, and an address from which one came in the last day is
+    /// never refused, nor is one that is not public, as that of a proxy.
+    pub failures_per_minute: u32,
+    /// Addresses and ranges that are never refused for failures; up to 256. By default those of GitHub, as
+    /// `https://api.github.com/meta` lists them.
+    pub never_limited: Vec<String>,
+    /// Longest time in milliseconds for which a delivery is held, so that one about the same resource that GitHub
+    /// made before it is stored first, 0 to 1000; a quarter of it where nothing about the resource came in the last
+    /// two seconds. 0 stores deliveries as they arrive.
+    pub order_window_milliseconds: u64,
 }
 
 impl Default for IngestConfig {
@@ -51,6 +67,10 @@ impl Default for IngestConfig {
             max_body_bytes: limits::DEFAULT_MAX_BODY_BYTES,
             body_timeout_seconds: limits::DEFAULT_BODY_TIMEOUT_SECONDS,
             idle_seconds: DEFAULT_IDLE_SECONDS,
+            proxies: ProxyConfig::default(),
+            failures_per_minute: limits::DEFAULT_FAILURES_PER_MINUTE,
+            never_limited: limits::GITHUB_ADDRESSES.map(str::to_owned).to_vec(),
+            order_window_milliseconds: limits::DEFAULT_ORDER_WINDOW_MILLISECONDS,
         }
     }
 }
@@ -82,7 +102,57 @@ impl IngestConfig {
             self.body_timeout_seconds,
             limits::HIGHEST_BODY_TIMEOUT_SECONDS,
         )?;
-        range("ingest.idle_seconds", self.idle_seconds, MAX_IDLE_SECONDS)
+        range("ingest.idle_seconds", self.idle_seconds, MAX_IDLE_SECONDS)?;
+        self.sources()?;
+        self.trusted_proxies()?;
+        let (window, highest) = (
+            self.order_window_milliseconds,
+            limits::HIGHEST_ORDER_WINDOW_MILLISECONDS,
+        );
+        let (failures, most) = (
+            self.failures_per_minute,
+            limits::HIGHEST_FAILURES_PER_MINUTE,
+        );
+        // Zero is a choice of both.
+        range(
+            "ingest.failures_per_minute",
+            failures.max(1).into(),
+            most.into(),
+        )?;
+        range("ingest.order_window_milliseconds", window.max(1), highest)
+    }
+
+    /// The sources, none of which has failed.
+    ///
+    /// # Errors
+    /// A range is none, or there are too many.
+    pub(crate) fn sources(&self) -> Result<Sources, IngestBuildError> {
+        let refused = |reason| IngestBuildError::Value {
+            key: "ingest.never_limited",
+            reason,
+        };
+        let count = self.never_limited.len();
+        if count > limits::MAX_NEVER_LIMITED {
+            let most = limits::MAX_NEVER_LIMITED;
+            return Err(refused(format!("{count} ranges: use at most {most}")));
+        }
+        let ranges = self.never_limited.iter().map(|text| text.parse());
+        let ranges: Result<Vec<_>, IpNetworkError> = ranges.collect();
+        let ranges = ranges.map_err(|error| refused(error.to_string()))?;
+        Ok(Sources::new(self.failures_per_minute, ranges))
+    }
+
+    /// The proxies that name clients.
+    ///
+    /// # Errors
+    /// A range is none.
+    pub(crate) fn trusted_proxies(&self) -> Result<TrustedProxies, IngestBuildError> {
+        self.proxies
+            .read()
+            .map_err(|error| IngestBuildError::Value {
+                key: "ingest.proxies.trusted",
+                reason: error.to_string(),
+            })
     }
 
     /// Bounds of the listener.
@@ -95,7 +165,10 @@ impl IngestConfig {
     }
 
     /// All webhook secrets, including those in files. Fails closed: having no secret is an error.
-    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, IngestBuildError> {
+    ///
+    /// # Errors
+    /// There is none, or one cannot be read.
+    pub fn secrets(&self) -> Result<Vec<Secret>, IngestBuildError> {
         let mut secrets = self.webhook_secrets.clone();
         if let Some(index) = secrets.iter().position(|s| s.expose().trim().is_empty()) {
             return Err(IngestBuildError::EmptySecret { index });
@@ -204,6 +277,8 @@ mod tests {
             ("body_timeout_seconds", 61),
             ("idle_seconds", 0),
             ("idle_seconds", 701),
+            ("order_window_milliseconds", 1001),
+            ("failures_per_minute", 1_000_001),
         ] {
             let mut json = serde_json::json!({});
             json[key] = value.into();
@@ -211,6 +286,28 @@ mod tests {
             assert!(error.contains(&format!("ingest.{key}")), "{error}");
         }
         assert!(IngestConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_range_of_addresses_is_refused_naming_the_key() {
+        let many = vec!["10.0.0.0/8"; limits::MAX_NEVER_LIMITED + 1];
+        for (key, json) in [
+            (
+                "never_limited",
+                serde_json::json!({"never_limited": ["github.com"]}),
+            ),
+            (
+                "never_limited",
+                serde_json::json!({ "never_limited": many }),
+            ),
+            (
+                "proxies.trusted",
+                serde_json::json!({"proxies": {"trusted": ["10.0.0.0/40"]}}),
+            ),
+        ] {
+            let error = config(json).check().unwrap_err().to_string();
+            assert!(error.contains(&format!("ingest.{key}")), "{error}");
+        }
     }
 
     #[test]

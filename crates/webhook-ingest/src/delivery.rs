@@ -1,13 +1,17 @@
 //! One delivery, from its body to its answer.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use event_flow::record::{AppendError, Recorder};
+use event_flow::record::Recorder;
 use http::HeaderMap;
 use instruments::{SpanName, TraceSpan, recording::line_span};
 use model::{Timestamp, TraceContext};
 use ports::EventHint;
+use service_kit::{
+    audit::{AuditLog, SecurityRefusal},
+    bodies::BodySender,
+};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -20,7 +24,9 @@ use crate::{
     limits,
     log_clock::LogClock,
     metrics::IngestMetrics,
+    order::DeliveryOrder,
     parse_turns::ParseTurns,
+    sources::Sources,
 };
 
 /// Processes deliveries.
@@ -28,10 +34,13 @@ use crate::{
 pub(crate) struct Deliveries {
     pub(crate) examiner: Examiner,
     pub(crate) parsing: ParseTurns,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) order: Arc<DeliveryOrder>,
     pub(crate) clock: Arc<LogClock>,
     pub(crate) metrics: IngestMetrics,
     pub(crate) large_bodies: LargeBodies,
+    pub(crate) sources: Sources,
+    pub(crate) audit: Arc<AuditLog>,
     /// Deliveries in progress, for the drain.
     pub(crate) in_progress: TaskTracker,
 }
@@ -40,6 +49,7 @@ pub(crate) struct Deliveries {
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryContext {
     pub(crate) description: DeliveryDescription,
+    pub(crate) sender: BodySender,
     pub(crate) trace: TraceContext,
     pub(crate) started: Instant,
 }
@@ -91,7 +101,7 @@ impl Deliveries {
             Ok(verified) => {
                 context.description.action.clone_from(&verified.action);
                 context.description.is_repeated = verified.is_repeated;
-                self.record(verified).await
+                self.record(verified, trace).await
             }
             Err(refusal) => (DeliveryAnswer::Refused(refusal), None),
         };
@@ -114,10 +124,12 @@ impl Deliveries {
         body: &Bytes,
         received: (Timestamp, TraceContext),
     ) -> Result<VerifiedDelivery, DeliveryRefusal> {
-        let (examiner, max) = (&self.examiner, self.recorder.max_event_bytes());
+        let examiner = &self.examiner;
+        let max = self.recorder.max_event_bytes();
+        let max = max.saturating_sub(limits::LATE_MARK_BYTES);
         if body.len() <= limits::INLINE_BODY_BYTES {
             let signature = examiner.verify(headers, body)?;
-            return examiner.read(signature, headers, body, received, max);
+            return examiner.read(signature, headers, body, received, &self.order, max);
         }
         let signature = self
             .offload(headers, body, |all, headers, body| {
@@ -126,7 +138,9 @@ impl Deliveries {
             .await?;
         let _turn = self.parsing.begin(body.len()).await?;
         self.offload(headers, body, move |all, headers, body| {
-            all.examiner.read(signature, headers, body, received, max)
+            let order = &all.order;
+            all.examiner
+                .read(signature, headers, body, received, order, max)
         })
         .await
     }
@@ -145,21 +159,33 @@ impl Deliveries {
         done.unwrap_or(Err(DeliveryRefusal::Internal))
     }
 
-    async fn record(&self, verified: VerifiedDelivery) -> (DeliveryAnswer, Option<EventHint>) {
+    /// Stores the events of a delivery, after those of deliveries that come before it. The hint is returned if it
+    /// was not sent.
+    async fn record(
+        &self,
+        verified: VerifiedDelivery,
+        trace: TraceContext,
+    ) -> (DeliveryAnswer, Option<EventHint>) {
         let events = match verified.events {
             Ok(events) => events,
             Err(skip) => return (DeliveryAnswer::Skipped(skip), None),
         };
+        if let Some(place) = verified.place {
+            let answer = self.order.store(place, events, trace).await;
+            let failed = DeliveryAnswer::Refused(DeliveryRefusal::Internal);
+            return (answer.unwrap_or(failed), None);
+        }
         match self.recorder.append(events).await {
             Ok(recorded) if recorded.hint.is_some() => {
                 (DeliveryAnswer::Accepted(recorded.ids), recorded.hint)
             }
             Ok(recorded) => (DeliveryAnswer::Deduplicated(recorded.ids), None),
-            Err(error) => (DeliveryAnswer::Refused(refusal(&error)), None),
+            Err(error) => (DeliveryAnswer::Refused(DeliveryRefusal::from(&error)), None),
         }
     }
 
-    /// Counts a delivery and logs one line for it, which never contains its body or its signature.
+    /// Counts a delivery and logs one line for it, which never contains its body or its signature. Refusals that
+    /// strangers cause go to the audit log instead, whose lines have a bound.
     pub(crate) fn report(&self, answer: &DeliveryAnswer, context: &DeliveryContext) {
         let (outcome, description) = (answer.outcome(), &context.description);
         let span = TraceSpan::current();
@@ -170,6 +196,13 @@ impl Deliveries {
             }
         }
         self.metrics.delivery(outcome);
+        self.sources.note(&context.sender, answer.conduct());
+        if let DeliveryAnswer::Refused(refusal) = answer
+            && let Some(kind) = refusal.audit_kind()
+        {
+            self.audit(kind, refusal, context);
+            return;
+        }
         if description.is_repeated {
             self.metrics.repeated_body();
         }
@@ -186,14 +219,19 @@ impl Deliveries {
             "webhook delivery"
         );
     }
-}
 
-/// The refusal that the sender receives for a failed append.
-pub(crate) const fn refusal(error: &AppendError) -> DeliveryRefusal {
-    match error {
-        AppendError::Log(_) | AppendError::Timeout(_) | AppendError::Failing { .. } => {
-            DeliveryRefusal::LogUnavailable
-        }
-        AppendError::ContractBroken { .. } => DeliveryRefusal::Internal,
+    fn audit(&self, kind: &'static str, refusal: &DeliveryRefusal, context: &DeliveryContext) {
+        let source = match context.sender {
+            BodySender::Address(address) => Some(address),
+            BodySender::Principal(_) | BodySender::Unknown => None,
+        };
+        let delivery = context.description.delivery.as_ref();
+        self.audit.refuse(&SecurityRefusal {
+            kind,
+            code: refusal.code(),
+            source,
+            about: delivery.map(|delivery| delivery as &dyn fmt::Display),
+            trace: Some(&context.trace.trace),
+        });
     }
 }

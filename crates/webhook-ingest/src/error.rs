@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 
 use axum::response::{IntoResponse, Response};
+use event_flow::record::AppendError;
 use http::{HeaderValue, StatusCode, header};
 use model::{Classified, ErrorClass};
 use service_kit::{bodies::BodyRefusal, body_encoding::ACCEPTED_ENCODING, problem::Problem};
 
-use crate::{limits, signature::SignatureError};
+use crate::{
+    limits,
+    signature::SignatureError,
+    sources::{SourceConduct, TooManyFailures},
+};
 
 /// The reason why the ingest role does not start. The text names the key and never shows a secret.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,14 @@ pub enum IngestBuildError {
         /// Path of the file.
         path: PathBuf,
     },
+    /// A value that has no meaning.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The problem, and the fix.
+        reason: String,
+    },
     /// A value out of range.
     #[error("{key} = {value} is out of range: use 1 to {highest}")]
     OutOfRange {
@@ -89,14 +102,20 @@ pub enum DeliveryRefusal {
     /// 405 `method_not_allowed`: deliveries use POST.
     #[error("send deliveries with POST")]
     MethodNotAllowed,
-    /// 415 `form_content_type`: the webhook is set to send forms.
+    /// 429 `rate_limited`: too many deliveries from this source have failed their checks. The body is not read.
     #[error(
-        "the webhook sends application/x-www-form-urlencoded: set its \"Content type\" on GitHub \
-         to application/json"
+        "too many deliveries from this address have failed their checks: wait {seconds} s, and give the webhook \
+         the secret that this server knows"
     )]
-    FormContentType,
-    /// 415 `unsupported_content_type`: any other type that is not JSON.
-    #[error("send the delivery with Content-Type: application/json")]
+    RateLimited {
+        /// Time until the next one is read, in whole seconds.
+        seconds: u32,
+    },
+    /// 415 `unsupported_content_type`: neither JSON nor a form.
+    #[error(
+        "send the delivery with Content-Type: application/json, or application/x-www-form-urlencoded \
+         with the field payload"
+    )]
     UnsupportedContentType,
     /// 415 `body_encoded`: the body is compressed.
     #[error(
@@ -149,8 +168,11 @@ pub enum DeliveryRefusal {
         /// The expected value, in words.
         expected: &'static str,
     },
-    /// 400 `invalid_json`: the signed body is not JSON.
-    #[error("the body is not JSON (line {line}, column {column})")]
+    /// 400 `invalid_form`: the signed body is not a form as GitHub sends it.
+    #[error("the body is not a form with one field payload")]
+    InvalidForm,
+    /// 400 `invalid_json`: the signed payload is not JSON.
+    #[error("the payload is not JSON (line {line}, column {column})")]
     InvalidJson {
         /// Line of the syntax error, from 1.
         line: usize,
@@ -168,10 +190,10 @@ pub enum DeliveryRefusal {
 
 impl DeliveryRefusal {
     /// The codes of all of them.
-    pub(crate) const CODES: [&'static str; 18] = [
+    pub(crate) const CODES: [&'static str; 19] = [
         "no_such_route",
         "method_not_allowed",
-        "form_content_type",
+        "rate_limited",
         "unsupported_content_type",
         "body_encoded",
         "body_too_large",
@@ -184,6 +206,7 @@ impl DeliveryRefusal {
         "signature_invalid",
         "header_missing",
         "header_invalid",
+        "invalid_form",
         "invalid_json",
         "event_log_unavailable",
         "internal",
@@ -195,7 +218,7 @@ impl DeliveryRefusal {
         match self {
             Self::NoSuchRoute => "no_such_route",
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::FormContentType => "form_content_type",
+            Self::RateLimited { .. } => "rate_limited",
             Self::UnsupportedContentType => "unsupported_content_type",
             Self::BodyEncoded => "body_encoded",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -208,19 +231,82 @@ impl DeliveryRefusal {
             Self::SignatureInvalid => "signature_invalid",
             Self::HeaderMissing { .. } => "header_missing",
             Self::HeaderInvalid { .. } => "header_invalid",
+            Self::InvalidForm => "invalid_form",
             Self::InvalidJson { .. } => "invalid_json",
             Self::LogUnavailable => "event_log_unavailable",
             Self::Internal => "internal",
         }
     }
 
-    const fn status(&self) -> StatusCode {
+    /// One of each, in the order of their declaration.
+    pub(crate) fn each() -> [Self; Self::CODES.len()] {
+        [
+            Self::NoSuchRoute,
+            Self::MethodNotAllowed,
+            Self::RateLimited { seconds: 1 },
+            Self::UnsupportedContentType,
+            Self::BodyEncoded,
+            Self::BodyTooLarge { max_bytes: 1 },
+            Self::BodyTimeout { seconds: 1 },
+            Self::BodyIncomplete,
+            Self::BodyStalled(BodyRefusal::Stalled),
+            Self::Overloaded(BodyRefusal::Full),
+            Self::SignatureMissing,
+            Self::SignatureMalformed,
+            Self::SignatureInvalid,
+            Self::HeaderMissing { name: "x" },
+            Self::HeaderInvalid {
+                name: "x",
+                expected: "y",
+            },
+            Self::InvalidForm,
+            Self::InvalidJson { line: 1, column: 1 },
+            Self::LogUnavailable,
+            Self::Internal,
+        ]
+    }
+
+    /// What it says about its sender.
+    pub(crate) const fn conduct(&self) -> SourceConduct {
+        match self {
+            Self::SignatureMissing
+            | Self::SignatureMalformed
+            | Self::SignatureInvalid
+            | Self::UnsupportedContentType
+            | Self::BodyEncoded
+            | Self::BodyTooLarge { .. } => SourceConduct::Failed,
+            // These come after the signature.
+            Self::HeaderMissing { .. }
+            | Self::HeaderInvalid { .. }
+            | Self::InvalidForm
+            | Self::InvalidJson { .. }
+            | Self::LogUnavailable => SourceConduct::Signed,
+            _ => SourceConduct::Unknown,
+        }
+    }
+
+    /// The kinds of refusals in the audit log.
+    pub(crate) const AUDIT_KINDS: &'static [&'static str] = &["signature", "type", "size", "rate"];
+
+    /// Its kind in the audit log, if it belongs there.
+    pub(crate) const fn audit_kind(&self) -> Option<&'static str> {
+        match self {
+            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
+                Some("signature")
+            }
+            Self::UnsupportedContentType | Self::BodyEncoded => Some("type"),
+            Self::BodyTooLarge { .. } => Some("size"),
+            Self::RateLimited { .. } => Some("rate"),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::FormContentType | Self::UnsupportedContentType | Self::BodyEncoded => {
-                StatusCode::UNSUPPORTED_MEDIA_TYPE
-            }
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::UnsupportedContentType | Self::BodyEncoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout { .. } | Self::BodyStalled(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Overloaded(_) | Self::LogUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -230,6 +316,7 @@ impl DeliveryRefusal {
             Self::BodyIncomplete
             | Self::HeaderMissing { .. }
             | Self::HeaderInvalid { .. }
+            | Self::InvalidForm
             | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -239,7 +326,8 @@ impl DeliveryRefusal {
         match self {
             Self::NoSuchRoute => "No such route",
             Self::MethodNotAllowed => "Method not allowed",
-            Self::FormContentType | Self::UnsupportedContentType => "Unsupported content type",
+            Self::RateLimited { .. } => "Too many failures",
+            Self::UnsupportedContentType => "Unsupported content type",
             Self::BodyEncoded => "Compressed body",
             Self::BodyTooLarge { .. } => "Body too large",
             Self::BodyTimeout { .. } | Self::BodyStalled(_) => "Body took too long",
@@ -250,6 +338,7 @@ impl DeliveryRefusal {
             }
             Self::HeaderMissing { .. } => "Missing header",
             Self::HeaderInvalid { .. } => "Invalid header",
+            Self::InvalidForm => "Invalid form",
             Self::InvalidJson { .. } => "Invalid JSON",
             Self::LogUnavailable => "Event log unavailable",
             Self::Internal => "Internal error",
@@ -264,10 +353,20 @@ impl Classified for DeliveryRefusal {
             Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
                 ErrorClass::Unauthorized
             }
-            Self::Overloaded(_) => ErrorClass::Overloaded,
+            Self::Overloaded(_) | Self::RateLimited { .. } => ErrorClass::Overloaded,
             Self::LogUnavailable => ErrorClass::Transient,
             Self::Internal => ErrorClass::Permanent,
             _ => ErrorClass::Caller,
+        }
+    }
+}
+
+impl From<TooManyFailures> for DeliveryRefusal {
+    fn from(failures: TooManyFailures) -> Self {
+        // Rounded up, so that the next attempt is not too early.
+        let seconds = failures.wait.as_millis().div_ceil(1000).max(1);
+        Self::RateLimited {
+            seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
         }
     }
 }
@@ -281,13 +380,29 @@ impl From<SignatureError> for DeliveryRefusal {
     }
 }
 
+impl From<&AppendError> for DeliveryRefusal {
+    /// The refusal that the sender receives for a failed append.
+    fn from(error: &AppendError) -> Self {
+        match error {
+            AppendError::Log(_) | AppendError::Timeout(_) | AppendError::Failing { .. } => {
+                Self::LogUnavailable
+            }
+            AppendError::ContractBroken { .. } => Self::Internal,
+        }
+    }
+}
+
 impl IntoResponse for DeliveryRefusal {
     fn into_response(self) -> Response {
         let mut problem = Problem::new(self.class(), self.code(), self.title())
             .status(self.status())
             .detail(self.to_string());
         if self.class().is_retryable() {
-            problem = problem.retry_after_seconds(limits::RETRY_AFTER_SECONDS);
+            let seconds = match self {
+                Self::RateLimited { seconds } => seconds,
+                _ => limits::RETRY_AFTER_SECONDS,
+            };
+            problem = problem.retry_after_seconds(seconds);
         }
         let mut response = problem.into_response();
         let headers = response.headers_mut();
@@ -299,7 +414,10 @@ impl IntoResponse for DeliveryRefusal {
                 headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODING);
             }
             // The rest of the body is not read.
-            Self::BodyTimeout { .. } | Self::BodyStalled(_) | Self::Overloaded(_) => {
+            Self::BodyTimeout { .. }
+            | Self::BodyStalled(_)
+            | Self::Overloaded(_)
+            | Self::RateLimited { .. } => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
@@ -312,36 +430,10 @@ impl IntoResponse for DeliveryRefusal {
 mod tests {
     use super::*;
 
-    /// One of each, in the order of their declaration.
-    fn all() -> [DeliveryRefusal; DeliveryRefusal::CODES.len()] {
-        [
-            DeliveryRefusal::NoSuchRoute,
-            DeliveryRefusal::MethodNotAllowed,
-            DeliveryRefusal::FormContentType,
-            DeliveryRefusal::UnsupportedContentType,
-            DeliveryRefusal::BodyEncoded,
-            DeliveryRefusal::BodyTooLarge { max_bytes: 1 },
-            DeliveryRefusal::BodyTimeout { seconds: 1 },
-            DeliveryRefusal::BodyIncomplete,
-            DeliveryRefusal::BodyStalled(BodyRefusal::Stalled),
-            DeliveryRefusal::Overloaded(BodyRefusal::Full),
-            DeliveryRefusal::SignatureMissing,
-            DeliveryRefusal::SignatureMalformed,
-            DeliveryRefusal::SignatureInvalid,
-            DeliveryRefusal::HeaderMissing { name: "x" },
-            DeliveryRefusal::HeaderInvalid {
-                name: "x",
-                expected: "y",
-            },
-            DeliveryRefusal::InvalidJson { line: 1, column: 1 },
-            DeliveryRefusal::LogUnavailable,
-            DeliveryRefusal::Internal,
-        ]
-    }
-
     #[test]
     fn every_code_has_a_counter_from_the_start() {
-        assert_eq!(all().map(|refusal| refusal.code()), DeliveryRefusal::CODES);
+        let codes = DeliveryRefusal::each().map(|refusal| refusal.code());
+        assert_eq!(codes, DeliveryRefusal::CODES);
         let mut registry = service_kit::metrics::MetricsRegistry::default();
         let _metrics = crate::metrics::IngestMetrics::new(&mut registry, &[]);
         let text = service_kit::metrics::encode(&registry).unwrap();

@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use crate::{
     error::DeliveryRefusal,
+    form::BodyForm,
     limits::MAX_HEADER_TEXT_BYTES,
+    order::{DeliveryOrder, DeliveryPlace},
     repeats::SeenBodies,
     signature::{self, DIGEST_BYTES, SIGNATURE_HEADER, Verifier},
 };
@@ -51,6 +53,8 @@ pub(crate) struct VerifiedDelivery {
     pub(crate) is_repeated: bool,
     /// The events to append, or the reason why there are none.
     pub(crate) events: Result<Vec<StoredEvent>, Skip>,
+    /// Its place among those about the same resource, if it has one.
+    pub(crate) place: Option<DeliveryPlace>,
 }
 
 /// A signature that is good for a body.
@@ -96,6 +100,7 @@ impl Examiner {
         headers: &HeaderMap,
         body: &[u8],
         (received_at, trace): (Timestamp, TraceContext),
+        order: &DeliveryOrder,
         max_event_bytes: usize,
     ) -> Result<VerifiedDelivery, DeliveryRefusal> {
         let envelope = Envelope {
@@ -104,19 +109,27 @@ impl Examiner {
             hook_id: hook_id(headers),
             received_at,
         };
-        let payload = without_byte_order_mark(body);
+        // Admission has refused any other content type.
+        let form = BodyForm::of(headers).unwrap_or(BodyForm::Json);
+        let payload = form.payload(body).ok_or(DeliveryRefusal::InvalidForm)?;
         let payload: Value =
-            serde_json::from_slice(payload).map_err(|error| DeliveryRefusal::InvalidJson {
-                line: error.line(),
-                column: error.column(),
+            serde_json::from_slice(without_byte_order_mark(&payload)).map_err(|error| {
+                DeliveryRefusal::InvalidJson {
+                    line: error.line(),
+                    column: error.column(),
+                }
             })?;
         let is_repeated = self
             .bodies
             .is_repeated(&digest, &envelope.delivery, &envelope.event);
         let action = payload.get("action").and_then(Value::as_str);
         let action = action.filter(|action| is_name(action)).map(str::to_owned);
+        let mut place = None;
         let events = match github_events::normalise(&envelope, payload) {
             Ok(mut events) => {
+                let first = events.first();
+                place =
+                    first.and_then(|event| order.place(&envelope.delivery, &envelope.event, event));
                 let body_digest = signature::digest_for_readers(&digest);
                 for event in &mut events {
                     event.metadata.repeated_body = is_repeated;
@@ -130,6 +143,7 @@ impl Examiner {
             action,
             is_repeated,
             events,
+            place,
         })
     }
 }

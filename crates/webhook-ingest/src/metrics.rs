@@ -26,7 +26,10 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
-/// `resource_type`: a kind that this ingest makes events of, so the number of values is bounded.
+/// The label of kinds that this build does not know.
+const UNKNOWN_KIND: &str = "other";
+
+/// `resource_type`: a kind that this build knows, or `other`, so the number of values is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResourceLabel {
     resource_type: KindLabel,
@@ -53,6 +56,8 @@ pub(crate) struct IngestMetrics {
     pub(crate) clock_skew_seconds: SkewGauge,
     /// Deliveries with the body of an earlier one under another GUID.
     repeated_bodies: Counter,
+    /// Deliveries that were stored after a later state of the same resource.
+    late_deliveries: Counter,
     pub(crate) http: HttpMetrics,
 }
 
@@ -66,13 +71,20 @@ impl IngestMetrics {
                     .chain(DeliveryRefusal::CODES)
                     .map(|outcome| OutcomeLabel { outcome }),
             ),
-            events: counters(ResourceType::KNOWN.iter().map(|kind| ResourceLabel {
-                resource_type: KindLabel(kind.clone()),
-            })),
+            events: counters(
+                ResourceType::KNOWN
+                    .iter()
+                    .cloned()
+                    .chain([ResourceType::open(UNKNOWN_KIND)])
+                    .map(|kind| ResourceLabel {
+                        resource_type: KindLabel(kind),
+                    }),
+            ),
             append_seconds: LatencyHistogram::default(),
             hint_failures: Counter::default(),
             clock_skew_seconds: SkewGauge::default(),
             repeated_bodies: Counter::default(),
+            late_deliveries: Counter::default(),
             http: HttpMetrics::new(registry, "ingest", routes, ""),
         };
         // The encoder adds `_total` to the names of counters.
@@ -106,11 +118,20 @@ impl IngestMetrics {
             "Deliveries with the signed body of an earlier delivery under another id or event name",
             metrics.repeated_bodies.clone(),
         );
+        registry.register(
+            "forgewire_ingest_late_deliveries",
+            "Deliveries that were stored after a later state of the same resource, and are marked",
+            metrics.late_deliveries.clone(),
+        );
         metrics
     }
 
     pub(crate) fn repeated_body(&self) {
         self.repeated_bodies.inc();
+    }
+
+    pub(crate) fn late_delivery(&self) {
+        self.late_deliveries.inc();
     }
 
     pub(crate) fn delivery(&self, outcome: &'static str) {
@@ -126,7 +147,12 @@ impl RecordObserver for IngestMetrics {
     }
 
     fn recorded(&self, event: &EventFacts) {
-        let resource_type = KindLabel(event.resource_type.clone());
+        // Events that GitHub adds have kinds that this build does not know; their names come from a header.
+        let kind = match event.resource_type.is_known() {
+            true => event.resource_type.clone(),
+            false => ResourceType::open(UNKNOWN_KIND),
+        };
+        let resource_type = KindLabel(kind);
         self.events
             .get_or_create(&ResourceLabel { resource_type })
             .inc();

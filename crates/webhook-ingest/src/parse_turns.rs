@@ -1,5 +1,5 @@
-//! Turns at parsing: a payload of many small values takes up to 17 times its bytes while it is read, so large
-//! ones are read in turns, bounded by their bytes.
+//! Turns at parsing: a payload of many small values takes up to 17 times its bytes while it is read, and one in a form
+//! as many again as it has, so large ones are read in turns, bounded by their bytes.
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},

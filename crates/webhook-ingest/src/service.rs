@@ -1,32 +1,39 @@
 //! Builds the ingest role.
 
-use std::sync::Arc;
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
-use event_flow::record::Recorder;
+use event_flow::{record::Recorder, statistics::LogStatisticsReader};
 use instruments::depth::register_depth;
 use model::{Clock, IdSource};
 use ports::{Bus, EventLog};
 use service_kit::{
     admin::HealthDetail,
+    audit::AuditLog,
     bodies::BodyBudget,
     dependency,
     lifecycle::{Lifecycle, OnExit},
     metrics::MetricsRegistry,
+    proxies::TrustedProxies,
     request_threads::cores,
 };
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    api::{self, Admission, Api},
+    api::{self, Admission, Api, IngestHealthPage},
     config::IngestConfig,
     delivery::Deliveries,
-    error::IngestBuildError,
+    error::{DeliveryRefusal, IngestBuildError},
     examine::Examiner,
     large_bodies::LargeBodies,
     limits,
     log_clock::{self, LogClock},
     metrics::IngestMetrics,
+    order::DeliveryOrder,
     parse_turns::ParseTurns,
     roles_reader::RolesReader,
     signature::Verifier,
@@ -54,6 +61,9 @@ pub struct IngestService {
     ids: Arc<dyn IdSource>,
     clock: Arc<LogClock>,
     reader: RolesReader,
+    log: Arc<dyn EventLog>,
+    listen: SocketAddr,
+    proxies: TrustedProxies,
 }
 
 impl IngestService {
@@ -68,23 +78,41 @@ impl IngestService {
         registry: &mut MetricsRegistry,
     ) -> Result<Self, IngestBuildError> {
         config.check()?;
-        let metrics = IngestMetrics::new(registry, &[api::WEBHOOK_PATH]);
+        let metrics = IngestMetrics::new(registry, &api::PATHS);
         let skew = metrics.clock_skew_seconds.clone();
         let reader = RolesReader::new(&deps);
+        let log = Arc::clone(&deps.log);
         let clock = Arc::new(LogClock::new(deps.clock, Arc::clone(&deps.log), skew));
+        let recorder = Arc::new(Recorder::new(
+            deps.log,
+            Arc::clone(&deps.bus),
+            Arc::new(metrics.clone()),
+            limits::APPEND_TIMEOUT,
+        ));
+        let in_progress = TaskTracker::new();
+        let order = DeliveryOrder::new(
+            Duration::from_millis(config.order_window_milliseconds),
+            deps.ids.as_ref(),
+            Arc::clone(&recorder),
+            deps.bus,
+            metrics.clone(),
+            in_progress.clone(),
+        );
         let deliveries = Deliveries {
             examiner: Examiner::new(Verifier::new(&config.secrets()?)),
             parsing: ParseTurns::default(),
-            recorder: Recorder::new(
-                deps.log,
-                deps.bus,
-                Arc::new(metrics.clone()),
-                limits::APPEND_TIMEOUT,
-            ),
+            recorder,
+            order: Arc::new(order),
             clock: Arc::clone(&clock),
             metrics,
             large_bodies: LargeBodies::on(cores()),
-            in_progress: TaskTracker::new(),
+            sources: config.sources()?,
+            audit: Arc::new(AuditLog::new(
+                registry,
+                "ingest",
+                DeliveryRefusal::AUDIT_KINDS,
+            )),
+            in_progress,
         };
         let in_progress = deliveries.in_progress.clone();
         register_depth(
@@ -102,6 +130,9 @@ impl IngestService {
             ids: deps.ids,
             clock,
             reader,
+            log,
+            listen: config.listen,
+            proxies: config.trusted_proxies()?,
         })
     }
 
@@ -120,16 +151,33 @@ impl IngestService {
         let probed = Arc::clone(deliveries);
         dependency::observe(lifecycle, "ingest: bus", move || {
             let deliveries = Arc::clone(&probed);
-            async move { Ok(deliveries.recorder.check_hints().await?) }
+            async move {
+                deliveries.recorder.check_hints().await?;
+                Ok(deliveries.order.check().await?)
+            }
         });
         let reading = self.reader.run(lifecycle.draining());
         lifecycle.spawn("ingest-roles-reader", OnExit::EndsProcess, reading);
+        let listening = Arc::clone(&deliveries.order).listen(lifecycle.closed());
+        lifecycle.spawn_until_closed("ingest-order", OnExit::EndsProcess, listening);
         spawn_drain(Arc::clone(deliveries), lifecycle);
+        let auditing = Arc::clone(&deliveries.audit).run(lifecycle.closed());
+        lifecycle.spawn_until_closed("ingest-audit", OnExit::EndsProcess, auditing);
         let measuring = log_clock::measure(self.clock, lifecycle.draining());
         lifecycle.spawn("ingest-clock", OnExit::EndsProcess, measuring);
+        let health = IngestHealthPage {
+            lifecycle: lifecycle.clone(),
+            deliveries: Arc::clone(&self.api.deliveries),
+            log: LogStatisticsReader::new(self.log),
+            started: Instant::now(),
+            port: self.listen.port(),
+            is_loopback: self.listen.ip().is_loopback(),
+        };
         RunningIngest {
             api: self.api,
+            health: Arc::new(health),
             ids: self.ids,
+            proxies: self.proxies,
         }
     }
 }
@@ -138,7 +186,9 @@ impl IngestService {
 #[derive(Debug)]
 pub struct RunningIngest {
     api: Api,
+    health: Arc<IngestHealthPage>,
     ids: Arc<dyn IdSource>,
+    proxies: TrustedProxies,
 }
 
 impl RunningIngest {
@@ -154,9 +204,11 @@ impl RunningIngest {
         })
     }
 
-    /// `POST /webhooks/github`; any other request is answered with a problem document.
+    /// `POST /webhooks/github`, `GET /health` and `GET /openapi.json`; any other request is answered with a problem document.
     pub fn router(&self) -> Router {
-        api::router(self.api.clone(), Arc::clone(&self.ids))
+        let health = Arc::clone(&self.health);
+        let ids = Arc::clone(&self.ids);
+        api::router(self.api.clone(), health, ids, &self.proxies)
     }
 }
 
@@ -253,5 +305,58 @@ mod tests {
         assert!(send("small", 1000, SECRET).await.is_success());
         drop(all);
         assert!(send("again", large, SECRET).await.is_success());
+    }
+
+    /// The answer of `/health` with these headers, of a listener at this address.
+    async fn of(listen: &str, headers: &[(&str, &str)]) -> (StatusCode, serde_json::Value) {
+        let service = IngestService {
+            listen: listen.parse().unwrap(),
+            ..service()
+        };
+        let lifecycle = Lifecycle::new(Duration::from_secs(30));
+        let router = service.spawn(&lifecycle).router();
+        let ready = async || {
+            while !lifecycle.readiness().ready {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ready())
+            .await
+            .unwrap();
+        let mut request = Request::get("/health");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = router.oneshot(request.body(Body::empty()).unwrap());
+        let answer = answer.await.unwrap();
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), 10_000)
+            .await
+            .unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn this_machine_gets_statistics_and_others_the_status_alone() {
+        let here = ("host", "127.0.0.1:3001");
+        let (status, health) = of("127.0.0.1:3001", &[here]).await;
+        assert_eq!(
+            (status, &health["status"]),
+            (StatusCode::OK, &"healthy".into())
+        );
+        assert_eq!(health["server"]["port"], 3001);
+        assert_eq!(health["events"]["totalEvents"], 0, "{health}");
+        let alone = (StatusCode::OK, serde_json::json!({ "status": "healthy" }));
+        for (listen, headers) in [
+            ("0.0.0.0:3001", &[here][..]),
+            ("127.0.0.1:3001", &[("host", "hooks.example.com")]),
+            (
+                "127.0.0.1:3001",
+                &[here, ("x-forwarded-for", "203.0.113.7")],
+            ),
+            ("127.0.0.1:3001", &[here, ("via", "1.1 proxy")]),
+        ] {
+            assert_eq!(of(listen, headers).await, alone, "{listen} {headers:?}");
+        }
     }
 }

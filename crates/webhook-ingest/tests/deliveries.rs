@@ -18,6 +18,7 @@ use model::{Clock, EventType, SystemClock};
 use serde_json::{Value, json};
 use service_kit::lifecycle::Lifecycle;
 use tower::ServiceExt;
+use webhook_ingest::limits::DEFAULT_ORDER_WINDOW_MILLISECONDS;
 
 const GUID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 
@@ -298,11 +299,8 @@ async fn content_type_route_method_and_json_are_checked() {
     let form = ingest
         .send(with_type("application/x-www-form-urlencoded"))
         .await;
-    assert!(
-        form.problem(415, "form_content_type")
-            .contains("Content type")
-    );
-    for other in ["text/plain", "application/jsonp", ""] {
+    assert!(form.problem(400, "invalid_form").contains("payload"));
+    for other in ["text/plain", "application/jsonp", "multipart/form-data", ""] {
         ingest
             .send(with_type(other))
             .await
@@ -362,18 +360,93 @@ async fn a_large_body_is_taken_up_to_githubs_cap() {
     assert_eq!(event["metadata"]["dataOmitted"], true);
 }
 
+fn form_of(payload: &Value) -> String {
+    let bytes = payload.to_string().into_bytes();
+    let encoded = bytes.iter().map(|byte| match byte {
+        b' ' => "+".to_owned(),
+        byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    format!("payload={}", encoded.collect::<String>())
+}
+
+/// A form, signed as it is sent.
+fn signed_form(event: &str, guid: &str, body: &str) -> Request<Body> {
+    let mut request = signed(event, guid, body);
+    let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert("content-type", form);
+    request
+}
+
+#[tokio::test]
+async fn a_form_is_the_same_event_as_json_and_is_signed_as_it_is_sent() {
+    let ingest = Ingest::new();
+    let mut payload = issue(7, "opened");
+    payload["issue"]["title"] = "für 100 % & mehr = +1".into();
+    let answer = ingest
+        .send(signed_form("issues", GUID, &form_of(&payload)))
+        .await;
+    assert_eq!(answer.json, json!({"accepted": true, "events": [GUID]}));
+    ingest.post("issues", "as-json", &payload).await;
+    let all = ingest.log.all().await;
+    let [form, json] = [0, 1].map(|at| {
+        let event: Value = serde_json::from_slice(&all[at].item.json).unwrap();
+        event["data"].clone()
+    });
+    assert_eq!(form, json);
+    // The signature of the payload alone is not that of the form.
+    let mut request = signed("issues", "other", &payload.to_string());
+    *request.body_mut() = Body::from(form_of(&payload));
+    request.headers_mut().remove("content-length");
+    let content_type = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert("content-type", content_type);
+    ingest.send(request).await.problem(401, "signature_invalid");
+    for (body, code) in [
+        ("payload=%7B", "invalid_json"),
+        ("payload=%", "invalid_form"),
+        ("other=1", "invalid_form"),
+    ] {
+        let answer = ingest.send(signed_form("issues", "x", body)).await;
+        answer.problem(400, code);
+    }
+}
+
+#[tokio::test]
+async fn a_large_form_is_bounded_like_any_body() {
+    let config = json!({"webhook_secrets": [SECRET], "max_body_bytes": 2_000_000});
+    let ingest = Ingest::with(&config, 10);
+    let padded = |bytes: usize| form_of(&json!({"zen": "x".repeat(bytes)}));
+    let answer = ingest
+        .send(signed_form("ping", GUID, &padded(1_900_000)))
+        .await;
+    assert_eq!(answer.json, json!({"skipped": true, "reason": "ping"}));
+    ingest
+        .send(signed_form("ping", GUID, &padded(2_000_000)))
+        .await
+        .problem(413, "body_too_large");
+}
+
 #[tokio::test]
 async fn what_is_not_for_us_is_fine_and_skipped() {
     let ingest = Ingest::new();
     for (event, payload, reason) in [
         ("ping", json!({"zen": "x"}), "ping"),
-        ("push", json!({}), "event push is not mapped"),
+        ("push", json!({}), "push payload has no usable /ref"),
+        (
+            "news_of_tomorrow",
+            json!({}),
+            "the payload of event news_of_tomorrow names no resource",
+        ),
         (
             "issues",
             json!({"action": "opened"}),
-            "issues payload has no usable /issue",
+            "issues payload has no usable /issue/node_id",
         ),
-        ("issues", json!([]), "issues payload has no usable /action"),
+        (
+            "issues",
+            json!([]),
+            "issues payload has no usable /issue/node_id",
+        ),
     ] {
         let answer = ingest.post(event, GUID, &payload).await;
         assert_eq!(answer.status, 202);
@@ -425,14 +498,17 @@ async fn a_sender_that_hangs_up_does_not_cut_append_from_hint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bus_that_is_stuck_delays_no_answer_and_is_counted() {
+async fn a_bus_that_is_stuck_delays_one_answer_by_the_window_and_is_counted() {
+    let window = Duration::from_millis(DEFAULT_ORDER_WINDOW_MILLISECONDS);
     let config = json!({"webhook_secrets": [SECRET]});
     let ingest = Ingest::on(&config, 10, Arc::new(StuckBus));
-    let started = tokio::time::Instant::now();
-    let answer = ingest.post("issues", GUID, &issue(7, "opened")).await;
-    assert_eq!(answer.status, 202);
-    assert_eq!(started.elapsed(), Duration::ZERO);
-    let failed = "forgewire_ingest_hint_failures_total 1";
+    for (guid, number, longest) in [(GUID, 7, window), ("another", 8, Duration::ZERO)] {
+        let started = tokio::time::Instant::now();
+        let answer = ingest.post("issues", guid, &issue(number, "opened")).await;
+        assert_eq!(answer.status, 202);
+        assert!(started.elapsed() <= longest, "{:?}", started.elapsed());
+    }
+    let failed = "forgewire_ingest_hint_failures_total 2";
     eventually("counted", async || ingest.metrics().contains(failed)).await;
 }
 

@@ -157,6 +157,9 @@ impl SyncRpc for Rpc {
             sequence: state.sequence.0,
             updated_at_millis: state.updated_at.unix_millis(),
             deleted: state.deleted,
+            uri: state.uri.to_string(),
+            repository_id: state.ids.repository.map(|id| id.0),
+            owner_id: state.ids.owner.map(|id| id.0),
         }))
     }
 

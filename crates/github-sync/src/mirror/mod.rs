@@ -1,10 +1,15 @@
 //! The mirror: the state of each resource, as learned from the events.
 //!
 //! `reading` extracts the state from one event, `table` keeps the newest state per resource within
-//! bounds, and this module feeds both from the follower. Readers come through [`crate::reader`].
+//! bounds, by ids; `places` knows who has which address; and this module feeds them from the follower. Readers come
+//! through [`crate::reader`].
 
+mod addresses;
+mod key;
+mod places;
 mod reading;
 mod table;
+mod version;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +21,6 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{limits::MAX_STATE_BYTES, metrics::SyncMetrics};
-use reading::StateReading;
 use table::{ApplyOutcome, Table};
 
 /// Shared by the follower, which writes, and all readers.
@@ -156,21 +160,21 @@ impl Mirror {
     }
 
     fn event(&self, event: &Sequenced<StoredEvent>) {
-        let Some(uri) = event.item.facts.resource_uri() else {
+        let facts = &event.item.facts;
+        if facts.ids.owner.is_none() && facts.ids.repository.is_none() && facts.number.is_none() {
             return;
-        };
+        }
         let reading = match reading::read(&event.item) {
-            Ok(StateReading::Nothing) => return,
             Ok(reading) => reading,
             Err(error) => {
                 // One unreadable event must not block the others; the log's owner has to
                 // investigate.
-                warn!(%error, event = %event.item.facts.id, "skipping an unreadable event");
+                warn!(%error, event = %facts.id, "skipping an unreadable event");
                 return;
             }
         };
         let mut table = self.table.lock();
-        match table.apply(uri, &event.item.facts, event.sequence, reading) {
+        match table.apply(facts, event.sequence, reading) {
             ApplyOutcome::Newer { evicted } => {
                 self.metrics.evicted.inc_by(evicted);
                 self.metrics
@@ -180,6 +184,7 @@ impl Mirror {
             ApplyOutcome::Outdated => {
                 self.metrics.outdated.inc();
             }
+            ApplyOutcome::Stateless => {}
         }
     }
 

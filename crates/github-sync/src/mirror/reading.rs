@@ -9,11 +9,22 @@
 //!    replaces the pull request's own object.
 
 use bytes::Bytes;
-use model::{EventType, ResourceType, StoredEvent, Timestamp};
+use model::{EventFacts, EventType, ResourceType, StoredEvent, Timestamp, delivery_time};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-/// The content of an event, as far as the mirror is concerned.
+/// What an event says, as far as the mirror is concerned.
+#[derive(Debug, PartialEq)]
+pub(crate) struct EventReading {
+    /// Whether ingest knew a later state when it stored the event.
+    pub(crate) late: bool,
+    /// When GitHub made the delivery ([`model::delivery_time`]).
+    pub(crate) made_at: u64,
+    /// The state of its resource.
+    pub(crate) state: StateReading,
+}
+
+/// The state in an event.
 #[derive(Debug, PartialEq)]
 pub(crate) enum StateReading {
     /// The resource's object.
@@ -42,7 +53,10 @@ struct Envelope<'a> {
 
 #[derive(Deserialize, Default)]
 struct Metadata {
+    delivery: Option<String>,
     event: Option<String>,
+    #[serde(default)]
+    late: bool,
 }
 
 /// The members of GitHub's object that matter here. GraphQL spells the time `updatedAt`.
@@ -58,11 +72,19 @@ struct Object {
 ///
 /// # Errors
 /// The stored JSON is not a resource event.
-pub(crate) fn read(event: &StoredEvent) -> Result<StateReading, serde_json::Error> {
+pub(crate) fn read(event: &StoredEvent) -> Result<EventReading, serde_json::Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(&event.json)?;
-    let facts = &event.facts;
-    let about_a_card = envelope.metadata.event.as_deref() == Some("projects_v2_item");
-    if about_a_card {
+    let metadata = &envelope.metadata;
+    Ok(EventReading {
+        late: metadata.late,
+        made_at: delivery_time(metadata.delivery.as_deref(), event.facts.received_at),
+        state: state(&event.facts, &envelope)?,
+    })
+}
+
+fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, serde_json::Error> {
+    let has_state = facts.resource_uri().is_some();
+    if !has_state || envelope.metadata.event.as_deref() == Some("projects_v2_item") {
         return Ok(StateReading::Nothing);
     }
     let data = envelope
@@ -93,7 +115,7 @@ pub(crate) fn read(event: &StoredEvent) -> Result<StateReading, serde_json::Erro
 
 #[cfg(test)]
 mod tests {
-    use model::{EventFacts, EventId, EventOrigin, ResourceId};
+    use model::{EventId, EventOrigin, ResourceId};
     use serde_json::{Value, json};
 
     use super::*;
@@ -106,11 +128,14 @@ mod tests {
         let facts = EventFacts {
             id: EventId::new("e").unwrap(),
             event_type,
+            action: None,
             resource_type: kind,
             resource_id: ResourceId::new("I_7").unwrap(),
             owner: Some("o".into()),
             repo: Some("r".into()),
             number: Some(7),
+            ids: model::GithubIds::default(),
+            former: None,
             actor: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
@@ -126,7 +151,9 @@ mod tests {
     }
 
     fn issue(event_type: EventType, name: &str, data: &Value) -> StateReading {
-        read(&event(ResourceType::ISSUE, event_type, name, data)).unwrap()
+        read(&event(ResourceType::ISSUE, event_type, name, data))
+            .unwrap()
+            .state
     }
 
     #[test]
@@ -140,7 +167,7 @@ mod tests {
             StateReading::State {
                 json,
                 updated_at,
-                whole: true
+                whole: true,
             }
         );
     }
@@ -188,11 +215,36 @@ mod tests {
             (json!({ "node_id": "I_7", "pull_request": {} }), false),
         ] {
             let event = event(ResourceType::PULL_REQUEST, EventType::UPDATED, "x", &data);
-            let StateReading::State { whole, .. } = read(&event).unwrap() else {
+            let StateReading::State { whole, .. } = read(&event).unwrap().state else {
                 panic!("no state")
             };
             assert_eq!(whole, expected);
         }
+    }
+
+    #[test]
+    fn the_delivery_says_when_it_was_made_and_whether_it_is_late() {
+        let mut event = event(
+            ResourceType::ISSUE,
+            EventType::UPDATED,
+            "issues",
+            &Value::Null,
+        );
+        assert_eq!(
+            read(&event).unwrap().made_at,
+            delivery_time(None, event.facts.received_at)
+        );
+        let guid = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+        event.facts.received_at = time("2014-04-25T13:00:00Z");
+        let metadata = json!({ "delivery": guid, "late": true });
+        event.json = json!({ "id": "e", "metadata": metadata })
+            .to_string()
+            .into();
+        let reading = read(&event).unwrap();
+        assert!(reading.late);
+        let made_at = delivery_time(Some(guid), event.facts.received_at);
+        assert_eq!(reading.made_at, made_at);
+        assert!(made_at < delivery_time(None, event.facts.received_at));
     }
 
     #[test]

@@ -9,52 +9,58 @@ use std::{
 };
 
 use bytes::Bytes;
-use model::{EventFacts, EventType, ResourceUri, Sequence, Timestamp};
+use model::{EventFacts, EventId, EventType, GithubIds, PlaceId, ResourceUri, Sequence, Timestamp};
 use ports::ResourceState;
 
-use super::reading::StateReading;
+use super::{
+    key::{MirrorKey, MirroredPlace, PROJECTS, moved, parts_of},
+    places::PlaceIndex,
+    reading::{EventReading, StateReading},
+    version::{EventMoment, StateVersion},
+};
 
-/// The order of states: the greater one is kept, regardless of the order of arrival.
-///
-/// A whole object beats a partial view. Then GitHub's own timestamp decides. Of two states with the
-/// same second a deletion wins, because GitHub never reuses a number; otherwise the later position
-/// in the log wins.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Version {
-    whole: bool,
+/// What is kept of a state, whatever its address is.
+#[derive(Debug)]
+struct KeptState {
+    json: Bytes,
+    event_id: EventId,
+    sequence: Sequence,
     updated_at: Timestamp,
     deleted: bool,
-    sequence: Sequence,
 }
 
 #[derive(Debug)]
 struct Entry {
-    state: ResourceState,
-    version: Version,
+    state: KeptState,
+    version: StateVersion,
     last_use: u64,
 }
 
-/// The effect of a reading.
+/// The effect of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ApplyOutcome {
-    /// It is the current state now.
+    /// Its state is the current one now.
     Newer {
         /// The number of other states that were evicted for it.
         evicted: u64,
     },
     /// A newer state is known.
     Outdated,
+    /// It has none.
+    Stateless,
 }
 
+/// The states, by ids, and who has which address.
 #[derive(Debug)]
 pub(super) struct Table {
-    entries: HashMap<Arc<ResourceUri>, Entry>,
+    entries: HashMap<Arc<MirrorKey>, Entry>,
     /// The keys in order of last use, oldest first.
-    by_use: BTreeMap<u64, Arc<ResourceUri>>,
+    by_use: BTreeMap<u64, Arc<MirrorKey>>,
     uses: u64,
     bytes: usize,
     max_resources: usize,
     max_bytes: usize,
+    places: PlaceIndex,
 }
 
 impl Table {
@@ -69,6 +75,7 @@ impl Table {
             bytes: 0,
             max_resources,
             max_bytes,
+            places: PlaceIndex::new(),
         }
     }
 
@@ -88,29 +95,25 @@ impl Table {
         }
     }
 
-    /// The state of a resource; counts as a use.
-    pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
-        self.uses += 1;
-        let entry = self.entries.get_mut(uri)?;
-        if let Some(key) = self.by_use.remove(&entry.last_use) {
-            self.by_use.insert(self.uses, key);
-        }
-        entry.last_use = self.uses;
-        Some(entry.state.clone())
-    }
-
-    /// Applies the state from an event, unless a newer one is known.
+    /// Applies an event: what it says of addresses, and its state unless a newer one is known.
     pub(super) fn apply(
         &mut self,
-        uri: ResourceUri,
         facts: &EventFacts,
         sequence: Sequence,
-        reading: StateReading,
+        reading: EventReading,
     ) -> ApplyOutcome {
+        let on_time = !reading.late;
+        let made_at = reading.made_at;
+        let at = EventMoment { made_at, sequence };
+        self.rename_unknown(facts);
+        self.places.observe(facts, at, on_time);
+        let Some(key) = MirrorKey::of(facts) else {
+            return ApplyOutcome::Stateless;
+        };
         let deleted = facts.event_type == EventType::DELETED;
-        let known = self.entries.get(&uri);
-        let (json, updated_at, whole) = match reading {
-            StateReading::Nothing => return ApplyOutcome::Outdated,
+        let known = self.entries.get(&key);
+        let (json, updated_at, whole) = match reading.state {
+            StateReading::Nothing => return ApplyOutcome::Stateless,
             StateReading::State {
                 json,
                 updated_at,
@@ -125,33 +128,105 @@ impl Table {
                 known.is_none_or(|known| known.version.whole),
             ),
         };
-        let version = Version {
+        let version = StateVersion {
             whole,
             updated_at,
             deleted,
+            made_at,
+            on_time,
             sequence,
         };
         if known.is_some_and(|known| known.version >= version) {
             return ApplyOutcome::Outdated;
         }
-        let event_id = facts.id.clone();
-        let state = ResourceState {
-            uri: uri.clone(),
+        let state = KeptState {
             json,
-            event_id,
+            event_id: facts.id.clone(),
             sequence,
             updated_at,
             deleted,
         };
-        self.remove(&uri);
-        self.insert(uri, state, version);
+        self.remove(&key);
+        self.insert(key, state, version);
         ApplyOutcome::Newer {
             evicted: self.shrink(),
         }
     }
 
-    fn insert(&mut self, uri: ResourceUri, state: ResourceState, version: Version) {
-        let key = Arc::new(uri);
+    /// What is known by a name alone goes with it when it is renamed, as long as the name has had one holder.
+    fn rename_unknown(&mut self, facts: &EventFacts) {
+        let Some(rename) = facts.rename() else {
+            return;
+        };
+        let from = rename.from.to_string().to_ascii_lowercase();
+        if self.places.has_changed_hands(&from) {
+            return;
+        }
+        let renamed = self.entries.keys().filter_map(|key| {
+            let renamed = key.renamed(rename.from, rename.to)?;
+            Some((MirrorKey::clone(key), renamed))
+        });
+        let renamed: Vec<_> = renamed.collect();
+        for (from, to) in renamed {
+            let Some((state, version)) = self.remove(&from) else {
+                continue;
+            };
+            let known = self.entries.get(&to).map(|known| known.version);
+            if known.is_none_or(|known| known < version) {
+                self.remove(&to);
+                self.insert(to, state, version);
+            }
+        }
+    }
+
+    /// The state of what a URI means now; counts as a use.
+    pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
+        let (address, collection, number) = parts_of(uri)?;
+        let id = match collection {
+            PROJECTS => self.places.owner(&address).map(PlaceId::Owner),
+            _ => self.places.repository(&address).map(PlaceId::Repository),
+        };
+        let key = |place| MirrorKey {
+            place,
+            collection,
+            number,
+        };
+        let known = id.map(|id| key(MirroredPlace::Known(id)));
+        if let (Some(key), Some(id)) = (known.filter(|key| self.entries.contains_key(key)), id) {
+            let present = self.places.present(id);
+            let uri = present.map_or_else(|| uri.clone(), |present| moved(uri, present));
+            let ids = self.places.ids(id);
+            return self.take(&key, uri, ids);
+        }
+        // Whose a state without ids is, the name says as long as it has had one holder.
+        if self.places.has_changed_hands(&address) {
+            return None;
+        }
+        let named = key(MirroredPlace::Named(address.into()));
+        self.take(&named, uri.clone(), GithubIds::default())
+    }
+
+    fn take(&mut self, key: &MirrorKey, uri: ResourceUri, ids: GithubIds) -> Option<ResourceState> {
+        self.uses += 1;
+        let entry = self.entries.get_mut(key)?;
+        if let Some(key) = self.by_use.remove(&entry.last_use) {
+            self.by_use.insert(self.uses, key);
+        }
+        entry.last_use = self.uses;
+        let state = &entry.state;
+        Some(ResourceState {
+            uri,
+            ids,
+            json: state.json.clone(),
+            event_id: state.event_id.clone(),
+            sequence: state.sequence,
+            updated_at: state.updated_at,
+            deleted: state.deleted,
+        })
+    }
+
+    fn insert(&mut self, key: MirrorKey, state: KeptState, version: StateVersion) {
+        let key = Arc::new(key);
         self.uses += 1;
         self.bytes += state.json.len();
         self.by_use.insert(self.uses, Arc::clone(&key));
@@ -165,11 +240,11 @@ impl Table {
         );
     }
 
-    fn remove(&mut self, uri: &ResourceUri) {
-        if let Some(entry) = self.entries.remove(uri) {
-            self.by_use.remove(&entry.last_use);
-            self.bytes -= entry.state.json.len();
-        }
+    fn remove(&mut self, key: &MirrorKey) -> Option<(KeptState, StateVersion)> {
+        let entry = self.entries.remove(key)?;
+        self.by_use.remove(&entry.last_use);
+        self.bytes -= entry.state.json.len();
+        Some((entry.state, entry.version))
     }
 
     fn shrink(&mut self) -> u64 {
@@ -187,200 +262,8 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use model::{EventId, EventOrigin, ResourceId, ResourceType};
-    use proptest::prelude::*;
+#[path = "table_tests.rs"]
+mod tests;
 
-    use super::*;
-
-    fn uri(number: u64) -> ResourceUri {
-        ResourceUri::parse(&format!("github://issues/o/r/{number}")).unwrap()
-    }
-
-    #[derive(Debug, Clone)]
-    struct EventCase {
-        number: u64,
-        second: i64,
-        sequence: u64,
-        deleted: bool,
-        whole: bool,
-        length: usize,
-    }
-
-    impl EventCase {
-        fn version(&self) -> Version {
-            Version {
-                whole: self.whole,
-                updated_at: Timestamp::from_unix_millis(self.second * 1000),
-                deleted: self.deleted,
-                sequence: Sequence(self.sequence),
-            }
-        }
-
-        fn apply(&self, table: &mut Table) -> ApplyOutcome {
-            let updated_at = Timestamp::from_unix_millis(self.second * 1000);
-            let facts = EventFacts {
-                id: EventId::new(&self.sequence.to_string()).unwrap(),
-                event_type: if self.deleted {
-                    EventType::DELETED
-                } else {
-                    EventType::UPDATED
-                },
-                resource_type: ResourceType::ISSUE,
-                resource_id: ResourceId::new("I").unwrap(),
-                owner: None,
-                repo: None,
-                number: None,
-                actor: None,
-                source: EventOrigin::WEBHOOK,
-                tags: Vec::new(),
-                timestamp: updated_at,
-                received_at: updated_at,
-            };
-            let json = vec![b'x'; self.length].into();
-            let reading = StateReading::State {
-                json,
-                updated_at,
-                whole: self.whole,
-            };
-            table.apply(uri(self.number), &facts, Sequence(self.sequence), reading)
-        }
-    }
-
-    fn event_cases() -> impl Strategy<Value = Vec<EventCase>> {
-        let one = (
-            0..4_u64,
-            0..4_i64,
-            any::<bool>(),
-            prop::bool::weighted(0.8),
-            0..50_usize,
-        );
-        prop::collection::vec(one, 1..40).prop_map(|all| {
-            let numbered = all.into_iter().zip(1..);
-            let case = |((number, second, deleted, whole, length), sequence)| EventCase {
-                number,
-                second,
-                sequence,
-                deleted,
-                whole,
-                length,
-            };
-            numbered.map(case).collect()
-        })
-    }
-
-    #[test]
-    fn a_state_of_the_lost_part_of_the_log_gives_way_to_one_of_the_same_second() {
-        let case = |sequence| EventCase {
-            number: 1,
-            second: 1,
-            sequence,
-            deleted: false,
-            whole: true,
-            length: 1,
-        };
-        let mut table = Table::new(10, usize::MAX);
-        case(50).apply(&mut table);
-        assert_eq!(case(31).apply(&mut table), ApplyOutcome::Outdated);
-        table.set_back(Sequence(30));
-        case(31).apply(&mut table);
-        let sequence = table.get(&uri(1)).map(|state| state.sequence);
-        assert_eq!(sequence, Some(Sequence(31)));
-    }
-
-    proptest! {
-        /// In whatever order events are applied, even twice, the newest state is kept.
-        #[test]
-        fn the_newest_state_stays_whatever_the_order(
-            (events, order) in event_cases().prop_flat_map(|events| {
-                let twice: Vec<EventCase> = events.iter().chain(&events).cloned().collect();
-                (Just(events), Just(twice).prop_shuffle())
-            })
-        ) {
-            let mut table = Table::new(100, usize::MAX);
-            for event in &order {
-                event.apply(&mut table);
-            }
-            for number in 0..4 {
-                let newest =
-                    events.iter().filter(|t| t.number == number).max_by_key(|t| t.version());
-                let kept = table.get(&uri(number));
-                prop_assert_eq!(kept.as_ref().map(|s| s.sequence.0), newest.map(|t| t.sequence));
-                prop_assert_eq!(kept.map(|s| s.deleted), newest.map(|t| t.deleted));
-            }
-        }
-
-        /// Both bounds hold after every step, and the bookkeeping stays exact.
-        #[test]
-        fn the_bounds_hold(events in event_cases(), max_resources in 1..4_usize, max_bytes in 1..120_usize) {
-            let mut table = Table::new(max_resources, max_bytes);
-            for event in &events {
-                event.apply(&mut table);
-                table.get(&uri(event.number % 2));
-                prop_assert!(table.len() <= max_resources);
-                prop_assert!(table.bytes <= max_bytes || table.len() == 1);
-                prop_assert_eq!(table.by_use.len(), table.len());
-                let bytes: usize = table.entries.values().map(|e| e.state.json.len()).sum();
-                prop_assert_eq!(table.bytes, bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn the_least_recently_used_goes_first() {
-        let mut table = Table::new(2, usize::MAX);
-        let apply = |table: &mut Table, number| {
-            EventCase {
-                number,
-                second: 0,
-                sequence: number,
-                deleted: false,
-                whole: true,
-                length: 1,
-            }
-            .apply(table)
-        };
-        apply(&mut table, 1);
-        apply(&mut table, 2);
-        assert!(table.get(&uri(1)).is_some());
-        assert_eq!(apply(&mut table, 3), ApplyOutcome::Newer { evicted: 1 });
-        assert!(table.get(&uri(2)).is_none());
-        assert!(table.get(&uri(1)).is_some() && table.get(&uri(3)).is_some());
-    }
-
-    #[test]
-    fn a_deletion_without_object_keeps_the_last_known_one() {
-        let mut table = Table::new(2, usize::MAX);
-        let event = EventCase {
-            number: 1,
-            second: 1,
-            sequence: 1,
-            deleted: false,
-            whole: true,
-            length: 3,
-        };
-        event.apply(&mut table);
-        let mut facts = facts_of_deletion();
-        facts.timestamp = Timestamp::from_unix_millis(1000);
-        table.apply(uri(1), &facts, Sequence(2), StateReading::Deleted);
-        let state = table.get(&uri(1)).unwrap();
-        assert_eq!((state.deleted, &state.json[..]), (true, &b"xxx"[..]));
-    }
-
-    fn facts_of_deletion() -> EventFacts {
-        EventFacts {
-            id: EventId::new("gone").unwrap(),
-            event_type: EventType::DELETED,
-            resource_type: ResourceType::ISSUE,
-            resource_id: ResourceId::new("I").unwrap(),
-            owner: None,
-            repo: None,
-            number: None,
-            actor: None,
-            source: EventOrigin::WEBHOOK,
-            tags: Vec::new(),
-            timestamp: Timestamp::default(),
-            received_at: Timestamp::default(),
-        }
-    }
-}
+#[cfg(test)]
+mod histories;

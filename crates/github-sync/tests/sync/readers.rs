@@ -1,6 +1,6 @@
 //! The guarantees of every reader, in process and over gRPC: each test runs on both.
 
-use model::{EventType, ResourceUri};
+use model::{EventType, GithubIds, OwnerId, RepositoryId, ResourceType, ResourceUri};
 use serde_json::json;
 
 use crate::world::{Source, World, issue, time, uri};
@@ -92,6 +92,72 @@ async fn a_deleted_resource_stays_as_deleted() {
             .unwrap()
             .unwrap();
         assert_eq!((state.event_id.as_str(), state.deleted), ("deleted", true));
+    }
+}
+
+#[tokio::test]
+async fn a_state_has_the_ids_and_the_address_of_its_present_holder() {
+    let world = World::running(10).await;
+    let of = |id: &str, repo: &str, repository: u64| {
+        let mut event = issue(7, id, EventType::UPDATED, TEN);
+        event.resource.repo = Some(repo.into());
+        event.resource.owner_id = Some(OwnerId(5));
+        event.resource.repository_id = Some(RepositoryId(repository));
+        event
+    };
+    let mut rename = of("rename", "Moved", 1);
+    rename.resource_type = ResourceType::open("repository");
+    rename.resource.number = None;
+    rename.resource.former_repo = Some("Repo".into());
+    world.source.append([of("first", "Repo", 1), rename]).await;
+    world.caught_up().await;
+    let readers = world.readers().await;
+    let ids = |repository| GithubIds {
+        owner: Some(OwnerId(5)),
+        repository: Some(RepositoryId(repository)),
+        resource: None,
+    };
+    for reader in &readers {
+        let state = reader.get_resource(&uri(ISSUE), None, None).await;
+        let state = state.unwrap().unwrap();
+        assert_eq!(state.ids, ids(1));
+        assert_eq!(state.uri, uri("github://issues/octo/moved/7"));
+    }
+    world.source.append([of("other", "Repo", 2)]).await;
+    world.caught_up().await;
+    for reader in &readers {
+        for (name, event, repository) in [("repo", "other", 2), ("moved", "first", 1)] {
+            let uri = uri(&format!("github://issues/octo/{name}/7"));
+            let state = reader
+                .get_resource(&uri, None, None)
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(
+                (state.event_id.as_str(), state.ids),
+                (event, ids(repository))
+            );
+            assert_eq!(state.uri, uri);
+        }
+    }
+}
+
+/// The deliveries of one second: their GUIDs say which GitHub made last, whoever stored them.
+#[tokio::test]
+async fn of_two_states_of_one_second_the_later_delivery_is_kept() {
+    let world = World::running(10).await;
+    let of = |id: &str, guid: &str| {
+        let mut event = issue(7, id, EventType::UPDATED, "2014-04-25T13:00:00Z");
+        event.metadata.delivery = Some(guid.into());
+        event
+    };
+    let newer = of("newer", "72d3162f-cc78-11e3-81ab-4c9367dc0958");
+    let older = of("older", "72d3162e-cc78-11e3-81ab-4c9367dc0958");
+    world.source.append([newer, older]).await;
+    world.caught_up().await;
+    for reader in world.readers().await {
+        let state = reader.get_resource(&uri(ISSUE), None, None).await;
+        assert_eq!(state.unwrap().unwrap().event_id.as_str(), "newer");
     }
 }
 

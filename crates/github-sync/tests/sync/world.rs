@@ -185,10 +185,7 @@ pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> R
             owner: Some("Octo".into()),
             repo: Some("Repo".into()),
             number: Some(number),
-            node_id: ResourceId::new(&node_id).unwrap(),
-            database_id: None,
-            title: None,
-            url: None,
+            ..ResourceRef::of(ResourceId::new(&node_id).unwrap())
         },
         timestamp: time(at),
         received_at: time(at),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use github_events::Skip;
 
-use crate::error::DeliveryRefusal;
+use crate::{error::DeliveryRefusal, sources::SourceConduct};
 
 /// The answer to one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,14 @@ impl DeliveryAnswer {
             Self::Deduplicated(_) => "deduplicated",
             Self::Skipped(_) => "skipped",
             Self::Refused(refusal) => refusal.code(),
+        }
+    }
+
+    /// What it says about the sender of the delivery.
+    pub(crate) const fn conduct(&self) -> SourceConduct {
+        match self {
+            Self::Accepted(_) | Self::Deduplicated(_) | Self::Skipped(_) => SourceConduct::Signed,
+            Self::Refused(refusal) => refusal.conduct(),
         }
     }
 

@@ -19,7 +19,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, StatusCode, request::Builder};
 use http_body_util::BodyExt;
 use model::{
-    Clock, RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext,
+    Clock, EventId, RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
+    TraceContext,
 };
 use ports::{
     AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
@@ -99,6 +100,9 @@ impl EventLog for Gate {
     }
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.log.seek(time).await
+    }
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.log.position_of(id).await
     }
     async fn head(&self) -> Result<LogHead, EventLogError> {
         self.unavailable("head")?;
@@ -302,6 +306,14 @@ pub(crate) fn signed(event: &str, id: &str, body: &str) -> Request<Body> {
     delivery(event, id, body)
         .body(Body::from(body.to_owned()))
         .unwrap()
+}
+
+/// A GUID of version 1, as GitHub gives them, that was made `ticks` times 100 ns after the `now` of the clock.
+pub(crate) fn guid(made_at: &model::Timestamp, ticks: u64) -> String {
+    let millis = u64::try_from(made_at.unix_millis() + 12_219_292_800_000).unwrap();
+    let all = millis * 10_000 + ticks;
+    let (low, middle, high) = (all & 0xffff_ffff, all >> 32 & 0xffff, all >> 48);
+    format!("{low:08x}-{middle:04x}-1{high:03x}-81ab-4c9367dc0958")
 }
 
 /// An `issues` payload.
