@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{
-    EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, StoredEvent, Timestamp,
-    TraceContext,
+    EventFacts, EventId, EventOrigin, EventType, FormerPlace, GithubIds, OwnerId, RepositoryId,
+    ResourceId, ResourceType, StoredEvent, Timestamp, TraceContext,
 };
 use ports::LogEntry;
 
@@ -49,11 +49,23 @@ pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
     let facts = EventFacts {
         id: id(n),
         event_type: pick(place, EventType::KNOWN, "exploded", EventType::open),
+        action: some(6, "labeled".to_owned()),
         resource_type: pick(place, ResourceType::KNOWN, "wiki_page", ResourceType::open),
         resource_id: ResourceId::new(&format!("I_kwDO{n:x}")).expect("visible ASCII"),
         owner: some(7, format!("Octo-Org-{}", n % 3)),
         repo: some(5, format!("räpo-{}", n % 4)),
         number: (!n.is_multiple_of(3)).then_some(n.wrapping_mul(1_000_003)),
+        ids: GithubIds {
+            owner: (!n.is_multiple_of(7)).then_some(OwnerId(n % 3)),
+            repository: (!n.is_multiple_of(5)).then_some(RepositoryId(n % 4)),
+            resource: (!n.is_multiple_of(3)).then_some(n),
+        },
+        former: n.is_multiple_of(9).then(|| {
+            Box::new(FormerPlace {
+                owner: Some("Former-Org".to_owned()),
+                repo: n.is_multiple_of(2).then(|| "former-repo".to_owned()),
+            })
+        }),
         actor: some(4, "mona[bot]".to_owned()),
         source: pick(place, EventOrigin::KNOWN, "relay", EventOrigin::open),
         tags: (0..n % 4)
@@ -78,11 +90,14 @@ pub fn issue_event(number: u64, n: u64) -> StoredEvent {
     let facts = EventFacts {
         id: EventId::new(&format!("issue-{number}-{n}")).expect("visible ASCII"),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new(&node).expect("visible ASCII"),
         owner: Some("Octo".to_owned()),
         repo: Some("Cat".to_owned()),
         number: Some(number),
+        ids: model::GithubIds::default(),
+        former: None,
         actor: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),

@@ -30,7 +30,7 @@ pub enum Port {
     /// [`ports::LogStore`], clauses LS-…, and [`ports::EventLog`] over it, clauses EL-…
     EventLog,
     /// [`ports::Records`] with [`ports::Mailbox`] and [`ports::Leases`], clauses RC-…, MB-… and LK-…, and the
-    /// façades over records, clauses SS-… and TS-…: one adapter implements all of them, because
+    /// façades over records, clauses SS-…, TS-… and SB-…: one adapter implements all of them, because
     /// all state shared by edges is in one place.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{Sequence, StoredEvent, Timestamp};
+use model::{EventId, Sequence, StoredEvent, Timestamp};
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 use tokio::sync::watch;
 
@@ -78,6 +78,11 @@ impl EventLog for HeldLog {
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.answer("seek")?;
         self.log.seek(time).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.answer("find an event")?;
+        self.log.position_of(id).await
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

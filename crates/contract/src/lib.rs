@@ -69,6 +69,7 @@ mod leases;
 mod log_fixture;
 mod log_store;
 mod mailbox;
+mod names;
 mod noise;
 mod records;
 mod records_fixture;
@@ -76,6 +77,7 @@ mod resource_reader;
 mod run;
 mod session_records;
 mod sessions;
+mod subscriptions;
 mod tasks;
 
 pub use async_trait::async_trait;

@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use model::ManualClock;
-use ports::{RecordKey, Records};
+use ports::{RecordKey, RecordLife, RecordLimits, Records};
 
 use crate::{
     handles::Handles,
@@ -15,6 +16,20 @@ use crate::{
 const REAL_TTL: Duration = Duration::from_millis(300);
 /// Time to live if the suite controls the clock.
 const MANUAL_TTL: Duration = Duration::from_secs(60);
+
+/// Puts another state in the place of a record's, as another build or a damage would.
+pub(crate) async fn spoil(
+    records: &dyn Records,
+    key: &RecordKey,
+    state: impl Into<Bytes>,
+) -> Result<()> {
+    let found = records.load(key).await?.context("it is stored")?;
+    let (life, limits) = (RecordLife::Unchanged, RecordLimits::default());
+    records
+        .replace(key, state.into(), found.revision, life, limits)
+        .await?;
+    Ok(())
+}
 
 /// Records for one case.
 pub struct RecordsFixture {

@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
-    Abilities, Harness, Port, bus, case::Case, event_log, leases, log_store, mailbox, records,
-    resource_reader, session_records, tasks,
+    Abilities, Harness, Port, bus, case::Case, event_log, leases, log_store, mailbox, names,
+    records, resource_reader, session_records, subscriptions, tasks,
 };
 
 /// Maximum duration of one case.
@@ -52,7 +52,7 @@ pub fn ignore(backend: &str, reason: &'static str) -> ExitCode {
 type SuiteAbilities = fn(&dyn Harness) -> Option<Abilities>;
 
 /// The cases of each port.
-fn suites() -> [(SuiteAbilities, &'static [Case]); 9] {
+fn suites() -> [(SuiteAbilities, &'static [Case]); 11] {
     let log: SuiteAbilities = |harness| harness.abilities(Port::EventLog);
     let sessions: SuiteAbilities = |harness| harness.abilities(Port::SessionStore);
     let records: SuiteAbilities = |harness| harness.record_abilities();
@@ -64,6 +64,8 @@ fn suites() -> [(SuiteAbilities, &'static [Case]); 9] {
         (records, records::CASES),
         (records, session_records::CASES),
         (records, tasks::CASES),
+        (records, names::CASES),
+        (records, subscriptions::CASES),
         (|harness| harness.abilities(Port::Bus), bus::CASES),
         (
             |harness| harness.abilities(Port::ResourceReader),
@@ -127,7 +129,7 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 9] = [
+    const SOURCES: [&str; 11] = [
         include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../edge-records/src/sessions.rs"),
@@ -135,6 +137,8 @@ mod tests {
         include_str!("../../ports/src/leases.rs"),
         include_str!("../../ports/src/records.rs"),
         include_str!("../../edge-records/src/tasks.rs"),
+        include_str!("../../edge-records/src/names.rs"),
+        include_str!("../../subscriptions/src/records.rs"),
         include_str!("../../ports/src/bus.rs"),
         include_str!("../../ports/src/resources.rs"),
     ];
@@ -173,6 +177,8 @@ mod tests {
             ("LK", 10),
             ("RC", 22),
             ("TS", 15),
+            ("NR", 4),
+            ("SB", 16),
             ("BU", 11),
             ("RR", 4),
         ];

@@ -80,5 +80,7 @@ pub fn session(n: u64) -> Session {
             max_seconds: 2 * n,
         }),
         reader_sees: None,
+        is_connection: n % 5 == 1,
+        broadcasts_through: Sequence(n % 4),
     }
 }

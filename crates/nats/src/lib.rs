@@ -3,7 +3,7 @@
 //! | type | purpose |
 //! | --- | --- |
 //! | [`NatsConnection`] | a connection that always reconnects, and detects that messages may have been lost |
-//! | [`NatsBus`] | [`ports::Bus`] on core NATS: `mcp.broadcast`, `mcp.session.<id>` |
+//! | [`NatsBus`] | [`ports::Bus`] on core NATS: `mcp.broadcast`, `mcp.session.<id>`, `mcp.deliveries` |
 //! | [`JetStreamLog`] | [`ports::LogStore`] on one JetStream stream, `FORGEWIRE_EVENTS` |
 //!
 //! Works with nats-server 2.9 and later.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{Classified, Epoch, ErrorClass, Sequenced, SessionId, StoredEvent, TraceContext};
 
-use crate::{BoxError, EdgeNews};
+use crate::{BoxError, EdgeNews, IngestNews};
 
 /// The destination of a message.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -15,6 +15,8 @@ pub enum Topic {
     Broadcast,
     /// The edges that hold a stream of this session (`mcp.session.<id>`).
     Session(SessionId),
+    /// Every ingest: deliveries that have arrived and are not stored yet (`mcp.deliveries`).
+    Deliveries,
     /// All sessions: for subscribing only (`mcp.session.*`). An edge holds one such subscription instead
     /// of one per stream, so that connects and disconnects cost the bus nothing.
     AllSessions,
@@ -54,6 +56,14 @@ pub enum BusMessage {
     Events(Arc<EventHint>),
     /// Owner: the edge. Sessions, streams, calls, lists or tasks changed.
     Edge(EdgeNews),
+    /// Owner: the ingest. Deliveries arrived, or are stored.
+    Ingest(IngestNews),
+}
+
+impl From<IngestNews> for BusMessage {
+    fn from(news: IngestNews) -> Self {
+        Self::Ingest(news)
+    }
 }
 
 impl From<EdgeNews> for BusMessage {

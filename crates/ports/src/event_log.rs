@@ -200,6 +200,9 @@ pub const MAX_PAGE_BYTES: usize = 1 << 20;
 ///   facts have up to 40 KiB.
 /// - **EL-28** `check_read` succeeds while `head`, `read_after` and `read_before` do, of few and of many
 ///   entries, and fails with the reason while one of them is refused.
+/// - **EL-29** `position_of` returns the position of the event with an id, whichever handle appended it, and `None` if
+///   the log does not hold one. It costs about as much as to read one event, however many the log has; what is at the
+///   position may not decode.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -230,6 +233,12 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store is unavailable.
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError>;
+
+    /// The position of the event with an id; see EL-29.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError>;
 
     /// The range of positions that the log holds; see EL-07.
     ///

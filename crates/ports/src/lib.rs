@@ -12,6 +12,7 @@
 mod bus;
 mod edge_news;
 mod event_log;
+mod ingest_news;
 mod leases;
 mod log_store;
 mod mailbox;
@@ -22,11 +23,12 @@ mod store_failure;
 mod stores;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
-pub use edge_news::{EdgeNews, ListChanges};
+pub use edge_news::{EdgeName, EdgeNews, InvalidEdgeName, ListChanges};
 pub use event_log::{
     AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MAX_PAGE_BYTES,
     SeekResult, UndecodableEntry,
 };
+pub use ingest_news::{DeliveryNotice, DeliveryTicket, IngestNews, OrderedResource, StateOrder};
 pub use leases::{Lease, LeaseToken, Leases, Pauses};
 pub use log_store::{
     EntryContent, EntryFault, EntryName, EntryPage, LogEntry, LogStore, ReadEntry,

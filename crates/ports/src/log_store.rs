@@ -99,7 +99,7 @@ pub struct EntryPage {
 ///
 /// # Contract
 /// What [`EventLog`](crate::EventLog) promises of order, idempotence, ends, times and trimming is its store's
-/// work, entry for event: EL-01 to EL-13, EL-16, EL-17, EL-20, EL-25, EL-26 and EL-28. Of bytes:
+/// work, entry for event: EL-01 to EL-13, EL-16, EL-17, EL-20, EL-25, EL-26, EL-28 and EL-29. Of bytes:
 /// - **LS-01** a body is read as it was appended, byte for byte, whatever it is: empty, or any bytes up to
 ///   `max_body_bytes`.
 /// - **LS-02** the body that was first under an id stays; one that is appended again under it is not looked at.
@@ -140,6 +140,12 @@ pub trait LogStore: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store is unavailable.
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, StoreFailure>;
+
+    /// The position of the entry with an id; `None` if the store does not hold one.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, StoreFailure>;
 
     /// The range of positions that the log holds.
     ///
@@ -211,6 +217,10 @@ impl<S: LogStore + ?Sized> LogStore for Arc<S> {
 
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, StoreFailure> {
         (**self).seek(time).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, StoreFailure> {
+        (**self).position_of(id).await
     }
 
     async fn head(&self) -> Result<LogHead, StoreFailure> {

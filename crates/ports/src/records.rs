@@ -58,6 +58,8 @@ use crate::{
 ///   records are counted. It leaves nothing that another call sees.
 /// - **RC-22** (foreign bytes) a record that is damaged concerns itself alone: `load` is `Unreadable`, `list`
 ///   leaves it out and counts it, and `end` ends it.
+/// - **RC-23** `list_under` returns, as `list` does, the living records of an owner whose ids begin with a prefix
+///   and are longer; it reads no other record, so that its cost depends on how many these are.
 #[async_trait]
 pub trait Records: fmt::Debug + Send + Sync + 'static {
     /// Stores a new record, or returns the one that is there; see RC-01, RC-02, RC-11 to RC-16. It is durable
@@ -126,6 +128,18 @@ pub trait Records: fmt::Debug + Send + Sync + 'static {
         &self,
         collection: Collection,
         owner: Option<&PrincipalId>,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError>;
+
+    /// A page of the living records `under` an owner and a prefix of ids, after an id; see RC-23.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn list_under(
+        &self,
+        collection: Collection,
+        under: (&PrincipalId, &RecordId),
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<RecordPage, RecordsError>;

@@ -5,8 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    Classified, ErrorClass, EventId, LogPosition, PublicError, ResourceUri, Sequence, Timestamp,
-    TraceContext,
+    Classified, ErrorClass, EventId, GithubIds, LogPosition, PublicError, ResourceUri, Sequence,
+    Timestamp, TraceContext,
 };
 
 use crate::BoxError;
@@ -14,8 +14,11 @@ use crate::BoxError;
 /// The last known state of a resource.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ResourceState {
-    /// The resource.
+    /// The resource, under its present address as far as the reader knows it.
     pub uri: ResourceUri,
+    /// The present holder of that address: what may be seen is decided by its ids. Empty where no event had them, and
+    /// from a sync role of an older build.
+    pub ids: GithubIds,
     /// GitHub's object as JSON, as the event carried it.
     pub json: Bytes,
     /// The event that reported this state.
@@ -98,7 +101,8 @@ impl PublicError for ResourceError {
 ///
 /// # Contract
 /// - **RR-01** `get_resource` returns the newest state that the log's events report of a resource, whatever
-///   the order and spelling in which they do; `None` if no event has mentioned it.
+///   the order and spelling in which they do; `None` if no event has mentioned it. An address means its present
+///   holder alone, and a former one that nobody has taken the one that left it.
 /// - **RR-02** with `seen`, the answer is at least as new as every event that was in the log when the call
 ///   began, whichever caller was notified of it. A reader that cannot get as far within its deadline is
 ///   `Behind`; it never answers with an older state, nor with `None` in place of a newer one.

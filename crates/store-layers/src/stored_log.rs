@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{EntryTag, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{EntryTag, EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 use ports::{
     AppendResult, EntryFault, EntryPage, EventLog, EventLogError, EventPage, EventsBefore,
     LogEntry, LogHead, LogStore, ReadEntry, SeekResult, UndecodableEntry,
@@ -137,6 +137,10 @@ impl<L: LogStore> EventLog for StoredLog<L> {
 
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         Ok(self.store.seek(time).await?)
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        Ok(self.store.position_of(id).await?)
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -165,7 +165,7 @@ impl Bus for InProcessBus {
         let all_sessions = match topic {
             Topic::AllSessions => return Err(BusError::NoSuchTopic),
             Topic::Session(_) => self.topics.listeners(&Topic::AllSessions),
-            Topic::Broadcast => None,
+            Topic::Broadcast | Topic::Deliveries => None,
         };
         let listeners = [self.topics.listeners(topic), all_sessions];
         for queue in listeners.iter().flatten().flat_map(|queues| queues.iter()) {

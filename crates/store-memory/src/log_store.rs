@@ -221,6 +221,10 @@ impl LogStore for MemoryLogStore {
         })
     }
 
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, StoreFailure> {
+        Ok(self.state.read().by_id.get(id).copied())
+    }
+
     async fn head(&self) -> Result<LogHead, StoreFailure> {
         let state = self.state.read();
         let (trimmed_through, last) = (state.trimmed_through, state.last());

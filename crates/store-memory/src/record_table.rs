@@ -328,6 +328,27 @@ impl RecordTable {
         }
     }
 
+    /// A page of what an owner has under a prefix, after an id.
+    pub(crate) fn page_under(
+        &self,
+        collection: Collection,
+        owner: &PrincipalId,
+        (prefix, after): (&RecordId, Option<&RecordId>),
+        limit: usize,
+    ) -> RecordPage {
+        let from = Bound::Excluded(after.map_or(prefix, |after| after.max(prefix)));
+        let ids = self.owned.get(&(collection, owner.clone())).into_iter();
+        let ids = ids.flat_map(|ids| ids.range::<RecordId, _>((from, Bound::Unbounded)));
+        let under = ids.take_while(|id| id.as_str().starts_with(prefix.as_str()));
+        let found = under.filter_map(|id| {
+            self.load(&RecordKey {
+                collection,
+                id: id.clone(),
+            })
+        });
+        collect_page(found, limit)
+    }
+
     fn entries_after(
         &self,
         collection: Collection,

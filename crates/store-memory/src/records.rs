@@ -111,6 +111,17 @@ impl Records for MemorySessionStore {
         Ok(self.with_records(|records, _| records.page(collection, owner, after, limit)))
     }
 
+    async fn list_under(
+        &self,
+        collection: Collection,
+        (owner, prefix): (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let range = (prefix, after);
+        Ok(self.with_records(|records, _| records.page_under(collection, owner, range, limit)))
+    }
+
     async fn check(&self, _collection: Collection) -> Result<(), StoreFailure> {
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use crate::backlog::{Backlog, Lane};
 
 /// Maximum number of jobs in one commit: they share the fsync, and no job waits long for the
 /// others.
@@ -32,15 +32,13 @@ impl Gatherer {
         self.last = (jobs, took);
     }
 
-    /// The jobs of the next commit, of which `first` is one; `pause` blocks for a time.
+    /// The jobs of the next commit, those of the log first; `pause` blocks for a time.
     pub(crate) fn gather<J>(
         &self,
-        first: J,
-        queue: &mut mpsc::Receiver<J>,
+        queue: &Backlog<J>,
         mut pause: impl FnMut(Duration),
-    ) -> Vec<J> {
-        let mut jobs = vec![first];
-        take(queue, &mut jobs);
+    ) -> Vec<(Lane, J)> {
+        let mut jobs = queue.take(MAX_JOBS);
         let (returning, took) = self.last;
         if returning < LOAD_JOBS {
             return jobs;
@@ -49,18 +47,10 @@ impl Gatherer {
         let until = Instant::now() + MAX_WAIT.min(took / 4);
         while jobs.len() < expected && Instant::now() < until {
             pause(STEP);
-            take(queue, &mut jobs);
+            jobs.extend(queue.take(MAX_JOBS - jobs.len()));
         }
+        jobs.sort_by_key(|(lane, _)| *lane == Lane::State);
         jobs
-    }
-}
-
-fn take<J>(queue: &mut mpsc::Receiver<J>, jobs: &mut Vec<J>) {
-    while jobs.len() < MAX_JOBS {
-        match queue.try_recv() {
-            Ok(job) => jobs.push(job),
-            Err(_) => return,
-        }
     }
 }
 
@@ -72,44 +62,45 @@ mod tests {
 
     #[test]
     fn the_callers_of_a_commit_come_back_into_the_next_one() {
-        let (jobs, mut queue) = mpsc::channel(512);
+        let jobs = Backlog::default();
         let mut gatherer = Gatherer::default();
         gatherer.committed(32, SLOW);
-        for waiting in 1..32 {
-            jobs.try_send(waiting).unwrap();
+        for waiting in 0..32 {
+            jobs.push(Lane::State, waiting).unwrap();
         }
         let mut returning = 0;
-        let gathered = gatherer.gather(0, &mut queue, |_| {
+        let gathered = gatherer.gather(&jobs, |_| {
             for _ in 0..16 {
-                jobs.try_send(returning).unwrap();
+                jobs.push(Lane::Log, returning).unwrap();
                 returning += 1;
             }
         });
+        assert!(gathered.is_sorted_by_key(|(lane, _)| *lane == Lane::State));
         assert_eq!((gathered.len(), returning), (64, 32));
     }
 
     #[test]
     fn a_commit_of_few_is_not_waited_for() {
-        let (jobs, mut queue) = mpsc::channel(512);
+        let jobs = Backlog::default();
         let mut gatherer = Gatherer::default();
         gatherer.committed(LOAD_JOBS - 1, SLOW);
-        jobs.try_send(1).unwrap();
-        let gathered = gatherer.gather(0, &mut queue, |_| panic!("waited"));
-        assert_eq!(gathered, [0, 1]);
+        jobs.push(Lane::Log, 1).unwrap();
+        let gathered = gatherer.gather(&jobs, |_| panic!("waited"));
+        assert_eq!(gathered, [(Lane::Log, 1)]);
     }
 
     #[test]
     fn a_commit_has_a_bound_and_the_wait_ends() {
-        let (jobs, mut queue) = mpsc::channel(512);
+        let jobs = Backlog::default();
         let mut gatherer = Gatherer::default();
         gatherer.committed(MAX_JOBS, SLOW);
         for waiting in 0..400 {
-            jobs.try_send(waiting).unwrap();
+            jobs.push(Lane::State, waiting).unwrap();
         }
-        let full = gatherer.gather(0, &mut queue, |_| panic!("waited"));
+        let full = gatherer.gather(&jobs, |_| panic!("waited"));
         assert_eq!(full.len(), MAX_JOBS);
         // Nobody comes back.
-        let rest = gatherer.gather(0, &mut queue, std::thread::sleep);
-        assert_eq!(rest.len(), 400 + 2 - MAX_JOBS);
+        let rest = gatherer.gather(&jobs, std::thread::sleep);
+        assert_eq!(rest.len(), 400 - MAX_JOBS);
     }
 }

@@ -9,6 +9,7 @@
 //! writer provides. Deployments with several processes use another adapter. Nothing is acknowledged once
 //! another program removed or replaced one of the files (`files`).
 
+mod backlog;
 mod database;
 mod error;
 mod files;

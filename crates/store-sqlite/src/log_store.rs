@@ -11,7 +11,7 @@ use ports::{
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::ValueRef};
 
-use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, backlog::Lane, database::CALL_DEADLINE};
 
 /// Maximum number of events in one page, whatever limit is requested.
 const MAX_PAGE_EVENTS: usize = 10_000;
@@ -24,6 +24,9 @@ const TRIM_EVENTS: u64 = 2000;
 const NEWEST_TRIMMED: &str = "newest_trimmed";
 /// Key in `meta`: the value of `trimmed_through` to which [`NEWEST_TRIMMED`] belongs.
 const NEWEST_TRIMMED_THROUGH: &str = "newest_trimmed_through";
+
+/// The position of an id.
+const POSITION_OF_ID: &str = "SELECT sequence FROM events WHERE id = ?1";
 
 /// The log in a SQLite file. Sequences are dense.
 #[derive(Clone, Debug)]
@@ -57,7 +60,12 @@ impl SqliteLogStore {
         bytes: usize,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreFailure> {
-        let written = self.0.0.writer.run(CALL_DEADLINE, bytes, write).await;
+        let written = self
+            .0
+            .0
+            .writer
+            .run(Lane::State, CALL_DEADLINE, bytes, write)
+            .await;
         written.map_err(|error| error.failing(op))
     }
 }
@@ -179,7 +187,7 @@ fn keep_newest_trimmed(connection: &Connection, through: i64) -> rusqlite::Resul
 }
 
 fn insert(connection: &Connection, entries: Vec<LogEntry>) -> rusqlite::Result<Vec<AppendResult>> {
-    let mut known = connection.prepare_cached("SELECT sequence FROM events WHERE id = ?1")?;
+    let mut known = connection.prepare_cached(POSITION_OF_ID)?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, received_at, watermark, body) VALUES (?1, ?2, ?3, ?4)",
     )?;
@@ -319,7 +327,10 @@ impl LogStore for SqliteLogStore {
         let bytes = entries.iter().map(|entry| entry.body.len()).sum();
         let inner = &self.0.0;
         let insert = move |connection: &Connection| insert(connection, entries);
-        let appended = inner.writer.run(CALL_DEADLINE, bytes, insert).await;
+        let appended = inner
+            .writer
+            .run(Lane::Log, CALL_DEADLINE, bytes, insert)
+            .await;
         inner.append_trials.note(bytes, &appended);
         appended.map_err(|error| error.failing("append"))
     }
@@ -357,6 +368,18 @@ impl LogStore for SqliteLogStore {
             })
         })
         .await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, StoreFailure> {
+        let id = id.clone();
+        let find = move |connection: &Connection| {
+            let mut known = connection.prepare_cached(POSITION_OF_ID)?;
+            let found = known
+                .query_row([id.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(found.map(position))
+        };
+        self.read("find an entry", find).await
     }
 
     async fn head(&self) -> Result<LogHead, StoreFailure> {

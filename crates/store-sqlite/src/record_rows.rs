@@ -244,6 +244,25 @@ impl RecordRows<'_> {
     }
 }
 
+impl RecordRows<'_> {
+    /// A page of one owner after an id and before a text.
+    pub(crate) fn page_between(
+        &self,
+        owner: &str,
+        (after, before): (&str, &str),
+        limit: usize,
+    ) -> Result<RecordPage, SqliteCallError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records WHERE collection = ?1 AND id > ?2 AND id < ?3 \
+             AND expires_at > ?4 AND state IS NOT NULL AND owner = ?5 ORDER BY id"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let (name, now) = (self.collection.name(), self.now.unix_millis());
+        let rows = statement.query(params![name, after, before, now, owner])?;
+        collect_page(rows, limit.clamp(1, RecordPage::MAX_RECORDS))
+    }
+}
+
 fn collect_page(mut rows: rusqlite::Rows<'_>, limit: usize) -> Result<RecordPage, SqliteCallError> {
     let (mut page, mut bytes, mut last) = (RecordPage::default(), 0, None);
     while let Some(row) = rows.next()? {

@@ -160,6 +160,27 @@ impl Records for SqliteSessionStore {
         self.read_now(read).await.map_err(failed("list records"))
     }
 
+    async fn list_under(
+        &self,
+        collection: Collection,
+        (owner, prefix): (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let owner = owner.to_string();
+        let after = after.map_or(prefix, |after| after.max(prefix)).to_string();
+        let before = prefix.end_of_prefix();
+        let read = move |connection: &Connection, now| {
+            let rows = RecordRows {
+                connection,
+                collection,
+                now,
+            };
+            rows.page_between(&owner, (&after, &before), limit)
+        };
+        self.read_now(read).await.map_err(failed("list records"))
+    }
+
     async fn check(&self, _collection: Collection) -> Result<(), StoreFailure> {
         let checked = self.check_file().await;
         checked.map_err(|error| error.failing("answer"))

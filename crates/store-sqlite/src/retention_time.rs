@@ -3,7 +3,7 @@
 use model::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, backlog::Lane, database::CALL_DEADLINE};
 
 /// Key in `meta`: the time, in Unix milliseconds.
 const RETENTION_TIME: &str = "retention_time";
@@ -35,6 +35,9 @@ impl Database {
             statement.execute(params![RETENTION_TIME, time.unix_millis()])?;
             Ok(())
         };
-        self.0.writer.run(CALL_DEADLINE, 0, write).await
+        self.0
+            .writer
+            .run(Lane::State, CALL_DEADLINE, 0, write)
+            .await
     }
 }

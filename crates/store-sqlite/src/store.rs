@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use model::{Clock, Timestamp};
 use rusqlite::Connection;
 
-use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, backlog::Lane, database::CALL_DEADLINE};
 
 /// The records, mailboxes and leases in a SQLite file.
 #[derive(Clone)]
@@ -63,7 +63,10 @@ impl SqliteSessionStore {
         let clock = Arc::clone(&self.clock);
         let write = move |connection: &Connection| write(connection, clock.now());
         let inner = &self.database.0;
-        let written = inner.writer.run(CALL_DEADLINE, bytes, write).await;
+        let written = inner
+            .writer
+            .run(Lane::State, CALL_DEADLINE, bytes, write)
+            .await;
         inner.store_trials.note(bytes, &written);
         written
     }

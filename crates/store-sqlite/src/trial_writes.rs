@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{SqliteCallError, writer::Writer};
+use crate::{SqliteCallError, backlog::Lane, writer::Writer};
 
 /// Maximum size of a trial write; the write that failed may be larger, and is rare then.
 const MAX_TRIAL_BYTES: usize = 1 << 20;
@@ -48,10 +48,12 @@ impl TrialWrites {
             return Ok(());
         }
         let bytes = bytes.min(MAX_TRIAL_BYTES);
-        let filled = writer.run(deadline, bytes, move |connection| write(connection, bytes));
+        let filled = writer.run(Lane::Log, deadline, bytes, move |connection| {
+            write(connection, bytes)
+        });
         filled.await?;
         // In a transaction of its own: pages that one transaction fills and frees are not written.
-        let emptied = writer.run(deadline, 0, |connection| write(connection, 0));
+        let emptied = writer.run(Lane::Log, deadline, 0, |connection| write(connection, 0));
         emptied.await?;
         self.failed_bytes.store(0, Ordering::Relaxed);
         Ok(())

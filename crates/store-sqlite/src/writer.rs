@@ -12,27 +12,32 @@ use std::{
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     SqliteCallError,
+    backlog::{Backlog, BacklogRefusal, Lane},
     files::{DatabaseFailure, DatabaseFiles},
     gather::Gatherer,
 };
 
-/// Maximum number of waiting jobs; further ones are refused as overloaded.
-const MAX_QUEUED_JOBS: usize = 8192;
-/// Maximum bytes of waiting events, so that a queue of large events is refused early as well.
+/// Maximum bytes of waiting jobs, so that a queue of large ones is refused early as well.
 const MAX_QUEUED_BYTES: usize = 128 << 20;
+/// The part of them beyond which only entries of the log are taken.
+const MAX_QUEUED_STATE_BYTES: usize = MAX_QUEUED_BYTES / 4 * 3;
 /// The write-ahead log is copied into the database after this number of commits …
 const CHECKPOINT_COMMITS: usize = 128;
 /// … or this number of bytes of events.
 const CHECKPOINT_BYTES: usize = 8 << 20;
+/// Time for the writes of clients in one commit while entries of the log wait for the next one.
+const STATE_WORK: Duration = Duration::from_millis(1);
 
 /// Sends writes to the writer's thread. When it is dropped, the thread finishes the queued jobs and
 /// ends.
 pub(crate) struct Writer {
-    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    jobs: Arc<Backlog<Box<dyn Job>>>,
+    /// Whether [`Self::close`] was called.
+    is_closed: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     queued_bytes: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
@@ -106,12 +111,12 @@ impl Writer {
         lock: File,
         files: Arc<DatabaseFiles>,
     ) -> std::io::Result<Self> {
-        let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
+        let jobs = Arc::new(Backlog::default());
         let stopped = Arc::new(AtomicBool::new(false));
         let (alive, running) = watch::channel(());
         let mut thread = WriterThread {
             connection,
-            queue,
+            queue: OpenBacklog(Arc::clone(&jobs)),
             gatherer: Gatherer::default(),
             stopped: Arc::clone(&stopped),
             files: Arc::clone(&files),
@@ -124,7 +129,8 @@ impl Writer {
             .name("sqlite-writer".into())
             .spawn(move || thread.run())?;
         Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
+            jobs,
+            is_closed: AtomicBool::new(false),
             thread: Mutex::new(Some(thread)),
             queued_bytes: Arc::default(),
             stopped,
@@ -138,11 +144,12 @@ impl Writer {
     /// the write was not stored.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
+        lane: Lane,
         deadline: Duration,
         bytes: usize,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SqliteCallError> {
-        let reservation = self.reserve(bytes)?;
+        let reservation = self.reserve(lane, bytes)?;
         let (caller, answer) = oneshot::channel();
         let job = Box::new(TypedJob {
             write: Some(write),
@@ -150,15 +157,10 @@ impl Writer {
             caller,
             reservation,
         });
-        let sent = self
-            .jobs
-            .lock()
-            .as_ref()
-            .ok_or(SqliteCallError::Closed)?
-            .try_send(job);
-        sent.map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => SqliteCallError::QueueFull,
-            mpsc::error::TrySendError::Closed(_) => SqliteCallError::Stopped,
+        self.jobs.push(lane, job).map_err(|refused| match refused {
+            BacklogRefusal::Full => SqliteCallError::QueueFull,
+            BacklogRefusal::Closed if self.is_closed() => SqliteCallError::Closed,
+            BacklogRefusal::Closed => SqliteCallError::Stopped,
         })?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => answer,
@@ -172,12 +174,12 @@ impl Writer {
         if let Some(failure) = self.files.failure() {
             return Err(SqliteCallError::Lost(failure));
         }
-        match &*self.jobs.lock() {
-            None => Err(SqliteCallError::Closed),
-            Some(jobs) if jobs.is_closed() || self.stopped.load(Ordering::Relaxed) => {
-                Err(SqliteCallError::Stopped)
-            }
-            Some(_) => Ok(()),
+        if self.is_closed() {
+            return Err(SqliteCallError::Closed);
+        }
+        match self.jobs.is_closed() || self.stopped.load(Ordering::Relaxed) {
+            true => Err(SqliteCallError::Stopped),
+            false => Ok(()),
         }
     }
 
@@ -193,21 +195,26 @@ impl Writer {
 
     /// Whether [`Self::close`] was called.
     pub(crate) fn is_closed(&self) -> bool {
-        self.jobs.lock().is_none()
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Refuses new jobs; returns the thread, which ends after writing the queued jobs.
     pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
-        *self.jobs.lock() = None;
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.jobs.close();
         self.thread.lock().take()
     }
 
-    fn reserve(&self, bytes: usize) -> Result<QueueReservation, SqliteCallError> {
+    fn reserve(&self, lane: Lane, bytes: usize) -> Result<QueueReservation, SqliteCallError> {
+        let max_bytes = match lane {
+            Lane::Log => MAX_QUEUED_BYTES,
+            Lane::State => MAX_QUEUED_STATE_BYTES,
+        };
         // An empty queue accepts any single job, however large: its size was bounded where the data
         // was accepted.
         let add = |queued: usize| {
             let sum = queued.saturating_add(bytes);
-            (queued == 0 || sum <= MAX_QUEUED_BYTES).then_some(sum)
+            (queued == 0 || sum <= max_bytes).then_some(sum)
         };
         let (order, queued) = (Ordering::Relaxed, &self.queued_bytes);
         queued
@@ -217,9 +224,25 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs.close();
+    }
+}
+
+/// The end of the queue at which jobs are taken. When the thread ends, for whatever reason, those that wait are
+/// dropped, and their callers learn that it has stopped.
+struct OpenBacklog(Arc<Backlog<Box<dyn Job>>>);
+
+impl Drop for OpenBacklog {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 struct WriterThread {
     connection: Connection,
-    queue: mpsc::Receiver<Box<dyn Job>>,
+    queue: OpenBacklog,
     gatherer: Gatherer,
     stopped: Arc<AtomicBool>,
     files: Arc<DatabaseFiles>,
@@ -239,11 +262,12 @@ struct TransactionFailure {
 
 impl WriterThread {
     fn run(&mut self) {
-        while let Some(first) = self.queue.blocking_recv() {
-            let jobs = self.gatherer.gather(first, &mut self.queue, thread::sleep);
+        while self.queue.0.wait() {
+            let jobs = self.gatherer.gather(&self.queue.0, thread::sleep);
             let began = Instant::now();
             // Jobs whose callers gave up before the work began write nothing.
-            let mut jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
+            let jobs = jobs.into_iter().filter(|(_, job)| !job.is_abandoned());
+            let mut jobs: Vec<_> = jobs.collect();
             // A commit behind the end of a write-ahead log that was cut would hide the cut.
             let before = self.files.check();
             let outcome = if jobs.is_empty() || before.is_err() {
@@ -251,6 +275,7 @@ impl WriterThread {
             } else {
                 self.transaction(&mut jobs)
             };
+            let jobs: Vec<_> = jobs.into_iter().map(|(_, job)| job).collect();
             let checked = before.and_then(|()| self.files.check_after_commit());
             if let Err(failure) = checked {
                 for job in jobs {
@@ -278,20 +303,31 @@ impl WriterThread {
     /// Writes nothing more, and waits for the end: only then the readers are closed, and the write-ahead log
     /// can be copied as a whole.
     fn refuse_all(&mut self, failure: DatabaseFailure) {
-        while let Some(job) = self.queue.blocking_recv() {
-            job.answer(Err(SqliteCallError::Lost(failure)));
+        while self.queue.0.wait() {
+            for (_, job) in self.queue.0.take(1) {
+                job.answer(Err(SqliteCallError::Lost(failure)));
+            }
         }
     }
 
-    fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), TransactionFailure> {
+    /// Performs the jobs in one transaction. Those that are left for the next one, because entries of the log wait,
+    /// are taken out of `jobs`.
+    fn transaction(&self, jobs: &mut Vec<(Lane, Box<dyn Job>)>) -> Result<(), TransactionFailure> {
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(|_| ());
         let harmless = |error| TransactionFailure {
             error,
             fatal: false,
         };
         run("BEGIN IMMEDIATE").map_err(harmless)?;
+        let began = Instant::now();
+        let mut done = 0;
         let mut work = || {
-            for job in &mut *jobs {
+            for (lane, job) in &mut *jobs {
+                let is_late = *lane == Lane::State && done > 0 && began.elapsed() > STATE_WORK;
+                if is_late && self.queue.0.has_log() {
+                    break;
+                }
+                done += 1;
                 run("SAVEPOINT job")?;
                 if !job.work(&self.connection) {
                     // After an I/O error SQLite may already have rolled back everything: then this
@@ -302,7 +338,12 @@ impl WriterThread {
             }
             Ok(())
         };
-        let committed = work().map_err(harmless).and_then(|()| {
+        let worked = work();
+        if worked.is_ok() {
+            let left = jobs.split_off(done);
+            self.queue.0.put_back(left.into_iter().map(|(_, job)| job));
+        }
+        let committed = worked.map_err(harmless).and_then(|()| {
             run("COMMIT").map_err(|error| {
                 // A full disk refuses the commit before any of it takes effect. Any other failure,
                 // above all a failed fsync, leaves the contents of the disk unknown: a later commit

@@ -1,6 +1,9 @@
 use std::time::Instant;
 
+use tokio::sync::mpsc;
+
 use super::*;
+use crate::backlog::MAX_QUEUED_JOBS;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -26,12 +29,12 @@ fn writer(folder: &tempfile::TempDir) -> Writer {
 
 async fn insert(writer: &Writer, n: i64) -> Result<usize, SqliteCallError> {
     let insert = move |c: &Connection| c.execute("INSERT INTO numbers VALUES (?1)", [n]);
-    writer.run(DEADLINE, 0, insert).await
+    writer.run(Lane::State, DEADLINE, 0, insert).await
 }
 
 async fn count(writer: &Writer) -> i64 {
     let count = |c: &Connection| c.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0));
-    writer.run(DEADLINE, 0, count).await.unwrap()
+    writer.run(Lane::State, DEADLINE, 0, count).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +59,7 @@ async fn a_job_that_fails_takes_no_other_job_of_its_commit_along() {
 async fn what_a_failed_job_wrote_before_it_failed_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let writer = writer(&folder);
-    let failed = writer.run(DEADLINE, 0, |connection| {
+    let failed = writer.run(Lane::State, DEADLINE, 0, |connection| {
         connection.execute("INSERT INTO numbers VALUES (1)", [])?;
         connection.execute("INSERT INTO nowhere VALUES (1)", [])
     });
@@ -71,7 +74,7 @@ async fn after_a_commit_that_failed_nothing_is_acknowledged_any_more() {
     insert(&writer, 1).await.unwrap();
     writer.check().unwrap();
     let orphan = |c: &Connection| c.execute("INSERT INTO children VALUES (99)", []);
-    let refused = writer.run(DEADLINE, 0, orphan).await;
+    let refused = writer.run(Lane::State, DEADLINE, 0, orphan).await;
     assert!(
         matches!(refused, Err(SqliteCallError::Commit(_))),
         "{refused:?}"
@@ -111,11 +114,13 @@ async fn a_full_queue_is_refused_at_once() {
                 released.recv().ok();
                 Ok(())
             };
-            writer.run(DEADLINE, MAX_QUEUED_BYTES - 10, block).await
+            writer
+                .run(Lane::State, DEADLINE, MAX_QUEUED_STATE_BYTES - 10, block)
+                .await
         }
     });
     has_started.recv().await.unwrap();
-    let too_much = writer.run(DEADLINE, 11, |_| Ok(())).await;
+    let too_much = writer.run(Lane::State, DEADLINE, 11, |_| Ok(())).await;
     assert!(
         matches!(too_much, Err(SqliteCallError::QueueFull)),
         "{too_much:?}"
@@ -136,7 +141,11 @@ async fn a_full_queue_is_refused_at_once() {
     blocking.await.unwrap().unwrap();
     // Callers that gave up while waiting make room, and have written nothing.
     let deadline = Instant::now() + DEADLINE;
-    while writer.run(DEADLINE, 0, |_| Ok(())).await.is_err() {
+    while writer
+        .run(Lane::State, DEADLINE, 0, |_| Ok(()))
+        .await
+        .is_err()
+    {
         assert!(Instant::now() < deadline, "the queue stays full");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -146,6 +155,44 @@ async fn a_full_queue_is_refused_at_once() {
         0,
         "the reservation is released"
     );
+}
+
+/// The order in which jobs did their work.
+type WorkOrder = Arc<Mutex<Vec<&'static str>>>;
+
+fn note<T: Default>(
+    order: &WorkOrder,
+    name: &'static str,
+) -> impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static {
+    let order = Arc::clone(order);
+    move |_| {
+        order.lock().push(name);
+        Ok(T::default())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_the_log_does_not_wait_for_the_state_of_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Arc::new(writer(&folder));
+    let order = WorkOrder::default();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    // Longer than the state of clients may take while an entry waits.
+    let long = move |_: &Connection| {
+        released.recv().ok();
+        thread::sleep(STATE_WORK * 2);
+        Ok(())
+    };
+    let mut first = Box::pin(writer.run(Lane::State, DEADLINE, 0, long));
+    let mut state = Box::pin(writer.run(Lane::State, DEADLINE, 0, note::<()>(&order, "state")));
+    assert!(poll_once(first.as_mut()).is_none());
+    assert!(poll_once(state.as_mut()).is_none());
+    let mut log = Box::pin(writer.run(Lane::Log, DEADLINE, 0, note::<()>(&order, "log")));
+    assert!(poll_once(log.as_mut()).is_none());
+    release.send(()).unwrap();
+    let (first, state, log) = tokio::join!(first, state, log);
+    assert!(first.is_ok() && state.is_ok() && log.is_ok());
+    assert_eq!(*order.lock(), ["log", "state"]);
 }
 
 /// Polls the future once.

@@ -3,11 +3,21 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use model::{Epoch, PrincipalId, Sequence, Sequenced, StreamId, TaskId, TraceContext};
-use ports::{Bus, BusError, BusMessage, BusSubscription, EdgeNews, EventHint, ListChanges, Topic};
+use model::{
+    Epoch, PrincipalId, Sequence, Sequenced, StreamId, SubscriptionId, TaskId, Timestamp,
+    TraceContext,
+};
+use ports::{
+    Bus, BusError, BusMessage, BusSubscription, DeliveryNotice, DeliveryTicket, EdgeName, EdgeNews,
+    EventHint, IngestNews, ListChanges, OrderedResource, StateOrder, Topic,
+};
 
 use super::subscriber::{message, next_message, next_number, send, session_id, session_topic};
 use crate::{Harness, events};
+
+fn edge_name(name: &str) -> EdgeName {
+    EdgeName::new(name).expect("a name")
+}
 
 fn trace(n: u64) -> Option<TraceContext> {
     TraceContext::parse(&format!("00-{:032x}-{:016x}-{:02x}", n + 1, n + 2, n % 2))
@@ -18,7 +28,7 @@ pub(super) async fn what_is_published_after_subscribing_arrives_with_its_trace(
 ) -> Result<()> {
     let fixture = harness.bus().await?;
     fixture.bus.check().await?;
-    for topic in [Topic::Broadcast, session_topic("one")] {
+    for topic in [Topic::Broadcast, Topic::Deliveries, session_topic("one")] {
         // A new subscription each time: the first message must not be lost because the subscription
         // starts late.
         for n in 0..20 {
@@ -68,13 +78,56 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
             owner: PrincipalId::anonymous(),
             task: TaskId::new("task").expect("an id"),
         },
+        EdgeNews::SubscriptionsChanged {
+            owner: PrincipalId::anonymous(),
+            subscription: Some(SubscriptionId::new("changed").expect("an id")),
+        },
         EdgeNews::ListsChanged(ListChanges {
             prompts: true,
             ..ListChanges::default()
         }),
+        EdgeNews::EdgePresent {
+            edge: edge_name("one"),
+            is_new: true,
+            leaves: true,
+        },
+        EdgeNews::EdgesAsked {
+            edge: edge_name("one"),
+            question: u64::MAX,
+            body: "{\"what\":\"é\"}".to_owned(),
+        },
+        EdgeNews::EdgeAnswered {
+            edge: edge_name("two"),
+            asker: edge_name("one"),
+            question: u64::MAX,
+            body: "{}".to_owned(),
+        },
     ];
-    let news = news.map(BusMessage::Edge);
-    let kinds = [BusMessage::Events(Arc::new(hint))].into_iter().chain(news);
+    let notice = DeliveryNotice {
+        ingest: u64::MAX,
+        resource: OrderedResource(1),
+        ticket: DeliveryTicket(2),
+        order: StateOrder {
+            updated_at: Timestamp::from_unix_millis(1_790_000_000_000),
+            made_at: 3,
+        },
+    };
+    let finished = IngestNews::Finished {
+        ingest: notice.ingest,
+        resource: notice.resource,
+        ticket: notice.ticket,
+        stored: Some(notice.order),
+    };
+    let heard = IngestNews::Heard {
+        ingest: notice.ingest,
+        resource: notice.resource,
+        ticket: notice.ticket,
+        newest: None,
+    };
+    let news = news.map(BusMessage::Edge).into_iter();
+    let of_ingests = [IngestNews::Arrived(notice), finished, heard].map(BusMessage::Ingest);
+    let kinds = [BusMessage::Events(Arc::new(hint))].into_iter();
+    let kinds = kinds.chain(news).chain(of_ingests);
     let mut subscription = fixture.bus.subscribe(&Topic::Broadcast).await?;
     for kind in kinds {
         fixture
@@ -92,7 +145,11 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
     const PUBLISHERS: u64 = 4;
     const MESSAGES: u64 = 100;
     let fixture = harness.bus().await?;
-    for topic in [Topic::Broadcast, session_topic("ordered")] {
+    for topic in [
+        Topic::Broadcast,
+        Topic::Deliveries,
+        session_topic("ordered"),
+    ] {
         let mut subscription = fixture.bus.subscribe(&topic).await?;
         // Publish no more at a time than a subscription is certain to hold: nothing may be lost
         // here.

@@ -1,6 +1,7 @@
 //! Cases for [`ports::EventLog`].
 
 mod append;
+mod by_id;
 mod follow;
 mod handles;
 mod keyed;
@@ -37,6 +38,7 @@ crate::case::cases! {
     "EL-09" Nothing trim::a_seek_into_what_was_trimmed_is_told;
     "EL-09" Nothing trim::a_seek_in_a_log_trimmed_empty_is_told;
     "EL-09" Durable trim::a_seek_after_a_reopen_is_told;
+    "EL-09" Durable trim::a_seek_in_a_log_trimmed_empty_is_told_after_a_reopen;
     "EL-10" Nothing trim::only_the_old_front_goes;
     "EL-10" Nothing trim::an_emptied_log_goes_on_rising;
     "EL-10" Durable trim::an_emptied_log_goes_on_rising_after_a_reopen;
@@ -57,4 +59,7 @@ crate::case::cases! {
     "EL-26" Nothing time::to_ask_for_the_time_stores_nothing;
     "EL-27" Nothing append::the_largest_event_is_taken;
     "EL-28" Nothing read::a_log_that_can_be_read_says_so_and_its_ends;
+    "EL-29" Nothing by_id::an_event_is_found_by_its_id_where_it_is_read;
+    "EL-29" Nothing by_id::an_event_that_was_trimmed_has_no_position;
+    "EL-29" Shared by_id::an_event_of_another_handle_is_found;
 }

@@ -156,22 +156,34 @@ pub(super) async fn a_seek_into_what_was_trimmed_is_told(harness: Arc<dyn Harnes
     Ok(())
 }
 
+/// The log has removed all of its events: a seek says so, for their times and for no later one.
+async fn removal_of_all_is_told(log: &dyn EventLog) -> Result<()> {
+    let much_later = Timestamp::parse("9000-01-01T00:00:00Z").expect("a time");
+    for n in [0, 4] {
+        assert!(is_truncated(log, n).await?, "event {n} was removed");
+    }
+    assert!(!log.seek(much_later).await?.truncated);
+    log.append(vec![event(200)]).await?;
+    assert!(is_truncated(log, 4).await?);
+    assert!(!is_truncated(log, 200).await?);
+    Ok(())
+}
+
 /// A removal is not forgotten when the log has nothing left to compare with.
 pub(super) async fn a_seek_in_a_log_trimmed_empty_is_told(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
     append_and_trim_all(&*fixture.log).await?;
-    let much_later = Timestamp::parse("9000-01-01T00:00:00Z").expect("a time");
-    for n in [0, 4] {
-        assert!(
-            is_truncated(&*fixture.log, n).await?,
-            "event {n} was removed"
-        );
-    }
-    assert!(!fixture.log.seek(much_later).await?.truncated);
-    fixture.log.append(vec![event(200)]).await?;
-    assert!(is_truncated(&*fixture.log, 4).await?);
-    assert!(!is_truncated(&*fixture.log, 200).await?);
-    Ok(())
+    removal_of_all_is_told(&*fixture.log).await
+}
+
+/// Nor is it when all that knew of it have ended.
+pub(super) async fn a_seek_in_a_log_trimmed_empty_is_told_after_a_reopen(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let mut fixture = harness.event_log().await?;
+    append_and_trim_all(&*fixture.log).await?;
+    fixture.log = fixture.handles.reopen().await?;
+    removal_of_all_is_told(&*fixture.log).await
 }
 
 pub(super) async fn a_seek_after_a_reopen_is_told(harness: Arc<dyn Harness>) -> Result<()> {

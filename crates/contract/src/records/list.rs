@@ -1,4 +1,4 @@
-//! RC-09, RC-10: lists.
+//! RC-09, RC-10, RC-23: lists.
 
 use std::sync::Arc;
 
@@ -105,5 +105,64 @@ pub(super) async fn many_are_loaded_in_the_order_of_their_ids(
         assert_eq!(found, store.load(&key(n)).await?, "{n}");
     }
     ensure!(store.load_many(THINGS, &[]).await?.is_empty());
+    Ok(())
+}
+
+pub(super) async fn an_owners_records_under_a_prefix(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.records().await?;
+    let store = fixture.records();
+    // Around the prefix `p-`: it alone, texts that sort before and after it, and the same of another owner.
+    const NAMES: [&str; 11] = [
+        "p", "p!", "p-", "p--", "p-!", "p-1", "p-1-2", "p-~", "p.", "p.-1", "q",
+    ];
+    for (who, mark) in [(0, ""), (1, "'")] {
+        for name in NAMES {
+            // An id is unique in its collection.
+            let mut new = of(who, 0);
+            new.key.id = RecordId::new(&format!("{name}{mark}"))?;
+            create(&*store, &new, WIDE).await?;
+        }
+    }
+    let ended = ports::RecordKey {
+        collection: THINGS,
+        id: RecordId::new("p-1")?,
+    };
+    ensure!(store.end(&ended).await?);
+    let prefix = RecordId::new("p-")?;
+    for (who, expected) in [
+        (0, &["p-!", "p--", "p-1-2", "p-~"][..]),
+        (1, &["p-!'", "p-'", "p--'", "p-1'", "p-1-2'", "p-~'"][..]),
+        (2, &[]),
+    ] {
+        for limit in [1, 2, 4, 100] {
+            let (mut after, mut found) = (None, Vec::new());
+            loop {
+                let under = (&owner(who), &prefix);
+                let page = store.list_under(THINGS, under, after.as_ref(), limit);
+                let page = page.await?;
+                ensure!(page.records.len() <= limit);
+                found.extend(page.records.into_iter().map(|record| record.id.to_string()));
+                match page.next {
+                    Some(next) if Some(&next) > after.as_ref() => after = Some(next),
+                    Some(next) => anyhow::bail!("backwards to {next}"),
+                    None => break,
+                }
+            }
+            let mut expected = expected.to_vec();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "of {who}, by {limit}");
+        }
+    }
+    let under = (&owner(0), &prefix);
+    let before = RecordId::new("a")?;
+    let page = store.list_under(THINGS, under, Some(&before), 100).await?;
+    assert_eq!(
+        page.records.len(),
+        4,
+        "what is before the prefix begins at it"
+    );
+    let beyond = RecordId::new("q")?;
+    let page = store.list_under(THINGS, under, Some(&beyond), 100).await?;
+    ensure!(page.records.is_empty() && page.next.is_none());
     Ok(())
 }

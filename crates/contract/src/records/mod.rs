@@ -58,6 +58,7 @@ crate::case::cases! {
     "RC-21" Nothing life::a_check_accepts_and_leaves_nothing;
     "RC-22" ForeignBytes unreadable::a_damaged_record_concerns_itself_alone;
     "RC-22" ForeignBytes unreadable::a_damaged_record_at_the_end_of_a_page_counts_once;
+    "RC-23" Nothing list::an_owners_records_under_a_prefix;
     "RC-03" Nothing history::random_calls_answer_as_a_table_would;
 }
 

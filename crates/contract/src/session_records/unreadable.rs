@@ -2,29 +2,21 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
+use anyhow::{Result, bail, ensure};
 use edge_records::SessionRecordsError;
 use model::{RecordId, Session};
-use ports::{Collection, RecordKey, RecordLife, RecordLimits, Records};
+use ports::{Collection, RecordKey};
 
 use super::{LONG_TTL, ROOMY, fixture, session};
-use crate::Harness;
+use crate::{Harness, records_fixture::spoil};
 
 const SESSIONS: Collection = Collection::new("sessions");
 
-/// Puts another state in the place of a session's.
-async fn spoil(records: &dyn Records, session: &Session, state: Bytes) -> Result<()> {
-    let key = RecordKey {
+fn key_of(session: &Session) -> Result<RecordKey> {
+    Ok(RecordKey {
         collection: SESSIONS,
         id: RecordId::new(session.id.as_str())?,
-    };
-    let found = records.load(&key).await?.context("it is stored")?;
-    let (life, limits) = (RecordLife::Unchanged, RecordLimits::default());
-    records
-        .replace(&key, state, found.revision, life, limits)
-        .await?;
-    Ok(())
+    })
 }
 
 pub(super) async fn a_session_of_another_version_concerns_itself_alone(
@@ -47,7 +39,7 @@ pub(super) async fn a_session_of_another_version_concerns_itself_alone(
     let (spoilt, whole): (Vec<_>, Vec<_>) =
         sessions.iter().enumerate().partition(|(n, _)| n % 2 == 0);
     for ((_, session), damage) in spoilt.iter().zip(damages) {
-        spoil(&*records, session, Bytes::copy_from_slice(damage)).await?;
+        spoil(&*records, &key_of(session)?, damage.to_vec()).await?;
         let loaded = store.load(&session.id).await;
         let Err(SessionRecordsError::Unreadable { source }) = loaded else {
             bail!("{damage:?}: {loaded:?}");

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
 use edge_records::TaskRecordsError;
-use ports::{Collection, RecordLife, RecordLimits};
+use ports::Collection;
 
 use super::{WIDE, is_stored, task, tasks_of};
-use crate::Harness;
+use crate::{Harness, records_fixture::spoil};
 
 const TASKS: Collection = Collection::new("tasks");
 
@@ -29,11 +28,7 @@ pub(super) async fn a_task_of_another_version_concerns_itself_alone(
             collection: TASKS,
             id: found.id,
         };
-        let (state, life) = (Bytes::from_static(damage), RecordLife::Unchanged);
-        let limits = RecordLimits::default();
-        records
-            .replace(&key, state, found.revision, life, limits)
-            .await?;
+        spoil(&*records, &key, damage.to_vec()).await?;
         let loaded = tasks.load(&task(n).owner, &task(n).id).await;
         let Err(TaskRecordsError::Unreadable { source }) = loaded else {
             anyhow::bail!("{damage:?}: {loaded:?}");

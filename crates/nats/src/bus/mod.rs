@@ -83,6 +83,7 @@ impl NatsBus {
     pub fn subject(&self, topic: &Topic) -> String {
         match topic {
             Topic::Broadcast => self.connection.subject("mcp.broadcast"),
+            Topic::Deliveries => self.connection.subject("mcp.deliveries"),
             // A session id contains no character with a special meaning in a subject.
             Topic::Session(id) => self.connection.subject(&format!("mcp.session.{id}")),
             Topic::AllSessions => self.connection.subject("mcp.session.*"),

@@ -35,7 +35,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_trait::async_trait;
-use model::{Sequence, Timestamp};
+use model::{EventId, Sequence, Timestamp};
 use ports::{
     AppendResult, BoxError, EntryPage, LogEntry, LogHead, LogStore, ReadEntry, SeekResult,
     StoreFailure,
@@ -244,6 +244,12 @@ impl LogStore for JetStreamLog {
             position: found.position,
             truncated: found.truncated,
         })
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, StoreFailure> {
+        let subject = self.names.subject(id);
+        let find = || self.newest_of_subject(&subject);
+        self.retry_until_deadline("find an entry", find).await
     }
 
     async fn head(&self) -> Result<LogHead, StoreFailure> {

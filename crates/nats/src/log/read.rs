@@ -215,6 +215,19 @@ impl JetStreamLog {
         }
     }
 
+    /// The sequence of the message with a subject, according to the stream's leader.
+    pub(super) async fn newest_of_subject(
+        &self,
+        subject: &str,
+    ) -> Result<Option<Sequence>, AttemptError> {
+        let request = self.main.stream.raw_message_builder();
+        match request.last_by_subject(subject.to_owned()).send().await {
+            Ok(found) => Ok(Some(Sequence(found.sequence))),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Up to `count` messages from a sequence on, without omissions among the messages that their
     /// source has.
     async fn range(

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use async_nats::datetime;
-use model::{Sequence, Timestamp};
+use model::{Clock, Sequence, SystemClock, Timestamp};
 use ports::StoreFailure;
 use tokio::time::Instant;
 
@@ -101,12 +101,15 @@ impl JetStreamLog {
     }
 
     /// Whether an event received at or after `time` may have been among the events of a stream that
-    /// is empty now: the server remembers when the last of them was stored.
+    /// is empty now: the server remembers when the last of them was stored. One that has forgotten (a restart
+    /// with nothing left to read it from) may have stored it just now.
     async fn may_have_lost(&self, time: Timestamp) -> Result<bool, AttemptError> {
         let info = self.main.stream.get_info().await?;
         let seconds = info.state.last_timestamp.unix_timestamp();
-        let last_stored =
-            Timestamp::from_unix_millis(seconds.saturating_add(1).saturating_mul(1000));
+        let last_stored = match seconds > 0 {
+            true => Timestamp::from_unix_millis(seconds.saturating_add(1).saturating_mul(1000)),
+            false => SystemClock.now(),
+        };
         Ok(last_stored.plus(CLOCK_MARGIN) >= time)
     }
 

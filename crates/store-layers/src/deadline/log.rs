@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{Sequence, StoredEvent, Timestamp};
+use model::{EventId, Sequence, StoredEvent, Timestamp};
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 
 use super::Deadline;
@@ -31,6 +31,11 @@ impl EventLog for Deadline<Arc<dyn EventLog>> {
 
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.bounded("seek", self.port.seek(time)).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        let call = self.port.position_of(id);
+        self.bounded("find an event", call).await
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -73,6 +73,17 @@ impl Records for Deadline<Arc<dyn Records>> {
         self.bounded("list the records", call).await
     }
 
+    async fn list_under(
+        &self,
+        collection: Collection,
+        under: (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let call = self.port.list_under(collection, under, after, limit);
+        self.bounded("list the records", call).await
+    }
+
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         let call = self.port.check(collection);
         self.bounded("take changes", call).await

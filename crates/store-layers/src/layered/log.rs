@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{Sequence, Timestamp};
+use model::{EventId, Sequence, Timestamp};
 use ports::{
     AppendResult, EntryFault, EntryName, EntryPage, LogEntry, LogHead, LogStore, MAX_PAGE_BYTES,
     ReadEntry, SeekResult, StoreFailure,
@@ -80,6 +80,10 @@ impl<B: BodyLayer, S: LogStore> LogStore for Layered<B, S> {
 
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, StoreFailure> {
         self.store.seek(time).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, StoreFailure> {
+        self.store.position_of(id).await
     }
 
     async fn head(&self) -> Result<LogHead, StoreFailure> {

@@ -152,6 +152,26 @@ impl<B: BodyLayer> Records for Layered<B, Arc<dyn Records>> {
         }
     }
 
+    async fn list_under(
+        &self,
+        collection: Collection,
+        under: (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let mut limit = limit;
+        loop {
+            let stored = self
+                .store
+                .list_under(collection, under, after, limit)
+                .await?;
+            match self.opened_page(collection, stored) {
+                Ok(page) => return Ok(page),
+                Err(fitting) => limit = fitting.max(1),
+            }
+        }
+    }
+
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         self.store.check(collection).await
     }

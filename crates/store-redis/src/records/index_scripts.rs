@@ -57,6 +57,7 @@ if in_due ~= in_ids or in_due ~= in_owned or (in_due == 0) ~= (redis.call('HLEN'
     redis.call('ZADD', owned, 0, turned(entry))
     redis.call('HINCRBY', owners, owner_of(entry), 1)
   end
+  in_due = redis.call('ZCARD', due)
 end
 ";
 
@@ -78,7 +79,7 @@ if new == 1 and theirs >= tonumber(ARGV[5]) and spare ~= '' and score_of(spare) 
   freed, freed_steps = 1, 1 + extra_of(spare)
 end
 local more = new + extra - (score and extra_of(entry) or 0)
-local count, full = redis.call('ZCARD', due), 0
+local count, full = in_due, 0
 if new == 1 and theirs - freed >= tonumber(ARGV[5]) then full = 3
 elseif new == 1 and count - freed >= tonumber(ARGV[4]) then full = 2
 elseif more > 0 then
@@ -88,7 +89,7 @@ end
 if full > 0 then return {full, theirs, text(now), unpack(due_entries(256))} end
 local due_at = now + tonumber(ARGV[2])
 if new == 1 then enter(entry, due_at) else redis.call('ZADD', due, text(due_at), entry) end
-weigh(entry, extra)
+if new == 0 or extra > 0 then weigh(entry, extra) end
 -- Last: a server without memory refuses only the first change of a script.
 if freed == 1 then remove(spare) end
 return {0, freed_steps}

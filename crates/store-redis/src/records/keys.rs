@@ -117,19 +117,29 @@ pub(super) struct IndexRange {
 
 impl IndexRange {
     /// The entries of a collection, or of one owner in it, after an id. A space, which follows an id or an owner,
-    /// sorts before `!`, and that before every other character that ids and owners may have.
-    pub(super) fn new(owner: Option<&PrincipalId>, after: Option<&str>) -> Self {
-        match owner {
-            None => Self {
+    /// sorts before `!`, and that before every other character that ids and owners may have. With a prefix those
+    /// of the owner whose ids begin with it.
+    pub(super) fn new(
+        owner: Option<&PrincipalId>,
+        prefix: Option<&RecordId>,
+        after: Option<&str>,
+    ) -> Self {
+        let Some(owner) = owner else {
+            return Self {
                 key: 1,
                 from: after.map(|id| format!("{id}!")),
                 to: None,
-            },
-            Some(owner) => Self {
-                key: 2,
-                from: Some(format!("{owner} {}", after.unwrap_or_default())),
-                to: Some(format!("{owner}!")),
-            },
+            };
+        };
+        let begin = prefix.map(RecordId::as_str).unwrap_or_default();
+        let from = after.map_or(begin, |after| after.max(begin));
+        Self {
+            key: 2,
+            from: Some(format!("{owner} {from}")),
+            to: Some(match prefix {
+                Some(prefix) => format!("{owner} {}", prefix.end_of_prefix()),
+                None => format!("{owner}!"),
+            }),
         }
     }
 

@@ -167,8 +167,21 @@ impl Records for RedisSessionStore {
     ) -> Result<RecordPage, RecordsError> {
         const OP: &str = "list records";
         let call = IndexCall { op: OP, collection };
-        self.bounded(OP, self.page_of_records(call, owner, after, limit))
+        self.bounded(OP, self.page_of_records(call, owner, None, after, limit))
             .await
+    }
+
+    async fn list_under(
+        &self,
+        collection: Collection,
+        (owner, prefix): (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        const OP: &str = "list records";
+        let call = IndexCall { op: OP, collection };
+        let page = self.page_of_records(call, Some(owner), Some(prefix), after, limit);
+        self.bounded(OP, page).await
     }
 
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {

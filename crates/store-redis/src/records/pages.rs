@@ -17,6 +17,7 @@ impl RedisSessionStore {
         &self,
         call: IndexCall,
         owner: Option<&PrincipalId>,
+        prefix: Option<&RecordId>,
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<RecordPage, RecordsError> {
@@ -29,7 +30,7 @@ impl RedisSessionStore {
         loop {
             let wanted = limit - page.records.len();
             // One more than wanted, which shows whether there is a next page.
-            let range = IndexRange::new(owner, after.as_deref());
+            let range = IndexRange::new(owner, prefix, after.as_deref());
             let entries = self.record_entries(call, &range, wanted + 1).await?;
             let at_end = entries.len() <= wanted;
             let (mut finds, mut gone) = (Vec::with_capacity(wanted), Vec::new());

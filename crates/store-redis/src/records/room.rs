@@ -87,7 +87,7 @@ impl RedisSessionStore {
         let (mut after, mut first): (Option<String>, Option<(u64, RecordEntry)>) = (None, None);
         let most = u64::try_from(spare_ttl.as_millis()).unwrap_or(u64::MAX);
         loop {
-            let range = IndexRange::new(Some(owner), after.as_deref());
+            let range = IndexRange::new(Some(owner), None, after.as_deref());
             let entries = self.record_entries(call, &range, SPARE_PAGE).await?;
             let left = self.remaining_ttls(call, &entries).await?;
             let living = left.into_iter().zip(&entries);

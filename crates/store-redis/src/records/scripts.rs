@@ -38,9 +38,11 @@ if redis.call('EXISTS', record) == 1 then
   if redis.call('HEXISTS', record, 'ended') == 1 then return {0} end
   return {1, unpack(found)}
 end
-put(ARGV[1], ARGV[4], micros)
-redis.call('HSET', record, 'owner', ARGV[3])
-live(ARGV[2])
+local till = text(math.floor(micros / 1000) + tonumber(ARGV[2]))
+local fields = {'state', ARGV[1], 'revision', text(micros), 'owner', ARGV[3], 'till', till}
+if ARGV[4] ~= '1' then fields[9], fields[10] = 'steps', ARGV[4] end
+redis.call('HSET', record, unpack(fields))
+redis.call('PEXPIRE', record, ARGV[2])
 return {2, text(micros)}
 ";
 
