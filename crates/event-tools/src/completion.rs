@@ -10,7 +10,7 @@ use mcp::{
     params::InputError,
 };
 use mcp_server::{CallError, Caller, completion::Completer};
-use model::{EventFacts, FilterRequest, FilterSet, ResourceType, Sequence};
+use model::{EventFacts, FilterRequest, FilterSet, ResourceType};
 
 use crate::{events::EventAccess, prompts, resources::TEMPLATES};
 
@@ -60,16 +60,8 @@ impl EventCompleter {
         let filter = filter.read();
         let filter =
             filter.map_err(|error| InputError::new("context.arguments", &error.to_string()))?;
-        let question = EventQuery {
-            filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
-            after: Sequence::START,
-            before: None,
-            from: None,
-            to: None,
-            order: Order::NewestFirst,
-            limit: LOOKED_AT,
-            max_bytes: MAX_ANSWER_BYTES,
-        };
+        let filters = FilterSet::new(vec![filter]).expect("one filter is within the bounds");
+        let question = EventQuery::new(filters, Order::NewestFirst, LOOKED_AT, MAX_ANSWER_BYTES);
         let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);
         let events = self.events.facts_where(caller, &question, &fits).await?;
         let has_more = events.len() == LOOKED_AT;

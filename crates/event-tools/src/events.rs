@@ -15,28 +15,37 @@ use fanout::{
     hub::{Hub, StreamStart},
     waits::{EventWait, WokenTurn},
 };
-use mcp::params::InputError;
+use mcp::{params::InputError, tool::CallToolParams};
 use mcp_server::{CallError, Caller};
-use model::{CursorScope, EventFacts, FilterMatcher, FilterSet, LogPosition, Sequence};
+use model::{
+    CursorScope, EventFacts, EventId, FilterDefaults, FilterSet, LogPosition, ResourceUri,
+    Sequence, StoredEvent,
+};
 use tokio::time::{Instant, timeout_at};
 
-/// Interval at which a waiting call reports progress, to a client that asked for it.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+use crate::limits::PROGRESS_INTERVAL;
 
 /// Events, restricted to the caller's visibility. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct EventAccess {
     history: EventHistory,
     hub: Arc<Hub>,
+    filter_defaults: FilterDefaults,
 }
 
 impl EventAccess {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, filter_defaults: FilterDefaults) -> Self {
         let source: Arc<dyn EventSource> = Arc::<Hub>::clone(&hub);
         Self {
             history: EventHistory::new(source),
             hub,
+            filter_defaults,
         }
+    }
+
+    /// What filters mean where they do not say so themselves.
+    pub(crate) fn filter_defaults(&self) -> FilterDefaults {
+        self.filter_defaults
     }
 
     /// The events that match the question and that the caller may see.
@@ -62,6 +71,17 @@ impl EventAccess {
         page.map_err(CallError::failed)
     }
 
+    /// The event with an id; `None` if the log does not hold it, or the caller may not see it.
+    pub(crate) async fn event(
+        &self,
+        caller: &Caller,
+        id: &EventId,
+    ) -> Result<Option<StoredEvent>, CallError> {
+        let reader = caller.reader()?;
+        let found = self.history.of(&reader).event(id).await;
+        found.map_err(CallError::failed)
+    }
+
     /// The fields of the events of [`Self::query_where`].
     pub(crate) async fn facts_where(
         &self,
@@ -75,20 +95,25 @@ impl EventAccess {
     }
 
     /// The events that match the question, or the first matching ones that arrive within this many
-    /// seconds. Returns early when the edge drains; `question.after` is then the position from
-    /// which the caller can continue.
+    /// seconds after the call began. When the edge drains, another edge goes on, or this returns early; `question.after`
+    /// is then the position from which the caller can continue.
     pub(crate) async fn wait(
         &self,
-        caller: &Caller,
+        (caller, call): (&Caller, &CallToolParams),
         question: &mut EventQuery,
         gone: bool,
         wait_seconds: u64,
     ) -> Result<WaitedPage, CallError> {
         let began = Instant::now();
-        let until = began + Duration::from_secs(wait_seconds);
+        let rest = Duration::from_secs(wait_seconds).saturating_sub(caller.ran_before);
+        let until = began + rest;
         let until = caller.waits_until.map_or(until, |last| until.min(last));
+        let mut is_begun = false;
         let generation = self.hub.generation();
-        let filters = FilterMatcher::of(&question.filters);
+        // What the names mean now, they mean as long as the call waits.
+        let (filters, names) = (question.filters.clone(), self.hub.names());
+        let began_at = names.at(self.hub.position().sequence);
+        question.filters = began_at.bind(&filters).into_owned();
         // Before the first read, so that no event is missed.
         let mut waiting = match wait_seconds {
             0 => None,
@@ -115,29 +140,57 @@ impl EventAccess {
             // Asked again after each interval, so that a wait ends with its token.
             let reader = caller.reader()?;
             let history = self.history.of(&reader);
-            let fits = |event: &EventFacts| history.shows(&filters, event);
+            if !std::mem::replace(&mut is_begun, true) {
+                caller.allow_repeat(call).await;
+                // At once: a client gives up where no answer begins.
+                self.report(caller, (began, wait_seconds), page.through)
+                    .await?;
+            }
+            let fits = |event: &EventFacts| history.sees(event);
             let next = waiting.next(generation, page.through, fits);
             let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
             let Ok(reached) = timeout_at(soon, next).await else {
-                let (waited, all) = (began.elapsed().as_secs_f64(), wait_seconds as f64);
-                let text = Some("waiting for an event");
-                caller.output.progress(waited, Some(all), text).await;
+                let examined = waiting.examined_through(generation);
+                let through = examined.map_or(page.through, |examined| examined.max(page.through));
+                self.report(caller, (began, wait_seconds), through).await?;
                 continue;
             };
             if self.hub.generation() != generation {
                 continue;
             }
             question.after = reached;
+            question.filters = began_at.bind(&filters).into_owned();
             page.page = self.query(caller, question).await?;
             if !page.events.is_empty() {
                 // After the query, so that the calls which one event woke share the log's head.
                 page.turn = Some(self.hub.woken_turn(&reader.id).await);
             }
             if page.through == question.after && self.hub.generation() == generation {
-                // The edge drains.
+                // The edge drains. If another one goes on, this call ends here; who waits for less gets an answer.
+                if caller.output.progress_token().is_some() {
+                    caller.output.hand_over().await;
+                }
                 return Ok(page);
             }
         }
+    }
+
+    /// Tells a client that asked for it how long the call has waited, and where another call would go on.
+    async fn report(
+        &self,
+        caller: &Caller,
+        (began, wait_seconds): (Instant, u64),
+        through: Sequence,
+    ) -> Result<(), CallError> {
+        if caller.output.progress_token().is_none() {
+            return Ok(());
+        }
+        let cursor = self.hub.cursor_through(&self.reader(caller)?, through);
+        let waited = (caller.ran_before + began.elapsed()).as_secs_f64();
+        let text = format!("waiting, 0 of 1, cursor {cursor}");
+        let all = Some(wait_seconds as f64);
+        caller.output.progress(waited, all, Some(&text)).await;
+        Ok(())
     }
 
     /// The position of a cursor, and whether events after it are gone: the log may have been
@@ -194,6 +247,11 @@ impl EventAccess {
             .hub
             .check_match_cost(&caller.principal.id, filters.cost());
         fits.map_err(|bound| InputError::new("filters", &bound.to_string()))
+    }
+
+    /// The URI under which a resource is known now, if its owner or repository was renamed.
+    pub(crate) fn present_uri(&self, uri: &ResourceUri) -> Option<ResourceUri> {
+        self.hub.names().present_uri(uri)
     }
 
     /// This server's present position in the log.

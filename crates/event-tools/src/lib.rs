@@ -2,12 +2,13 @@
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `tools` | one tool per file: subscribe, recent, replay, wait, manage |
+//! | `tools` | one tool per file: subscribe, recent, replay, wait, one event, manage |
 //! | `prompts` | one prompt per file: triage an issue, summarize a repository |
 //! | `resources` | `github://` resources: lists of events, and the last known state of resources |
 //! | `completion` | owners, repositories and numbers while they are typed |
 //! | `events` | past and future events, restricted to what one caller may see |
 //! | [`sessions`] | changes of the caller's session, made by the server |
+//! | [`subscriptions`] | subscriptions under a client's name, made by the server |
 //!
 //! Each tool, prompt and source gets its dependencies from its constructor, in [`toolset`]. A new
 //! tool is a file with a descriptor and a function, and a line there.
@@ -18,13 +19,14 @@ mod limits;
 mod prompts;
 mod resources;
 pub mod sessions;
+pub mod subscriptions;
 mod tools;
 
 use std::sync::Arc;
 
 use fanout::hub::Hub;
 use mcp_server::Toolset;
-use model::{Clock, IdSource};
+use model::{Clock, FilterDefaults, IdSource};
 use ports::ResourceReader;
 
 use self::{
@@ -33,8 +35,13 @@ use self::{
     prompts::{SummarizeActivity, TriageEvent},
     resources::GithubResources,
     sessions::SessionEditor,
-    tools::{GetRecentEvents, ManageEvents, ReplayEvents, SubscribeToEvents, WaitForEvents},
+    subscriptions::ClientSubscriptions,
+    tools::{
+        GetEvent, GetRecentEvents, ManageEvents, ReplayEvents, SubscribeToEvents, WaitForEvents,
+    },
 };
+
+pub use self::tools::FilterList;
 
 /// The dependencies of this crate.
 #[derive(Debug, Clone)]
@@ -45,35 +52,43 @@ pub struct EventToolDeps {
     pub resources: Arc<dyn ResourceReader>,
     /// The sessions of callers.
     pub sessions: Arc<dyn SessionEditor>,
+    /// Subscriptions that live beyond sessions.
+    pub subscriptions: Arc<dyn ClientSubscriptions>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids of new subscriptions.
     pub ids: Arc<dyn IdSource>,
+    /// What filters mean where they do not say so themselves.
+    pub filter_defaults: FilterDefaults,
 }
 
 /// The toolset "events".
 #[must_use]
 pub fn toolset(deps: &EventToolDeps) -> Toolset {
-    let events = EventAccess::new(Arc::clone(&deps.hub));
+    let events = EventAccess::new(Arc::clone(&deps.hub), deps.filter_defaults);
     let github = GithubResources::new(events.clone(), Arc::clone(&deps.resources));
     let subscribe = SubscribeToEvents::new(
         events.clone(),
         Arc::clone(&deps.sessions),
+        Arc::clone(&deps.subscriptions),
         Arc::clone(&deps.clock),
         Arc::clone(&deps.ids),
     );
     let recent = GetRecentEvents::new(events.clone());
+    let event = GetEvent::new(events.clone());
     let replay = ReplayEvents::new(events.clone());
     let sessions = Arc::clone(&deps.sessions);
+    let subscriptions = Arc::clone(&deps.subscriptions);
     Toolset::new("events")
         .with_tool(ManageEvents::new(
             subscribe.clone(),
-            recent.clone(),
-            replay.clone(),
+            (recent.clone(), event.clone(), replay.clone()),
             sessions,
+            subscriptions,
         ))
         .with_tool(subscribe)
         .with_tool(recent)
+        .with_tool(event)
         .with_tool(replay)
         .with_tool(WaitForEvents::new(events.clone()))
         .with_prompt(TriageEvent::new(events.clone(), github.clone()))

@@ -1,6 +1,28 @@
 //! Every bound of these tools, with its unit and reason.
 
-/// Maximum JSON of the events in one result, in bytes; what does not fit follows on the next page. A result
-/// carries it twice, as structured content and as text, and with that still fits into a task and a mailbox
-/// (1 MiB each). An agent reads it into its context, where 256 KiB are some 80,000 tokens already.
+use std::time::Duration;
+
+/// Interval at which a waiting call reports progress to a client that asked for it, and sees whether its token still
+/// holds. Clients give up after a silence of 60 s or more, and one interval may be lost while an edge is restarted.
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
+/// Longest wait of a call whose client does not ask for progress: less than the 60 s after which the strictest clients
+/// and balancers give up.
+pub(crate) const MAX_SILENT_WAIT_SECONDS: u64 = 50;
+/// Longest wait of a call whose client asks for progress: 28 hours, after which the most patient client gives up.
+pub(crate) const MAX_WAIT_SECONDS: u64 = 28 * 3600;
+/// Longest wait as a task: one lives for a day.
+pub(crate) const MAX_TASK_WAIT_SECONDS: u64 = 23 * 3600;
+
+/// Maximum text of one result, in bytes; what does not fit follows on the next page. A result carries it twice, as
+/// structured content and as text, and with that still fits into a task and a mailbox (1 MiB each).
 pub(crate) const MAX_RESULT_BYTES: usize = 256 << 10;
+/// Text of a result whose caller asks for no other size, in bytes. That is about 10,000 tokens: the best-known agent
+/// warns there, and refuses a result above 25,000.
+pub(crate) const DEFAULT_RESULT_BYTES: usize = 40_000;
+/// Least text of a result that a caller may ask for, in bytes: the cursors, the notes, and one summary.
+pub(crate) const MIN_RESULT_BYTES: usize = 4096;
+/// Maximum JSON of the whole events from which one result is made, in bytes. GitHub's published examples have 5 KB on
+/// average, their pull requests 25 KB: as many as a result of the default size has room for.
+pub(crate) const MAX_READ_BYTES: usize = 2 << 20;
+/// Room that a result keeps for what is known only after its events: a note, and longer cursors. In bytes.
+pub(crate) const NOTE_BYTES: usize = 700;

@@ -10,8 +10,8 @@ use event_flow::{
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
 use mcp_server::{CallError, Caller, resource::ResourceSource};
-use model::{Filter, FilterSet, ResourceUri, Sequence};
-use ports::ResourceReader;
+use model::{Filter, FilterSet, ResourceUri};
+use ports::{ResourceReader, ResourceState};
 use serde_json::json;
 
 use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
@@ -75,10 +75,10 @@ impl GithubResources {
         caller: &Caller,
         uri: &ResourceUri,
     ) -> Result<Option<String>, CallError> {
-        if !caller.reader()?.sees.allows_uri(uri) {
-            return Ok(None);
-        }
         if let ResourceUri::Events { owner, repo } = uri {
+            if !caller.reader()?.sees.allows_uri(uri) {
+                return Ok(None);
+            }
             let filter = Filter {
                 owner: owner.clone(),
                 repo: repo.clone(),
@@ -86,36 +86,51 @@ impl GithubResources {
             };
             return self.event_list(caller, filter).await.map(Some);
         }
+        // Who has the name, and where it is now, is known of the log that is followed.
+        self.events.position()?;
+        let mut state = self.state(caller, uri).await?;
+        // A sync role of an older build, or one that started after a rename, knows the present name only.
+        if state.is_none()
+            && let Some(present) = self.events.present_uri(uri)
+        {
+            state = self.state(caller, &present).await?;
+        }
+        // Asked of what was read: another one may have had the name, or have it now.
+        let sees = &caller.reader()?.sees;
+        let state =
+            state.filter(|state| !state.deleted && sees.allows_state(&state.uri, state.ids));
+        let json = state.map(|state| sees.cut_resource(&state.uri, state.ids, &state.json));
+        Ok(json.map(|json| String::from_utf8_lossy(&json).into_owned()))
+    }
+
+    async fn state(
+        &self,
+        caller: &Caller,
+        uri: &ResourceUri,
+    ) -> Result<Option<ResourceState>, CallError> {
         // The caller may have been notified of an event up to here.
         let read = self
             .reader
             .get_resource(uri, Some(caller.since), caller.trace);
-        let state = read.await.map_err(CallError::failed)?;
-        // Asked again: the sync role took its time.
-        let sees = &caller.reader()?.sees;
-        let state = state.filter(|state| !state.deleted && sees.allows_uri(uri));
-        let json = state.map(|state| sees.cut_resource(uri, &state.json));
-        Ok(json.map(|json| String::from_utf8_lossy(&json).into_owned()))
+        read.await.map_err(CallError::failed)
     }
 
     async fn event_list(&self, caller: &Caller, filter: Filter) -> Result<String, CallError> {
-        let question = EventQuery {
-            filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
-            after: Sequence::START,
-            before: None,
-            from: None,
-            to: None,
-            order: Order::NewestFirst,
-            limit: LISTED_EVENTS,
-            max_bytes: MAX_RESULT_BYTES,
-        };
+        let filters = FilterSet::new(vec![filter]).expect("one filter is within the bounds");
+        let (order, limit) = (Order::NewestFirst, LISTED_EVENTS);
+        let question = EventQuery::new(filters, order, limit, MAX_RESULT_BYTES);
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page)?;
+        let previous = self.events.cursor_before(caller, &page)?;
         let RawEvents { events, truncated } =
             raw_events_up_to(page.events, page.truncated, MAX_RESULT_BYTES);
-        let list = json!({
-            "events": events, "cursor": cursor, "hasMore": page.has_more, "truncated": truncated,
+        let mut list = json!({
+            "events": events, "cursor": cursor, "nextCursor": cursor, "hasMore": page.has_more,
+            "truncated": truncated,
         });
+        if let Some(previous) = previous {
+            list["previousCursor"] = previous.into();
+        }
         Ok(list.to_string())
     }
 }

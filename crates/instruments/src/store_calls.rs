@@ -54,6 +54,7 @@ impl StorePort {
                 Op::ReadAfter,
                 Op::ReadBefore,
                 Op::Seek,
+                Op::PositionOf,
                 Op::Head,
                 Op::Trim,
                 Op::Check,
@@ -104,6 +105,8 @@ pub enum StoreOperation {
     ReadBefore,
     /// Finds the position of a time.
     Seek,
+    /// Finds the position of an id.
+    PositionOf,
     /// Reads the end.
     Head,
     /// Removes what is old or read.
@@ -151,6 +154,7 @@ impl StoreOperation {
             Self::ReadAfter => "read_after",
             Self::ReadBefore => "read_before",
             Self::Seek => "seek",
+            Self::PositionOf => "position_of",
             Self::Head => "head",
             Self::Trim => "trim",
             Self::Check => "check",

@@ -1,6 +1,6 @@
 //! The client of one call.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use access::{PresentRights, Principal};
 use bytes::Bytes;
@@ -10,8 +10,9 @@ use mcp::{
     answer::{CacheHint, EmptyResult, VersionedResult},
     capability::ClientCapabilities,
     profile::ServerInfo,
+    tool::CallToolParams,
 };
-use model::{LogPosition, Session, TraceContext};
+use model::{LogPosition, Session, Timestamp, TraceContext};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::{
     output::CallOutput,
     policy::Policy,
     rates::{AdmissionPermit, RateLimiter},
+    repeatable::RepeatableCall,
 };
 
 /// The context of one request, as methods see it. Owned, because a call of the handshake era
@@ -42,6 +44,10 @@ pub struct Caller {
     /// The position of this server in the log when the request arrived: "from now on" means after
     /// it.
     pub since: LogPosition,
+    /// The time at which the call was made first, by the clock that edges share.
+    pub began: Timestamp,
+    /// How long other edges have worked on the call before.
+    pub ran_before: Duration,
     /// Arguments that are repeated in headers, so that a balancer can route by them (stateless
     /// era).
     pub param_headers: HeaderMap,
@@ -103,6 +109,19 @@ impl Caller {
     /// The token was revoked or has expired, or may not read any more.
     pub fn reader(&self) -> Result<Arc<Principal>, CallError> {
         Ok(self.rights.now()?)
+    }
+
+    /// Lets another edge go on with a call of a tool if this one stops: the call changes nothing, and its answer covers
+    /// the time in between.
+    pub async fn allow_repeat(&self, call: &CallToolParams) {
+        let repeatable = RepeatableCall {
+            tool: call.name.clone(),
+            arguments: call.arguments.clone(),
+            progress_token: self.output.progress_token().cloned(),
+            since: self.since,
+            began: self.began,
+        };
+        self.output.repeatable(repeatable).await;
     }
 
     /// Admits a call; the permit has to be held while the call runs.

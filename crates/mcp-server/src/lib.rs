@@ -5,6 +5,7 @@
 //! | [`caller`] | the client of one call: principal, revision, capabilities, ways to reach it |
 //! | [`ask`] | questions to that client, in the form of its revision |
 //! | [`output`] | messages sent before the answer |
+//! | [`repeatable`] | a call that another edge can go on with |
 //! | [`call_metrics`] | spans and latencies of calls |
 //! | [`call_error`] | the reason for which a call has no result |
 //! | [`policy`], [`rates`] | the requirements of a call: a permission, and room under a rate limit |
@@ -32,6 +33,7 @@ pub mod policy;
 pub mod prompt;
 pub mod rates;
 pub mod registry;
+pub mod repeatable;
 pub mod resource;
 pub mod tool;
 pub mod toolset;

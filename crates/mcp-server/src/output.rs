@@ -8,7 +8,9 @@ use mcp::{
 };
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::repeatable::RepeatableCall;
 
 /// Messages that may wait for a client that reads slowly; beyond that the call waits, without
 /// delaying others.
@@ -19,9 +21,32 @@ const WAITING_MESSAGES: usize = 64;
 pub enum CallOutputItem {
     /// A message for the client.
     Message(Bytes),
+    /// How far the call is: of use while the client listens, and not afterwards.
+    Progress(Bytes),
+    /// What another edge needs to go on with the call if this one stops.
+    Repeatable(Box<RepeatableCall>),
+    /// This edge stops, and another one may go on with the call. Whoever does not see to that drops this.
+    HandOver(oneshot::Sender<()>),
     /// The connection may be closed: the client reconnects for the rest, if its revision allows
     /// that.
     Disconnect,
+}
+
+impl CallOutputItem {
+    /// The message, if it is one for the client.
+    #[must_use]
+    pub fn into_message(self) -> Option<Bytes> {
+        match self {
+            Self::Message(message) | Self::Progress(message) => Some(message),
+            Self::Repeatable(_) | Self::HandOver(_) | Self::Disconnect => None,
+        }
+    }
+
+    /// Whether the client has to hear of it: the answer begins as a stream.
+    #[must_use]
+    pub const fn begins_stream(&self) -> bool {
+        !matches!(self, Self::Repeatable(_))
+    }
 }
 
 /// The channel for messages that a call sends before its answer.
@@ -30,6 +55,7 @@ pub struct CallOutput {
     to: mpsc::Sender<CallOutputItem>,
     /// `None` if the client did not ask for progress.
     progress: Option<Mutex<ProgressReporter>>,
+    progress_token: Option<RequestId>,
     log: LogFilter,
 }
 
@@ -41,9 +67,11 @@ impl CallOutput {
         log_level: Option<LogLevel>,
     ) -> (Self, mpsc::Receiver<CallOutputItem>) {
         let (to, messages) = mpsc::channel(WAITING_MESSAGES);
+        let reporter = |token: &RequestId| Mutex::new(ProgressReporter::new(token.clone()));
         let output = Self {
             to,
-            progress: progress_token.map(|token| Mutex::new(ProgressReporter::new(token))),
+            progress: progress_token.as_ref().map(reporter),
+            progress_token,
             log: LogFilter::new(log_level),
         };
         (output, messages)
@@ -54,7 +82,33 @@ impl CallOutput {
         let report =
             |known: &Mutex<ProgressReporter>| known.lock().report(progress, total, message);
         if let Some(message) = self.progress.as_ref().and_then(report) {
-            self.send(message).await;
+            let _ = self.to.send(CallOutputItem::Progress(message)).await;
+        }
+    }
+
+    /// The token of a client that asked for progress. Such a client waits for longer.
+    #[must_use]
+    pub fn progress_token(&self) -> Option<&RequestId> {
+        self.progress_token.as_ref()
+    }
+
+    /// Says how another edge can go on with the call.
+    pub(crate) async fn repeatable(&self, call: RepeatableCall) {
+        let item = CallOutputItem::Repeatable(Box::new(call));
+        let _ = self.to.send(item).await;
+    }
+
+    /// Asks whether another edge goes on with the call, which this one stops. Returns if none does: then the call
+    /// has to answer. Otherwise it is dropped here.
+    pub async fn hand_over(&self) {
+        let (refused, answer) = oneshot::channel();
+        if self
+            .to
+            .send(CallOutputItem::HandOver(refused))
+            .await
+            .is_ok()
+        {
+            let _ = answer.await;
         }
     }
 
@@ -93,7 +147,7 @@ mod tests {
         }
         drop(output);
         let mut told = Vec::new();
-        while let Some(CallOutputItem::Message(message)) = messages.recv().await {
+        while let Some(CallOutputItem::Progress(message)) = messages.recv().await {
             let message: Value = serde_json::from_slice(&message).unwrap();
             told.push(message["params"]["progress"].as_f64().unwrap());
         }

@@ -86,9 +86,16 @@ impl Resume {
         }
     }
 
-    /// As [`Self::read`], from text that takes the place of the header.
+    /// As [`Self::read`], for clients that cannot send the header: their query has it.
     #[must_use]
-    pub fn of_text(id: &str) -> Self {
+    pub fn read_with_query(headers: &HeaderMap, of_query: Option<&str>) -> Self {
+        match Self::read(headers) {
+            Self::Fresh => Self::of_text(of_query.unwrap_or_default()),
+            of_header => of_header,
+        }
+    }
+
+    fn of_text(id: &str) -> Self {
         match id.len() {
             0 => Self::Fresh,
             1..=MAX_EVENT_ID_BYTES => Self::After(id.to_owned()),

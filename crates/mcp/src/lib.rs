@@ -21,6 +21,7 @@
 //! | [`extension`] | the extensions that the server declares |
 //! | [`notification`], [`tagged`] | progress that only increases, the log filter, changes of lists; notifications that listen streams share |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
+//! | [`connection`] | the named events of `/mcp/sse`, and the messages posted beside it |
 //! | [`line`] | the headers that a message from a line needs over HTTP |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
 //! | [`lenient`] | values as serializers and models write them: null for absent, "10" for 10 |
@@ -31,6 +32,7 @@ pub mod answer;
 pub mod capability;
 pub mod client;
 pub mod completion;
+pub mod connection;
 pub mod dispatch;
 pub mod envelope;
 pub mod extension;

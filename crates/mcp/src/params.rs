@@ -22,6 +22,14 @@ impl InputError {
         }
     }
 
+    /// An error that names its field itself, for instance `owner: not a GitHub login`.
+    #[must_use]
+    pub fn naming(error: &impl std::fmt::Display) -> Self {
+        Self {
+            message: shortened(error.to_string()),
+        }
+    }
+
     fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
         let cause = error.into_inner().to_string();

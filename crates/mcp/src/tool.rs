@@ -66,6 +66,7 @@ pub struct ToolDescriptor {
     output_schema: Option<Value>,
     annotations: ToolAnnotations,
     param_headers: Vec<ParamHeader>,
+    meta: serde_json::Map<String, Value>,
 }
 
 impl ToolDescriptor {
@@ -95,7 +96,15 @@ impl ToolDescriptor {
             input_schema,
             output_schema: None,
             annotations,
+            meta: serde_json::Map::new(),
         }
+    }
+
+    /// Adds a hint for some clients to `_meta`. Others pass over it.
+    #[must_use]
+    pub fn with_meta(mut self, (key, hint): (&'static str, impl Into<Value>)) -> Self {
+        self.meta.insert(key.to_owned(), hint.into());
+        self
     }
 
     /// Adds the schema of `structuredContent`.
@@ -105,6 +114,26 @@ impl ToolDescriptor {
     #[must_use]
     pub fn with_output<Output: JsonSchema>(mut self) -> Self {
         self.output_schema = Some(schema::of_output::<Output>(self.name));
+        self
+    }
+
+    /// Adds the fields of another type to the input schema, for a tool that reads its arguments as several types.
+    ///
+    /// # Panics
+    /// `Input` is not a struct, or has a field that the schema has already.
+    #[must_use]
+    pub fn with_more_input<Input: JsonSchema>(mut self) -> Self {
+        let more = schema::of_input::<Input>(self.name);
+        let fields = self.input_schema.as_object_mut();
+        let fields = fields.expect("a schema of an input is an object");
+        let fields = fields
+            .entry("properties")
+            .or_insert_with(|| Value::Object(serde_json::Map::new()));
+        let fields = fields.as_object_mut().expect("properties are an object");
+        for (field, schema) in more["properties"].as_object().into_iter().flatten() {
+            let known = fields.insert(field.clone(), schema.clone());
+            assert!(known.is_none(), "{} has two fields {field}", self.name);
+        }
         self
     }
 
@@ -147,6 +176,7 @@ impl ToolDescriptor {
             input_schema: &self.input_schema,
             output_schema: self.output_schema.as_ref().filter(|_| structured),
             annotations,
+            meta: (titled && !self.meta.is_empty()).then_some(&self.meta),
         }
     }
 }
@@ -163,6 +193,9 @@ struct Described<'a> {
     output_schema: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<DescribedAnnotations<'a>>,
+    /// From 2025-06-18 on.
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a serde_json::Map<String, Value>>,
 }
 
 #[derive(Serialize)]
@@ -327,6 +360,21 @@ mod tests {
             listed(ProtocolVersion::V2025_03_26)["annotations"]["title"],
             "Find"
         );
+    }
+
+    #[test]
+    fn a_hint_for_some_clients_is_listed_where_tools_have_such() {
+        let tools = [tool().with_meta(("vendor/hint", 3))];
+        let meta = |version| {
+            let listed = serde_json::to_value(list_result(version, &tools, None)).unwrap();
+            listed["tools"][0]["_meta"].clone()
+        };
+        assert_eq!(meta(ProtocolVersion::V2025_03_26), Value::Null);
+        assert_eq!(
+            meta(ProtocolVersion::V2025_11_25),
+            json!({"vendor/hint": 3})
+        );
+        assert_eq!(listed(ProtocolVersion::V2025_11_25)["_meta"], Value::Null);
     }
 
     fn sorted(words: &str) -> String {

@@ -10,6 +10,9 @@
 //! | [`grpc`] | servers and channels with deadlines, trace context, codes of error classes |
 //! | [`bodies`] | one budget of memory for the bodies of all requests, with shares |
 //! | [`body_encoding`] | compressed bodies, which no listener decodes |
+//! | [`proxies`], [`ip_network`] | the proxies whose word about a client's address counts |
+//! | [`openapi`] | the OpenAPI document of a listener, from its table of routes |
+//! | [`audit`] | lines about refusals for reasons of security, bounded in number |
 //! | [`problem`] | problem+json, the one mapping of error classes to HTTP |
 //! | [`trace`] | W3C trace context in and out of requests |
 //! | [`http_metrics`] | latencies of requests by route, method and status |
@@ -26,6 +29,7 @@
 //! `run_until(stop_signals())`. Nothing here depends on a service or an adapter.
 
 pub mod admin;
+pub mod audit;
 pub mod bodies;
 pub mod body_encoding;
 pub mod config;
@@ -36,13 +40,17 @@ pub mod grpc;
 pub mod hosts;
 pub mod http;
 pub mod http_metrics;
+pub mod ip_network;
 pub mod lifecycle;
 pub mod limits;
 pub mod line_queue;
 mod listener;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 mod prometheus_text;
+pub mod proxies;
+pub mod public_health;
 pub mod request_threads;
 pub mod shared_clock;
 pub mod telemetry;

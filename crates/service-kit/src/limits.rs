@@ -10,6 +10,7 @@
 //! | work to find the body that is given up | one look at each body that arrives (65,536 of [`MIN_BODY_BYTES`] at most), only while there is no room | the same | `a_full_budget_of_the_smallest_bodies_gives_up_one_for_each_newcomer` |
 //! | connections of all listeners of a process | the limit of file descriptors less 56 for everything else | [`DescriptorPlan`](crate::descriptors::DescriptorPlan) | `listeners_never_promise_more_descriptors_than_there_are` |
 //! | work to find the connection that makes room | one look at each connection for every [`CHOSEN_AT_ONCE`] that are accepted at the bound | `http::room` | `at_the_bound_the_longest_idle_makes_room` |
+//! | lines of the audit log | [`AUDIT_LINES`] and a summary for each kind in [`AUDIT_INTERVAL`], whatever strangers send | [`AuditLog`](crate::audit::AuditLog) | `a_flood_has_a_bounded_number_of_lines_and_the_rest_is_a_number` |
 
 use std::time::Duration;
 
@@ -66,6 +67,12 @@ pub(crate) const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 pub const MAX_HOST_BYTES: usize = 253;
 /// Number of refused hosts that the log names; strangers could otherwise fill it with names.
 pub(crate) const LOGGED_HOSTS: usize = 64;
+/// Maximum number of ranges of trusted proxies of a listener: each is compared with every request's address.
+pub const MAX_PROXY_RANGES: usize = 256;
+/// Lines of the audit log about one kind of refusal in an interval: enough to see what happens and from where.
+pub const AUDIT_LINES: u32 = 10;
+/// Interval of the audit log: after it, what was left out is said in one line.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
 /// What is added to the nice value of the threads for webhooks: on a full core a thread without it gets 1.5 times as
 /// much time, and does not wait for the end of theirs.
 pub(crate) const WEBHOOK_NICE: i32 = 2;

@@ -3,9 +3,12 @@
 //! The caller and the log get different texts: [`Problem::from_error`] logs the error with all its
 //! sources and gives the caller only information that helps the caller.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::{Classified, ErrorClass, error_chain};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 /// Default wait before a retry where waiting helps, in seconds.
@@ -138,6 +141,28 @@ impl Problem {
             json.insert("detail".to_owned(), detail.as_str().into());
         }
         Value::Object(json)
+    }
+}
+
+/// As clients read it.
+impl JsonSchema for Problem {
+    fn schema_name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "A problem document (RFC 9457). `code` is stable; the rest is for people.",
+            "required": ["type", "title", "status", "code"],
+            "properties": {
+                "type": { "type": "string", "description": "`urn:forgewire:problem:` and the code." },
+                "title": { "type": "string" },
+                "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+                "code": { "type": "string", "pattern": "^[a-z][a-z0-9_-]*$" },
+                "detail": { "type": "string", "description": "What is wrong with this request, and the fix." },
+            },
+        })
     }
 }
 

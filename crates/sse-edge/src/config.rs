@@ -1,5 +1,7 @@
 //! The `[edge]` section.
 
+mod addresses;
+
 use std::{
     io::Read,
     net::SocketAddr,
@@ -9,13 +11,14 @@ use std::{
 };
 
 use mcp::mrtr::{StateKey, StateKeys};
-use model::{IdSource, SharedKey, file_text};
+use model::{FilterDefaults, IdSource, SharedKey, file_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
     config::Secret,
     descriptors::Descriptors,
     http::{DEFAULT_IDLE_SECONDS, MAX_IDLE_SECONDS},
+    proxies::{ProxyConfig, TrustedProxies},
 };
 
 use fanout::{
@@ -25,6 +28,7 @@ use fanout::{
 };
 use mcp_server::RateLimits;
 
+use self::addresses::{check_hosts, check_origins};
 use crate::{error::EdgeBuildError, limits, session::SessionBounds};
 
 const STATE_KEY_FILES: &str = "edge.state_key_files";
@@ -40,7 +44,7 @@ const MAX_KEY_FILE_BYTES: u64 = 4096;
 pub struct EdgeConfig {
     /// Address to listen on; port 0 picks a free one, and the ready line on stdout names it.
     pub listen: SocketAddr,
-    /// Origins of web pages that may use this edge, for instance `https://app.example.com`. While
+    /// Origins of web pages that may use this edge, for instance `https://app.example.com`; up to 256. While
     /// the edge listens on loopback, pages from this machine (localhost) may use it too. Requests
     /// without `Origin` (agents, curl) are not restricted.
     pub allowed_origins: Vec<String>,
@@ -51,6 +55,11 @@ pub struct EdgeConfig {
     /// on other addresses every `Host` is accepted. A TLS proxy on the same machine that passes `Host`
     /// on needs its name here. An admin listener on loopback shows its details under the same names.
     pub allowed_hosts: Vec<String>,
+    /// Proxies in front of this edge that name the addresses of its clients. Without authentication, clients are
+    /// told apart by their addresses where they share memory and time of the edge.
+    pub proxies: ProxyConfig,
+    /// Whether JSON answers of a kilobyte or more are compressed for clients that accept gzip. Streams never are.
+    pub compress_answers: bool,
     /// Path prefix of all routes, for a proxy that passes the prefix on: with `/forgewire`, MCP is
     /// at `/forgewire/mcp`. Empty for none.
     pub base_path: String,
@@ -120,8 +129,31 @@ pub struct EdgeConfig {
     /// seen, by trying, so set it to false once clients have come back since the upgrade, at the latest after
     /// `retention.event_days`. Without a key, it concerns the unsealed ones only.
     pub accept_older_cursors: bool,
+    /// Whether the kind `issue` in a filter includes pull requests, which GitHub counts among the issues of a
+    /// repository, as clients of earlier systems expect. A call or request decides for itself with
+    /// `includePullRequests`.
+    pub issues_include_pull_requests: bool,
+    /// Whether `GET /mcp/sse` takes a token as `?token=…` in the query, for pages whose `EventSource` cannot send a
+    /// header. URLs end up in histories and in the logs of proxies, so leave it off where a header is possible.
+    /// Forgewire logs no query.
+    pub query_tokens: bool,
+    /// Whether `/demo` has a page for trying `/mcp/sse` in a browser: `"loopback"` while the edge listens on
+    /// loopback, `"on"` or `"off"`. The page itself needs no token; everything that it calls does.
+    pub demo_page: DemoPage,
     /// Rate limits of one principal.
     pub rates: RateLimits,
+}
+
+/// Where the demo page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DemoPage {
+    /// On an edge that listens on loopback.
+    Loopback,
+    /// On every edge.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 impl Default for EdgeConfig {
@@ -130,6 +162,8 @@ impl Default for EdgeConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            proxies: ProxyConfig::default(),
+            compress_answers: true,
             base_path: String::new(),
             heartbeat_seconds: limits::HEARTBEAT_SECONDS,
             max_streams: limits::MAX_STREAMS,
@@ -148,6 +182,9 @@ impl Default for EdgeConfig {
             state_keys: Vec::new(),
             state_key_files: Vec::new(),
             accept_older_cursors: true,
+            issues_include_pull_requests: false,
+            query_tokens: false,
+            demo_page: DemoPage::Loopback,
             rates: RateLimits::default(),
         }
     }
@@ -185,6 +222,11 @@ impl EdgeConfig {
             key: "edge.allowed_hosts",
             reason,
         })?;
+        check_origins(&self.allowed_origins).map_err(|reason| EdgeBuildError::Value {
+            key: "edge.allowed_origins",
+            reason,
+        })?;
+        self.trusted_proxies()?;
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         if self.stream_threads > limits::MAX_STREAM_THREADS {
             return Err(EdgeBuildError::Value {
@@ -237,6 +279,31 @@ impl EdgeConfig {
         let age = MaxAge::new(self.max_stream_seconds, self.heartbeat_seconds);
         let lag = LagLimits::new(self.max_behind_seconds, self.max_behind_events);
         StreamBounds::new(self.max_streams, descriptors, age, lag)
+    }
+
+    /// The proxies that name clients.
+    ///
+    /// # Errors
+    /// A range is none.
+    pub(crate) fn trusted_proxies(&self) -> Result<TrustedProxies, EdgeBuildError> {
+        self.proxies.read().map_err(|error| EdgeBuildError::Value {
+            key: "edge.proxies.trusted",
+            reason: error.to_string(),
+        })
+    }
+
+    pub(crate) fn has_demo_page(&self) -> bool {
+        match self.demo_page {
+            DemoPage::Loopback => self.listen.ip().is_loopback(),
+            DemoPage::On => true,
+            DemoPage::Off => false,
+        }
+    }
+
+    pub(crate) fn filter_defaults(&self) -> FilterDefaults {
+        FilterDefaults {
+            issues_include_pull_requests: self.issues_include_pull_requests,
+        }
     }
 
     /// Threads that own the sockets of streams.
@@ -305,30 +372,6 @@ impl EdgeConfig {
             reason: error.to_string(),
         })
     }
-}
-
-/// Refuses what no `Host` header can match once its port is cut off.
-fn check_hosts(hosts: &[String]) -> Result<(), String> {
-    if hosts.len() > limits::MAX_ALLOWED_HOSTS {
-        let (count, most) = (hosts.len(), limits::MAX_ALLOWED_HOSTS);
-        return Err(format!("has {count} hosts; use up to {most}"));
-    }
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    for host in hosts {
-        let address = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        let is_address = address.is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok());
-        let is_name = (1..=service_kit::hosts::MAX_HOST_BYTES).contains(&host.len())
-            && host.bytes().all(is_plain);
-        if !is_address && !is_name {
-            return Err(format!(
-                "`{host}` is not a host; write it without scheme, port and path, for instance \
-                 edge.example.com"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Reads one key. An error names the file and does not repeat its content.

@@ -1,6 +1,6 @@
 //! The state shared by all routes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use access::{Authenticator, PresentRights, Principal};
 use event_flow::history::EventHistory;
@@ -11,17 +11,22 @@ use mcp_server::{
     Caller, OfferRegistry, RateClass, RateLimited, RateLimiter, call_metrics::CallMetrics,
     cpu_turns::CpuTurns, output::CallOutput,
 };
-use model::{IdSource, SessionId, TraceContext};
-use service_kit::{bodies::BodyBudget, http_metrics::HttpMetrics};
+use model::{Clock, FilterDefaults, IdSource, SessionId, TraceContext};
+use service_kit::{bodies::BodyBudget, http_metrics::HttpMetrics, proxies::TrustedProxies};
 
 use crate::{
     answer_budget::AnswerBudget,
     background::Background,
+    broadcast::Broadcasts,
     calls::{Calls, asking::RetryKeys},
+    compression::AnswerCompression,
+    health::EdgeHealthPage,
     origins::Origins,
+    peers::EdgePeers,
     session::Sessions,
     shared_bytes::SharedBytes,
     store_clock::StoreClock,
+    subscriptions::Subscriptions,
     tasks::{TaskTeller, Tasks},
 };
 
@@ -31,6 +36,7 @@ pub(crate) struct Edge {
     pub(crate) hub: Arc<Hub>,
     pub(crate) history: EventHistory,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) calls: Arc<Calls>,
     /// Params and answers of batches that are worked on.
     pub(crate) batches: Arc<SharedBytes>,
@@ -38,6 +44,8 @@ pub(crate) struct Edge {
     pub(crate) lines: Arc<SharedBytes>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) task_teller: Arc<TaskTeller>,
+    pub(crate) peers: Arc<EdgePeers>,
+    pub(crate) broadcasts: Arc<Broadcasts>,
     /// Seals the state that clients of the stateless era carry from one attempt to the next.
     pub(crate) retry_keys: Arc<RetryKeys>,
     /// The time by which all edges judge what they share.
@@ -45,6 +53,9 @@ pub(crate) struct Edge {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) origins: Origins,
+    /// The proxies that name the addresses of clients.
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) compression: AnswerCompression,
     /// Everything that MCP clients can call and read.
     pub(crate) registry: OfferRegistry,
     /// The registry's server info, shared by callers, and by the streams that send a farewell with it.
@@ -60,8 +71,15 @@ pub(crate) struct Edge {
     /// The memory for bodies, which all roles of the process share.
     pub(crate) bodies: Arc<BodyBudget>,
     pub(crate) max_body_bytes: usize,
+    pub(crate) health_page: EdgeHealthPage,
+    /// What filters mean where they do not say so themselves.
+    pub(crate) filter_defaults: FilterDefaults,
     /// Path prefix of all routes; empty for none.
     pub(crate) base_path: String,
+    /// Whether `/mcp/sse` takes a token in the query.
+    pub(crate) has_query_tokens: bool,
+    /// Whether the page for trying it is there.
+    pub(crate) has_demo_page: bool,
 }
 
 impl Edge {
@@ -112,6 +130,8 @@ impl Edge {
             output,
             is_task: false,
             waits_until: None,
+            began: self.clock.now(),
+            ran_before: Duration::ZERO,
             server: Arc::clone(&self.server_info),
             rates: Arc::clone(&self.rates),
         }

@@ -4,14 +4,18 @@ use access::{AuthError, NoPlace};
 use edge_records::{SessionRecordsError, TaskRecordsError};
 use event_flow::history::HistoryError;
 use fanout::HubError;
-use mcp::{ErrorCode, HttpRefusal, RpcError};
+use mcp::{ErrorCode, HttpRefusal, RpcError, params::InputError};
 use mcp_server::{CallError, RateLimited, RegistryError};
 use model::{Classified, CursorError, ErrorClass, PublicError};
-use ports::{MailboxError, RecordBound};
+use ports::{MailboxError, MailboxLimits, RecordBound};
 use service_kit::bodies::BodyRefusal;
+use subscriptions::SubscriptionRecordsError;
 use tokio::time::error::Elapsed;
 
-use crate::{limits::ANSWER_RETRY_MILLIS, parameters::ParameterError};
+use crate::{
+    limits::{ANSWER_RETRY_MILLIS, FOLLOWED_BYTES},
+    parameters::ParameterError,
+};
 
 /// What a client reads when its own messages leave no room for another one.
 const UNREAD_FULL: &str = "the unread messages and answers of this client's sessions have reached their limit; \
@@ -51,6 +55,9 @@ pub(crate) enum EdgeError {
     Body(#[from] BodyRefusal),
     #[error("{field}: {reason}")]
     Parameter { field: String, reason: String },
+    /// A body that does not fit; the error names the field.
+    #[error(transparent)]
+    Input(#[from] InputError),
     #[error(transparent)]
     Limited(#[from] RateLimited),
     #[error("the session is being changed by too many requests at once")]
@@ -72,7 +79,24 @@ pub(crate) enum EdgeError {
     SessionGone,
     #[error("there is no such session")]
     NoSuchSession,
-    #[error("the Origin header names a page that this server does not serve")]
+    #[error("there is no such subscription")]
+    NoSuchSubscription,
+    #[error(
+        "too many subscriptions are being read for streams of this client, or of all together; try again in a second, \
+         or use fewer subscriptions for each clientId"
+    )]
+    SubscriptionsBusy,
+    #[error(
+        "the subscriptions of this clientId take more than {FOLLOWED_BYTES} bytes together, which no stream can follow; \
+         delete some of them, or use several names"
+    )]
+    TooMuchToFollow,
+    #[error("no room for another subscription: {}", too_many(*bound, *own))]
+    TooManySubscriptions { bound: RecordBound, own: u64 },
+    #[error(
+        "the Origin header names a page that this server does not serve: add the page's origin to \
+         edge.allowed_origins"
+    )]
     Origin,
     #[error(
         "the Host header names neither this machine nor a host of edge.allowed_hosts: add the name there, \
@@ -87,6 +111,8 @@ pub(crate) enum EdgeError {
     Mailbox(#[from] MailboxError),
     #[error("task store failed")]
     Tasks(#[source] TaskRecordsError),
+    #[error(transparent)]
+    Subscriptions(SubscriptionRecordsError),
     #[error("the record of a task cannot be read or written")]
     TaskRecord { source: serde_json::Error },
     #[error("a store did not answer in time")]
@@ -111,6 +137,31 @@ impl From<TaskRecordsError> for EdgeError {
     }
 }
 
+impl From<SubscriptionRecordsError> for EdgeError {
+    fn from(error: SubscriptionRecordsError) -> Self {
+        match error {
+            SubscriptionRecordsError::Missing => Self::NoSuchSubscription,
+            error => Self::Subscriptions(error),
+        }
+    }
+}
+
+/// The bound of subscriptions that is reached, and what helps.
+fn too_many(bound: RecordBound, own: u64) -> String {
+    match bound {
+        RecordBound::RecordsOfOwner => format!(
+            "one client may have {own}, and you have them; delete one first, with DELETE /events/subscribe/{{id}}"
+        ),
+        RecordBound::BytesOfOwner => format!(
+            "those of one client may take {own} bytes; delete one first, with DELETE /events/subscribe/{{id}}, or \
+             use fewer filters and tags"
+        ),
+        RecordBound::Records | RecordBound::Bytes => {
+            "this server has as many as it may have; try again later".to_owned()
+        }
+    }
+}
+
 impl Classified for EdgeError {
     fn class(&self) -> ErrorClass {
         match self {
@@ -123,12 +174,22 @@ impl Classified for EdgeError {
             | Self::TooManyTasks { .. }
             | Self::Busy
             | Self::AnswersFull
+            | Self::SubscriptionsBusy
             | Self::TooManyCalls => ErrorClass::Overloaded,
             Self::Body(refusal) if refusal.is_overload() => ErrorClass::Overloaded,
-            Self::Cursor(_) | Self::Query(_) | Self::Parameter { .. } | Self::Body(_) => {
-                ErrorClass::Caller
+            Self::Cursor(_)
+            | Self::Query(_)
+            | Self::Parameter { .. }
+            | Self::Input(_)
+            | Self::Body(_) => ErrorClass::Caller,
+            Self::SessionGone | Self::NoSuchSession | Self::NoSuchSubscription => {
+                ErrorClass::Missing
             }
-            Self::SessionGone | Self::NoSuchSession => ErrorClass::Missing,
+            Self::TooMuchToFollow => ErrorClass::Conflict,
+            Self::TooManySubscriptions { bound, .. } => {
+                SubscriptionRecordsError::NoRoom { bound: *bound }.class()
+            }
+            Self::Subscriptions(error) => error.class(),
             Self::Origin | Self::Host | Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Sessions(error) => error.class(),
             Self::Mailbox(error) => error.class(),
@@ -141,7 +202,13 @@ impl Classified for EdgeError {
 impl EdgeError {
     /// Whether a store has no room, rather than a bound of the edge.
     fn is_full_store(&self) -> bool {
-        let is_of_store = matches!(self, Self::Sessions(_) | Self::Mailbox(_) | Self::Tasks(_));
+        let is_of_store = matches!(
+            self,
+            Self::Sessions(_)
+                | Self::Mailbox(_)
+                | Self::Tasks(_)
+                | Self::Subscriptions(SubscriptionRecordsError::Failed(_))
+        );
         is_of_store && self.class() == ErrorClass::Overloaded
     }
 
@@ -165,7 +232,14 @@ impl PublicError for EdgeError {
             Self::TooManySessions { .. } => "too-many-sessions",
             Self::Cursor(CursorError::Malformed) => "cursor-malformed",
             Self::Cursor(CursorError::Foreign) => "cursor-foreign",
-            Self::Query(_) | Self::Parameter { .. } => "parameter-invalid",
+            Self::Query(_) | Self::Parameter { .. } | Self::Input(_) => "parameter-invalid",
+            Self::NoSuchSubscription => "subscription-not-found",
+            Self::TooManySubscriptions { .. } | Self::TooMuchToFollow => "too-many-subscriptions",
+            Self::SubscriptionsBusy => "subscriptions-busy",
+            Self::Subscriptions(error) if error.class() == ErrorClass::Caller => {
+                "parameter-invalid"
+            }
+            Self::Subscriptions(SubscriptionRecordsError::Busy) => "subscription-busy",
             Self::Limited(_) => "rate-limited",
             Self::Body(refusal) => body_code(*refusal),
             Self::Busy => "session-busy",
@@ -178,7 +252,9 @@ impl PublicError for EdgeError {
             Self::Denied(denied) => denied.code(),
             error if error.is_full_store() => "store-full",
             // The log has deadlines of its own, in the errors of the hub and of the history.
+            Self::Mailbox(MailboxError::TooLarge { .. }) => "parameter-invalid",
             Self::Sessions(_) | Self::Mailbox(_) | Self::Timeout(_) => "session-store-unavailable",
+            Self::Subscriptions(_) => "subscription-store-unavailable",
             Self::TooManyTasks { .. } => "too-many-tasks",
             Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
         }
@@ -189,6 +265,10 @@ impl PublicError for EdgeError {
             Self::Hub(error) => error.public_text(),
             Self::History(error) => error.public_text(),
             Self::Mailbox(error) if error.is_owner_full() => UNREAD_FULL.to_owned(),
+            Self::Mailbox(MailboxError::TooLarge { .. }) => {
+                let most = MailboxLimits::MAX_PAYLOAD_BYTES;
+                format!("message: must be at most {most} bytes, as it is put on the stream")
+            }
             error if error.is_full_store() || error.class().is_ours() => {
                 error.class().failure_text().to_owned()
             }

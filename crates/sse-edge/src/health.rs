@@ -1,14 +1,15 @@
 //! The edge's dependencies: what its readiness needs, and what `/health` shows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use edge_records::{SessionRecords, TaskRecords};
-use event_flow::health::FollowerHealth;
+use event_flow::{health::FollowerHealth, statistics::LogStatisticsReader};
 use fanout::hub::Hub;
 use parking_lot::Mutex;
 use ports::{Bus, EventLog, ResourceReader, SyncStatus, Topic};
 use serde_json::{Value, json};
 use service_kit::{dependency, lifecycle::Lifecycle};
+use subscriptions::SubscriptionRecords;
 
 /// What an edge probes.
 pub(crate) struct ProbedStores {
@@ -16,7 +17,19 @@ pub(crate) struct ProbedStores {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) sessions: SessionRecords,
     pub(crate) tasks: TaskRecords,
+    pub(crate) subscriptions: SubscriptionRecords,
     pub(crate) resources: Arc<dyn ResourceReader>,
+}
+
+/// What `GET /health` of an edge shows.
+#[derive(Debug)]
+pub(crate) struct EdgeHealthPage {
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) log: LogStatisticsReader,
+    pub(crate) health: EdgeHealth,
+    pub(crate) started: Instant,
+    /// The configured port; 0 if the system picked one.
+    pub(crate) port: u16,
 }
 
 /// What the probes of an edge have seen. Clones share it.
@@ -36,6 +49,7 @@ impl EdgeHealth {
             bus,
             sessions,
             tasks,
+            subscriptions,
             resources,
         } = stores;
         let follower = self.follower.clone();
@@ -54,11 +68,13 @@ impl EdgeHealth {
         });
         dependency::require(lifecycle, "edge: session store", move || {
             let (sessions, tasks) = (sessions.clone(), tasks.clone());
-            // Tasks are in the same store. One after the other: a refusal makes a driver connect anew, and a
+            let subscriptions = subscriptions.clone();
+            // Tasks and subscriptions are in the same store. One after the other: a refusal makes a driver connect anew, and a
             // check meanwhile would only say that there is no connection.
             async move {
                 sessions.check().await?;
-                Ok(tasks.check().await?)
+                tasks.check().await?;
+                Ok(subscriptions.check().await?)
             }
         });
         let seen = Arc::clone(&self.sync);
@@ -69,6 +85,14 @@ impl EdgeHealth {
                 Ok(())
             }
         });
+    }
+
+    /// What the sync role keeps of GitHub's state, as clients of earlier systems name it; `None` until it has
+    /// answered.
+    pub(crate) fn cache(&self) -> Option<Value> {
+        let status = self.sync.lock();
+        let status = status.as_ref()?;
+        Some(json!({ "resources": status.resources, "caughtUp": status.caught_up }))
     }
 
     /// As JSON for operators.

@@ -12,9 +12,13 @@
 //! | `methods` | methods that only the edge can answer: those of one era, and calls that become tasks |
 //! | `session` | sessions of the handshake era, usable on any edge |
 //! | `calls` | questions to the client, cancellation, and answers that survive their connection |
+//! | `subscriptions` | subscriptions that live beyond sessions, and the streams that follow them |
 //! | `tasks` | work that continues after its answer |
-//! | `news` | dispatches bus messages to sessions, calls, tasks and streams |
+//! | `news` | dispatches bus messages to sessions, calls, tasks, subscriptions and streams |
+//! | `peers`, `broadcast` | questions to all edges; messages to many clients, and their numbers |
+//! | `names` | loads and stores which name is which id |
 //! | `parameters` | query parameters of the REST routes |
+//! | `compression` | whole answers in gzip |
 //! | `origins` | the web pages that may use the edge |
 //!
 //! Streams are in the crate `fanout`; tools, prompts and resources come from toolsets
@@ -24,7 +28,10 @@
 mod answer_budget;
 mod api;
 mod background;
+mod broadcast;
+mod broadcast_filter;
 mod calls;
+mod compression;
 mod config;
 mod edge;
 mod error;
@@ -32,17 +39,21 @@ mod health;
 mod limits;
 mod methods;
 mod metrics;
+mod names;
 mod news;
 mod origins;
 pub mod parameters;
+mod peers;
 mod profile;
 mod service;
 mod session;
 mod shared_bytes;
 mod store_clock;
+mod subscriptions;
 mod tasks;
 
-pub use config::EdgeConfig;
+pub use api::openapi_document;
+pub use config::{DemoPage, EdgeConfig};
 pub use error::EdgeBuildError;
 pub use mcp_server::RateLimits;
 pub use service::{EdgeDeps, EdgeService, ServingEdge};

@@ -23,8 +23,15 @@
 //! | bytes of answers that are made, wait or are not yet taken by their clients | [`ANSWER_BYTES`] = 256 MiB, with a token 8/9 of what others leave; up to three times as much while they are encoded | every answer above [`SMALL_ANSWER_BYTES`] holds its part of the budget until its last part is handed over | `answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_else`, `who_fills_the_budget_refuses_neither_others_nor_a_small_answer` |
 //! | messages of calls that wait for a store that takes nothing | [`UNSTORED_BYTES`] × [`MAX_CALLS`] = 64 MiB; answers are in [`ANSWER_BYTES`], those of up to [`SMALL_ANSWER_BYTES`] beside it for [`CALL_OUTCOME_PATIENCE`] | a notice takes the place of what is beyond | `messages_that_the_store_does_not_take_have_a_bound` |
 //! | small answers that are not taken | 32 KiB and hyper's buffer of 16 KiB for each of the listener's connections, for `edge.max_behind_seconds` | `service_kit::http::HttpLimits` | `the_permit_stays_until_the_last_part_is_handed_over` |
+//! | answers that are being compressed | 300 KiB of state × [`COMPRESSIONS`] = 5 MiB, and what they become, which is less than they are | beyond it answers are sent as they are | `at_the_bound_an_answer_is_sent_as_it_is` |
 //! | lines that wait on NDJSON connections | [`LINE_BYTES`] = 128 MiB, with a token 8/9 of what others leave, and [`LINE_FREE_BYTES`] × [`LINE_CONNECTIONS`] = 31 MiB; larger answers are in [`ANSWER_BYTES`] | a line without room is an error in its place, and the stream of a session goes on from its last line later | `lines_that_nobody_reads_have_one_budget_and_others_have_room`, `lines_that_nobody_reads_count_until_they_are_read_and_all_of_them_come` |
+//! | broadcasts that are kept for sessions that are away | [`KEPT_BROADCAST_BYTES`] = 8 MiB in the store, and three times as much in the memory of each edge: in two forms, and once more while they are read | the oldest are removed | `what_is_kept_is_bounded` |
+//! | broadcasts of other edges that are worked on or wait | [`BROADCAST_BYTES`] × ([`QUESTIONS_AT_ONCE`] + [`QUESTIONS_WAITING`]) = 72 MiB, sent by operators alone | further ones are not answered, and the edge is named as missing | `with_too_many_questions_an_edge_does_not_answer` |
 //! | streams and resumed answers of calls | `edge.max_streams`, with a token 8/9 of what others leave | a resumed answer takes the place of a stream | `resumed_answers_take_the_places_of_streams` |
+//! | the subscriptions of clients that streams open with or are brought up to date with: all of an owner × streams that open at once | [`FOLLOWED_BYTES`] × [`LARGE_SUBSCRIPTION_LOADS`] = 32 MiB, and some four times as much when they are decoded; in first steps 1 MiB × [`SMALL_SUBSCRIPTION_LOADS`] = 32 MiB | what is more than [`SUBSCRIPTION_STEP_BYTES`] waits for a turn of its owner and one of the edge, up to [`SUBSCRIPTION_LOAD_WAIT`], and then gets 503 | `however_many_open_at_once_an_owner_has_one_large_load_in_memory` |
+//! | loads of the subscriptions of one client: streams × changes × opens | one that runs and one that waits, whoever asks meanwhile; for its open streams one for each [`SUBSCRIPTION_PAUSE`] while they change, and for each [`SUBSCRIPTION_CHECK_INTERVAL`] | each owner has one look at a time | `what_is_asked_for_together_is_loaded_once`, `changes_that_come_together_are_one_look` |
+//! | looks at subscriptions that wait for those of another owner | none after a change; at the interval [`CONCURRENT_SUBSCRIPTION_CHECKS`] owners at once | each owner has looks of its own | `a_change_waits_for_no_look_at_another_owner` |
+//! | cursors of subscriptions that wait to be stored: streams × subscriptions | [`WAITING_SUBSCRIPTION_USES`] in all, [`CONCURRENT_SUBSCRIPTION_USES`] at once | one for each subscription, however many streams follow it; owners take turns | `what_several_streams_say_of_a_subscription_is_stored_once`, `owners_take_turns_and_what_waits_has_a_bound` |
 //! | messages and answers that the sessions of one principal have not read | 256 MiB + 32 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 569 MiB in the store, for an hour | [`ports::MailboxLimits`] | `the_sessions_of_one_principal_have_a_bound_in_bytes` |
 
 use std::time::Duration;
@@ -34,7 +41,8 @@ use edge_records::TaskLimits;
 /// Extra time before the kernel drops a client that stopped reading; the edge should act first and
 /// give the reason.
 pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
-/// Number of hosts in `edge.allowed_hosts`; each request is compared with all of them.
+/// Number of hosts in `edge.allowed_hosts`, and of origins in `edge.allowed_origins`; each request is compared with all of
+/// them.
 pub(crate) const MAX_ALLOWED_HOSTS: usize = 256;
 /// Bytes of the record of a session, at most: the 97 KiB above in full steps of the store.
 pub(crate) const MAX_SESSION_BYTES: u64 = 100 << 10;
@@ -54,6 +62,12 @@ pub(crate) const ANSWER_BYTES: usize = 256 << 20;
 /// Largest answer outside that budget, in bytes: twice the list of tools, so that a client that has used up
 /// its share can still do what clients do at first.
 pub(crate) const SMALL_ANSWER_BYTES: usize = 32 << 10;
+/// Answers that are compressed at once; each has some 300 KiB of state meanwhile.
+pub(crate) const COMPRESSIONS: usize = 16;
+/// Bytes of an answer that are compressed before others have their turn: less than a millisecond.
+pub(crate) const COMPRESSION_STEP_BYTES: usize = 64 << 10;
+/// Smallest answer that is compressed, in bytes: a smaller one fits into a packet in any case.
+pub(crate) const MIN_COMPRESSED_BYTES: usize = 1 << 10;
 /// Largest part of an answer that is handed to a connection, in bytes: as much as the kernel takes of what a
 /// client does not read (`TCP_NOTSENT_LOWAT`).
 pub(crate) const ANSWER_PART_BYTES: usize = 16 << 10;
@@ -97,6 +111,12 @@ pub(crate) const WAITING_FRAMES: usize = 64;
 pub(crate) const UNKEPT_CLIENT_WAIT: Duration = Duration::from_secs(MAX_BEHIND_SECONDS);
 /// Time for which a call whose edge died still counts as running.
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
+/// Interval at which a call that runs for long stores its beginning again, and keeps its session: a third of the time
+/// for which a mailbox keeps a message.
+pub(crate) const CALL_REFRESH: Duration = Duration::from_secs(1200);
+/// Interval at which the edge to which a client came back says that its call still runs, if it asked for progress: as
+/// often as the call itself does.
+pub(crate) const READER_PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 /// Time after its end for which a call tries to store its answer while the store does not answer or is full: as
 /// long as its lease, which was extended at most a third of that ago.
 pub(crate) const CALL_OUTCOME_PATIENCE: Duration = CALL_LEASE;
@@ -166,14 +186,97 @@ pub(crate) const LARGE_TASK_PAUSE: Duration = Duration::from_millis(500);
 /// Delivery reports of messages that wait to be passed on; on overflow a sender gets "stored",
 /// which is also true.
 pub(crate) const DELIVERY_REPORTS: usize = 1024;
-/// Time that a sender waits for the report that its message was delivered; a broadcast waits once for all
-/// its messages.
+/// Time that a sender waits for the report that its message was delivered.
 pub(crate) const DELIVERY_WAIT: Duration = Duration::from_millis(500);
-/// Messages of one broadcast whose reports are awaited together (some 300 bytes each); the reports of
-/// further ones are awaited in groups of this size.
-pub(crate) const AWAITED_REPORTS: usize = 100_000;
+/// Time that a client of `/mcp/sse` waits for the end of its request; a longer one goes on, and its answer comes on
+/// the stream all the same.
+pub(crate) const SENT_WAIT: Duration = DELIVERY_WAIT;
+/// Time within which other edges have to answer a question; those that do not are named.
+pub(crate) const ANSWERS_WAIT: Duration = Duration::from_millis(250);
+/// Time that an edge waits for its clients to take a broadcast before it reports: shorter than [`ANSWERS_WAIT`], so
+/// that one client that does not read does not cost the report.
+pub(crate) const BROADCAST_WAIT: Duration = Duration::from_millis(150);
+/// The same for a broadcast that is kept, which each session takes from the store: its count is exact also where the
+/// store is slow.
+pub(crate) const KEPT_WAIT: Duration = Duration::from_millis(1000);
+/// Time within which other edges have to answer for such a broadcast.
+pub(crate) const KEPT_ANSWERS_WAIT: Duration = Duration::from_millis(1200);
+/// Bytes of the message of a broadcast: its question fits into a message of the bus twice.
+pub(crate) const BROADCAST_BYTES: usize = 256 << 10;
+/// Broadcasts that are kept for sessions that are away; beyond it the oldest are removed.
+pub(crate) const KEPT_BROADCASTS: u32 = 100;
+/// Bytes of the kept broadcasts together; beyond it the oldest are removed.
+pub(crate) const KEPT_BROADCAST_BYTES: u64 = 8 << 20;
+/// Time for which a broadcast is kept: as long as any message to a session.
+pub(crate) const KEPT_BROADCAST_TTL: Duration = Duration::from_secs(3600);
+/// Time for which an edge does not read again what is kept: many clients reconnect at once.
+pub(crate) const KEPT_CACHE_LIFE: Duration = Duration::from_secs(1);
+/// Sessions that take kept broadcasts at once, on one edge.
+pub(crate) const CONCURRENT_KEPT: usize = 64;
+/// Interval at which an edge says that it is there.
+pub(crate) const PRESENCE_INTERVAL: Duration = Duration::from_secs(5);
+/// Time after which an edge that said nothing is no longer expected to answer: two lost messages.
+pub(crate) const PRESENCE_LIFE: Duration = Duration::from_secs(15);
+/// Time after which an edge has heard of all others that were there when it began; until then it waits for answers
+/// as long as it may.
+pub(crate) const PRESENCE_SETTLED: Duration = Duration::from_secs(1);
+/// Time for the last word of an edge that ends.
+pub(crate) const LEAVE_WAIT: Duration = Duration::from_millis(200);
+/// Other edges that an edge knows; further ones are neither expected nor named.
+pub(crate) const MAX_EDGES: usize = 1024;
+/// Answers to one question that wait to be read.
+pub(crate) const ANSWERS_PER_QUESTION: usize = MAX_EDGES;
+/// Questions of other edges that wait for their turn; further ones are not answered.
+pub(crate) const QUESTIONS_WAITING: usize = 256;
+/// Questions of other edges that are answered at once.
+pub(crate) const QUESTIONS_AT_ONCE: usize = 32;
+/// Interval of the heartbeats that clients of `/mcp/sse` see.
+pub(crate) const NAMED_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval at which an edge checks the sessions whose streams it holds, independent of the bus.
 pub(crate) const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(15);
+/// Interval at which an edge loads the subscriptions that its streams follow, independent of the bus.
+pub(crate) const SUBSCRIPTION_CHECK_INTERVAL: Duration = Duration::from_secs(15);
+/// Pause between two loads of subscriptions that change: changes are effective everywhere within a second, and a
+/// client that makes a thousand of them costs ten loads a second.
+pub(crate) const SUBSCRIPTION_PAUSE: Duration = Duration::from_millis(100);
+/// Pause before subscriptions are loaded again after a failure.
+pub(crate) const SUBSCRIPTION_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Owners whose subscriptions are checked concurrently at the interval. A change waits for none of these.
+pub(crate) const CONCURRENT_SUBSCRIPTION_CHECKS: usize = 16;
+/// Clients whose subscriptions are checked before changes of their owner have their turn again.
+pub(crate) const SOURCES_PER_ROUND: usize = 64;
+/// Clients of one owner whose subscriptions are loaded concurrently for open streams.
+pub(crate) const SOURCES_LOADED_AT_ONCE: usize = 4;
+/// Subscriptions that are loaded by id at once: up to 2 MiB.
+pub(crate) const SUBSCRIPTIONS_READ_AT_ONCE: usize = 32;
+/// Records that are read and decoded in one step, up to 1 MiB, before others have their turn.
+pub(crate) const SUBSCRIPTION_STEP_RECORDS: usize = 16;
+/// Bytes of subscriptions from which on a tool lists no more: its answer has less room than this.
+pub(crate) const LISTED_SUBSCRIPTION_BYTES: usize = 512 << 10;
+/// Bytes of a client's subscriptions up to which one step is all, and needs no turn of [`LARGE_SUBSCRIPTION_LOADS`].
+pub(crate) const SUBSCRIPTION_STEP_BYTES: usize = 128 << 10;
+/// First steps at once, each of up to 1 MiB.
+pub(crate) const SMALL_SUBSCRIPTION_LOADS: usize = 32;
+/// Those of one owner.
+pub(crate) const SMALL_SUBSCRIPTION_LOADS_PER_OWNER: usize = 4;
+/// Larger loads that are in memory at once, of an owner one: up to [`FOLLOWED_BYTES`] each, and some four times as much
+/// when they are decoded.
+pub(crate) const LARGE_SUBSCRIPTION_LOADS: usize = 2;
+/// Bytes of the subscriptions that one stream follows: as many as an owner may have. Without authentication all clients
+/// are one owner, which may have more, and each of them has this bound.
+pub(crate) const FOLLOWED_BYTES: usize = 16 << 20;
+/// Time that a stream which opens, or is open, waits for its subscriptions behind those of others.
+pub(crate) const SUBSCRIPTION_LOAD_WAIT: Duration = CALL_DEADLINE;
+/// Uses of subscriptions that wait to be stored, one for each subscription: some 200 bytes each.
+pub(crate) const WAITING_SUBSCRIPTION_USES: usize = 20_000;
+/// Uses that are stored concurrently.
+pub(crate) const CONCURRENT_SUBSCRIPTION_USES: usize = 4;
+/// Time after the creation of a subscription by which its record is stored, or the call has failed; with as much
+/// again for the difference between the clocks of two edges. Until then the event id of a stream does not prove that
+/// the stream knew the subscription, and a stream that resumes begins at the subscription's own position.
+pub(crate) const SUBSCRIPTION_SETTLE_TIME: Duration = Duration::from_secs(10);
+/// A subscription without an end of its own is kept after its last use, which is stored once in this time.
+pub(crate) const SUBSCRIPTION_USE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts to change a session while other edges change it too.
 pub(crate) const UPDATE_ATTEMPTS: usize = 16;
 /// Shortest time after which a page whose stream cannot be opened is told to come back, in
@@ -202,7 +305,7 @@ pub(crate) const SESSION_MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
 pub(crate) const MAX_SESSIONS: u64 = 1_000_000;
 /// Default of `edge.max_sessions_per_principal`.
 pub(crate) const MAX_SESSIONS_PER_PRINCIPAL: u32 = 10_000;
-/// Idle time of a session that ends with its stream: while the stream is open, its edge checks the
+/// Idle time of a session that ends with its stream, and of a connection of `/mcp/sse`: while the stream is open, its edge checks the
 /// session every [`SESSION_CHECK_INTERVAL`]; an edge that died does not.
 pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
 /// Sessions that are checked concurrently.
@@ -213,6 +316,21 @@ pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
 pub(crate) const HIGHEST_MAX_BODY_BYTES: usize = 64 << 20;
 /// Time for which a call to a store or to the sync role may delay a request.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// Interval at which an edge stores how far it has followed the log for names: what another one reads when it
+/// starts.
+pub(crate) const NAME_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Interval at which an edge looks whether the stored names are still there: if they are lost, it stores what it
+/// knows, before an edge that starts has to find names again in the log.
+pub(crate) const NAME_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause before names are loaded or stored again after a failure.
+pub(crate) const NAME_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Events that an edge reads for names when it starts, those since the last checkpoint, or all if no names are stored:
+/// some ten seconds of reading. Renames beyond them are unknown, and it says so.
+pub(crate) const MAX_NAME_CATCH_UP_EVENTS: usize = 200_000;
+/// Events of one such read.
+pub(crate) const NAME_CATCH_UP_PAGE_EVENTS: usize = 500;
+/// Principals whose pins are read from the store at once when an edge starts: most have one or two names.
+pub(crate) const NAME_PRINCIPALS_PER_READ: usize = 256;
 /// NDJSON connections of one edge; further ones are refused with 503 and `Retry-After`.
 pub(crate) const LINE_CONNECTIONS: usize = 1000;
 /// Concurrent requests of one NDJSON connection; beyond that its further lines wait.

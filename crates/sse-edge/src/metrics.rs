@@ -45,6 +45,30 @@ impl SessionMetrics {
     }
 }
 
+/// The metrics of subscriptions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct SubscriptionMetrics {
+    refused_subscriptions: Counter,
+}
+
+impl SubscriptionMetrics {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
+        let metrics = Self {
+            refused_subscriptions: Counter::default(),
+        };
+        registry.register(
+            "forgewire_edge_refused_subscriptions",
+            "Subscriptions refused because the bound of their owner, or that of all, was reached",
+            metrics.refused_subscriptions.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn subscription_refused(&self) {
+        self.refused_subscriptions.inc();
+    }
+}
+
 impl EncodeLabelValue for DroppedAnswer {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.as_str().encode(encoder)
@@ -56,9 +80,12 @@ struct DropReason {
     reason: DroppedAnswer,
 }
 
-/// The metrics of answers to our questions. Cheap to clone.
+/// The metrics of calls: answers to our questions, and calls of other edges. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct AnswerMetrics([Counter; DroppedAnswer::ALL.len()]);
+pub(crate) struct AnswerMetrics {
+    dropped: [Counter; DroppedAnswer::ALL.len()],
+    pub(crate) taken_over: Counter,
+}
 
 impl AnswerMetrics {
     pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
@@ -70,11 +97,20 @@ impl AnswerMetrics {
             "Answers of clients to questions that were dropped: no edge asked (unknown), they are too large (too_large), or the question has an answer (repeated)",
             dropped,
         );
-        Self(counters)
+        let metrics = Self {
+            dropped: counters,
+            taken_over: Counter::default(),
+        };
+        registry.register(
+            "forgewire_edge_calls_taken_over",
+            "Calls that another edge began and this one goes on with, since the other one drained or is gone",
+            metrics.taken_over.clone(),
+        );
+        metrics
     }
 
     pub(crate) fn answer_dropped(&self, reason: DroppedAnswer) {
-        self.0[reason as usize].inc();
+        self.dropped[reason as usize].inc();
     }
 }
 

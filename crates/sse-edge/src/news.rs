@@ -1,5 +1,5 @@
-//! The switchboard of the edge: turns its news from the bus into calls of sessions, calls, tasks and
-//! streams.
+//! The switchboard of the edge: turns its news from the bus into calls of sessions, calls, tasks,
+//! subscriptions and streams.
 
 use std::sync::Arc;
 
@@ -15,8 +15,13 @@ use tracing::{debug, warn};
 use crate::{
     calls::Calls,
     error::EdgeError,
-    limits::{ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, SESSION_CHANGES},
+    limits::{
+        ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, NAMED_HEARTBEAT_INTERVAL,
+        SESSION_CHANGES,
+    },
+    peers::EdgePeers,
     session::Sessions,
+    subscriptions::Subscriptions,
     tasks::Tasks,
 };
 
@@ -27,6 +32,8 @@ pub(crate) struct BusRouter {
     hub: Arc<Hub>,
     calls: Arc<Calls>,
     tasks: Arc<Tasks>,
+    peers: Arc<EdgePeers>,
+    subscriptions: Arc<Subscriptions>,
     changed: mpsc::Sender<ChangedSession>,
 }
 
@@ -47,6 +54,8 @@ impl BusRouter {
         hub: Arc<Hub>,
         calls: Arc<Calls>,
         tasks: Arc<Tasks>,
+        peers: Arc<EdgePeers>,
+        subscriptions: Arc<Subscriptions>,
     ) -> (Self, ChangedSessions) {
         let (changed, changes) = mpsc::channel(SESSION_CHANGES);
         let news = Self {
@@ -54,6 +63,8 @@ impl BusRouter {
             hub,
             calls,
             tasks,
+            peers,
+            subscriptions,
             changed,
         };
         (news, ChangedSessions(changes))
@@ -95,14 +106,44 @@ impl BusRouter {
                 self.hub.notify_task(&owner, &task);
             }
             EdgeNews::ListsChanged(lists) => self.hub.notify_lists(lists),
+            EdgeNews::EdgePresent {
+                edge,
+                is_new,
+                leaves,
+            } => self.peers.note_presence(edge, is_new, leaves),
+            EdgeNews::EdgesAsked {
+                edge,
+                question,
+                body,
+            } => self.peers.note_question(edge, question, body),
+            EdgeNews::EdgeAnswered {
+                edge,
+                asker,
+                question,
+                body,
+            } => self.peers.note_answer(edge, &asker, question, body),
+            EdgeNews::SubscriptionsChanged {
+                owner,
+                subscription,
+            } => {
+                let followers = &self.subscriptions.followers;
+                followers.changed(&owner, subscription.as_ref());
+            }
         }
+    }
+
+    /// Messages arrive from now on.
+    pub(crate) fn listens(&self) {
+        self.peers.listens();
     }
 
     /// Messages may have been lost.
     pub(crate) fn gap(&self) {
+        self.peers.listens();
         self.calls.hints.wake_all();
         self.hub.read_all_mail();
         self.tasks.hint_all();
+        self.subscriptions.followers.all_changed();
         self.enqueue_check(ChangedSession::All);
     }
 
@@ -158,14 +199,33 @@ pub(crate) async fn poll_answers(hub: Arc<Hub>, stop: CancellationToken) {
     stop.run_until_cancelled(endless).await;
 }
 
+/// Makes every connection of `/mcp/sse` send a heartbeat once per [`NAMED_HEARTBEAT_INTERVAL`], spread over slices.
+/// Runs until `stop`.
+pub(crate) async fn beat_by_name(hub: Arc<Hub>, stop: CancellationToken) {
+    let slices = u32::try_from(ANSWER_SLICES).expect("a small constant");
+    let mut ticks = tokio::time::interval(NAMED_HEARTBEAT_INTERVAL / slices);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let endless = async {
+        for slice in (0..ANSWER_SLICES).cycle() {
+            ticks.tick().await;
+            hub.beat_by_name(slice, ANSWER_SLICES);
+        }
+    };
+    stop.run_until_cancelled(endless).await;
+}
+
 /// Concurrently: one after the other, checking all sessions could take longer than their idle time.
-async fn check_all_sessions(sessions: &Sessions, hub: &Hub) {
+async fn check_all_sessions(sessions: &Arc<Sessions>, hub: &Hub) {
     let all = stream::iter(hub.sessions().into_iter().map(Ok));
     let looking = all.try_for_each_concurrent(CONCURRENT_SESSION_CHECKS, |id| async move {
         let known = hub.session_revision(&id);
         match keep_alive(sessions, hub, &id).await {
             Ok(found) => {
                 update_stream(hub, &id, known, found);
+                if let Some(reader) = hub.session_reader(&id) {
+                    // Nearly always nothing: an edge may have missed a broadcast.
+                    sessions.take_kept(&id, &reader).await?;
+                }
                 // The hint of a message is lost in silence if its publisher has no bus.
                 hub.notify_mail(&id, MailStream::Inbox);
             }

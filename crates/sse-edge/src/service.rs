@@ -1,14 +1,18 @@
 //! Builds the edge and starts it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use access::Authenticator;
 use axum::Router;
-use edge_records::{SessionRecords, TaskRecords};
+use edge_records::{NameRecords, SessionRecords, TaskRecords};
 use event_flow::{
-    follow::{FollowOptions, Followed, follow},
+    follow::{FollowOptions, FollowStart, Followed, follow},
     health::FollowerHealth,
     history::{EventHistory, EventSource},
+    statistics::LogStatisticsReader,
 };
 use event_tools::EventToolDeps;
 use fanout::{
@@ -34,6 +38,7 @@ use service_kit::{
     metrics,
     request_threads::cores,
 };
+use subscriptions::SubscriptionRecords;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -41,22 +46,31 @@ use crate::{
     answer_budget::AnswerBudget,
     api,
     background::Background,
+    broadcast::{Broadcasts, answer_questions},
     calls::{Calls, asking::RetryKeys},
+    compression::AnswerCompression,
     config::EdgeConfig,
     edge::Edge,
     error::EdgeBuildError,
-    health::{EdgeHealth, ProbedStores},
+    health::{EdgeHealth, EdgeHealthPage, ProbedStores},
     limits::{BATCH_BYTES, KERNEL_EXTRA_TIME, LINE_BYTES, LINE_FREE_BYTES, SMALL_BATCH_BYTES},
     methods,
-    metrics::{AnswerBudgetMetrics, AnswerMetrics, ClockMetrics, SessionMetrics},
-    news::{BusRouter, poll_answers, watch_sessions},
-    origins::Origins,
+    metrics::{
+        AnswerBudgetMetrics, AnswerMetrics, ClockMetrics, SessionMetrics, SubscriptionMetrics,
+    },
+    names::NameKeeper,
+    news::{BusRouter, beat_by_name, poll_answers, watch_sessions},
+    peers::{AskedQuestions, EdgePeers, present},
     profile,
     session::{
-        DeliveryReports, Inboxes, SessionBounds, SessionDeps, SessionMailboxes, Sessions, report,
+        DeliveryReports, Inboxes, KeptBroadcasts, SessionBounds, SessionDeps, SessionMailboxes,
+        Sessions, report,
     },
     shared_bytes::SharedBytes,
     store_clock::{StoreClock, measure},
+    subscriptions::{
+        SubscriptionWatch, Subscriptions, ToolSubscriptions, keep_cursor_books, watch_subscriptions,
+    },
     tasks::{TaskDeps, TaskTeller, Tasks, watch_tasks},
 };
 
@@ -104,6 +118,7 @@ pub struct EdgeService {
     session_bounds: SessionBounds,
     fanout_metrics: FanoutMetrics,
     session_metrics: SessionMetrics,
+    subscription_metrics: SubscriptionMetrics,
     clock_metrics: ClockMetrics,
     answer_metrics: AnswerMetrics,
     budget_metrics: AnswerBudgetMetrics,
@@ -133,6 +148,7 @@ impl EdgeService {
             session_bounds: config.session_bounds(),
             fanout_metrics: FanoutMetrics::new(registry),
             session_metrics: SessionMetrics::new(registry),
+            subscription_metrics: SubscriptionMetrics::new(registry),
             clock_metrics: ClockMetrics::new(registry),
             answer_metrics: AnswerMetrics::new(registry),
             budget_metrics: AnswerBudgetMetrics::new(registry),
@@ -158,15 +174,17 @@ impl EdgeService {
         let limits = self.http_limits();
         let wheel = (self.config.heartbeat_seconds, self.config.drain_seconds);
         let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
+        let records = Arc::clone(&self.deps.records);
         let health = EdgeHealth::default();
         let stores = ProbedStores {
             log: Arc::clone(&self.deps.pages),
             bus: Arc::clone(&bus),
             sessions: SessionRecords::new(Arc::clone(&self.deps.records)),
             tasks: TaskRecords::new(Arc::clone(&self.deps.records)),
+            subscriptions: SubscriptionRecords::new(Arc::clone(&self.deps.records)),
             resources: Arc::clone(&self.deps.resources),
         };
-        let (edge, reports) = self.edge(lifecycle)?;
+        let (edge, reports, questions) = self.edge(lifecycle, &health)?;
         let edge = Arc::new(edge);
         health.probe(stores, &edge.hub, lifecycle);
         let running = BackgroundTasks {
@@ -176,8 +194,14 @@ impl EdgeService {
             // as long as the listener has connections. The drain does not wait for these tasks.
             closed: lifecycle.closed(),
         };
-        let router = running.watch(reports);
-        running.follow(log, bus, router, health.follower.clone());
+        let router = running.watch(reports, questions, limits.silent_timeout);
+        let names = NameKeeper::new(
+            Arc::clone(&edge.hub),
+            NameRecords::new(records),
+            Arc::clone(&log),
+            Arc::clone(&edge.auth),
+        );
+        running.follow(log, bus, router, names, health.follower.clone());
         running.run_wheel(wheel);
         Ok(ServingEdge {
             edge,
@@ -186,11 +210,17 @@ impl EdgeService {
         })
     }
 
-    fn edge(self, lifecycle: &Lifecycle) -> Result<(Edge, DeliveryReports), EdgeBuildError> {
+    fn edge(
+        self,
+        lifecycle: &Lifecycle,
+        health: &EdgeHealth,
+    ) -> Result<(Edge, DeliveryReports, AskedQuestions), EdgeBuildError> {
         let Self { deps, config, .. } = self;
         let background = Background::new(lifecycle);
+        let health_page = health_page(&config, &deps, lifecycle, health);
         let hub = Arc::new(Hub::new(HubParts {
-            log: deps.pages,
+            log: Arc::clone(&deps.pages),
+            names: Arc::default(),
             clock: Arc::clone(&deps.clock),
             ids: Arc::clone(&deps.ids),
             metrics: self.fanout_metrics,
@@ -201,8 +231,9 @@ impl EdgeService {
         let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.records));
         let clock = Arc::new(StoreClock::new(own, store, self.clock_metrics));
         let session_records = SessionRecords::new(Arc::clone(&deps.records));
+        let kept = KeptBroadcasts::new(Arc::clone(&deps.mailboxes));
         let mailboxes: Arc<dyn Mailbox> = Arc::new(SessionMailboxes {
-            mailboxes: deps.mailboxes,
+            mailboxes: Arc::clone(&deps.mailboxes),
             sessions: session_records.clone(),
             bounds: self.session_bounds,
         });
@@ -216,21 +247,23 @@ impl EdgeService {
             metrics: self.session_metrics,
             mailboxes: Arc::clone(&mailboxes),
             inboxes,
-        }));
-        let tasks = Arc::new(Tasks::new(TaskDeps {
-            store: TaskRecords::new(deps.records),
-            bus: deps.bus,
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&deps.ids),
+            kept,
             background: background.clone(),
         }));
+        let (peers, questions) = EdgePeers::new(Arc::clone(&deps.bus), &*deps.ids);
+        let peers = Arc::new(peers);
+        let broadcasts = Broadcasts::new(&hub, &sessions, &peers, &background);
+        let subscriptions = subscriptions(&deps, &clock, self.subscription_metrics);
+        let tasks = tasks(&deps, &clock, &background);
         let mut toolsets = vec![
             event_tools::toolset(&EventToolDeps {
                 hub: Arc::clone(&hub),
                 resources: deps.resources,
                 sessions: Arc::<Sessions>::clone(&sessions),
+                subscriptions: Arc::new(ToolSubscriptions(Arc::clone(&subscriptions))),
                 clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
+                filter_defaults: config.filter_defaults(),
             }),
             methods::tasks::toolset(&tasks),
         ];
@@ -245,11 +278,14 @@ impl EdgeService {
             hub,
             history: EventHistory::new(source),
             sessions,
+            subscriptions,
             calls: Arc::new(Calls::new(mailboxes, deps.leases, self.answer_metrics)),
             batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
             lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
             task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),
             tasks,
+            peers,
+            broadcasts: Arc::new(broadcasts),
             retry_keys: Arc::new(RetryKeys {
                 keys: self.state_keys,
                 clock: Arc::<StoreClock>::clone(&clock),
@@ -258,11 +294,9 @@ impl EdgeService {
             clock,
             ids: deps.ids,
             auth: deps.auth,
-            origins: Origins::new(
-                &config.allowed_origins,
-                &config.allowed_hosts,
-                config.listen.ip().is_loopback(),
-            ),
+            origins: config.origins(),
+            proxies: config.trusted_proxies()?,
+            compression: AnswerCompression::new(config.compress_answers),
             registry: OfferRegistry::new(profile, extensions, toolsets)?
                 .observed_by(&self.call_metrics),
             server_info,
@@ -275,9 +309,13 @@ impl EdgeService {
             background,
             bodies: deps.bodies,
             max_body_bytes: config.max_body_bytes,
+            filter_defaults: config.filter_defaults(),
+            health_page,
+            has_query_tokens: config.query_tokens,
+            has_demo_page: config.has_demo_page(),
             base_path: config.base_path,
         };
-        Ok((edge, reports))
+        Ok((edge, reports, questions))
     }
 
     /// Bounds of the listener: there is room to answer a request for one stream too many, and no
@@ -299,6 +337,21 @@ impl EdgeService {
             stream_threads: self.config.stream_threads(),
             ..limits
         }
+    }
+}
+
+fn health_page(
+    config: &EdgeConfig,
+    deps: &EdgeDeps,
+    lifecycle: &Lifecycle,
+    health: &EdgeHealth,
+) -> EdgeHealthPage {
+    EdgeHealthPage {
+        lifecycle: lifecycle.clone(),
+        log: LogStatisticsReader::new(Arc::clone(&deps.pages)),
+        health: health.clone(),
+        started: Instant::now(),
+        port: config.listen.port(),
     }
 }
 
@@ -338,8 +391,14 @@ struct BackgroundTasks<'a> {
 }
 
 impl BackgroundTasks<'_> {
-    /// Starts the watchers of sessions, tasks, inboxes and tokens.
-    fn watch(&self, reports: DeliveryReports) -> BusRouter {
+    /// Starts the watchers of sessions, tasks, subscriptions, inboxes and tokens. What a socket took `proof` ago has
+    /// arrived.
+    fn watch(
+        &self,
+        reports: DeliveryReports,
+        questions: AskedQuestions,
+        proof: Option<Duration>,
+    ) -> BusRouter {
         let (edge, lifecycle) = (self.edge, self.lifecycle);
         let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
         // Without one of them, streams would stay open and miss things for good.
@@ -354,9 +413,22 @@ impl BackgroundTasks<'_> {
             hub(),
             Arc::clone(&edge.calls),
             Arc::clone(&edge.tasks),
+            Arc::clone(&edge.peers),
+            Arc::clone(&edge.subscriptions),
         );
+        let answering = answer_questions(Arc::clone(&edge.broadcasts), questions, closed());
+        lifecycle.spawn_until_closed("edge-questions", ends_process, answering);
+        let presence = present(Arc::clone(&edge.peers), closed());
+        lifecycle.spawn_until_closed("edge-presence", ends_process, presence);
+        let beating = beat_by_name(hub(), closed());
+        lifecycle.spawn_until_closed("edge-named-heartbeats", ends_process, beating);
         let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
         lifecycle.spawn("edge-sessions", ends_process, watching);
+        let watch = SubscriptionWatch { hub: hub(), proof };
+        let following = watch_subscriptions(Arc::clone(&edge.subscriptions), watch, closed());
+        lifecycle.spawn_until_closed("edge-subscriptions", ends_process, following);
+        let keeping = keep_cursor_books(Arc::clone(&edge.subscriptions), closed());
+        lifecycle.spawn_until_closed("edge-subscription-cursors", ends_process, keeping);
         let looking = poll_answers(hub(), closed());
         lifecycle.spawn_until_closed("edge-answers", ends_process, looking);
         let latch = lifecycle.latch("edge knows the session store's clock");
@@ -373,6 +445,7 @@ impl BackgroundTasks<'_> {
         log: Arc<dyn EventLog>,
         bus: Arc<dyn Bus>,
         router: BusRouter,
+        names: NameKeeper,
         follower_health: FollowerHealth,
     ) {
         let latch = self.lifecycle.latch("edge follows the event log");
@@ -381,19 +454,31 @@ impl BackgroundTasks<'_> {
             // Later faults show in the probes.
             if matches!(followed, Followed::CaughtUp { .. }) {
                 latch.ready();
+                router.listens();
             }
             follower_health.note(&followed);
             match followed {
                 Followed::Other(BusMessage::Edge(news)) => router.dispatch(news),
-                // The follower itself handles hints.
-                Followed::Other(BusMessage::Events(_)) => {}
+                // The follower itself handles hints; what ingests tell each other is on a topic of their own.
+                Followed::Other(BusMessage::Events(_) | BusMessage::Ingest(_)) => {}
                 Followed::OtherGap => router.gap(),
                 followed => hub.apply(followed),
             }
         };
         let also = Some(Topic::AllSessions);
-        let options = FollowOptions::default();
-        let following = follow(log, bus, also, options, self.closed.clone(), sink);
+        let (mut keeper, stop) = (names, self.closed.clone());
+        let following = async move {
+            let loaded = stop.run_until_cancelled(keeper.load()).await;
+            let Some(position) = loaded else {
+                return;
+            };
+            let options = FollowOptions {
+                start: FollowStart::After(position),
+                ..FollowOptions::default()
+            };
+            let following = follow(log, bus, also, options, stop.clone(), sink);
+            tokio::join!(following, keeper.keep(stop));
+        };
         self.lifecycle
             .spawn_until_closed("edge-follower", OnExit::EndsProcess, following);
         let filling = prefill::run(Arc::clone(&self.edge.hub), self.closed.clone());
@@ -416,6 +501,30 @@ impl BackgroundTasks<'_> {
         self.lifecycle
             .spawn("edge-wheel", OnExit::EndsProcess, turning);
     }
+}
+
+fn subscriptions(
+    deps: &EdgeDeps,
+    clock: &Arc<StoreClock>,
+    metrics: SubscriptionMetrics,
+) -> Arc<Subscriptions> {
+    Arc::new(Subscriptions::new(
+        SubscriptionRecords::new(Arc::clone(&deps.records)),
+        Arc::clone(&deps.bus),
+        Arc::clone(clock),
+        Arc::clone(&deps.ids),
+        metrics,
+    ))
+}
+
+fn tasks(deps: &EdgeDeps, clock: &Arc<StoreClock>, background: &Background) -> Arc<Tasks> {
+    Arc::new(Tasks::new(TaskDeps {
+        store: TaskRecords::new(Arc::clone(&deps.records)),
+        bus: Arc::clone(&deps.bus),
+        clock: Arc::clone(clock),
+        ids: Arc::clone(&deps.ids),
+        background: background.clone(),
+    }))
 }
 
 /// Ends streams when a token is revoked.

@@ -10,7 +10,7 @@ use mcp::{
 use mcp_server::{CallError, Caller, prompt::argument};
 use model::{
     Filter, FilterError, FilterRequest, FilterSet, GithubReference, ResourceType, ResourceUri,
-    Sequence, Timestamp,
+    Timestamp,
 };
 
 use serde_json::{Map, Value, json};
@@ -164,15 +164,10 @@ impl RecentActivity {
             repo: Some(repository.repo.clone()),
             ..Filter::default()
         };
+        let filters = FilterSet::new(vec![filter]).expect("one filter is within the bounds");
         let question = EventQuery {
-            filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
-            after: Sequence::START,
-            before: None,
             from,
-            to: None,
-            order: Order::NewestFirst,
-            limit: limit + 1,
-            max_bytes: MAX_ANSWER_BYTES,
+            ..EventQuery::new(filters, Order::NewestFirst, limit + 1, MAX_ANSWER_BYTES)
         };
         let page = events.query_where(caller, &question, fits).await?;
         let found = page.events;

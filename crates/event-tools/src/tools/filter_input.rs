@@ -13,26 +13,47 @@ use serde::{
     },
 };
 
+use super::arguments::ArgumentGroup;
+
 /// Selects events: every given field has to match. Names are case-insensitive.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct FilterInput {
-    /// issue, pull_request, milestone, project or draft_issue.
+    /// Kind of resource: issue, pull_request, milestone, project, draft_issue, issue_comment, pull_request_review,
+    /// label, release, branch, workflow_run, check_run, deployment, discussion, repository and others; for a name that
+    /// this version does not know, a note has the list of all. sprint has events only where a source reports iterations; GitHub has no
+    /// webhook for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_type: Option<String>,
     /// created, updated, deleted, closed or reopened.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_type: Option<String>,
-    /// GitHub's node id of one resource, or its URL.
+    /// GitHub's own word for the change, for instance labeled or review_requested.
     #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    /// `resourceId` of the events of one resource (GitHub's node id, or for instance R_1:refs/heads/main), its numeric
+    /// id, or the URL of an issue, pull request, discussion, comment, review, alert, run, milestone or project.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "text_or_number"
+    )]
+    #[schemars(extend("type" = ["string", "integer", "null"]))]
     resource_id: Option<String>,
+    /// GitHub's numeric id of one resource: `resource.databaseId` of its events.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::count"
+    )]
+    #[schemars(range(min = 1))]
+    database_id: Option<u64>,
     /// Login of the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     /// Name of the repository, `owner/repo`, or the URL of a repository, issue, pull request or milestone.
     #[serde(skip_serializing_if = "Option::is_none")]
     repo: Option<String>,
-    /// Number of an issue, pull request, milestone or project.
+    /// Number of an issue, pull request, discussion, milestone, alert or project; also finds comments, reviews and
+    /// checks of it.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "lenient::optional_resource_number"
@@ -48,6 +69,18 @@ pub(super) struct FilterInput {
     /// Any of these labels (up to 32, each up to 50 characters).
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "labels")]
     tags: Vec<String>,
+    /// true: pull requests only, also with resourceType issue; false: everything else.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_flag"
+    )]
+    is_pull_request: Option<bool>,
+    /// Whether resourceType issue includes pull requests (default: as the server is configured).
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_flag"
+    )]
+    include_pull_requests: Option<bool>,
 }
 
 impl FilterInput {
@@ -56,26 +89,73 @@ impl FilterInput {
         let Self {
             resource_type,
             event_type,
+            action,
             resource_id,
+            database_id,
             owner,
             repo,
             number,
             actor,
             source,
             tags,
+            is_pull_request,
+            include_pull_requests,
         } = self.clone();
         FilterRequest {
             resource_type,
             event_type,
+            action,
             resource_id,
+            database_id,
             owner,
             repo,
             number,
             actor,
             source,
             tags,
+            is_pull_request,
+            include_pull_requests,
         }
     }
+
+    /// Takes out what may stand beside a list of filters: it applies to each of them.
+    pub(super) fn take_include_pull_requests(&mut self) -> Option<bool> {
+        self.include_pull_requests.take()
+    }
+}
+
+impl ArgumentGroup for FilterInput {
+    const FIELDS: &[&str] = &FilterRequest::FIELDS;
+}
+
+/// An id or a time as text, or as the number that it is. Null counts as absent.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    struct TextVisitor;
+    impl Visitor<'_> for TextVisitor {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text, or a whole number")
+        }
+
+        fn visit_unit<E>(self) -> Result<Option<String>, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Option<String>, E> {
+            Ok(Some(text.to_owned()))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Option<String>, E> {
+            Ok(Some(number.to_string()))
+        }
+    }
+    deserializer.deserialize_any(TextVisitor)
 }
 
 /// Filters as a list, or one filter without the list. Null counts as absent.

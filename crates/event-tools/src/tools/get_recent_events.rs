@@ -2,40 +2,34 @@
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
-use mcp::{
-    lenient,
-    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
-};
+use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::Sequence;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    RESULT_SIZE_HINT,
+    answer_input::AnswerInput,
+    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters::{self, EventsOutput},
+    range_input::RangeInput,
     structured,
 };
-use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
+use crate::{events::EventAccess, limits::MAX_READ_BYTES};
 
 const NAME: &str = "get_recent_events";
 const DEFAULT_LIMIT: usize = 50;
 
-/// Input.
+/// The tool's own input.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct RecentInput {
-    /// An event has to match one of these; no filter means every event.
+    /// An event has to match one of these; no filter means every event. The fields of a single filter may also
+    /// stand beside the others, in place of this list.
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
-    /// Maximum number of events to return (default 50).
-    #[serde(default, deserialize_with = "lenient::count")]
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<usize>,
-    /// Only events before this cursor (`previousCursor` of an earlier result).
-    #[serde(default)]
-    before: Option<String>,
 }
 
 /// The tool.
@@ -56,12 +50,18 @@ impl Tool for GetRecentEvents {
         ToolDescriptor::new::<RecentInput>(
             NAME,
             "Recent GitHub events",
-            "The newest GitHub events, newest first, with a cursor from which replay_events \
-             continues. `hasMore` means that there may be older ones: for these pass \
-             `previousCursor` as `before`. `truncated` means that older events are no longer kept, so there are fewer than the limit.",
+            "Use this to see what happened lately on GitHub: the newest events (50 by default), newest first, as \
+             summaries with title, URL and what changed; get_event has one whole. With order asc, the same events \
+             oldest first. `hasMore` means that there may be older ones: for these pass `previousCursor` as `before`. \
+             For what comes later, pass `cursor` to replay_events or wait_for_events. `truncated` means that older \
+             events are no longer kept, so there are fewer than the limit.",
             ToolAnnotations::read_only(),
         )
+        .with_more_input::<RangeInput>()
+        .with_more_input::<FilterInput>()
+        .with_more_input::<AnswerInput>()
         .with_output::<EventsOutput>()
+        .with_meta(RESULT_SIZE_HINT)
     }
 
     fn policy(&self) -> Policy {
@@ -73,20 +73,26 @@ impl Tool for GetRecentEvents {
         caller: &Caller,
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
-        let input: RecentInput = call.arguments()?;
-        let (before, gone) = self.events.before(caller, input.before.as_deref()).await?;
+        let mut arguments = Arguments::of(call)?;
+        let (beside, range): (FilterInput, RangeInput) = (arguments.take()?, arguments.take()?);
+        let form = arguments.take::<AnswerInput>()?.form()?;
+        let RecentInput { filters } = arguments.rest()?;
+        let filters = filters::read(self.events.filter_defaults(), &filters, beside)?;
+        let limit = filters::limit(range.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?;
+        let (times, order) = (range.times()?, range.order()?);
+        let (before, gone) = self.events.before(caller, range.before.as_deref()).await?;
         let question = EventQuery {
-            filters: filters::read(&input.filters)?,
-            after: Sequence::START,
             before,
-            from: None,
-            to: None,
-            order: Order::NewestFirst,
-            limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
-            max_bytes: MAX_RESULT_BYTES,
+            from: times.from,
+            to: times.to,
+            ..EventQuery::new(filters, Order::NewestFirst, limit, MAX_READ_BYTES)
         };
         let mut page = self.events.query(caller, &question).await?;
         page.truncated |= gone;
-        Ok(structured(&EventsOutput::of(&self.events, caller, page)?))
+        let answer = EventsOutput::of(&self.events, caller, page, (&question, form))?;
+        Ok(structured(&match order {
+            Some(Order::OldestFirst) => answer.reversed(),
+            Some(Order::NewestFirst) | None => answer,
+        }))
     }
 }

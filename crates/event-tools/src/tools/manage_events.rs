@@ -12,17 +12,28 @@ use mcp::{
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::{FilterSet, Session};
+use model::{FilterSet, SubscriptionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+use subscriptions::{ClientId, ClientIdError};
 
-use super::{GetRecentEvents, ReplayEvents, SubscribeToEvents, structured};
-use crate::sessions::{SessionEditor, change_session};
+use super::{
+    GetEvent, GetRecentEvents, RESULT_SIZE_HINT, ReplayEvents, SubscribeToEvents,
+    answer_input::AnswerInput, arguments::Arguments, structured,
+};
+use crate::{
+    limits::NOTE_BYTES,
+    sessions::{SessionEditor, change_session},
+    subscriptions::{ClientSubscriptions, ListedSubscriptions},
+};
 
 const NAME: &str = "manage_events";
 /// The field of the confirmation form, and the key of the question.
 const CONFIRM: &str = "unsubscribe";
+/// Where the rest of a list is.
+const THE_REST: &str = "there are more; GET /events/subscribe has all subscriptions with a clientId, in pages, list with \
+                        a clientId those of the client, and maxBytes makes this list longer";
 
 /// The action.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -30,6 +41,7 @@ const CONFIRM: &str = "unsubscribe";
 enum Action {
     Subscribe,
     GetRecent,
+    GetEvent,
     Replay,
     Unsubscribe,
     List,
@@ -40,7 +52,7 @@ enum Action {
 #[serde(rename_all = "camelCase", expecting = "an object")]
 #[schemars(rename = "Input")]
 struct ManageInput {
-    /// subscribe, get_recent, replay, unsubscribe or list.
+    /// subscribe, get_recent, get_event, replay, unsubscribe or list.
     action: Action,
     /// The subscription to end (unsubscribe).
     #[serde(default)]
@@ -48,7 +60,7 @@ struct ManageInput {
     /// End all subscriptions (unsubscribe). The user is asked to confirm if the client supports it.
     #[serde(default, deserialize_with = "lenient::flag")]
     all: bool,
-    /// Arguments of subscribe_to_events, get_recent_events or replay_events.
+    /// Arguments of subscribe_to_events, get_recent_events, get_event or replay_events.
     #[serde(flatten)]
     arguments: Map<String, Value>,
 }
@@ -59,28 +71,38 @@ struct SubscriptionEntry<'a> {
     subscription_id: &'a str,
     filters: &'a FilterSet,
     created_at: model::Timestamp,
+    /// The name under which it lives beyond the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    /// When it ends if it is not used; one of the session alone ends with the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<model::Timestamp>,
 }
 
 /// The tool.
 pub(crate) struct ManageEvents {
     subscribe: SubscribeToEvents,
     recent: GetRecentEvents,
+    event: GetEvent,
     replay: ReplayEvents,
     sessions: Arc<dyn SessionEditor>,
+    subscriptions: Arc<dyn ClientSubscriptions>,
 }
 
 impl ManageEvents {
     pub(crate) fn new(
         subscribe: SubscribeToEvents,
-        recent: GetRecentEvents,
-        replay: ReplayEvents,
+        (recent, event, replay): (GetRecentEvents, GetEvent, ReplayEvents),
         sessions: Arc<dyn SessionEditor>,
+        subscriptions: Arc<dyn ClientSubscriptions>,
     ) -> Self {
         Self {
             subscribe,
             recent,
+            event,
             replay,
             sessions,
+            subscriptions,
         }
     }
 }
@@ -91,11 +113,13 @@ impl Tool for ManageEvents {
         ToolDescriptor::new::<ManageInput>(
             NAME,
             "Manage GitHub events",
-            "All event tools in one: subscribe (like subscribe_to_events), get_recent (like \
-             get_recent_events), replay (like replay_events), unsubscribe (by subscriptionId, or all) and \
-             list.",
+            "Use this to list subscriptions to GitHub events and to end them: list (with clientId: those of the client) \
+             and unsubscribe (by subscriptionId, or all). It also stands for the other event tools: subscribe (like \
+             subscribe_to_events), get_recent (like get_recent_events), get_event and replay (like replay_events). GitHub's own word for a change goes into filters here, because \
+             action is the name of the call.",
             ToolAnnotations::additive(),
         )
+        .with_meta(RESULT_SIZE_HINT)
     }
 
     fn policy(&self) -> Policy {
@@ -109,6 +133,9 @@ impl Tool for ManageEvents {
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
         let input: ManageInput = call.arguments()?;
+        let client = input.arguments.get("clientId");
+        let client = client.and_then(Value::as_str).map(str::trim);
+        let client = client.filter(|name| !name.is_empty()).map(str::to_owned);
         let arguments = Value::Object(input.arguments).to_string();
         let arguments = RawValue::from_string(arguments).ok();
         let call = CallToolParams {
@@ -118,70 +145,151 @@ impl Tool for ManageEvents {
         match input.action {
             Action::Subscribe => self.subscribe.call(caller, &call).await,
             Action::GetRecent => self.recent.call(caller, &call).await,
+            Action::GetEvent => self.event.call(caller, &call).await,
             Action::Replay => self.replay.call(caller, &call).await,
-            Action::Unsubscribe if input.all => unsubscribe_all(&*self.sessions, caller).await,
+            Action::Unsubscribe if input.all => self.unsubscribe_all(caller).await,
             Action::Unsubscribe => {
                 let id = input.subscription_id.as_deref();
-                unsubscribe(&*self.sessions, caller, id).await
+                self.unsubscribe(caller, id).await
             }
-            Action::List => list(caller.session.as_deref()),
+            Action::List => {
+                let client = client.as_deref().map(ClientId::new).transpose();
+                let refused =
+                    |error: ClientIdError| InputError::new("clientId", &error.to_string());
+                let client = client.map_err(refused)?;
+                let form = Arguments::of(&call)?.take::<AnswerInput>()?.form()?;
+                self.list(caller, client.as_ref(), form.max_bytes).await
+            }
         }
     }
 }
 
-async fn unsubscribe(
-    sessions: &dyn SessionEditor,
-    caller: &Caller,
-    id: Option<&str>,
-) -> Result<CallToolResult, CallError> {
-    let missing = |reason: &str| InputError::new("subscriptionId", reason);
-    let id = id.ok_or_else(|| missing("required to unsubscribe"))?;
-    if caller.session.is_none() {
-        return Err(missing("this protocol version has no sessions, so no subscriptions").into());
+impl ManageEvents {
+    /// Ends a subscription of the session, of the client's name, or of both.
+    async fn unsubscribe(
+        &self,
+        caller: &Caller,
+        id: Option<&str>,
+    ) -> Result<CallToolResult, CallError> {
+        let missing = |reason: &str| InputError::new("subscriptionId", reason);
+        let id = id.ok_or_else(|| missing("required to unsubscribe"))?;
+        let deleted = match SubscriptionId::new(id) {
+            Ok(id) => self.subscriptions.delete(&caller.principal.id, &id).await?,
+            Err(_) => false,
+        };
+        let removed = match caller.session.is_some() {
+            true => {
+                change_session(&*self.sessions, caller, |session| {
+                    let before = session.subscriptions.len();
+                    session
+                        .subscriptions
+                        .retain(|subscription| subscription.id.as_str() != id);
+                    session.subscriptions.len() < before
+                })
+                .await?
+            }
+            false => false,
+        };
+        match (deleted || removed, caller.session.is_some()) {
+            (true, _) => Ok(structured(
+                &serde_json::json!({ "success": true, "unsubscribed": id }),
+            )),
+            (false, true) => Err(missing("no such subscription of this session").into()),
+            (false, false) => Err(missing(
+                "no such subscription; this protocol version has no sessions, so only those with a clientId",
+            )
+            .into()),
+        }
     }
-    let removed = change_session(sessions, caller, |session| {
-        let before = session.subscriptions.len();
-        session
-            .subscriptions
-            .retain(|subscription| subscription.id.as_str() != id);
-        session.subscriptions.len() < before
-    });
-    match removed.await? {
-        true => Ok(structured(&serde_json::json!({ "unsubscribed": id }))),
-        false => Err(missing("no such subscription of this session").into()),
-    }
-}
 
-/// Ends every subscription of the session, unless the user declines.
-async fn unsubscribe_all(
-    sessions: &dyn SessionEditor,
-    caller: &Caller,
-) -> Result<CallToolResult, CallError> {
-    let Some(session) = caller.session.as_deref() else {
-        let reason = "this protocol version has no sessions, so no subscriptions";
-        return Err(InputError::new("all", reason).into());
-    };
-    let ids: Vec<_> = session
-        .subscriptions
-        .iter()
-        .map(|subscription| subscription.id.clone())
-        .collect();
-    if !ids.is_empty() && !confirmed(caller, ids.len()).await? {
-        return Ok(CallToolResult::failed(
-            "the user did not confirm; no subscription was ended",
-        ));
-    }
-    // Only those that the user was asked about; a later one stays.
-    let ended = change_session(sessions, caller, |session| {
-        let before = session.subscriptions.len();
-        session
+    /// Ends every subscription of the session, also where it lives beyond it, unless the user declines.
+    async fn unsubscribe_all(&self, caller: &Caller) -> Result<CallToolResult, CallError> {
+        let Some(session) = caller.session.as_deref() else {
+            let reason = "this protocol version has no sessions: end those with a clientId by subscriptionId";
+            return Err(InputError::new("all", reason).into());
+        };
+        let ids: Vec<_> = session
             .subscriptions
-            .retain(|subscription| !ids.contains(&subscription.id));
-        before - session.subscriptions.len()
-    });
-    Ok(structured(
-        &serde_json::json!({ "unsubscribedCount": ended.await? }),
-    ))
+            .iter()
+            .map(|subscription| subscription.id.clone())
+            .collect();
+        if !ids.is_empty() && !confirmed(caller, ids.len()).await? {
+            return Ok(CallToolResult::failed(
+                "the user did not confirm; no subscription was ended",
+            ));
+        }
+        for id in &ids {
+            self.subscriptions.delete(&caller.principal.id, id).await?;
+        }
+        // Only those that the user was asked about; a later one stays.
+        let ended = change_session(&*self.sessions, caller, |session| {
+            let before = session.subscriptions.len();
+            session
+                .subscriptions
+                .retain(|subscription| !ids.contains(&subscription.id));
+            before - session.subscriptions.len()
+        });
+        Ok(structured(
+            &serde_json::json!({ "success": true, "unsubscribedCount": ended.await? }),
+        ))
+    }
+
+    /// The subscriptions of the session, and the first of those that live beyond it; with a name those of the
+    /// client. Without either nothing is asked of a store, as for every request of the stateless era.
+    async fn list(
+        &self,
+        caller: &Caller,
+        client: Option<&ClientId>,
+        max_bytes: usize,
+    ) -> Result<CallToolResult, CallError> {
+        let session = caller.session.as_deref();
+        let owner = &caller.principal.id;
+        let kept = match session.is_some() || client.is_some() {
+            true => self.subscriptions.list(owner, client).await?,
+            false => ListedSubscriptions::default(),
+        };
+        let ListedSubscriptions {
+            subscriptions: kept,
+            has_more,
+        } = kept;
+        let session = session.filter(|_| client.is_none());
+        let own = session.map_or(&[][..], |session| &session.subscriptions);
+        let of_session = own
+            .iter()
+            .filter(|own| kept.iter().all(|kept| kept.id != own.id));
+        let of_session = of_session.map(|subscription| SubscriptionEntry {
+            subscription_id: subscription.id.as_str(),
+            filters: &subscription.filters,
+            created_at: subscription.created_at,
+            client_id: None,
+            expires_at: None,
+        });
+        let beyond = kept.iter().map(|subscription| SubscriptionEntry {
+            subscription_id: subscription.id.as_str(),
+            filters: &subscription.filters,
+            created_at: subscription.created_at,
+            client_id: subscription.client.as_ref().map(ClientId::as_str),
+            expires_at: Some(subscription.expires_at),
+        });
+        let (mut listed, mut bytes, mut has_more) = (Vec::new(), 0, has_more);
+        for entry in of_session.chain(beyond) {
+            // With the comma before it.
+            bytes += serde_json::to_vec(&entry).map_or(0, |json| json.len() + 1);
+            if bytes > max_bytes - NOTE_BYTES && !listed.is_empty() {
+                has_more = true;
+                break;
+            }
+            listed.push(entry);
+        }
+        let mut told = serde_json::json!({
+            "success": true, "count": listed.len(), "subscriptions": listed,
+        });
+        if has_more {
+            told["hasMore"] = true.into();
+            told["notes"] = vec![THE_REST].into();
+        }
+        Ok(structured(&told))
+    }
 }
 
 /// Asks the user to confirm, if the client supports questions; otherwise counts as confirmed,
@@ -205,17 +313,4 @@ async fn confirmed(caller: &Caller, count: usize) -> Result<bool, CallError> {
         }
         _ => false,
     })
-}
-
-fn list(session: Option<&Session>) -> Result<CallToolResult, CallError> {
-    let subscriptions = session.map_or(&[][..], |session| &session.subscriptions);
-    let listed: Vec<_> = subscriptions
-        .iter()
-        .map(|subscription| SubscriptionEntry {
-            subscription_id: subscription.id.as_str(),
-            filters: &subscription.filters,
-            created_at: subscription.created_at,
-        })
-        .collect();
-    Ok(structured(&serde_json::json!({ "subscriptions": listed })))
 }

@@ -8,49 +8,70 @@ use mcp::{
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    RESULT_SIZE_HINT,
+    answer_input::AnswerInput,
+    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters::{self, EventsOutput},
+    range_input::RangeInput,
     structured,
 };
-use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
+use crate::{
+    events::EventAccess,
+    limits::{MAX_READ_BYTES, MAX_SILENT_WAIT_SECONDS},
+};
 
 const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
 const MAX_EVENTS: usize = 1000;
-/// Below the 60 s after which the strictest balancers cut a response that has not begun.
-pub(super) const MAX_WAIT_SECONDS: u64 = 50;
 
-/// Input.
+/// The tool's own input.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct ReplayInput {
     /// Continue after this cursor (from get_recent_events, replay_events or subscribe_to_events, or
-    /// the id of a frame of GET /events/stream).
+    /// the id of a frame of GET /events/stream). Oldest first only.
     #[serde(default)]
     cursor: Option<String>,
-    /// Only events received at or after this time (RFC 3339).
-    #[serde(default)]
-    from: Option<String>,
-    /// Only events received before this time (RFC 3339).
-    #[serde(default)]
-    to: Option<String>,
-    /// An event has to match one of these; no filter means every event.
+    /// An event has to match one of these; no filter means every event. The fields of a single filter may also
+    /// stand beside the others, in place of this list.
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
-    /// Maximum number of events to return (default 100).
-    #[serde(default, deserialize_with = "lenient::count")]
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<usize>,
-    /// Seconds to wait for an event if there is none yet (default 0).
+    /// Seconds to wait for an event if there is none yet (default 0). Oldest first only.
     #[serde(default, deserialize_with = "lenient::count_or_zero")]
     #[schemars(range(min = 0, max = 50))]
     wait_seconds: u64,
+}
+
+impl ReplayInput {
+    /// Refuses what the order gives no meaning to; it would be passed over in silence.
+    fn check(&self, order: Order, range: &RangeInput) -> Result<(), InputError> {
+        if self.wait_seconds > MAX_SILENT_WAIT_SECONDS {
+            let reason = format!("must be from 0 to {MAX_SILENT_WAIT_SECONDS}");
+            return Err(InputError::new("waitSeconds", &reason));
+        }
+        let refused = match order {
+            Order::OldestFirst if range.before.is_some() => (
+                "before",
+                "for order desc only; oldest first, continue with cursor",
+            ),
+            Order::NewestFirst if self.cursor.is_some() => (
+                "cursor",
+                "for order asc only; newest first, pass previousCursor as before",
+            ),
+            Order::NewestFirst if self.wait_seconds > 0 => (
+                "waitSeconds",
+                "for order asc only; later events come last there",
+            ),
+            _ => return Ok(()),
+        };
+        Err(InputError::new(refused.0, refused.1))
+    }
 }
 
 /// The tool.
@@ -71,11 +92,16 @@ impl Tool for ReplayEvents {
         ToolDescriptor::new::<ReplayInput>(
             NAME,
             "Replay GitHub events",
-            "GitHub events after a cursor or since a time, oldest first, without gaps. Pass the returned \
-             cursor to the next call. `truncated` means that events after the cursor or since the time are no longer kept.",
+            "Use this to catch up with GitHub: the events after a cursor or since a time (100 by default), oldest first, \
+             without gaps, as summaries with title, URL and what changed; get_event has one whole. Pass the returned \
+             cursor to the next call; with order desc, newest first, pass `previousCursor` as `before`. `truncated` means that events after the cursor or since the time are no longer kept.",
             ToolAnnotations::read_only(),
         )
+        .with_more_input::<RangeInput>()
+        .with_more_input::<FilterInput>()
+        .with_more_input::<AnswerInput>()
         .with_output::<EventsOutput>()
+        .with_meta(RESULT_SIZE_HINT)
     }
 
     fn policy(&self) -> Policy {
@@ -87,36 +113,32 @@ impl Tool for ReplayEvents {
         caller: &Caller,
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
-        let input: ReplayInput = call.arguments()?;
-        if input.wait_seconds > MAX_WAIT_SECONDS {
-            let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");
-            return Err(InputError::new("waitSeconds", &reason).into());
-        }
+        let mut arguments = Arguments::of(call)?;
+        let (beside, range): (FilterInput, RangeInput) = (arguments.take()?, arguments.take()?);
+        let form = arguments.take::<AnswerInput>()?.form()?;
+        let input: ReplayInput = arguments.rest()?;
+        let order = range.order()?.unwrap_or(Order::OldestFirst);
+        input.check(order, &range)?;
         let events = &self.events;
-        let (after, gone) = events.position_of(caller, input.cursor.as_deref()).await?;
+        let times = range.times()?;
+        let filters = filters::read(events.filter_defaults(), &input.filters, beside)?;
+        let limit = filters::limit(range.limit, DEFAULT_LIMIT, MAX_EVENTS)?;
+        let (after, is_after_gone) = events.position_of(caller, input.cursor.as_deref()).await?;
+        let (before, is_before_gone) = events.before(caller, range.before.as_deref()).await?;
+        let gone = is_after_gone || is_before_gone;
         let mut question = EventQuery {
-            filters: filters::read(&input.filters)?,
             after,
-            before: None,
-            from: time("from", input.from.as_deref())?,
-            to: time("to", input.to.as_deref())?,
-            order: Order::OldestFirst,
-            limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
-            max_bytes: MAX_RESULT_BYTES,
+            before,
+            from: times.from,
+            to: times.to,
+            ..EventQuery::new(filters, order, limit, MAX_READ_BYTES)
         };
-        let page = events.wait(caller, &mut question, gone, input.wait_seconds);
+        let page = events.wait((caller, call), &mut question, gone, input.wait_seconds);
         let mut page = page.await?;
         page.truncated |= gone;
-        page.answer(|page| Ok(structured(&EventsOutput::of(events, caller, page)?)))
-    }
-}
-
-fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, InputError> {
-    let parse = |text| {
-        Timestamp::from_input(text).ok_or_else(|| {
-            InputError::new(field, "use RFC 3339, for instance 2026-11-20T10:00:00Z")
+        page.answer(|page| {
+            let answer = EventsOutput::of(events, caller, page, (&question, form))?;
+            Ok(structured(&answer))
         })
-    };
-    let given = text.filter(|text| !text.is_empty());
-    given.map(parse).transpose()
+    }
 }

@@ -8,29 +8,68 @@ use mcp::{
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::{Clock, EventSubscription, FilterSet, IdSource, SubscriptionBound, SubscriptionId};
+use model::{
+    Clock, EventSubscription, FilterSet, IdSource, LogPosition, SubscriptionBound, SubscriptionId,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use subscriptions::{ClientId, ClientKey, SubscriptionTransport};
 
 use super::{
+    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters, structured,
 };
 use crate::{
     events::EventAccess,
     sessions::{SessionEditor, change_session},
+    subscriptions::{ClientSubscription, ClientSubscriptions},
 };
 
 const NAME: &str = "subscribe_to_events";
 
-/// Input.
+/// The tool's own input.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "Input")]
 struct SubscribeInput {
-    /// An event has to match one of these; no filter means every event.
+    /// An event has to match one of these; no filter means every event. The fields of a single filter may also
+    /// stand beside the others, in place of this list.
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
+    /// A name of the client's own, up to 256 bytes: GET /events/stream?clientId=… has the events of all
+    /// subscriptions under this name too, also after the session. Without it the subscription ends with the session.
+    #[serde(default)]
+    client_id: Option<String>,
+    /// sse or internal; both push on the session's stream.
+    #[serde(default)]
+    transport: Option<String>,
+}
+
+impl SubscribeInput {
+    /// The transport, in lower case.
+    fn transport(&self) -> Result<Option<String>, InputError> {
+        let given = self
+            .transport
+            .as_deref()
+            .map(|text| text.trim().to_ascii_lowercase());
+        match given.as_deref() {
+            None | Some("" | "sse" | "internal") => Ok(given.filter(|text| !text.is_empty())),
+            Some("webhook") => Err(InputError::new(
+                "transport",
+                "webhook is not supported yet: no event would be posted; use sse",
+            )),
+            Some(_) => Err(InputError::new("transport", "use sse or internal")),
+        }
+    }
+
+    /// The name; an empty one counts as absent.
+    fn client_id(&self) -> Result<Option<ClientId>, InputError> {
+        let given = self.client_id.as_deref().map(str::trim);
+        let given = given.filter(|text| !text.is_empty());
+        let read = given.map(ClientId::new).transpose();
+        read.map_err(|error| InputError::new("clientId", &error.to_string()))
+    }
 }
 
 /// Output.
@@ -38,7 +77,9 @@ struct SubscribeInput {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Output")]
 struct SubscribeOutput {
-    /// Pass it to manage_events to unsubscribe; absent in protocol versions without sessions.
+    /// Always true: a call that fails is an error.
+    success: bool,
+    /// Pass it to manage_events to unsubscribe; absent without a session and without a clientId.
     #[serde(skip_serializing_if = "Option::is_none")]
     subscription_id: Option<String>,
     /// Events after this cursor are delivered; replay_events continues from it.
@@ -48,6 +89,15 @@ struct SubscribeOutput {
     /// Resources to listen to in protocol versions without sessions (`subscriptions/listen`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     listen_uris: Vec<String>,
+    /// The given clientId.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    /// The given transport.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<String>,
+    /// What to know of the given filters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// The tool.
@@ -55,6 +105,7 @@ struct SubscribeOutput {
 pub(crate) struct SubscribeToEvents {
     events: EventAccess,
     sessions: Arc<dyn SessionEditor>,
+    subscriptions: Arc<dyn ClientSubscriptions>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -63,12 +114,14 @@ impl SubscribeToEvents {
     pub(crate) fn new(
         events: EventAccess,
         sessions: Arc<dyn SessionEditor>,
+        subscriptions: Arc<dyn ClientSubscriptions>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
         Self {
             events,
             sessions,
+            subscriptions,
             clock,
             ids,
         }
@@ -81,11 +134,12 @@ impl Tool for SubscribeToEvents {
         ToolDescriptor::new::<SubscribeInput>(
             NAME,
             "Subscribe to GitHub events",
-            "Push GitHub events to this client as they happen, as notifications/message with logger \
+            "Use this to have GitHub events pushed to this client as they happen, as notifications/message with logger \
              github.events on the session's stream. In protocol versions without sessions, returns the \
              resources to listen to and a cursor for replay_events instead.",
             ToolAnnotations::additive(),
         )
+        .with_more_input::<FilterInput>()
         .with_output::<SubscribeOutput>()
     }
 
@@ -98,23 +152,77 @@ impl Tool for SubscribeToEvents {
         caller: &Caller,
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
-        let input: SubscribeInput = call.arguments()?;
-        let filters = filters::read(&input.filters)?;
+        let mut arguments = Arguments::of(call)?;
+        let beside: FilterInput = arguments.take()?;
+        let input: SubscribeInput = arguments.rest()?;
+        let (client_id, transport) = (input.client_id()?, input.transport()?);
+        let filters = filters::read(self.events.filter_defaults(), &input.filters, beside)?;
+        let notes = filters::notes(&filters);
         // Taken before the subscription is stored, so that no event in between is missed.
         let since = self.events.position()?;
         let cursor = self.events.cursor(caller, since)?;
+        let (owner, unique) = (&caller.principal.id, self.ids.uuid());
+        let id = match &client_id {
+            Some(client) => ClientKey::new(owner, client).id(&unique),
+            None => SubscriptionId::new(&unique).expect("a UUID fits a subscription id"),
+        };
+        if client_id.is_some() || caller.session.is_some() {
+            self.events.check_match_cost(caller, &filters)?;
+        }
+        if let Some(client) = &client_id {
+            let transport = transport.as_deref().map(SubscriptionTransport::read);
+            let new = ClientSubscription {
+                client: client.clone(),
+                filters: filters.clone(),
+                transport: transport
+                    .and_then(Result::ok)
+                    .unwrap_or(SubscriptionTransport::Sse),
+                since,
+            };
+            self.subscriptions.make(owner, &id, new).await?;
+        }
+        let output = SubscribeOutput {
+            success: true,
+            subscription_id: client_id.is_some().then(|| id.to_string()),
+            cursor,
+            delivery: "call subscriptions/listen with resourceSubscriptions = listenUris, and \
+                       replay_events with the cursor after each notifications/resources/updated",
+            listen_uris: Vec::new(),
+            client_id: client_id.as_ref().map(ToString::to_string),
+            transport,
+            notes,
+        };
         if caller.session.is_none() {
+            let listen_uris = uris(&filters);
             return Ok(structured(&SubscribeOutput {
-                subscription_id: None,
-                cursor,
-                delivery: "call subscriptions/listen with resourceSubscriptions = listenUris, and \
-                           replay_events with the cursor after each notifications/resources/updated",
-                listen_uris: uris(&filters),
+                listen_uris,
+                ..output
             }));
         }
-        let id = SubscriptionId::new(&self.ids.uuid()).expect("a UUID fits a subscription id");
+        let stored = self.of_session(caller, &id, &filters, since).await;
+        if let (Err(_), Some(_)) = (&stored, &client_id) {
+            // The call fails as a whole.
+            self.subscriptions.delete(&caller.principal.id, &id).await?;
+        }
+        stored?;
+        Ok(structured(&SubscribeOutput {
+            subscription_id: Some(id.to_string()),
+            delivery: "notifications/message with logger github.events on the session's GET stream",
+            ..output
+        }))
+    }
+}
+
+impl SubscribeToEvents {
+    /// Adds the subscription to the caller's session, on whose stream its events are pushed.
+    async fn of_session(
+        &self,
+        caller: &Caller,
+        id: &SubscriptionId,
+        filters: &FilterSet,
+        since: LogPosition,
+    ) -> Result<(), CallError> {
         let now = self.clock.now();
-        self.events.check_match_cost(caller, &filters)?;
         let stored = change_session(&*self.sessions, caller, |session| {
             let new = EventSubscription {
                 id: id.clone(),
@@ -126,13 +234,7 @@ impl Tool for SubscribeToEvents {
             session.subscribe(new, now)
         });
         let refused = |bound: SubscriptionBound| InputError::new("filters", &bound.to_string());
-        stored.await?.map_err(refused)?;
-        Ok(structured(&SubscribeOutput {
-            subscription_id: Some(id.to_string()),
-            cursor,
-            delivery: "notifications/message with logger github.events on the session's GET stream",
-            listen_uris: Vec::new(),
-        }))
+        Ok(stored.await?.map_err(refused)?)
     }
 }
 

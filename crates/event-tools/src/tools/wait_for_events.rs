@@ -1,6 +1,5 @@
-//! `wait_for_events`: waits for a matching event. If the client supports tasks, the call waits for
-//! up to a day, and the client may disconnect meanwhile; otherwise for as long as a request may
-//! last.
+//! `wait_for_events`: waits for a matching event, for as long as the client shows that it can: a client that asks for
+//! progress waits up to 28 hours, and one that supports tasks may disconnect meanwhile.
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
@@ -17,19 +16,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    RESULT_SIZE_HINT,
+    answer_input::{AnswerForm, AnswerInput},
+    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters::{self, EventsOutput},
-    replay_events::MAX_WAIT_SECONDS,
     structured,
 };
-use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
+use crate::{
+    events::EventAccess,
+    limits::{MAX_READ_BYTES, MAX_SILENT_WAIT_SECONDS, MAX_TASK_WAIT_SECONDS, MAX_WAIT_SECONDS},
+};
 
 const NAME: &str = "wait_for_events";
 const DEFAULT_LIMIT: usize = 100;
 const MAX_EVENTS: usize = 1000;
 const DEFAULT_WAIT_SECONDS: u64 = 3600;
-/// A task lives for a day.
-const MAX_TASK_SECONDS: u64 = 23 * 3600;
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,16 +41,18 @@ struct WaitInput {
     /// Wait for events after this cursor; without one, for events from now on.
     #[serde(default)]
     cursor: Option<String>,
-    /// An event has to match one of these; no filter means every event.
+    /// An event has to match one of these; no filter means every event. The fields of a single filter may also
+    /// stand beside the others, in place of this list.
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 100).
     #[serde(default, deserialize_with = "lenient::count")]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
-    /// Seconds to wait before giving up (default 3600; up to 50 without the tasks extension).
+    /// Seconds to wait before giving up (default 3600). A call with a progressToken waits up to 28 hours, as a task
+    /// up to 23, any other one up to 50 seconds.
     #[serde(default, deserialize_with = "lenient::count")]
-    #[schemars(range(min = 1, max = 82800))]
+    #[schemars(range(min = 1, max = 100_800))]
     max_wait_seconds: Option<u64>,
 }
 
@@ -58,6 +62,7 @@ struct Wait {
     /// Whether events after the cursor are gone.
     gone: bool,
     seconds: u64,
+    form: AnswerForm,
 }
 
 /// The tool.
@@ -70,30 +75,31 @@ impl WaitForEvents {
         Self { events }
     }
 
-    async fn checked(&self, caller: &Caller, input: &WaitInput) -> Result<Wait, CallError> {
+    async fn checked(&self, caller: &Caller, call: &CallToolParams) -> Result<Wait, CallError> {
+        let mut arguments = Arguments::of(call)?;
+        let beside: FilterInput = arguments.take()?;
+        let form = arguments.take::<AnswerInput>()?.form()?;
+        let input: WaitInput = arguments.rest()?;
         let seconds = input.max_wait_seconds.unwrap_or(DEFAULT_WAIT_SECONDS);
-        if !(1..=MAX_TASK_SECONDS).contains(&seconds) {
-            let reason = format!("must be from 1 to {MAX_TASK_SECONDS}");
+        if !(1..=MAX_WAIT_SECONDS).contains(&seconds) {
+            let reason = format!("must be from 1 to {MAX_WAIT_SECONDS}");
             return Err(InputError::new("maxWaitSeconds", &reason).into());
         }
         let (after, gone) = match &input.cursor {
             Some(cursor) => self.events.position_of(caller, Some(cursor)).await?,
             None => (self.events.resolve(caller.since)?, false),
         };
+        let filters = filters::read(self.events.filter_defaults(), &input.filters, beside)?;
+        let limit = filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?;
         let question = EventQuery {
-            filters: filters::read(&input.filters)?,
             after,
-            before: None,
-            from: None,
-            to: None,
-            order: Order::OldestFirst,
-            limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
-            max_bytes: MAX_RESULT_BYTES,
+            ..EventQuery::new(filters, Order::OldestFirst, limit, MAX_READ_BYTES)
         };
         Ok(Wait {
             question,
             gone,
             seconds,
+            form,
         })
     }
 }
@@ -104,12 +110,15 @@ impl Tool for WaitForEvents {
         ToolDescriptor::new::<WaitInput>(
             NAME,
             "Wait for GitHub events",
-            "Waits until an event matches, and returns all that match by then and fit; empty if none arrived in time: \
-             call again with the returned cursor. With the tasks extension, the wait continues in the \
+            "Use this to be told when something happens on GitHub: waits until an event matches, and returns all that \
+             match by then and fit, as summaries; get_event has one whole. Empty if none arrived in time: call again with the returned cursor. With the tasks extension, the wait continues in the \
              background.",
             ToolAnnotations::read_only(),
         )
+        .with_more_input::<FilterInput>()
+        .with_more_input::<AnswerInput>()
         .with_output::<EventsOutput>()
+        .with_meta(RESULT_SIZE_HINT)
     }
 
     fn policy(&self) -> Policy {
@@ -122,7 +131,7 @@ impl Tool for WaitForEvents {
 
     /// Refuses invalid input at once instead of in a task that fails.
     async fn before_task(&self, caller: &Caller, call: &CallToolParams) -> Result<(), CallError> {
-        self.checked(caller, &call.arguments()?).await.map(drop)
+        self.checked(caller, call).await.map(drop)
     }
 
     async fn call(
@@ -130,21 +139,24 @@ impl Tool for WaitForEvents {
         caller: &Caller,
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
-        let input: WaitInput = call.arguments()?;
         let Wait {
             mut question,
             gone,
             seconds,
-        } = self.checked(caller, &input).await?;
-        let longest = match caller.is_task {
-            true => MAX_TASK_SECONDS,
-            false => MAX_WAIT_SECONDS,
+            form,
+        } = self.checked(caller, call).await?;
+        let longest = match caller.output.progress_token() {
+            _ if caller.is_task => MAX_TASK_WAIT_SECONDS,
+            Some(_) => MAX_WAIT_SECONDS,
+            None => MAX_SILENT_WAIT_SECONDS,
         };
-        let page = self
-            .events
-            .wait(caller, &mut question, gone, seconds.min(longest));
+        let wait = seconds.min(longest);
+        let page = self.events.wait((caller, call), &mut question, gone, wait);
         let mut page = page.await?;
         page.truncated |= gone;
-        page.answer(|page| Ok(structured(&EventsOutput::of(&self.events, caller, page)?)))
+        page.answer(|page| {
+            let answer = EventsOutput::of(&self.events, caller, page, (&question, form))?;
+            Ok(structured(&answer))
+        })
     }
 }

@@ -30,9 +30,12 @@ pub enum SseParseError {
     /// Not UTF-8.
     #[error("the event stream is not UTF-8")]
     NotUtf8,
-    /// A line or an event of more than 8 MiB.
-    #[error("an event is larger than {MAX_SSE_EVENT_BYTES} bytes")]
-    TooLarge,
+    /// A line or an event above the bound of the parser.
+    #[error("an event is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// The bound.
+        max_bytes: usize,
+    },
 }
 
 impl model::Classified for SseParseError {
@@ -42,8 +45,9 @@ impl model::Classified for SseParseError {
 }
 
 /// Parses chunks that may be cut anywhere. An event counts once its blank line has arrived.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SseStreamParser {
+    max_bytes: usize,
     line: Vec<u8>,
     after_cr: bool,
     past_first_line: bool,
@@ -52,7 +56,34 @@ pub struct SseStreamParser {
     last_event_id: Option<String>,
 }
 
+impl Default for SseStreamParser {
+    /// A parser of events of up to 8 MiB.
+    fn default() -> Self {
+        Self::with_max_event_bytes(MAX_SSE_EVENT_BYTES)
+    }
+}
+
 impl SseStreamParser {
+    /// A parser of events of up to `max_bytes`.
+    #[must_use]
+    pub fn with_max_event_bytes(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            line: Vec::new(),
+            after_cr: false,
+            past_first_line: false,
+            frame: ParsedFrame::default(),
+            held_bytes: 0,
+            last_event_id: None,
+        }
+    }
+
+    const fn too_large(&self) -> SseParseError {
+        SseParseError::TooLarge {
+            max_bytes: self.max_bytes,
+        }
+    }
+
     /// Returns the events and comments that the chunk completes.
     ///
     /// # Errors
@@ -68,7 +99,7 @@ impl SseStreamParser {
                     let line = String::from_utf8(line).map_err(|_| SseParseError::NotUtf8)?;
                     blocks.extend(self.line(&line)?);
                 }
-                _ if self.line.len() >= MAX_SSE_EVENT_BYTES => return Err(SseParseError::TooLarge),
+                _ if self.line.len() >= self.max_bytes => return Err(self.too_large()),
                 _ => self.line.push(*byte),
             }
         }
@@ -98,8 +129,8 @@ impl SseStreamParser {
             return Ok(Some(SseBlock::Comment(value.to_owned())));
         }
         self.held_bytes += line.len();
-        if self.held_bytes > MAX_SSE_EVENT_BYTES {
-            return Err(SseParseError::TooLarge);
+        if self.held_bytes > self.max_bytes {
+            return Err(self.too_large());
         }
         self.field(name, value);
         Ok(None)
@@ -159,12 +190,18 @@ mod tests {
         let megabyte = vec![b'x'; 1 << 20];
         let mut parser = SseStreamParser::default();
         let endless = (0..9).try_for_each(|_| parser.feed(&megabyte).map(drop));
-        assert_eq!(endless, Err(SseParseError::TooLarge));
+        let too_large = Err(SseParseError::TooLarge {
+            max_bytes: MAX_SSE_EVENT_BYTES,
+        });
+        assert_eq!(endless, too_large);
         let mut line = b"data: ".to_vec();
         line.extend_from_slice(&megabyte);
         line.push(b'\n');
         let mut parser = SseStreamParser::default();
         let many_lines = (0..9).try_for_each(|_| parser.feed(&line).map(drop));
-        assert_eq!(many_lines, Err(SseParseError::TooLarge));
+        assert_eq!(many_lines, too_large);
+        let mut parser = SseStreamParser::with_max_event_bytes(10 << 20);
+        let larger = (0..9).try_for_each(|_| parser.feed(&megabyte).map(drop));
+        assert_eq!(larger, Ok(()));
     }
 }

@@ -2,6 +2,7 @@
 
 use access::{AuthError, Principal};
 use axum::{
+    Extension,
     body::Body,
     response::{IntoResponse, Response},
 };
@@ -17,7 +18,7 @@ use service_kit::{
 };
 use tracing::warn;
 
-use super::{answer_body, sse};
+use super::{answer_body, gzip::CompressibleAnswer, sse};
 use crate::{answer_budget::AnswerBytes, edge::Edge, error::EdgeError, limits::BODY_DEADLINE};
 
 /// Reads a body within its bounds of size, time and memory.
@@ -81,8 +82,10 @@ fn body_status(refusal: BodyRefusal) -> StatusCode {
 
 pub(super) fn json(message: impl Into<AnswerBytes>) -> Response {
     let content_type = HeaderValue::from_static("application/json");
-    let body = answer_body::body(message.into());
-    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+    let message = message.into();
+    let mark = Extension(CompressibleAnswer(message.clone()));
+    let body = answer_body::body(message);
+    (mark, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 /// JSON if the client accepts it; a client that accepts only SSE gets a stream of one message.
@@ -206,6 +209,10 @@ impl IntoResponse for EdgeError {
         let class = self.class();
         // A client that calls too often must not fill the log: the refusals are counted.
         let is_quiet = matches!(class, ErrorClass::Caller | ErrorClass::Unauthorized)
+            || matches!(
+                self,
+                Self::NoSuchSubscription | Self::TooManySubscriptions { .. }
+            )
             || limited(&self).is_some();
         if !is_quiet {
             let causes = std::error::Error::source(&self).map(error_chain);

@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{Uri, request::Parts};
 
-use super::answers::unavailable;
+use super::{answers::unavailable, query_token};
 use crate::error::EdgeError;
 use access::{AuthError, Authenticator, Principal};
 use mcp_server::{RateClass, RateLimiter, cpu_turns::CpuTurns};
@@ -45,11 +45,18 @@ pub(crate) struct Gate {
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) rates: Arc<RateLimiter>,
     pub(crate) turns: Arc<CpuTurns>,
+    /// Whether `/mcp/sse` takes a token in the query. Without authentication, none is looked at.
+    pub(crate) has_query_tokens: bool,
 }
 
 impl Gate {
     fn admit(&self, request: &Request) -> Result<Arc<Principal>, EdgeError> {
-        let principal = self.auth.authenticate(request.headers())?;
+        let of_query = match self.auth.needs_tokens() {
+            true => query_token::credentials(request, self.has_query_tokens)?,
+            false => None,
+        };
+        let headers = of_query.as_ref().unwrap_or(request.headers());
+        let principal = self.auth.authenticate(headers)?;
         self.rates.admit(&principal.id, RateClass::Memory)?;
         Ok(principal)
     }

@@ -1,6 +1,6 @@
 //! Messages of a loaded session: how each is answered.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use axum::response::Response;
 use mcp::{
@@ -15,8 +15,9 @@ use mcp_server::{
     Caller,
     ask::Ask,
     output::{CallOutput, CallOutputItem},
+    repeatable::RepeatableCall,
 };
-use model::{CursorKeys, Session, TraceContext};
+use model::{Clock, CursorKeys, Session, TraceContext};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -32,7 +33,8 @@ use crate::{
     calls::{
         CallAnswer,
         asking::AskOnStream,
-        record::{CallRecorder, RecordedCall, record},
+        continuation::{GoOn, TakenCall},
+        record::{CallRecorder, RecordedCall, record, take_over},
         running::RunningCall,
         stream_name::StreamName,
     },
@@ -120,21 +122,32 @@ impl Conversation {
         (call, keys): (HandshakeCall, Arc<CursorKeys>),
     ) -> Response {
         let id = request.clone();
-        let recorded = RecordedCall {
+        let name = StreamName::of_call(keys, &self.principal.id, &self.session.id, &*self.edge.ids);
+        let recorded = self.recorded_call(name, request, call);
+        let (begun, beginning) = oneshot::channel();
+        drop(self.edge.background.spawn(record(recorded, begun)));
+        exchange::recorded_response(accepts, &id, beginning).await
+    }
+
+    fn recorded_call(
+        &self,
+        name: StreamName,
+        request: RequestId,
+        call: HandshakeCall,
+    ) -> RecordedCall {
+        RecordedCall {
             recorder: CallRecorder {
                 calls: Arc::clone(&self.edge.calls),
                 sessions: Arc::clone(&self.edge.sessions),
                 background: self.edge.background.clone(),
             },
-            name: StreamName::of_call(keys, &self.principal.id, &self.session.id, &*self.edge.ids),
+            name,
+            session: Arc::clone(&self.session),
             rights: call.rights,
             request,
             messages: call.messages,
             work: call.work,
-        };
-        let (begun, beginning) = oneshot::channel();
-        drop(self.edge.background.spawn(record(recorded, begun)));
-        exchange::recorded_response(accepts, &id, beginning).await
+        }
     }
 
     /// A call that has not started; `waits_until` is the time at which its waits have to end, if there is one.
@@ -147,12 +160,22 @@ impl Conversation {
         asking: Option<Arc<dyn Ask>>,
         waits_until: Option<Instant>,
     ) -> Result<HandshakeCall, EdgeError> {
+        let with_end = |caller| Caller {
+            waits_until,
+            ..caller
+        };
+        self.begin(request, asking, with_end)
+    }
+
+    fn begin(
+        &self,
+        request: RpcRequest,
+        asking: Option<Arc<dyn Ask>>,
+        adapted: impl FnOnce(Caller) -> Caller,
+    ) -> Result<HandshakeCall, EdgeError> {
         let token = progress_token(request.params.as_deref());
         let (output, messages) = CallOutput::new(token, Some(log_level(&self.session)));
-        let caller = Caller {
-            waits_until,
-            ..self.caller(asking, output)
-        };
+        let caller = adapted(self.caller(asking, output));
         let running = &self.edge.calls.running;
         let running = running.begin(&self.session.id, &request.id)?;
         Ok(HandshakeCall {
@@ -160,6 +183,35 @@ impl Conversation {
             work: Box::pin(run(Arc::clone(&self.edge), running, caller, request)),
             messages,
         })
+    }
+}
+
+impl GoOn for Conversation {
+    fn go_on(&self, taken: TakenCall) {
+        let request = RpcRequest {
+            id: taken.request.clone(),
+            method: RepeatableCall::METHOD.to_owned(),
+            params: Some(taken.call.params()),
+        };
+        self.edge.calls.metrics.taken_over.inc();
+        let (since, began) = (taken.call.since, taken.call.began);
+        let ran_before = self.edge.clock.now().since(began);
+        let call = self.begin(request, None, |caller| Caller {
+            since,
+            began,
+            ran_before,
+            ..caller
+        });
+        let call = call.unwrap_or_else(|error| HandshakeCall {
+            rights: PresentRights::new(Arc::clone(&self.principal)),
+            work: Box::pin(ready(Some(CallAnswer::of(
+                &taken.request,
+                Err(error.into()),
+            )))),
+            messages: mpsc::channel(1).1,
+        });
+        let call = self.recorded_call(taken.name.clone(), taken.request.clone(), call);
+        drop(self.edge.background.spawn(take_over(call, taken)));
     }
 }
 

@@ -5,7 +5,7 @@
 //! helps, it gets a stream that ends at once and says when to come back. The stream has no `id`: the
 //! browser keeps the one that it has and sends it with its next request, so nothing is missed.
 //!
-//! That is for `/events/stream` and `/sse`, whose pages use `EventSource`. It cannot send `Mcp-Session-Id`, so
+//! That is for `/events/stream`, `/sse` and `/mcp/sse`, whose pages use `EventSource`. It cannot send `Mcp-Session-Id`, so
 //! the pages that open a stream of `/mcp` use `fetch`, which reads refusals.
 
 use axum::response::Response;

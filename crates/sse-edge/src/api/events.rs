@@ -9,13 +9,14 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use mcp::dispatch::Resume;
-use model::{CursorScope, Sequence, Timestamp};
+use model::{CursorScope, Sequence, SubscriptionId, Timestamp};
 use serde_json::json;
+use subscriptions::ClientId;
 
 use super::{authenticate::Authenticated, event_source::way_back, sse};
 use fanout::{
     HubError,
-    feed::OpeningFrames,
+    feed::{Feed, OpeningFrames},
     format::StreamFormat,
     hub::{StreamRequest, StreamStart},
     interest::StreamInterest,
@@ -24,7 +25,12 @@ use fanout::{
     news::NewsSelection,
 };
 
-use crate::{edge::Edge, error::EdgeError, parameters::StreamParameters};
+use crate::{
+    edge::Edge,
+    error::EdgeError,
+    parameters::StreamParameters,
+    subscriptions::{FollowedNow, FollowedSource, SubscribedStream, open_subscribed},
+};
 use access::{Permission, Principal};
 
 /// Opens the stream: `event: connected` first, then `event: event` frames whose `id` is the cursor.
@@ -32,6 +38,10 @@ use access::{Permission, Principal};
 /// it begins with the next event, and `event: truncated` says that events may have been missed: a client
 /// that only knows EventSource could neither read a refusal nor recover from it. For the same reason its
 /// browser is told to come back where other clients get 503. HEAD gets the head of the answer and opens no stream.
+///
+/// With `subscription`, or the `clientId` of a client that has subscribed, it has the events of subscriptions: after
+/// an event that the client names as above, or else after their own cursors. A client that has not subscribed yet gets
+/// every event; one whose subscriptions have ended, and that names an event of its stream, gets none.
 pub(crate) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -41,7 +51,11 @@ pub(crate) async fn stream(
 ) -> Result<Response, EdgeError> {
     if method == Method::HEAD {
         principal.require(Permission::Read)?;
-        StreamParameters::read(pairs)?;
+        let parameters = StreamParameters::read(pairs, edge.filter_defaults)?;
+        if let Some(FollowedSource::One(id)) = source(&parameters)? {
+            edge.admit(&principal)?;
+            edge.subscriptions.load(&principal.id, &id).await?;
+        }
         return Ok(sse::head());
     }
     let opened = open(&edge, principal, &headers, pairs).await;
@@ -56,30 +70,26 @@ async fn open(
 ) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
     edge.admit(&principal)?;
-    let parameters = StreamParameters::read(pairs)?;
+    let parameters = StreamParameters::read(pairs, edge.filter_defaults)?;
     let scope = CursorScope::events(&principal.id);
-    let resume = match Resume::read(headers) {
-        Resume::Fresh => Resume::of_text(parameters.last_event_id.as_deref().unwrap_or_default()),
-        of_header => of_header,
-    };
-    let begin = begin(edge, &resume, scope)?;
-    let client = parameters.client_id;
+    let resume = Resume::read_with_query(headers, parameters.last_event_id.as_deref());
+    let client = parameters.client_id.as_deref();
     let connection = edge.ids.uuid();
-    let open = StreamRequest {
-        wants: NewsSelection::default(),
-        ages: true,
-        kind: StreamKind::Events,
-        format: StreamFormat::Events,
-        scope,
-        session: None,
-        inbox: Sequence::START,
-        interest: StreamInterest::events(&parameters.filters),
-        principal,
-        begin,
-    };
-    let feed = edge.hub.open(open, |feed| {
+    let opening = |feed: &Feed, source: Option<&FollowedSource>, now: Option<FollowedNow>| {
         let cursor = feed.cursor().to_string();
-        let data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
+        let mut data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
+        match (source, now) {
+            (Some(FollowedSource::One(id)), _) => data["subscriptionId"] = id.as_str().into(),
+            (_, Some(now)) => {
+                data["subscriptions"] = now.subscriptions.into();
+                data["everyEvent"] = now.has_every_event.into();
+            }
+            (_, None) => {}
+        }
+        let notes = parameters.filters.notes();
+        if !notes.is_empty() {
+            data["notes"] = notes.into();
+        }
         let frames = format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
         );
@@ -87,8 +97,49 @@ async fn open(
             frames: Bytes::from(frames),
             has_event_id: true,
         }
-    });
+    };
+    if let Some(source) = source(&parameters)? {
+        let stream = SubscribedStream {
+            principal,
+            source: source.clone(),
+            resume,
+        };
+        let opened = open_subscribed(&edge.subscriptions, &edge.hub, stream, |feed, now| {
+            opening(feed, Some(&source), Some(now))
+        });
+        return Ok(sse::stream(opened.await?));
+    }
+    let begin = begin(edge, &resume, scope)?;
+    let open = StreamRequest {
+        labels: None,
+        wants: NewsSelection::default(),
+        ages: true,
+        kind: StreamKind::Events,
+        format: StreamFormat::Events,
+        scope,
+        session: None,
+        inbox: Sequence::START,
+        interest: StreamInterest::events(&parameters.filters, edge.hub.names_at(&begin)),
+        principal,
+        begin,
+    };
+    let feed = edge.hub.open(open, |feed| opening(feed, None, None));
     Ok(sse::stream(feed.await?))
+}
+
+/// The subscriptions that the stream follows; `None` if it is asked for by its filters, or by nothing.
+fn source(parameters: &StreamParameters) -> Result<Option<FollowedSource>, EdgeError> {
+    if let Some(id) = &parameters.subscription {
+        // What is no id names no subscription.
+        let id = SubscriptionId::new(id).map_err(|_| EdgeError::NoSuchSubscription)?;
+        return Ok(Some(FollowedSource::One(id)));
+    }
+    // Filters are what the stream shows, and a name beside them is only echoed.
+    let has_filters = !parameters.filters.filters().is_empty();
+    let client = parameters.client_id.as_deref().filter(|_| !has_filters);
+    // Nobody can have subscribed under a name that no subscription can have.
+    let client = client.and_then(|text| ClientId::new(text).ok());
+    Ok(client.map(FollowedSource::Client))
 }
 
 fn begin(edge: &Edge, resume: &Resume, scope: CursorScope) -> Result<StreamStart, HubError> {

@@ -14,7 +14,7 @@ use std::{
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{Stream, future::BoxFuture};
+use futures_util::{FutureExt, Stream, future::BoxFuture};
 use http::StatusCode;
 use http_body::Frame;
 use instruments::recording::line_span;
@@ -58,17 +58,17 @@ pub(super) async fn answer(
     }
     let first = tokio::select! {
         biased;
-        first = messages.recv() => match first {
+        first = beginning(&mut messages) => match first {
             Some(first) => Some(first),
             None => return whole(accepts, work.await),
         },
-        answer = &mut work => match messages.try_recv() {
-            // An item was sent immediately before the answer.
-            Ok(first) => {
+        // An item was sent immediately before the answer.
+        answer = &mut work => match beginning(&mut messages).now_or_never().flatten() {
+            Some(first) => {
                 work = Box::pin(std::future::ready(answer));
                 Some(first)
             }
-            Err(_) => return whole(accepts, answer),
+            None => return whole(accepts, answer),
         },
         () = sleep(STREAM_AFTER) => None,
     };
@@ -82,6 +82,16 @@ pub(super) async fn answer(
         answer: None,
     };
     sse::answer(KeepAliveBody::new(exchange))
+}
+
+/// The first item with which the answer begins as a stream.
+async fn beginning(messages: &mut mpsc::Receiver<CallOutputItem>) -> Option<CallOutputItem> {
+    loop {
+        let item = messages.recv().await?;
+        if item.begins_stream() {
+            return Some(item);
+        }
+    }
 }
 
 /// The answer of a call that is recorded.
@@ -141,7 +151,7 @@ impl Stream for MessagesThenAnswer {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AnswerBytes>> {
         let frame = |message: &Bytes| mcp::sse::message(None, message);
-        if let Some(CallOutputItem::Message(first)) = self.first.take() {
+        if let Some(first) = self.first.take().and_then(CallOutputItem::into_message) {
             return Poll::Ready(Some(frame(&first).into()));
         }
         if let Some(work) = &mut self.work
@@ -154,7 +164,7 @@ impl Stream for MessagesThenAnswer {
         // Messages are in the queue before the work that sent them ends.
         while let Poll::Ready(Some(item)) = self.messages.poll_recv(cx) {
             // This client cannot reconnect, so it stays connected.
-            if let CallOutputItem::Message(message) = item {
+            if let Some(message) = item.into_message() {
                 return Poll::Ready(Some(frame(&message).into()));
             }
         }

@@ -8,8 +8,8 @@ use axum::{
 };
 use bytes::Bytes;
 use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order, QueryPage};
-use model::{CursorScope, FilterSet, Sequence};
-
+use model::{CursorScope, ResourceEvent};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -30,14 +30,16 @@ use event_flow::raw_events::{RawEvents, raw_events};
 const ENVELOPE_BYTES: usize = 1 << 10;
 
 /// A page of events.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventList {
+    #[schemars(with = "Vec<ResourceEvent>")]
     events: Vec<Box<RawValue>>,
+    /// The number of events.
     count: usize,
     /// Pass it as `cursor`, or as `Last-Event-ID` of a stream, to continue without a gap.
     next_cursor: String,
-    /// For the newest events: pass it to `recent` as `before` for older ones; absent if there can be none.
+    /// For the newest events first: pass it as `before` for older ones; absent if there can be none.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_cursor: Option<String>,
     /// Whether there may be more events that match, beyond the limit or what fits into one answer: older ones before
@@ -45,6 +47,10 @@ pub(crate) struct EventList {
     has_more: bool,
     /// Whether some of the requested events are no longer kept.
     truncated: bool,
+    /// What to know of the given filters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    notes: Vec<String>,
 }
 
 /// The newest events first (`order=asc`: oldest first); with `before`, those before a cursor.
@@ -55,14 +61,19 @@ pub(crate) async fn recent(
 ) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
     edge.admit(&principal)?;
-    let asked = RecentParameters::read(pairs)?;
-    let mut question = question(asked.filters, Order::NewestFirst, asked.limit);
-    let mut gone = false;
-    if let Some(before) = asked.before {
-        let scope = CursorScope::events(&principal.id);
-        let cursor = edge.hub.open_cursor(&before, scope)??;
-        (question.before, gone) = edge.hub.resolve_before(cursor, &principal.id).await?;
-    }
+    let asked = RecentParameters::read(pairs, edge.filter_defaults)?;
+    let mut question = EventQuery {
+        from: asked.from,
+        to: asked.to,
+        offset: asked.offset,
+        ..EventQuery::new(
+            asked.filters,
+            Order::NewestFirst,
+            asked.limit,
+            MAX_ANSWER_BYTES,
+        )
+    };
+    let gone = begin(&edge, &principal, &mut question, asked.before.as_deref()).await?;
     answer(&edge, &principal, question, |list| {
         list.truncated |= gone;
         if asked.order == Order::OldestFirst {
@@ -72,7 +83,8 @@ pub(crate) async fn recent(
     .await
 }
 
-/// Events received since a time, oldest first; continue with `cursor`.
+/// Events received since a time, oldest first; continue with `cursor`. With `order=desc` newest first; continue with
+/// `before`.
 pub(crate) async fn replay(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -83,30 +95,41 @@ pub(crate) async fn replay(
     edge.admit(&principal)?;
     // Bytes that are no text are no time either.
     let timestamp = timestamp.map(|Path(text)| text).unwrap_or_default();
-    let asked = ReplayParameters::read(&timestamp, pairs)?;
-    let mut question = question(asked.filters, Order::OldestFirst, asked.limit);
-    (question.from, question.to) = (Some(asked.from), asked.to);
-    let mut gone = false;
-    if let Some(cursor) = asked.cursor {
-        let scope = CursorScope::events(&principal.id);
-        let cursor = edge.hub.open_cursor(&cursor, scope)??;
-        let begin = StreamStart::After(cursor);
-        (question.after, gone) = edge.hub.resolve(begin, &principal.id).await?;
-    }
+    let asked = ReplayParameters::read(&timestamp, pairs, edge.filter_defaults)?;
+    let mut question = EventQuery {
+        from: Some(asked.from),
+        to: asked.to,
+        offset: asked.offset,
+        ..EventQuery::new(asked.filters, asked.order, asked.limit, MAX_ANSWER_BYTES)
+    };
+    let gone = begin(&edge, &principal, &mut question, asked.cursor.as_deref()).await?;
     answer(&edge, &principal, question, |list| list.truncated |= gone).await
 }
 
-fn question(filters: FilterSet, order: Order, limit: usize) -> EventQuery {
-    EventQuery {
-        filters,
-        after: Sequence::START,
-        before: None,
-        from: None,
-        to: None,
-        order,
-        limit,
-        max_bytes: MAX_ANSWER_BYTES,
+/// Begins a question at a cursor, in the direction of its order; returns whether events that it asks for are gone.
+async fn begin(
+    edge: &Edge,
+    principal: &Principal,
+    question: &mut EventQuery,
+    cursor: Option<&str>,
+) -> Result<bool, EdgeError> {
+    let Some(cursor) = cursor else {
+        return Ok(false);
+    };
+    let scope = CursorScope::events(&principal.id);
+    let cursor = edge.hub.open_cursor(cursor, scope)??;
+    let (hub, reader) = (&edge.hub, &principal.id);
+    let gone;
+    match question.order {
+        Order::OldestFirst => {
+            let begin = StreamStart::After(cursor);
+            (question.after, gone) = hub.resolve(begin, reader).await?;
+        }
+        Order::NewestFirst => {
+            (question.before, gone) = hub.resolve_before(cursor, reader).await?;
+        }
     }
+    Ok(gone)
 }
 
 /// The answer to a question, within the budget of the principal: room for the largest page is reserved before
@@ -169,5 +192,6 @@ async fn list(
         previous_cursor,
         has_more,
         truncated,
+        notes: question.filters.notes(),
     })
 }

@@ -27,7 +27,6 @@ use mcp::{
     headers::AcceptedTypes,
     legacy, method, mrtr,
 };
-use mcp_server::output::CallOutputItem;
 use model::{Classified, Session, SessionId, error_chain};
 use ports::{MailboxError, MailboxLimits};
 use serde::Deserialize;
@@ -49,7 +48,7 @@ use crate::{
     error::EdgeError,
     limits::{CALL_OUTCOME_PATIENCE, CALL_STORE_PAUSE},
     methods::handshake,
-    session::{HttpSseParts, NewSession, open_legacy_stream},
+    session::{HttpSseParts, NewSession, open_legacy_stream, stored_rights},
 };
 use access::{Permission, Principal, Visibility};
 
@@ -89,6 +88,7 @@ async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, E
         client_info: Value::Null,
         client_capabilities: Value::Object(serde_json::Map::new()),
         ends_with_stream: true,
+        is_connection: false,
         reader_sees: stored_rights(&principal.sees),
     };
     let session = edge.sessions.create(new).await?;
@@ -184,13 +184,24 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
     match message {
         Incoming::Request(request) if request.method == method::INITIALIZE => {
             let answer = initialize(conversation, request).await?;
-            append(edge, session, answer).await
+            append(edge, session, MailStream::Answers, answer).await
         }
         Incoming::Request(request) if mrtr::is_supported(&request.method) => {
             let id = request.id.clone();
             let call = conversation.call(request, conversation.on_stream(), None)?;
-            let relay = relay(Arc::clone(edge), Arc::clone(session), id, call);
-            drop(edge.background.spawn(relay));
+            let (edge, session) = (Arc::clone(edge), Arc::clone(session));
+            let relaying = async move {
+                relay(
+                    &edge,
+                    &session,
+                    MailStream::Answers,
+                    &id,
+                    call,
+                    Bytes::clone,
+                )
+                .await
+            };
+            drop(conversation.edge.background.spawn(relaying));
             Ok(())
         }
         message => {
@@ -198,20 +209,19 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
             let answer = handshake::message(edge, &caller, message).await?;
             let made_for = caller.rights.last();
             match answer.and_then(|answer| shown_to_reader(session, &made_for, &answer)) {
-                Some(answer) => append(edge, session, answer).await,
+                Some(answer) => append(edge, session, MailStream::Answers, answer).await,
                 None => Ok(()),
             }
         }
     }
 }
 
-/// What the reader of a stream may see, as its session stores it.
-fn stored_rights(sees: &Visibility) -> Option<Value> {
-    (!sees.is_all()).then(|| serde_json::to_value(sees).expect("names are JSON"))
-}
-
 /// A message as the token that reads the session's stream may see it; `None` if nothing is left of it.
-fn shown_to_reader(session: &Session, made_for: &Visibility, message: &Bytes) -> Option<Bytes> {
+pub(super) fn shown_to_reader(
+    session: &Session,
+    made_for: &Visibility,
+    message: &Bytes,
+) -> Option<Bytes> {
     let reader = match &session.reader_sees {
         None => Visibility::all(),
         // What cannot be read, of a later version perhaps, allows nothing.
@@ -221,7 +231,10 @@ fn shown_to_reader(session: &Session, made_for: &Visibility, message: &Bytes) ->
 }
 
 /// The session exists already; the client's description of itself is added.
-async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<Bytes, EdgeError> {
+pub(super) async fn initialize(
+    conversation: &Conversation,
+    request: RpcRequest,
+) -> Result<Bytes, EdgeError> {
     let edge = &conversation.edge;
     let id = request.id.clone();
     let everything = AcceptedTypes {
@@ -245,49 +258,61 @@ async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<
     Ok(VersionedResult::new(version, &edge.server_info, &body).encode(&id))
 }
 
-/// Stores the messages of a call, and its answer, in the mailbox as they arrive.
-async fn relay(edge: Arc<Edge>, session: Arc<Session>, id: RequestId, mut call: HandshakeCall) {
-    let too_large = || too_large_answer(&id);
+/// Stores the messages of a call, and its answer in the form that `form` gives it, in a stream of the mailbox as
+/// they arrive; returns the answer in that form, if it has one.
+pub(super) async fn relay(
+    edge: &Edge,
+    session: &Session,
+    to: MailStream,
+    id: &RequestId,
+    mut call: HandshakeCall,
+    form: impl Fn(&Bytes) -> Bytes,
+) -> Option<Bytes> {
     let rights = call.rights.clone();
-    let shown = |message: &Bytes| shown_to_reader(&session, &rights.last(), message);
+    let shown = |message: &Bytes| shown_to_reader(session, &rights.last(), message);
     let mut is_open = true;
     let answer = loop {
         tokio::select! {
             biased;
             item = call.messages.recv(), if is_open => match item {
-                Some(CallOutputItem::Message(message)) => {
-                    if let Some(message) = shown(&message) {
-                        keep(&edge, &session, message, lost_notice).await;
+                // The session would end with its stream, so the stream stays open.
+                Some(item) => {
+                    if let Some(message) = item.into_message().and_then(|message| shown(&message)) {
+                        keep(edge, session, to, message, lost_notice).await;
                     }
                 }
-                // The session would end with its stream, so the stream stays open.
-                Some(CallOutputItem::Disconnect) => {}
                 None => is_open = false,
             },
             answer = &mut call.work => break answer,
         }
     };
     while let Ok(item) = call.messages.try_recv() {
-        if let CallOutputItem::Message(message) = item
-            && let Some(message) = shown(&message)
-        {
-            keep(&edge, &session, message, lost_notice).await;
+        if let Some(message) = item.into_message().and_then(|message| shown(&message)) {
+            keep(edge, session, to, message, lost_notice).await;
         }
     }
-    if let Some(answer) = answer.and_then(|answer| shown(answer.message.bytes())) {
-        keep(&edge, &session, answer, too_large).await;
-    }
+    let answer = answer.and_then(|answer| shown(answer.message.bytes()))?;
+    let answer = form(&answer);
+    let too_large = || form(&too_large_answer(id));
+    keep(edge, session, to, answer.clone(), too_large).await;
+    Some(answer)
 }
 
 /// Stores a message for the client, or `instead` if it is too large for the mailbox. A client whose message
 /// cannot be stored would wait for it for ever, so the session ends: its stream says so.
-async fn keep(edge: &Edge, session: &Session, mut message: Bytes, instead: impl Fn() -> Bytes) {
+pub(super) async fn keep(
+    edge: &Edge,
+    session: &Session,
+    to: MailStream,
+    mut message: Bytes,
+    instead: impl Fn() -> Bytes,
+) {
     let (until, closed) = (
         Instant::now() + CALL_OUTCOME_PATIENCE,
         edge.background.closed(),
     );
     loop {
-        match append(edge, session, message.clone()).await {
+        match append(edge, session, to, message.clone()).await {
             Ok(()) => return,
             // Its stream has ended too.
             Err(EdgeError::SessionGone) => return,
@@ -319,7 +344,7 @@ async fn keep(edge: &Edge, session: &Session, mut message: Bytes, instead: impl 
 }
 
 /// The answer in place of one that the mailbox does not take.
-fn too_large_answer(id: &RequestId) -> Bytes {
+pub(super) fn too_large_answer(id: &RequestId) -> Bytes {
     let most = MailboxLimits::MAX_PAYLOAD_BYTES;
     let text = format!(
         "the answer is larger than {most} bytes, which this transport can carry; ask for less"
@@ -327,10 +352,15 @@ fn too_large_answer(id: &RequestId) -> Bytes {
     envelope::error(Some(id), &RpcError::new(ErrorCode::Internal, text))
 }
 
-async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {
-    let name = MailStream::Answers.name();
+pub(super) async fn append(
+    edge: &Edge,
+    session: &Session,
+    to: MailStream,
+    message: Bytes,
+) -> Result<(), EdgeError> {
+    let name = to.name();
     edge.calls.append(&session.id, &name, message).await?;
-    if !edge.hub.notify_mail(&session.id, MailStream::Answers) {
+    if !edge.hub.notify_mail(&session.id, to) {
         // The stream of the session is on another edge.
         edge.sessions.announce_mail(&session.id, &name).await;
     }

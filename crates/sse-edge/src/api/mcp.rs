@@ -18,7 +18,7 @@ use mcp::{
     method, mrtr,
 };
 use mcp_server::{Caller, ask::Ask, call_metrics::CallOutcome, output::CallOutput};
-use model::{Sequence, SessionId, TraceContext};
+use model::{Sequence, Session, SessionId, TraceContext};
 use service_kit::{bodies::HeldBody, trace::Trace};
 
 use super::{
@@ -199,6 +199,7 @@ impl McpRequest<'_> {
             client_info: request.client_info,
             client_capabilities: request.capabilities.into_value(),
             ends_with_stream: false,
+            is_connection: false,
             reader_sees: None,
         };
         let session = match self.edge.sessions.create(new).await {
@@ -233,22 +234,16 @@ impl McpRequest<'_> {
         let Some(session) = loaded.map(|found| found.session) else {
             return Ok(refuse(&HttpRefusal::session_not_found()));
         };
-        let Some(version) = ProtocolVersion::parse(&session.protocol_version) else {
+        let Some(conversation) = self.conversation(Arc::new(session)) else {
             return Ok(refuse(&HttpRefusal::session_not_found()));
         };
-        if let Err(refusal) = message.admit(version) {
+        if let Err(refusal) = message.admit(conversation.version) {
             return Ok(refuse(&refusal));
         }
-        if !self.edge.sessions.touch_served(&session).await? {
+        let sessions = &self.edge.sessions;
+        if !sessions.touch_served(&conversation.session).await? {
             return Ok(refuse(&HttpRefusal::session_not_found()));
         }
-        let conversation = Conversation {
-            edge: Arc::clone(self.edge),
-            principal: Arc::clone(&self.principal),
-            version,
-            session: Arc::new(session),
-            trace: self.trace,
-        };
         let accepts = message.accepts;
         match message.body {
             HandshakeBody::One(Incoming::Request(request)) => {
@@ -260,6 +255,17 @@ impl McpRequest<'_> {
             }
             HandshakeBody::Batch(batch) => batch::answer(&conversation, accepts, batch).await,
         }
+    }
+
+    /// The session with who uses it now; `None` if this version does not speak its revision.
+    fn conversation(&self, session: Arc<Session>) -> Option<Conversation> {
+        Some(Conversation {
+            edge: Arc::clone(self.edge),
+            principal: Arc::clone(&self.principal),
+            version: ProtocolVersion::parse(&session.protocol_version)?,
+            session,
+            trace: self.trace,
+        })
     }
 
     async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
@@ -288,21 +294,20 @@ impl McpRequest<'_> {
     /// Resumes the answer to a POST, on whichever edge its call runs.
     async fn resume_call(&self, name: StreamName, after: Sequence) -> Result<Response, EdgeError> {
         let (edge, principal) = (self.edge, &self.principal.id);
-        if edge
-            .sessions
-            .load(&name.session, principal)
-            .await?
-            .is_none()
-        {
+        let found = edge.sessions.load(&name.session, principal).await?;
+        let session = found.map(|found| Arc::new(found.session));
+        let Some(conversation) = session.and_then(|session| self.conversation(session)) else {
             return Ok(refuse(&HttpRefusal::session_not_found()));
-        }
+        };
         let place = edge.hub.take_stream_place(principal)?;
         let frames = follow(
             (&edge.calls, &edge.hub, &edge.answers),
+            Arc::clone(&edge.clock),
             (edge.background.draining(), place),
             name,
             PresentRights::new(Arc::clone(&self.principal)),
             after,
+            Box::new(conversation),
         );
         Ok(match frames.await {
             Some(frames) => sse::answer(KeepAliveBody::new(frames)),

@@ -64,7 +64,7 @@ pub(crate) async fn check(
         HeaderValue::from_static(EXPOSED_HEADERS),
     );
     if preflight {
-        let methods = HeaderValue::from_static("GET, POST, DELETE");
+        let methods = HeaderValue::from_static("GET, POST, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         let allowed = HeaderValue::from_static(ALLOWED_HEADERS);
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);

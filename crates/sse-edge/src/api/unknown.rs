@@ -19,36 +19,18 @@ pub(super) fn path(
 }
 
 fn no_such_path(base: &str, path: &str) -> Response {
-    let below = path.strip_prefix(base).unwrap_or(path);
-    let (code, detail) = match below {
-        "/mcp/sse" => (
-            "path-not-available",
-            format!(
-                "this version has no stream here: open GET {base}/mcp within a session, or GET {base}/sse \
-                 for the transport of 2024-11-05"
-            ),
-        ),
-        _ if below == "/events/subscribe" || below.starts_with("/events/subscribe/") => (
-            "path-not-available",
-            format!(
-                "this version has no subscriptions over REST: follow GET {base}/events/stream, or read \
-                 GET {base}/events/replay/{{timestamp}}"
-            ),
-        ),
-        _ if path.contains("/.well-known/") => (
-            "path-unknown",
+    let detail = match path.contains("/.well-known/") {
+        true => {
             "this server has no OAuth: its operator gives out tokens, for `Authorization: Bearer`"
-                .to_owned(),
-        ),
-        _ => (
-            "path-unknown",
-            format!(
-                "this server has no such path: MCP is at {base}/mcp, events are at {base}/events/stream, \
-                 {base}/events/recent and {base}/events/replay/{{timestamp}}"
-            ),
+                .to_owned()
+        }
+        false => format!(
+            "this server has no such path: MCP is at {base}/mcp, events are at {base}/events/stream, \
+                 {base}/events/subscribe, {base}/events/recent and {base}/events/replay/{{timestamp}}; \
+                 {base}/openapi.json has all of them"
         ),
     };
-    Problem::new(ErrorClass::Missing, code, "There is no such path")
+    Problem::new(ErrorClass::Missing, "path-unknown", "There is no such path")
         .detail(detail)
         .into_response()
 }

@@ -273,6 +273,19 @@ fn response(payload: &[u8]) -> Option<envelope::RpcResponse> {
 }
 
 impl Calls {
+    /// Refuses an answer whose id is none of a question: nobody waits for it.
+    ///
+    /// # Errors
+    /// It is such an answer.
+    pub(crate) fn refuse_unasked(&self, response: &envelope::RpcResponse) -> Result<(), EdgeError> {
+        if question_of(response).is_some() {
+            return Ok(());
+        }
+        let dropped = DroppedAnswer::Unknown;
+        self.metrics.answer_dropped(dropped);
+        dropped.error().map_or(Ok(()), Err)
+    }
+
     /// Stores an answer that a client posted to this edge, for the edge that asked. Returns the
     /// stream of the mailbox that has a new message. An answer that belongs to no question of ours
     /// is dropped, and so is a second one: the question is closed with its first.

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::{
     Calls,
-    resume::head,
+    hidden::HiddenEntry,
     stream_name::StreamName,
     unanswered::unkept_answer,
     unstored::{EntryKind, UnstoredEntries},
@@ -65,6 +65,15 @@ impl KeepError {
     }
 }
 
+/// Whether this edge alone writes a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeaseHold {
+    /// As far as is known.
+    Ours,
+    /// Another edge writes it: it held this one for gone.
+    Taken,
+}
+
 /// The stream in the mailbox, which this edge alone writes while it holds the lease.
 pub(super) struct StreamKeeper {
     calls: Arc<Calls>,
@@ -107,9 +116,27 @@ impl StreamKeeper {
 
     /// Opens the stream with the request, for the edge that has to answer if this edge is gone.
     pub(super) async fn opened(mut self) -> Self {
-        let head = head(&self.request);
-        self.keep(head.into(), EntryKind::Hidden).await;
+        self.keep_head().await;
         self
+    }
+
+    /// The stream that another edge has written up to here, under the lease that this edge took.
+    pub(super) fn taken(self, lease: LeaseToken, through: Sequence) -> Self {
+        Self {
+            lease: Some(lease),
+            through,
+            announces: true,
+            ..self
+        }
+    }
+
+    pub(super) async fn keep_head(&mut self) {
+        let head = HiddenEntry::request(&self.request);
+        self.keep(head.into(), EntryKind::Hidden).await;
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Whether the mailbox has everything so far. If not, the client gets no further ids, so that it does not resume
@@ -227,18 +254,29 @@ impl StreamKeeper {
 
     /// Extends the lease. If the store has lost it, takes it again: a reader of the stream would otherwise
     /// answer in place of this edge.
-    pub(super) async fn extend_lease(&mut self) {
+    pub(super) async fn extend_lease(&mut self) -> LeaseHold {
         let Some(lease) = &self.lease else {
-            return;
+            return LeaseHold::Ours;
         };
         self.extended = Instant::now();
         let (locks, name) = (&self.calls.locks, self.name.lock());
         let extend = locks.extend(&name, lease, CALL_LEASE);
         if !matches!(timeout(CALL_DEADLINE, extend).await, Ok(Ok(false))) {
-            return;
+            return LeaseHold::Ours;
         }
-        if let Ok(lease) = self.acquire().await {
-            self.lease = Some(lease);
+        match self.acquire().await {
+            Ok(lease) => self.lease = Some(lease),
+            Err(KeepError::Taken) => return LeaseHold::Taken,
+            Err(_) => {}
+        }
+        LeaseHold::Ours
+    }
+
+    /// Lets another edge write the stream.
+    pub(super) async fn release(&self) {
+        if let Some(lease) = &self.lease {
+            let (locks, lock) = (&self.calls.locks, self.name.lock());
+            let _ = timeout(CALL_DEADLINE, locks.release(&lock, lease)).await;
         }
     }
 
@@ -264,13 +302,10 @@ impl StreamKeeper {
                 () = sleep(CALL_STORE_PAUSE) => {}
             }
             if self.extended.elapsed() >= CALL_LEASE / 3 {
-                self.extend_lease().await;
+                let _ = self.extend_lease().await;
             }
         }
-        if let Some(lease) = &self.lease {
-            let (locks, lock) = (&self.calls.locks, self.name.lock());
-            let _ = timeout(CALL_DEADLINE, locks.release(&lock, lease)).await;
-        }
+        self.release().await;
         drop(live);
     }
 

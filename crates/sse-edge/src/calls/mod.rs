@@ -4,6 +4,8 @@
 //! | module | idea |
 //! | --- | --- |
 //! | [`asking`] | questions to the client, in both eras |
+//! | [`continuation`] | going on with a call whose edge is gone |
+//! | [`hidden`] | entries of such a stream that are for edges and not for clients |
 //! | [`hints`] | hints that a stream of a mailbox has new messages |
 //! | [`keeping`] | what the mailbox keeps of such a stream, now or later |
 //! | [`question`] | the ids of questions, and which answers are taken |
@@ -16,6 +18,8 @@
 //! | [`withheld`] | answers that show more than their reader may see |
 
 pub(crate) mod asking;
+pub(crate) mod continuation;
+mod hidden;
 pub(crate) mod hints;
 mod keeping;
 pub(crate) mod question;
@@ -100,7 +104,7 @@ pub(crate) struct Calls {
     pub(crate) mailbox: Arc<dyn Mailbox>,
     pub(super) locks: Arc<dyn Leases>,
     answers: AnswerGate,
-    metrics: AnswerMetrics,
+    pub(crate) metrics: AnswerMetrics,
 }
 
 impl Calls {

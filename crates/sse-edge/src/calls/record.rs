@@ -10,23 +10,31 @@ use std::sync::Arc;
 use access::{PresentRights, Visibility};
 use bytes::Bytes;
 use fanout::limits::RETRY_MILLIS;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use mcp::RequestId;
-use mcp_server::output::CallOutputItem;
-use model::Sequence;
+use mcp_server::{output::CallOutputItem, repeatable::RepeatableCall};
+use model::{Sequence, Session};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
 };
 
 use super::{
-    CallAnswer, Calls, keeping::StreamKeeper, stream_name::StreamName, unanswered::stopped_answer,
+    CallAnswer, Calls,
+    continuation::TakenCall,
+    hidden::HiddenEntry,
+    keeping::{LeaseHold, StreamKeeper},
+    stream_name::StreamName,
+    unanswered::stopped_answer,
     unstored::EntryKind,
 };
 use crate::{
     answer_budget::AnswerBytes,
     background::Background,
-    limits::{CALL_LEASE, CALL_STORE_PAUSE, STREAM_AFTER, UNKEPT_CLIENT_WAIT, WAITING_FRAMES},
+    limits::{
+        CALL_LEASE, CALL_REFRESH, CALL_STORE_PAUSE, STREAM_AFTER, UNKEPT_CLIENT_WAIT,
+        WAITING_FRAMES,
+    },
     session::Sessions,
 };
 
@@ -53,6 +61,7 @@ pub(crate) struct CallRecorder {
 pub(crate) struct RecordedCall {
     pub(crate) recorder: CallRecorder,
     pub(crate) name: StreamName,
+    pub(crate) session: Arc<Session>,
     pub(crate) request: RequestId,
     /// What the call may see, and saw.
     pub(crate) rights: PresentRights,
@@ -63,16 +72,20 @@ pub(crate) struct RecordedCall {
 
 /// Runs the call to its end, even if no client listens.
 pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstResponse>) {
+    let mut repeatable = None;
     let first = tokio::select! {
         biased;
-        item = call.messages.recv() => item,
-        answer = &mut call.work => match (call.messages.try_recv().ok(), answer) {
-            (None, Some(answer)) => return drop(begun.send(FirstResponse::Answer(answer))),
-            (_, None) => return drop(begun.send(FirstResponse::Cancelled)),
-            // An item was sent immediately before the answer.
-            (item, answer) => {
-                call.work = Box::pin(std::future::ready(answer));
-                item
+        item = beginning(&mut call.messages, &mut repeatable) => item,
+        answer = &mut call.work => {
+            let item = beginning(&mut call.messages, &mut repeatable).now_or_never();
+            match (item.flatten(), answer) {
+                (None, Some(answer)) => return drop(begun.send(FirstResponse::Answer(answer))),
+                (_, None) => return drop(begun.send(FirstResponse::Cancelled)),
+                // An item was sent immediately before the answer.
+                (item, answer) => {
+                    call.work = Box::pin(std::future::ready(answer));
+                    item
+                }
             }
         },
         () = sleep(STREAM_AFTER) => None,
@@ -85,10 +98,54 @@ pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstR
     let opening = CallWriter::open(keeper, call.name.clone(), call.rights.clone(), frames);
     let mut writer = opening.await;
     let _ = begun.send(FirstResponse::Stream(stream));
-    if let Some(item) = first {
-        writer.write_item(item).await;
+    for item in repeatable.into_iter().chain(first) {
+        if writer.write_item(item).await == CallPlace::Elsewhere {
+            return writer.keeper.release().await;
+        }
     }
     writer.run(call).await;
+}
+
+/// The first item with which the answer begins as a stream; how the call can be made again is put aside.
+async fn beginning(
+    messages: &mut mpsc::Receiver<CallOutputItem>,
+    repeatable: &mut Option<CallOutputItem>,
+) -> Option<CallOutputItem> {
+    loop {
+        let item = messages.recv().await?;
+        if item.begins_stream() {
+            return Some(item);
+        }
+        *repeatable = Some(item);
+    }
+}
+
+/// Goes on with a call that another edge has begun; its client reads the stream.
+pub(crate) async fn take_over(call: RecordedCall, taken: TakenCall) {
+    let CallRecorder {
+        calls, sessions, ..
+    } = call.recorder.clone();
+    let keeper = StreamKeeper::new((calls, sessions), taken.name.clone(), taken.request.clone());
+    let mut writer = CallWriter {
+        keeper: keeper.taken(taken.lease, taken.through),
+        name: taken.name,
+        live: None,
+        has_id: true,
+        rights: call.rights.clone(),
+        made_for: taken.made_for,
+        repeatable: Some(taken.call),
+    };
+    // What the other edge stored may be old.
+    writer.refresh(&call.session).await;
+    writer.run(call).await;
+}
+
+/// Where a call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallPlace {
+    Here,
+    /// On whichever edge its client comes back to.
+    Elsewhere,
 }
 
 struct CallWriter {
@@ -102,6 +159,8 @@ struct CallWriter {
     rights: PresentRights,
     /// What the entries so far say of the messages after them.
     made_for: Visibility,
+    /// How another edge can go on with the call.
+    repeatable: Option<Box<RepeatableCall>>,
 }
 
 impl CallWriter {
@@ -118,6 +177,7 @@ impl CallWriter {
             has_id: false,
             rights,
             made_for: Visibility::all(),
+            repeatable: None,
         };
         if writer.keeper.is_kept() {
             let id = writer.keeper.through();
@@ -131,6 +191,7 @@ impl CallWriter {
         let background = call.recorder.background.clone();
         let (draining, closed) = (background.draining(), background.closed());
         let mut extend = interval_at(Instant::now() + CALL_LEASE / 3, CALL_LEASE / 3);
+        let mut refresh = interval_at(Instant::now() + CALL_REFRESH, CALL_REFRESH);
         let mut store = interval(CALL_STORE_PAUSE);
         store.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut is_open, mut is_draining) = (true, false);
@@ -138,7 +199,9 @@ impl CallWriter {
             tokio::select! {
                 biased;
                 item = call.messages.recv(), if is_open => match item {
-                    Some(item) => self.write_item(item).await,
+                    Some(item) => if self.write_item(item).await == CallPlace::Elsewhere {
+                        return self.keeper.release().await;
+                    },
                     None => is_open = false,
                 },
                 answer = &mut call.work => break answer,
@@ -147,7 +210,14 @@ impl CallWriter {
                     is_draining = true;
                     self.disconnect().await;
                 }
-                _ = extend.tick() => self.keeper.extend_lease().await,
+                _ = extend.tick() => {
+                    let is_taken = self.keeper.extend_lease().await == LeaseHold::Taken;
+                    if is_taken && self.repeatable.is_some() {
+                        // Another edge goes on with the call: this one did not run for a while.
+                        return;
+                    }
+                }
+                _ = refresh.tick() => self.refresh(&call.session).await,
                 _ = store.tick(), if self.keeper.is_waiting() => {
                     self.store_waiting().await;
                     if is_draining {
@@ -157,7 +227,9 @@ impl CallWriter {
             }
         };
         while let Ok(item) = call.messages.try_recv() {
-            self.write_item(item).await;
+            if let Some(message) = item.into_message() {
+                self.keep_and_send(message.into(), EntryKind::Message).await;
+            }
         }
         if let Some(answer) = answer {
             // Once more: a reader may begin after the earlier entry.
@@ -167,12 +239,69 @@ impl CallWriter {
         self.keeper.finish(self.live, closed).await;
     }
 
-    async fn write_item(&mut self, item: CallOutputItem) {
+    async fn write_item(&mut self, item: CallOutputItem) -> CallPlace {
         match item {
             CallOutputItem::Message(message) => {
                 self.keep_and_send(message.into(), EntryKind::Message).await;
             }
+            // Who reads the stream elsewhere is told by the edge there.
+            CallOutputItem::Progress(message) => {
+                let frame = mcp::sse::message(None, &message);
+                self.send_frame(frame.into()).await;
+            }
+            CallOutputItem::Repeatable(call) => {
+                if self.repeatable.is_none() {
+                    self.keep_repeatable(&call).await;
+                    self.repeatable = Some(call);
+                }
+            }
+            CallOutputItem::HandOver(refused) => {
+                if self.hand_over().await {
+                    return CallPlace::Elsewhere;
+                }
+                drop(refused);
+            }
             CallOutputItem::Disconnect => self.disconnect().await,
+        }
+        CallPlace::Here
+    }
+
+    async fn keep_repeatable(&mut self, call: &RepeatableCall) {
+        let entry = HiddenEntry::repeatable(call);
+        self.keeper.keep(entry.into(), EntryKind::Hidden).await;
+    }
+
+    /// Lets go of the client and of the call, if the store has all that another edge needs.
+    async fn hand_over(&mut self) -> bool {
+        if self.repeatable.is_none() || !self.has_id || !self.keeper.is_kept() {
+            return false;
+        }
+        self.keeper.announces = true;
+        let entry = HiddenEntry::handed_over();
+        if self
+            .keeper
+            .keep(entry.into(), EntryKind::Hidden)
+            .await
+            .is_none()
+        {
+            return false;
+        }
+        self.disconnect().await;
+        true
+    }
+
+    /// Mailboxes keep a message for an hour and a session has a time without use, and a call may last for longer.
+    async fn refresh(&mut self, session: &Session) {
+        // An edge that finds the session gone cancels the call.
+        let _ = self.keeper.sessions().touch_served(session).await;
+        let Some(call) = self.repeatable.clone() else {
+            return;
+        };
+        self.keeper.keep_head().await;
+        self.keep_rights(true).await;
+        self.keep_repeatable(&call).await;
+        if self.keeper.is_kept() {
+            self.send_id(self.keeper.through()).await;
         }
     }
 
@@ -182,7 +311,7 @@ impl CallWriter {
         let made_for = self.rights.last();
         let is_told = made_for == self.made_for && (!again || made_for.is_all());
         if !is_told {
-            let entry = super::resume::rights(&made_for);
+            let entry = HiddenEntry::rights(&made_for);
             self.made_for = made_for;
             self.keeper.keep(entry.into(), EntryKind::Hidden).await;
         }

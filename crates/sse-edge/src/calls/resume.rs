@@ -1,9 +1,11 @@
 //! The stream of a call, read from the mailbox: on any edge, from any position.
 
+mod lost_edge;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use access::{PresentRights, Visibility};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use fanout::{
     hub::Hub,
     inbox::{lost_notice, set_back_notice},
@@ -11,8 +13,9 @@ use fanout::{
     place::StreamPlace,
 };
 use futures_util::{Stream, stream};
-use mcp::RequestId;
-use model::{Classified, Sequence};
+use mcp::{RequestId, notification::ProgressReporter};
+use mcp_server::repeatable::RepeatableCall;
+use model::{Classified, Clock, CursorScope, Sequence};
 use ports::{MailboxError, MailboxPage};
 use serde::{Deserialize, de::IgnoredAny};
 use tokio::time::{Instant, error::Elapsed, timeout};
@@ -21,48 +24,28 @@ use tracing::{debug, warn};
 
 use super::{
     CallAnswer, Calls,
+    continuation::GoOn,
+    hidden::HiddenEntry,
     hints::HintReceiver,
     stream_name::StreamName,
-    unanswered::{lost_answer, no_answer, session_gone_answer},
+    unanswered::{lost_answer, session_gone_answer},
     withheld::shown_to,
 };
 use crate::{
     answer_budget::{AnswerBudget, AnswerBytes, AnswerPermit},
-    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, SMALL_ANSWER_BYTES},
+    limits::{ANSWER_POLL, CALL_DEADLINE, READER_PROGRESS_INTERVAL, SMALL_ANSWER_BYTES},
+    store_clock::StoreClock,
 };
 
 /// Maximum number of messages per read of the mailbox.
 const PAGE_MESSAGES: usize = 64;
-/// First byte of the first entry of a call's stream, with which no message begins: the entry is not
-/// for clients.
-const HEAD_MARK: u8 = 0;
+/// The first entries of a stream that are read for the request, what could be seen, and how the call can be made
+/// again. Where earlier ones are no longer kept, these come after the mark of an edge that stopped.
+const HEAD_ENTRIES: usize = 6;
 /// Time of silence after which the reader checks whether the edge that writes the stream is alive.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// The first entry of a call's stream: the request that it answers.
-pub(super) fn head(request: &RequestId) -> Bytes {
-    let mut entry = BytesMut::new();
-    entry.put_u8(HEAD_MARK);
-    entry.put_slice(request.to_string().as_bytes());
-    entry.freeze()
-}
-
-/// An entry before messages and the answer: what could be seen when they were made.
-pub(super) fn rights(made_for: &Visibility) -> Bytes {
-    let mut entry = BytesMut::new();
-    entry.put_u8(HEAD_MARK);
-    let json = serde_json::to_vec(made_for).expect("names are JSON");
-    entry.put_slice(&json);
-    entry.freeze()
-}
-
-fn rights_of(entry: &[u8]) -> Option<Visibility> {
-    serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
-}
-
-fn request_of(entry: &[u8]) -> Option<RequestId> {
-    serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
-}
+/// Time for which the reader of a call that was handed over waits for the lease.
+const HANDED_OVER_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether a page has a message that needs room in the budget of answers.
 fn has_large(page: &MailboxPage) -> bool {
@@ -86,6 +69,7 @@ fn is_response(message: &[u8]) -> bool {
 struct ResumedCall {
     calls: Arc<Calls>,
     hub: Arc<Hub>,
+    clock: Arc<StoreClock>,
     draining: CancellationToken,
     /// Given back with the stream.
     place: StreamPlace,
@@ -102,6 +86,13 @@ struct ResumedCall {
     room: Option<AnswerPermit>,
     hints: HintReceiver,
     last_news: Instant,
+    /// The last time at which the client was told that the call still runs.
+    last_progress: Instant,
+    /// How the call can be made again, if it can.
+    repeatable: Option<Box<RepeatableCall>>,
+    /// The edge that ran the call has stopped, and left the call to others.
+    is_handed_over: bool,
+    go_on: Box<dyn GoOn>,
     /// The client has been sent the answer on this connection.
     is_answered: bool,
     is_over: bool,
@@ -112,15 +103,18 @@ struct ResumedCall {
 /// never ends in silence while the request is not answered. `None` if the session has no mailbox any more.
 pub(crate) async fn follow(
     (calls, hub, answers): (&Arc<Calls>, &Arc<Hub>, &Arc<AnswerBudget>),
+    clock: Arc<StoreClock>,
     (draining, place): (CancellationToken, StreamPlace),
     name: StreamName,
     reader: PresentRights,
     position: Sequence,
+    go_on: Box<dyn GoOn>,
 ) -> Option<impl Stream<Item = AnswerBytes> + Send + 'static> {
     let hints = calls.hints.watch(&name.session, &name.stream);
     let mut follow = ResumedCall {
         calls: Arc::clone(calls),
         hub: Arc::clone(hub),
+        clock,
         draining,
         place,
         name,
@@ -133,6 +127,10 @@ pub(crate) async fn follow(
         room: None,
         hints,
         last_news: Instant::now(),
+        last_progress: Instant::now(),
+        repeatable: None,
+        is_handed_over: false,
+        go_on,
         is_answered: false,
         is_over: false,
     };
@@ -140,7 +138,8 @@ pub(crate) async fn follow(
     match follow.read_head().await {
         Ok(Err(MailboxError::Missing)) => return None,
         Ok(Ok(page)) => {
-            let made_for = page.messages.get(1).and_then(|m| rights_of(&m.item));
+            let hidden = page.messages.iter().map(|m| HiddenEntry::of(&m.item));
+            let made_for = hidden.flatten().find_map(HiddenEntry::into_rights);
             follow.made_for = made_for.unwrap_or_default();
         }
         _ => {}
@@ -166,6 +165,11 @@ impl ResumedCall {
             if self.read_page().await {
                 continue;
             }
+            if std::mem::take(&mut self.is_handed_over) && !draining.is_cancelled() {
+                // The edge that says so gives its lease back next.
+                self.take_the_place_of_a_lost_edge(HANDED_OVER_WAIT).await;
+                continue;
+            }
             let is_ending = tokio::select! {
                 _ = timeout(ANSWER_POLL, self.hints.next_hint()) => self.place.is_due(),
                 () = draining.cancelled() => true,
@@ -175,9 +179,32 @@ impl ResumedCall {
                 return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
             }
             if self.last_news.elapsed() > SILENCE {
-                self.answer_in_place_of_a_lost_edge().await;
+                self.take_the_place_of_a_lost_edge(Duration::ZERO).await;
+            }
+            if let Some(progress) = self.progress() {
+                return Some(progress);
             }
         }
+    }
+
+    /// Tells a client that asked for progress, from time to time, that its call still runs: the call itself tells only
+    /// who is connected to its edge.
+    fn progress(&mut self) -> Option<Bytes> {
+        let call = self.repeatable.as_ref()?;
+        let token = call.progress_token.clone()?;
+        if self.last_progress.elapsed() < READER_PROGRESS_INTERVAL {
+            return None;
+        }
+        self.last_progress = Instant::now();
+        let principal = self.reader.now().ok()?;
+        let stream = self.hub.reader(CursorScope::events(&principal.id)).ok()?;
+        let since = self.hub.timeline().resolve(call.since);
+        let cursor = self.hub.cursor_through(&stream, since);
+        let text = format!("waiting, 0 of 1, cursor {cursor}");
+        let waited = self.clock.now().since(call.began).as_secs_f64();
+        let message = ProgressReporter::new(token).report(waited, None, Some(&text))?;
+        // Without an id: it is of use to this connection alone.
+        Some(mcp::sse::message(None, &message))
     }
 
     async fn read_after(
@@ -192,12 +219,24 @@ impl ResumedCall {
 
     /// Reads the first entries of the stream: the request, and what could be seen when it was made.
     async fn read_head(&mut self) -> Result<Result<MailboxPage, MailboxError>, Elapsed> {
-        let read = self.read_after(Sequence::START, 2).await;
+        let read = self.read_after(Sequence::START, HEAD_ENTRIES).await;
         if let Ok(Ok(page)) = &read {
-            let request = page.messages.first().and_then(|m| request_of(&m.item));
-            self.request = request.or_else(|| self.request.take());
+            for message in &page.messages {
+                self.read_hidden(&message.item);
+            }
         }
         read
+    }
+
+    /// Reads an entry that is not for clients; `None` if it is for them.
+    fn read_hidden(&mut self, entry: &[u8]) -> Option<HiddenEntry> {
+        let hidden = HiddenEntry::of(entry)?;
+        match &hidden {
+            HiddenEntry::Request(request) => self.request = Some(request.clone()),
+            HiddenEntry::Repeatable(call) => self.repeatable = Some(call.clone()),
+            HiddenEntry::Rights(_) | HiddenEntry::HandedOver | HiddenEntry::Unknown => {}
+        }
+        Some(hidden)
     }
 
     /// Reads the next page; returns whether there was anything.
@@ -259,8 +298,9 @@ impl ResumedCall {
             self.ready
                 .push_back(self.name.frame(resumes_after, &notice));
         }
+        let mut is_refreshed = false;
         for message in &page.messages {
-            if message.item.first() != Some(&HEAD_MARK) {
+            let Some(hidden) = self.read_hidden(&message.item) else {
                 let is_response = is_response(&message.item);
                 // One that could not tell whether the answer was stored said that it is lost.
                 if is_response && std::mem::replace(&mut self.is_answered, true) {
@@ -269,14 +309,24 @@ impl ResumedCall {
                 let shown = self.shown(&message.item);
                 let frame = shown.map(|shown| self.name.frame(message.sequence, &shown));
                 self.ready.extend(frame);
-            } else if let Some(made_for) = rights_of(&message.item) {
-                self.made_for = made_for;
+                continue;
+            };
+            match hidden {
+                HiddenEntry::Rights(made_for) => self.made_for = made_for,
+                HiddenEntry::HandedOver => self.is_handed_over = true,
+                HiddenEntry::Request(_) => is_refreshed = true,
+                HiddenEntry::Repeatable(_) | HiddenEntry::Unknown => {}
             }
         }
         let moved = page.through > self.position;
         self.position = self.position.max(page.through);
         if moved {
             self.last_news = Instant::now();
+            if is_refreshed && self.ready.is_empty() && !self.is_handed_over {
+                // The beginning is stored anew: clients come back from here, since what is before is not kept for
+                // ever. But the next edge has to read that the call was handed over.
+                self.ready.push_back(self.name.priming(self.position));
+            }
         }
         if page.closed && page.at_head {
             match self.is_answered || self.had_answer().await {
@@ -322,38 +372,6 @@ impl ResumedCall {
         let reader = self.reader.now();
         let sees = reader.map_or_else(|_| Visibility::none(), |reader| reader.sees.clone());
         shown_to(&sees, &self.made_for, message)
-    }
-
-    /// The edge that runs a call holds a lease. If that edge is gone, nothing more would ever
-    /// arrive.
-    async fn answer_in_place_of_a_lost_edge(&mut self) {
-        self.last_news = Instant::now();
-        let lock = self.name.lock();
-        let locks = Arc::clone(&self.calls.locks);
-        let acquire = locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
-        let Ok(Ok(Some(lease))) = timeout(CALL_DEADLINE, acquire).await else {
-            return;
-        };
-        if let Ok(Ok(page)) = self.read_head().await
-            && !page.closed
-        {
-            let (calls, name) = (&self.calls, &self.name);
-            let (session, stream) = (&name.session, &name.stream);
-            let answer = self.request.as_ref().map(no_answer);
-            let is_stored = match answer {
-                Some(answer) => {
-                    let answer = answer.message.bytes().clone();
-                    calls.append(session, stream, answer).await.is_ok()
-                }
-                None => false,
-            };
-            let _ = calls.close(session, stream).await;
-            // A stream that the store has lost cannot be closed, and no edge writes it.
-            if page.messages.is_empty() && !is_stored {
-                self.end(lost_answer);
-            }
-        }
-        let _ = timeout(CALL_DEADLINE, locks.release(&lock, &lease.token)).await;
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) async fn listen(
         tasks,
     };
     let open = StreamRequest {
+        labels: None,
         wants,
         kind: StreamKind::Listen,
         format: StreamFormat::Listen {
@@ -95,7 +96,10 @@ pub(crate) async fn listen(
         session: None,
         inbox: Sequence::START,
         principal: Arc::clone(principal),
-        interest: StreamInterest::resources(honoured.resource_subscriptions),
+        interest: StreamInterest::resources(
+            honoured.resource_subscriptions,
+            edge.hub.names().now(),
+        ),
         begin: StreamStart::Head,
         ages: true,
     };

@@ -1,15 +1,18 @@
 //! Query parameters of the REST routes: a filter, and parameters of each route. Public for the fuzz targets,
 //! which read what strangers send.
 
+pub(crate) mod described;
 mod routes;
 
 use std::collections::BTreeMap;
 
 use mcp::lenient::{resource_number, whole_number};
-use model::{FilterError, FilterRequest, FilterSet, Timestamp, label_list};
+use model::{FilterDefaults, FilterError, FilterRequest, FilterSet, Timestamp, label_list};
 
-pub use self::routes::{RecentParameters, ReplayParameters, StreamParameters};
-pub use event_flow::query::{MAX_QUERY_EVENTS as MAX_LIMIT, Order};
+pub use self::routes::{
+    RecentParameters, ReplayParameters, StreamParameters, SubscriptionListParameters,
+};
+pub use event_flow::query::{MAX_QUERY_EVENTS as MAX_LIMIT, MAX_QUERY_OFFSET as MAX_OFFSET, Order};
 
 /// A parameter that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,22 +30,8 @@ pub enum ParameterError {
     Filter(#[from] FilterError),
 }
 
-/// The parameters that make a filter.
-const FILTER: [&str; 9] = [
-    "resourceType",
-    "eventType",
-    "resourceId",
-    "owner",
-    "repo",
-    "number",
-    "actor",
-    "source",
-    "tags",
-];
-
 /// The notations of a time, for refusals.
-const TIME_FORMAT: &str =
-    "use RFC 3339, for instance 2026-11-20T10:00:00Z, or seconds or milliseconds since 1970";
+pub(crate) const TIME_FORMAT: &str = Timestamp::INPUT_FORMATS;
 
 /// The parameters of a query string.
 #[derive(Debug, Default)]
@@ -66,16 +55,35 @@ fn request(
     let number = value("number").map(|text| {
         resource_number(&text).ok_or_else(|| invalid("number", "must be a whole number such as 7"))
     });
+    let database_id = value("databaseId").map(|text| {
+        whole_number(&text)
+            .ok_or_else(|| invalid("databaseId", "must be a whole number such as 4711"))
+    });
+    let mut flag = |name: &str| {
+        let text = value(name).filter(|text| !text.trim().is_empty());
+        let flag = text.map(|text| match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(invalid(name, "use true or false")),
+        });
+        flag.transpose()
+    };
+    let (is_pull_request, include_pull_requests) =
+        (flag("isPullRequest")?, flag("includePullRequests")?);
     Ok(FilterRequest {
         resource_type: value("resourceType"),
         event_type: value("eventType"),
+        action: value("action"),
         resource_id: value("resourceId"),
+        database_id: database_id.transpose()?,
         owner: value("owner"),
         repo: value("repo"),
         number: number.transpose()?,
         actor: value("actor"),
         source: value("source"),
         tags,
+        is_pull_request,
+        include_pull_requests,
     })
 }
 
@@ -84,7 +92,11 @@ impl Parameters {
     ///
     /// # Errors
     /// An unknown name, a name that occurs twice, or a filter with an unknown value.
-    fn read(pairs: Vec<(String, String)>, own: &[&str]) -> Result<Self, ParameterError> {
+    fn read(
+        pairs: Vec<(String, String)>,
+        own: &[&str],
+        defaults: FilterDefaults,
+    ) -> Result<Self, ParameterError> {
         let mut filter = BTreeMap::new();
         let mut tags = Vec::new();
         let mut parameters = Self::default();
@@ -96,12 +108,12 @@ impl Parameters {
                 };
                 tags.extend(label_list(&value).map_err(refused)?);
                 false
-            } else if FILTER.contains(&name.as_str()) {
+            } else if FilterRequest::FIELDS.contains(&name.as_str()) {
                 filter.insert(name.clone(), value).is_some()
             } else if own.contains(&name.as_str()) {
                 parameters.own.insert(name.clone(), value).is_some()
             } else {
-                let known = [own, &FILTER[..]].concat().join(", ");
+                let known = [own, &FilterRequest::FIELDS[..]].concat().join(", ");
                 return Err(invalid(&name, format!("unknown parameter; known: {known}")));
             };
             if repeated {
@@ -111,7 +123,7 @@ impl Parameters {
         if !filter.is_empty() || !tags.is_empty() {
             let request = request(filter, tags)?;
             parameters.filters =
-                FilterSet::new(vec![request.read()?]).map_err(FilterError::from)?;
+                FilterSet::new(vec![request.read_with(defaults)?]).map_err(FilterError::from)?;
         }
         Ok(parameters)
     }
@@ -123,10 +135,60 @@ impl Parameters {
         Some(text).filter(|text| !text.is_empty())
     }
 
+    /// Whether a parameter is there without a value.
+    fn is_empty(&self, name: &str) -> bool {
+        self.own
+            .get(name)
+            .is_some_and(|text| text.trim().is_empty())
+    }
+
     /// A time; see [`Timestamp::from_input`] for the notations.
     fn time(&self, name: &str) -> Result<Option<Timestamp>, ParameterError> {
         let read = |text| Timestamp::from_input(text).ok_or_else(|| invalid(name, TIME_FORMAT));
         self.get(name).map(read).transpose()
+    }
+
+    /// The end of a range.
+    fn end(&self, from: Option<Timestamp>) -> Result<Option<Timestamp>, ParameterError> {
+        let to = self.time("to")?;
+        match (from, to) {
+            (Some(from), Some(to)) if to <= from => Err(invalid(
+                "to",
+                "not later than the beginning, so no event can match",
+            )),
+            _ => Ok(to),
+        }
+    }
+
+    /// The order of the events.
+    fn order(&self, default: Order) -> Result<Order, ParameterError> {
+        match self.get("order").map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(default),
+            Some("desc") => Ok(Order::NewestFirst),
+            Some("asc") => Ok(Order::OldestFirst),
+            Some(_) => Err(invalid("order", "use asc or desc")),
+        }
+    }
+
+    /// The number of events to pass over. A cursor names its position already, wherever a page began.
+    fn offset(&self, cursor: &str) -> Result<usize, ParameterError> {
+        let Some(text) = self.get("offset") else {
+            return Ok(0);
+        };
+        match whole_number(text).map(usize::try_from) {
+            Some(Ok(0)) => Ok(0),
+            Some(Ok(_)) if self.get(cursor).is_some() => Err(invalid(
+                "offset",
+                format!("leave it out with {cursor}, which names the position already"),
+            )),
+            Some(Ok(offset)) if offset <= MAX_OFFSET => Ok(offset),
+            _ => Err(invalid(
+                "offset",
+                format!(
+                    "must be a number from 0 to {MAX_OFFSET}; to go further, continue with a cursor"
+                ),
+            )),
+        }
     }
 
     /// A number between `1` and `max`.
@@ -150,7 +212,11 @@ mod tests {
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
             .collect();
-        Parameters::read(pairs, &["limit"])
+        Parameters::read(
+            pairs,
+            &["limit", "offset", "cursor"],
+            FilterDefaults::default(),
+        )
     }
 
     #[test]
@@ -200,6 +266,22 @@ mod tests {
             ("number", "7", r#"{"number":7}"#),
             ("number", "7.0", r#"{"number":7}"#),
             ("number", " #7", r#"{"number":7}"#),
+            ("action", "Labeled", r#"{"action":"labeled"}"#),
+            ("resourceType", "Wiki", r#"{"resourceType":"wiki"}"#),
+            (
+                "resourceId",
+                "R_1:refs/heads/main",
+                r#"{"resourceId":"R_1:refs/heads/main"}"#,
+            ),
+            ("resourceId", "4711", r#"{"databaseId":4711}"#),
+            ("databaseId", "4711", r#"{"databaseId":4711}"#),
+            (
+                "isPullRequest",
+                "TRUE",
+                r#"{"resourceType":"pull_request"}"#,
+            ),
+            ("isPullRequest", "0", r#"{"isPullRequest":false}"#),
+            ("isPullRequest", "", "{}"),
         ] {
             assert_eq!(filter(name, value).unwrap(), means);
         }
@@ -211,6 +293,8 @@ mod tests {
             ("number", "0"),
             ("number", "7.5"),
             ("resourceId", "#7"),
+            ("databaseId", "x"),
+            ("isPullRequest", "perhaps"),
         ] {
             let refused = filter(name, value).unwrap_err().to_string();
             assert!(refused.starts_with(&format!("{name}: ")), "{refused}");
@@ -218,10 +302,31 @@ mod tests {
     }
 
     #[test]
+    fn an_offset_is_bounded_and_has_no_place_beside_a_cursor() {
+        let offset = |query: &[(&str, &str)]| {
+            let offset = read(query).unwrap().offset("cursor");
+            offset.map_err(|error| error.to_string())
+        };
+        let most = MAX_OFFSET.to_string();
+        for (sent, expected) in [("0", 0), ("7", 7), ("", 0), (&most, MAX_OFFSET)] {
+            assert_eq!(offset(&[("offset", sent)]), Ok(expected), "{sent}");
+        }
+        assert_eq!(offset(&[]), Ok(0));
+        assert_eq!(offset(&[("offset", "0"), ("cursor", "c")]), Ok(0));
+        let beyond = (MAX_OFFSET + 1).to_string();
+        for wrong in ["-1", "x", "1.5", &beyond] {
+            let refused = offset(&[("offset", wrong)]).unwrap_err();
+            assert!(refused.starts_with("offset: must be"), "{wrong}: {refused}");
+        }
+        let beside = offset(&[("offset", "1"), ("cursor", "c")]).unwrap_err();
+        assert!(beside.contains("leave it out with cursor"), "{beside}");
+    }
+
+    #[test]
     fn what_nobody_knows_is_refused_by_name() {
         for query in [
             [("resourceTyp", "issue")].as_slice(),
-            &[("resourceType", "wiki")],
+            &[("resourceType", "wiki page")],
             &[("owner", "a"), ("owner", "b")],
         ] {
             assert!(

@@ -39,7 +39,7 @@ impl SessionBounds {
     /// Time without use after which a session ends, by its own times: it never has more left.
     pub(super) fn idle_of(&self, session: &Session) -> Duration {
         let idle = Duration::from_secs(self.times_of(session).idle_seconds);
-        match session.ends_with_stream {
+        match session.ends_with_stream || session.is_connection {
             true => idle.min(STREAM_SESSION_IDLE),
             false => idle,
         }
@@ -131,6 +131,16 @@ mod tests {
             let ttl = bounds(idle, 86_400).time_to_live(&session, now);
             assert_eq!(ttl, Some(SECOND * lives));
         }
+    }
+
+    #[test]
+    fn a_connection_that_does_not_come_back_is_not_kept_for_long() {
+        let session = Session {
+            is_connection: true,
+            ..session(false)
+        };
+        let lives = bounds(86_400, 86_400).time_to_live(&session, session.created_at);
+        assert_eq!(lives, Some(STREAM_SESSION_IDLE));
     }
 
     #[test]

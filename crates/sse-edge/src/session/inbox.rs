@@ -63,6 +63,11 @@ pub(crate) struct StoredMessage {
 }
 
 impl StoredMessage {
+    /// The position before it.
+    pub(crate) fn before(&self) -> Sequence {
+        Sequence(self.sequence.0.saturating_sub(1))
+    }
+
     /// Waits until a connection has taken the message, or until `until`.
     pub(crate) async fn outcome(mut self, until: Instant) -> SendOutcome {
         let sequence = self.sequence;
@@ -126,19 +131,6 @@ impl Inboxes {
             .by_session
             .insert(session.clone(), Arc::downgrade(&sender));
         sender
-    }
-}
-
-#[cfg(test)]
-impl StoredMessage {
-    /// A message at position 5 of which everything up to `through` was delivered.
-    pub(crate) fn delivered_through(through: u64) -> Self {
-        let waiting = Arc::new(watch::Sender::new(Sequence(through)));
-        Self {
-            sequence: Sequence(5),
-            delivered: waiting.subscribe(),
-            _waiting: waiting,
-        }
     }
 }
 

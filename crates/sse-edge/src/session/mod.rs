@@ -3,6 +3,7 @@
 
 mod bounds;
 mod inbox;
+mod kept;
 mod mailboxes;
 mod stream;
 mod touches;
@@ -10,11 +11,11 @@ mod touches;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use edge_records::{SessionPage, SessionRecords, SessionRecordsError, VersionedSession};
+use edge_records::{SessionRecords, SessionRecordsError, VersionedSession};
 use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
-use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
+use model::{Clock, IdSource, PrincipalId, Sequence, Session, SessionId, StreamId, Timestamp};
 use parking_lot::Mutex;
 use ports::{BoxError, Bus, EdgeNews, Mailbox, RecordBound, Topic};
 use serde_json::Value;
@@ -23,11 +24,16 @@ use tracing::{debug, warn};
 
 pub(crate) use bounds::SessionBounds;
 pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, StoredMessage, report};
+pub(crate) use kept::KeptBroadcasts;
 pub(crate) use mailboxes::SessionMailboxes;
-pub(crate) use stream::{HttpSseParts, open_legacy_stream, open_stream};
+pub(crate) use stream::{
+    ConnectionParts, HttpSseParts, open_connection_stream, open_legacy_stream, open_stream,
+    stored_rights,
+};
 
 use self::touches::FreshSessions;
 use crate::{
+    background::Background,
     error::EdgeError,
     limits::{CALL_DEADLINE, LOGGED_SESSIONS, SESSION_CHECK_INTERVAL, UPDATE_ATTEMPTS},
     metrics::SessionMetrics,
@@ -46,6 +52,8 @@ pub(crate) struct NewSession {
     pub(crate) client_capabilities: Value,
     /// HTTP+SSE (2024-11-05): the session ends with its stream.
     pub(crate) ends_with_stream: bool,
+    /// `/mcp/sse`: as [`Session::is_connection`].
+    pub(crate) is_connection: bool,
     /// What the token that reads its stream may see, if that is not everything.
     pub(crate) reader_sees: Option<Value>,
 }
@@ -64,6 +72,8 @@ pub(crate) struct Sessions {
     unreadable: Mutex<HashSet<SessionId>>,
     mailboxes: Arc<dyn Mailbox>,
     inboxes: Inboxes,
+    kept: KeptBroadcasts,
+    background: Background,
 }
 
 /// The dependencies of [`Sessions`].
@@ -78,6 +88,8 @@ pub(crate) struct SessionDeps {
     /// As [`SessionMailboxes`].
     pub(crate) mailboxes: Arc<dyn Mailbox>,
     pub(crate) inboxes: Inboxes,
+    pub(crate) kept: KeptBroadcasts,
+    pub(crate) background: Background,
 }
 
 #[async_trait]
@@ -104,6 +116,8 @@ impl Sessions {
             metrics,
             mailboxes,
             inboxes,
+            kept,
+            background,
         } = deps;
         Self {
             store,
@@ -116,6 +130,8 @@ impl Sessions {
             unreadable: Mutex::default(),
             mailboxes,
             inboxes,
+            kept,
+            background,
         }
     }
 
@@ -142,6 +158,8 @@ impl Sessions {
             ends_with_stream: new.ends_with_stream,
             times: Some(self.bounds.times()),
             reader_sees: new.reader_sees,
+            is_connection: new.is_connection,
+            broadcasts_through: Sequence::START,
         };
         let ttl = self.bounds.time_to_live(&session, session.created_at);
         let ttl = ttl.expect("a lifetime is at least a second");
@@ -358,15 +376,6 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// A page of the sessions after the given one, ordered by id.
-    pub(crate) async fn page(
-        &self,
-        after: Option<&SessionId>,
-        limit: usize,
-    ) -> Result<SessionPage, EdgeError> {
-        Ok(timeout(CALL_DEADLINE, self.store.list(after, limit)).await??)
-    }
-
     /// Keeps a session alive because its stream is open here; `None` if it has ended.
     pub(crate) async fn keep_alive(
         &self,
@@ -472,6 +481,8 @@ mod tests {
             ends_with_stream: false,
             times: None,
             reader_sees: None,
+            is_connection: false,
+            broadcasts_through: Sequence::START,
         }
     }
 }

@@ -2,27 +2,33 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use mcp::ProtocolVersion;
-use model::{Cursor, CursorError, CursorScope, LogPosition, Sequence, Session, SessionId};
+use bytes::{Bytes, BytesMut};
+use mcp::{
+    ProtocolVersion,
+    connection::{ConnectionEvent, put_frame},
+};
+use model::{
+    Cursor, CursorError, CursorScope, CursorText, LogPosition, Sequence, Session, SessionId,
+};
 use ports::EdgeNews;
+use serde_json::Value;
 
 use super::Sessions;
 use fanout::{
     HubError,
+    audience::ClientLabels,
     feed::{Feed, OpeningFrames},
-    format::{StreamEnd, StreamFormat},
+    format::{StreamEnd, StreamFormat, connection_event_id},
     hub::{Hub, StreamRequest, StreamStart},
     inbox::{InboxStart, OnClose},
-    interest::StreamInterest,
+    interest::{InterestLog, StreamInterest},
     limits::RETRY_MILLIS,
     metrics::StreamKind,
     news::NewsSelection,
-    timeline::LogTimeline,
 };
 
 use crate::error::EdgeError;
-use access::Principal;
+use access::{Principal, Visibility};
 
 /// Opens the stream, with a priming event if the session's revision supports it (2025-11-25 on). An
 /// older stream of the session ends, on whichever edge it is. `None` if the session has ended or
@@ -32,13 +38,21 @@ use access::Principal;
 /// event between subscribing and listening is missed, until a stream is known to have reached the client
 /// ([`Sessions::record_streamed`]); from then on it begins with the next event.
 pub(crate) async fn open_stream(
-    sessions: &Sessions,
+    sessions: &Arc<Sessions>,
     hub: &Arc<Hub>,
     principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
 ) -> Result<Option<Feed>, EdgeError> {
-    open(sessions, hub, principal, id, last_event_id, None).await
+    open(
+        sessions,
+        hub,
+        principal,
+        id,
+        last_event_id,
+        StreamSurface::Mcp,
+    )
+    .await
 }
 
 /// The parts of a stream that only HTTP+SSE (2024-11-05) has.
@@ -52,13 +66,103 @@ pub(crate) struct HttpSseParts {
 /// Opens the stream of an HTTP+SSE session: it begins with the endpoint event, and carries the
 /// answers to POSTs.
 pub(crate) async fn open_legacy_stream(
-    sessions: &Sessions,
+    sessions: &Arc<Sessions>,
     hub: &Arc<Hub>,
     principal: &Arc<Principal>,
     id: &SessionId,
     legacy: HttpSseParts,
 ) -> Result<Option<Feed>, EdgeError> {
-    open(sessions, hub, principal, id, None, Some(legacy)).await
+    let surface = StreamSurface::HttpSse(legacy);
+    open(sessions, hub, principal, id, None, surface).await
+}
+
+/// The parts of a stream that only `/mcp/sse` has.
+pub(crate) struct ConnectionParts {
+    /// The first event, without the time.
+    pub(crate) status: Value,
+    /// The second event, likewise.
+    pub(crate) welcome: Value,
+}
+
+/// Opens the stream of a connection: it begins with its status and the welcome.
+pub(crate) async fn open_connection_stream(
+    sessions: &Arc<Sessions>,
+    hub: &Arc<Hub>,
+    principal: &Arc<Principal>,
+    id: &SessionId,
+    last_event_id: Option<&str>,
+    parts: ConnectionParts,
+) -> Result<Option<Feed>, EdgeError> {
+    let surface = StreamSurface::Connection(parts);
+    open(sessions, hub, principal, id, last_event_id, surface).await
+}
+
+/// The surface that a stream is opened on.
+enum StreamSurface {
+    Mcp,
+    HttpSse(HttpSseParts),
+    Connection(ConnectionParts),
+}
+
+impl StreamSurface {
+    const fn kind(&self) -> StreamKind {
+        match self {
+            Self::Connection(_) => StreamKind::Connection,
+            _ => StreamKind::Session,
+        }
+    }
+
+    fn format(&self, id: &SessionId) -> StreamFormat {
+        match self {
+            Self::Connection(_) => StreamFormat::Connection { id: id.clone() },
+            _ => StreamFormat::Session,
+        }
+    }
+
+    /// The first frames; `primes`: the client knows a priming event.
+    fn opening(&self, feed: &Feed, id: &SessionId, primes: bool, now: &str) -> OpeningFrames {
+        let cursor = feed.cursor();
+        let (frames, has_event_id) = match self {
+            Self::HttpSse(parts) => (parts.endpoint.clone(), false),
+            Self::Connection(parts) => (opening_of(parts, id, &cursor, now), true),
+            Self::Mcp => {
+                let priming = match primes {
+                    true => format!("id: {cursor}\ndata: \n\n"),
+                    false => "\n".to_owned(),
+                };
+                let frames = format!(": ok\nretry: {RETRY_MILLIS}\n{priming}");
+                (Bytes::from(frames), primes)
+            }
+        };
+        OpeningFrames {
+            frames,
+            has_event_id,
+        }
+    }
+}
+
+/// What the reader of a stream may see, as its session stores it.
+pub(crate) fn stored_rights(sees: &Visibility) -> Option<Value> {
+    (!sees.is_all()).then(|| serde_json::to_value(sees).expect("names are JSON"))
+}
+
+/// The first frames of a connection.
+fn opening_of(parts: &ConnectionParts, id: &SessionId, cursor: &CursorText, now: &str) -> Bytes {
+    let event_id = connection_event_id(id, cursor);
+    let mut frames = BytesMut::from(format!(": ok\nretry: {RETRY_MILLIS}\n").as_bytes());
+    for (event, data) in [
+        (ConnectionEvent::ConnectionStatus, &parts.status),
+        (ConnectionEvent::McpNotification, &parts.welcome),
+    ] {
+        let mut data = data.clone();
+        data["timestamp"] = now.into();
+        if event == ConnectionEvent::ConnectionStatus {
+            data["serverTime"] = now.into();
+        }
+        let data = data.to_string();
+        put_frame(event, Some(&event_id), data.as_bytes(), &mut frames);
+    }
+    frames.freeze()
 }
 
 /// Whether the cursor knows a subscription that the session has never had: the store went back to before it.
@@ -80,7 +184,7 @@ impl Beginning {
     fn of(
         session: &Session,
         last: Option<&Result<Cursor, CursorError>>,
-        (timeline, reached): (&LogTimeline, Sequence),
+        (log, reached): (InterestLog<'_>, Sequence),
         after_loss: Option<Sequence>,
     ) -> Self {
         let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
@@ -93,7 +197,7 @@ impl Beginning {
             (None, Some(streamed)) => streamed,
             _ => session.newest_subscription,
         };
-        let interest = StreamInterest::up_to_subscription(session, known, 0, timeline);
+        let interest = StreamInterest::up_to_subscription(session, known, 0, log);
         let interest = interest.begun_by(reached);
         let inbox = match last {
             Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
@@ -167,20 +271,28 @@ async fn after_loss(
 }
 
 async fn open(
-    sessions: &Sessions,
+    sessions: &Arc<Sessions>,
     hub: &Arc<Hub>,
     principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
-    legacy: Option<HttpSseParts>,
+    surface: StreamSurface,
 ) -> Result<Option<Feed>, EdgeError> {
     // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
     let keys = hub.started_keys()?;
     let last = last_event_id.map(|last| keys.open(last, scope));
     let now = sessions.now().await?;
+    let is_connection = matches!(surface, StreamSurface::Connection(_));
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
+        // A connection is no session of another surface, whose clients do not know its form.
+        if before.is_connection != is_connection {
+            return (before, 0);
+        }
+        if is_connection {
+            session.reader_sees = stored_rights(&principal.sees);
+        }
         if let Some(Ok(cursor)) = &last
             && !is_ahead(cursor, session)
         {
@@ -191,19 +303,32 @@ async fn open(
     let Some(((session, tag), _)) = numbered.await? else {
         return Ok(None);
     };
+    if session.is_connection != is_connection {
+        return Ok(None);
+    }
+    let kept = sessions.take_kept(id, principal).await?;
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let after_loss = after_loss(hub, &session, last.as_ref()).await?;
-    let here = (&*hub.timeline(), hub.position().sequence);
-    let plan = Beginning::of(&session, last.as_ref(), here, after_loss);
+    let timeline = hub.timeline();
+    let log = InterestLog {
+        timeline: &timeline,
+        names: hub.names(),
+    };
+    let here = (log, hub.position().sequence);
+    let mut plan = Beginning::of(&session, last.as_ref(), here, after_loss);
+    if let (InboxStart::Head, Some(first)) = (plan.inbox, kept.first()) {
+        plan.inbox = InboxStart::After(first.before());
+    }
     let known = match plan.inbox {
         InboxStart::After(position) => position,
         InboxStart::Head => Sequence::START,
     };
     let open = StreamRequest {
         wants: NewsSelection::all_lists(),
-        kind: StreamKind::Session,
-        format: StreamFormat::Session,
+        labels: Some(ClientLabels::of(&session)),
+        kind: surface.kind(),
+        format: surface.format(id),
         scope,
         session: Some((id.clone(), tag)),
         inbox: known,
@@ -213,29 +338,12 @@ async fn open(
         // If the session ends with its stream, the stream must not end by age.
         ages: !session.ends_with_stream,
     };
-    let (endpoint, on_close) = legacy.map(|new| (new.endpoint, new.on_close)).unzip();
-    let mut feed = hub
-        .open(open, |feed| {
-            if let Some(endpoint) = endpoint {
-                return endpoint.into();
-            }
-            let cursor = feed.cursor();
-            let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
-            let frames = if primes {
-                format!("{head}id: {cursor}\ndata: \n\n")
-            } else {
-                head + "\n"
-            };
-            OpeningFrames {
-                frames: Bytes::from(frames),
-                has_event_id: primes,
-            }
-        })
-        .await?;
+    let opening = |feed: &Feed| surface.opening(feed, id, primes, &now.to_string());
+    let mut feed = hub.open(open, opening).await?;
     let inbox = sessions.inboxes.open(id, plan.inbox);
-    let inbox = match on_close {
-        Some(on_close) => inbox.with_answers(on_close),
-        None => inbox,
+    let inbox = match surface {
+        StreamSurface::HttpSse(parts) => inbox.with_answers(parts.on_close),
+        _ => inbox,
     };
     feed.read_inbox(inbox);
     if plan.went_back {

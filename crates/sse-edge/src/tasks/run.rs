@@ -117,6 +117,8 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
         output: CallOutput::new(None, None).0,
         is_task: true,
         waits_until: None,
+        began: caller.began,
+        ran_before: caller.ran_before,
         server: Arc::clone(&caller.server),
         rates: Arc::clone(&caller.rates),
     }

@@ -335,7 +335,10 @@ async fn who_cannot_be_asked_is_obeyed() {
         peer.tool(&a, "subscribe_to_events", json!({})).await;
         let answer: Value = peer.unsubscribe_all(&a).await.json().await.unwrap();
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
-        assert_eq!(text, r#"{"unsubscribedCount":1}"#, "{version}");
+        assert_eq!(
+            text, r#"{"success":true,"unsubscribedCount":1}"#,
+            "{version}"
+        );
     }
     // Without a stream the client cannot be asked.
     let mut peer = Peer::subscribed(&a, "2025-11-25").await;

@@ -125,8 +125,9 @@ async fn an_answer_that_does_not_fit_into_those_of_a_batch_is_an_error_in_its_pl
     let (world, a, _b) = EdgeWorld::two().await;
     world.happen("cat", 2, 100 << 10).await;
     world.settle(&a).await;
+    let whole = json!({ "include": ["urls"], "maxBytes": 256 << 10 });
     let calls: Vec<_> = (0..64)
-        .map(|id| call(id, "get_recent_events", &json!({})))
+        .map(|id| call(id, "get_recent_events", &whole))
         .collect();
     let reply = client(&a).await.send(&a.url, &json!(calls)).await.unwrap();
     let text = reply.body.to_string();

@@ -134,7 +134,13 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
         ("repo", "@octo", "put it into owner"),
         ("owner", "the octo", "for instance octo"),
         ("actor", "mona@example.com", "for instance mona"),
-        ("resourceId", "4711", "node id"),
+        ("resourceId", "#7", "node id"),
+        ("resourceId", "R_1:refs/heads/100%", "`%25`"),
+        (
+            "resourceId",
+            "https://github.com/octo/cat/tree/main",
+            "give owner, repo and number",
+        ),
     ] {
         let filters = json!({ "filters": [{ field: value }] });
         for name in ["get_recent_events", "replay_events", "subscribe_to_events"] {
@@ -151,6 +157,64 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
         let text = refused.to_string();
         assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
         assert!(text.contains(field) && text.contains(fix), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_own_kind_id_and_action_on_every_surface() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    for (kind, id, action) in [
+        ("branch", "R_1:refs/heads/f%C3%BCr", "push"),
+        ("installation", "installation/77", "suspend"),
+        ("quantum_leap", "QL_4", "leapt"),
+        (
+            "repository_dispatch",
+            "R_1:repository_dispatch/x",
+            "Deploy to Café",
+        ),
+    ] {
+        let of = [
+            ("resourceType", kind),
+            ("resourceId", id),
+            ("action", action),
+        ];
+        let at = |node: &Node, path: &str| {
+            let mut url = node.at(path);
+            url.query_pairs_mut().extend_pairs(of);
+            url
+        };
+        let mut stream = sse::open(&at(&b, "/events/stream"), Default::default())
+            .await
+            .unwrap();
+        let connected = stream.next_event(SOON).await.unwrap();
+        let has_note = kind == "quantum_leap";
+        let notes = &connected.json().unwrap()["notes"];
+        assert_eq!(notes.is_array(), has_note, "{kind}: {notes}");
+        let happened = world
+            .happens_as(|facts| {
+                facts.resource_type = model::ResourceType::open(kind);
+                facts.resource_id = model::ResourceId::new(id).unwrap();
+                facts.action = Some(action.to_owned());
+            })
+            .await;
+        let told = stream.next_event(SOON).await.unwrap();
+        assert_eq!(told.json().unwrap()["id"], happened.as_str(), "{kind}");
+        let (status, found) = get(at(&a, "/events/recent")).await;
+        assert_eq!(
+            (status, ids(&found)),
+            (StatusCode::OK, vec![happened.as_str()])
+        );
+        assert_eq!(found["notes"].is_array(), has_note, "{found}");
+        let asked: serde_json::Map<_, _> = of
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        for name in ["get_recent_events", "replay_events"] {
+            let found = tool(&client, &b, name, asked.clone().into()).await.unwrap();
+            assert_eq!(ids(&found), [happened.as_str()], "{kind} {name}");
+            assert_eq!(found["notes"].is_array(), has_note, "{found}");
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use model::{Sequence, SharedKey, SystemClock, Timestamp};
+use async_trait::async_trait;
+use model::{EventId, Sequence, SharedKey, StoredEvent, SystemClock, Timestamp};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
@@ -149,6 +151,180 @@ async fn a_log_that_was_never_trimmed_is_whole() {
     assert!(!stream_truncated(&world, &node, &since, HeaderMap::new()).await);
 }
 
+/// A log that has removed all of its events, an edge that had them in memory, and one that began afterwards; a
+/// cursor from the middle of what is gone, and one from its end.
+async fn emptied() -> (EdgeWorld, [Node; 2], String, String) {
+    let world = EdgeWorld::new().await;
+    let node = world.node().await;
+    let cursor = async || {
+        let list: Value = reqwest::get(node.at("/events/recent"))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        list["nextCursor"].as_str().unwrap().to_owned()
+    };
+    world.happens("cat").await;
+    world.settle(&node).await;
+    let middle = cursor().await;
+    world.happens("cat").await;
+    world.settle(&node).await;
+    let end = cursor().await;
+    let removed = world.log.trim(Timestamp::MAX).await.unwrap();
+    assert_eq!(removed, 2);
+    let later = world.node().await;
+    (world, [node, later], middle, end)
+}
+
+/// Whether the second frame of a stream says that events are gone, where no event comes.
+async fn silent_stream_truncated(node: &Node, last_id: &str) -> bool {
+    let url = node.at("/events/stream");
+    let mut stream = sse::resume(&url, HeaderMap::new(), last_id).await.unwrap();
+    stream.next_event(SOON).await.unwrap();
+    let frame = stream.next_event(QUIET).await;
+    frame.is_ok_and(|frame| frame.event.as_deref() == Some("truncated"))
+}
+
+#[tokio::test]
+async fn a_log_that_was_emptied_says_so_on_every_surface_and_edge() {
+    let (_world, nodes, middle, end) = emptied().await;
+    for node in &nodes {
+        let replay = format!("/events/replay/{LONG_AGO}");
+        for (path, gone) in [
+            (replay.clone(), true),
+            (format!("{replay}?order=desc"), true),
+            (format!("{replay}?cursor={middle}"), true),
+            (format!("{replay}?cursor={end}"), false),
+            ("/events/replay/2099-01-01".to_owned(), false),
+            ("/events/recent".to_owned(), true),
+            (format!("/events/recent?from={LONG_AGO}"), true),
+            ("/events/recent?from=2099-01-01".to_owned(), false),
+            (format!("/events/recent?before={end}"), true),
+        ] {
+            assert_eq!(truncated(node, &path).await, gone, "{path}");
+        }
+        for (tool, arguments, gone) in [
+            ("replay_events", json!({ "fromTimestamp": LONG_AGO }), true),
+            (
+                "replay_events",
+                json!({ "from": LONG_AGO, "order": "desc" }),
+                true,
+            ),
+            ("replay_events", json!({ "cursor": middle }), true),
+            (
+                "replay_events",
+                json!({ "cursor": middle, "waitSeconds": 50 }),
+                true,
+            ),
+            ("replay_events", json!({ "cursor": end }), false),
+            (
+                "wait_for_events",
+                json!({ "cursor": middle, "maxWaitSeconds": 50 }),
+                true,
+            ),
+            (
+                "wait_for_events",
+                json!({ "cursor": end, "maxWaitSeconds": 1 }),
+                false,
+            ),
+            ("get_recent_events", json!({}), true),
+            ("get_recent_events", json!({ "before": end }), true),
+            (
+                "manage_events",
+                json!({ "action": "replay", "fromTimestamp": LONG_AGO }),
+                true,
+            ),
+            ("manage_events", json!({ "action": "get_recent" }), true),
+        ] {
+            let found = tool_truncated(node, tool, arguments.clone()).await;
+            assert_eq!(found, gone, "{tool} {arguments}");
+        }
+        let client = connect(node).await;
+        for uri in ["github://events", "github://events/octo/cat"] {
+            let read = client.read_resource(&node.url, uri).await.unwrap();
+            let content: Value = serde_json::from_str(read[0]["text"].as_str().unwrap()).unwrap();
+            assert_eq!(content["truncated"], true, "{content}");
+        }
+    }
+    // The edge that still has the events in memory gives them; the other says that they are gone.
+    let [_, later] = &nodes;
+    for (id, gone) in [
+        (LONG_AGO, true),
+        ("2099-01-01T00:00:00Z", false),
+        (&*middle, true),
+        (&*end, false),
+    ] {
+        assert_eq!(silent_stream_truncated(later, id).await, gone, "{id}");
+    }
+}
+
+/// The stream of a session that was away while its events were removed.
+#[tokio::test]
+async fn a_session_whose_events_were_removed_is_told() {
+    let world = EdgeWorld::new().await;
+    let node = world.node().await;
+    let client = connect(&node).await;
+    world::subscribe(&client, &node, "cat").await;
+    let mut stream = client.open_stream(&node.url, None).await.unwrap();
+    world.happens("cat").await;
+    next_events(&mut stream, 1).await;
+    let id = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    world.happens("cat").await;
+    world.log.trim(Timestamp::MAX).await.unwrap();
+    let later = world.node().await;
+    let mut stream = client.open_stream(&later.url, Some(&id)).await.unwrap();
+    let notice = message(&mut stream).await;
+    assert_eq!(notice["params"]["data"]["truncated"], true, "{notice}");
+}
+
+/// Another log has removed nothing, and what came before it is in none.
+#[tokio::test]
+async fn a_start_in_a_log_that_was_replaced_is_told_by_time_as_by_cursor() {
+    let (first, second) = (EdgeWorld::new().await, EdgeWorld::new().await);
+    first.happens("cat").await;
+    let log = Arc::new(ReplacedLog::new(Arc::clone(&first.log)));
+    let mut stores = first.stores.clone();
+    stores.log = Arc::<ReplacedLog>::clone(&log);
+    let world = EdgeWorld::on(stores).await;
+    let node = world.node().await;
+    let list: Value = reqwest::get(node.at("/events/recent"))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let cursor = list["nextCursor"].as_str().unwrap();
+    let before = now();
+    log.replace(Arc::clone(&second.log));
+    let replaced = "forgewire_edge_gaps_total{reason=\"log_replaced\"}";
+    until("the edge follows the other log", || async {
+        node.metric(replaced) > 0
+    })
+    .await;
+    let after = Timestamp::parse(&now())
+        .unwrap()
+        .plus(std::time::Duration::from_secs(1));
+    let replay = |from: &str| format!("/events/replay/{from}");
+    for (path, gone) in [
+        (replay(&before), true),
+        (format!("{}?order=desc", replay(&before)), true),
+        (format!("{}?cursor={cursor}", replay(&before)), true),
+        (format!("/events/recent?from={before}"), true),
+        (replay(&after.to_string()), false),
+    ] {
+        assert_eq!(truncated(&node, &path).await, gone, "{path}");
+    }
+    assert!(tool_truncated(&node, "replay_events", json!({ "from": before })).await);
+    assert!(tool_truncated(&node, "replay_events", json!({ "cursor": cursor })).await);
+    let wait = json!({ "cursor": cursor, "maxWaitSeconds": 50 });
+    assert!(tool_truncated(&node, "wait_for_events", wait).await);
+    assert!(silent_stream_truncated(&node, &before).await);
+    assert!(silent_stream_truncated(&node, cursor).await);
+    assert!(!silent_stream_truncated(&node, &after.to_string()).await);
+}
+
 /// Ids of which this server issued none. The empty one means none (HTML, "Server-sent events").
 fn unreadable() -> Vec<(&'static str, HeaderMap)> {
     let of = |values: &[&[u8]]| {
@@ -281,4 +457,57 @@ async fn the_first_stream_of_a_session_from_another_log_is_told() {
     let cat = after.happens("cat").await;
     assert_eq!(next_events(&mut stream, 1).await[0], cat);
     assert_eq!(node.metric(counted), 1);
+}
+
+/// A log in whose place another one can come.
+#[derive(Debug)]
+struct ReplacedLog(parking_lot::Mutex<Arc<dyn EventLog>>);
+
+impl ReplacedLog {
+    fn new(log: Arc<dyn EventLog>) -> Self {
+        Self(parking_lot::Mutex::new(log))
+    }
+
+    fn now(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.0.lock())
+    }
+
+    fn replace(&self, log: Arc<dyn EventLog>) {
+        *self.0.lock() = log;
+    }
+}
+
+#[async_trait]
+impl EventLog for ReplacedLog {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
+        self.now().append(events).await
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
+        self.now().read_after(after, limit).await
+    }
+
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<EventsBefore, EventLogError> {
+        self.now().read_before(before, limit).await
+    }
+
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+        self.now().seek(time).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.now().position_of(id).await
+    }
+
+    async fn head(&self) -> Result<LogHead, EventLogError> {
+        self.now().head().await
+    }
+
+    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+        self.now().trim(time).await
+    }
 }

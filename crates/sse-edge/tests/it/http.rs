@@ -85,6 +85,53 @@ async fn a_host_that_a_proxy_passes_on_is_refused_with_the_key_until_it_is_named
     }
 }
 
+#[tokio::test]
+async fn the_refusal_of_a_page_names_the_key_that_lets_it_in() {
+    let (_world, a, _b) = EdgeWorld::two().await;
+    for path in ["/mcp", "/events/recent"] {
+        let request = reqwest::Client::new()
+            .get(a.at(path))
+            .header("origin", "https://app.example.com");
+        let text = request.send().await.unwrap().text().await.unwrap();
+        assert!(text.contains("edge.allowed_origins"), "{path}: {text}");
+    }
+}
+
+#[test]
+fn what_is_no_origin_or_no_proxy_is_refused_by_its_key() {
+    for bad in [
+        "*",
+        "app.example.com",
+        "https://",
+        "://app.example.com",
+        "https://app.example.com/page",
+        "https://a.example,https://b.example",
+        "null",
+        "",
+    ] {
+        let config = EdgeConfig {
+            allowed_origins: vec![bad.to_owned()],
+            ..EdgeConfig::default()
+        };
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.contains("edge.allowed_origins"), "{bad}: {text}");
+    }
+    let good = [
+        "https://app.example.com",
+        "http://localhost:5173/",
+        "https://[2001:db8::7]:8443",
+        "chrome-extension://abcdefghijklmnop",
+    ];
+    let mut config = EdgeConfig {
+        allowed_origins: good.map(str::to_owned).to_vec(),
+        ..EdgeConfig::default()
+    };
+    config.check().unwrap();
+    config.proxies.trusted = vec!["proxy.example.com".to_owned()];
+    let text = config.check().unwrap_err().to_string();
+    assert!(text.contains("edge.proxies.trusted"), "{text}");
+}
+
 #[test]
 fn what_is_no_host_is_refused_by_its_key() {
     for bad in [

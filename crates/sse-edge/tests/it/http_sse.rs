@@ -417,7 +417,8 @@ async fn an_answer_that_the_mailbox_does_not_take_is_told() {
         world.happens_at_length("cat", 10_000).await;
     }
     world.settle(&b).await;
-    let call = json!({ "name": "get_recent_events", "arguments": { "limit": 10 } });
+    let whole = json!({ "limit": 10, "include": ["urls"] });
+    let call = json!({ "name": "get_recent_events", "arguments": whole });
     let request = json!({ "jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": call });
     assert_eq!(client.post(&b, &request).await, StatusCode::ACCEPTED);
     let answer = client.next().await;

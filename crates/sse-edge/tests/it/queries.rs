@@ -7,7 +7,7 @@ use std::sync::{
 
 use access::Authenticator;
 use async_trait::async_trait;
-use model::{Sequence, StoredEvent, SystemClock, Timestamp};
+use model::{EventId, Sequence, StoredEvent, SystemClock, Timestamp};
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 use reqwest::StatusCode;
 use sse_edge::EdgeConfig;
@@ -56,6 +56,10 @@ impl EventLog for HeldLog {
         self.log.seek(time).await
     }
 
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        self.log.position_of(id).await
+    }
+
     async fn head(&self) -> Result<LogHead, EventLogError> {
         self.log.head().await
     }
@@ -74,7 +78,8 @@ async fn held() -> (Arc<HeldLog>, Node, Tokens) {
     let log = Arc::new(HeldLog {
         log: stores.log,
         begun: AtomicUsize::new(0),
-        gate: Semaphore::new(0),
+        // An edge that finds no names reads the log for them before it is ready.
+        gate: Semaphore::new(1),
     });
     stores.log = Arc::<HeldLog>::clone(&log);
     let (world, tokens) = (EdgeWorld::on(stores).await, Tokens::new());
@@ -84,6 +89,7 @@ async fn held() -> (Arc<HeldLog>, Node, Tokens) {
     let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
     let config = EdgeConfig::default();
     let node = world.node_for(&config, world.bus.clone(), auth).await;
+    assert_eq!(log.begun.swap(0, Ordering::SeqCst), 1);
     (log, node, tokens)
 }
 

@@ -62,7 +62,7 @@ async fn what_nobody_knows_is_refused_by_name() {
     let (_world, a, _b) = EdgeWorld::two().await;
     for (query, words) in [
         ("repository=cat", ["repository", "repo"]),
-        ("resourceType=wiki", ["wiki", "pull_request"]),
+        ("resourceType=wiki%20page", ["wiki page", "pull_request"]),
         ("owner=a&owner=b", ["owner", "twice"]),
         ("lastEventId=a&lastEventId=b", ["lastEventId", "twice"]),
     ] {

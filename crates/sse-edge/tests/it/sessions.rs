@@ -23,6 +23,7 @@ async fn any_edge_serves_a_session_at_once() {
             .filter(|name| !is_fixture(name))
             .collect();
         let tools = [
+            "get_event",
             "get_recent_events",
             "manage_events",
             "replay_events",

@@ -43,10 +43,11 @@ impl Counted {
 }
 
 impl Counted {
-    /// Counts a call for records unless they are tasks, which the stateless era has.
+    /// Counts a call for records unless they are tasks, which the stateless era has, or names, which the edge
+    /// reads for itself.
     fn asked_for(&self, collection: Collection) -> &MemorySessionStore {
         match collection.name() {
-            "tasks" => &self.store,
+            "tasks" | "names" => &self.store,
             _ => self.asked(),
         }
     }
@@ -108,6 +109,17 @@ impl Records for Counted {
     ) -> Result<RecordPage, RecordsError> {
         let store = self.asked_for(collection);
         store.list(collection, owner, after, limit).await
+    }
+
+    async fn list_under(
+        &self,
+        collection: Collection,
+        under: (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let store = self.asked_for(collection);
+        store.list_under(collection, under, after, limit).await
     }
 
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {

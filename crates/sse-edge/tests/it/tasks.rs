@@ -17,7 +17,10 @@ pub(crate) fn client() -> ModernClient {
 
 /// A task that waits for an event of octo/cat.
 pub(crate) async fn wait_for_cats(client: &ModernClient, node: &Node) -> String {
-    let arguments = json!({ "filters": [{ "repo": "cat" }] });
+    wait_with(client, node, json!({ "filters": [{ "repo": "cat" }] })).await
+}
+
+pub(crate) async fn wait_with(client: &ModernClient, node: &Node, arguments: Value) -> String {
     let params = json!({ "name": "wait_for_events", "arguments": arguments });
     let made = client.call(&node.url, "tools/call", params).await.unwrap();
     assert_eq!(

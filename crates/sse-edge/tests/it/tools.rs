@@ -69,7 +69,9 @@ async fn the_alias_gives_what_the_tools_give() {
             let rest = tool(&client, &b, "replay_events", json!({ "cursor": cursor })).await;
             assert_eq!(rest["events"], json!([]));
         }
-        alias["cursor"] = direct["cursor"].clone();
+        for cursor in ["cursor", "nextCursor"] {
+            alias[cursor] = direct[cursor].clone();
+        }
         assert_eq!(alias, direct);
     }
     let manage = |arguments| tool(&client, &a, "manage_events", arguments);
@@ -105,7 +107,7 @@ async fn what_does_not_fit_is_explained_to_the_model() {
         ("get_recent_events", json!({ "limit": 0 }), "limit"),
         (
             "get_recent_events",
-            json!({ "filters": [{ "resourceType": "wiki" }] }),
+            json!({ "filters": [{ "resourceType": "wiki page" }] }),
             "pull_request",
         ),
         ("replay_events", json!({ "cursor": "x" }), "cursor"),

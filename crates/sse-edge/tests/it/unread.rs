@@ -136,7 +136,8 @@ async fn answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_el
     assert!(tools.text().await.unwrap().contains("get_recent_events"));
 
     // What the pages have left of the share, results take.
-    let events = json!({ "name": "get_recent_events", "arguments": {} });
+    let whole = json!({ "include": ["urls"], "maxBytes": 256 << 10 });
+    let events = json!({ "name": "get_recent_events", "arguments": whole });
     for _ in 0..40 {
         unread.push(Raw::ask_small(&node, &raw_call(SEES_ALL, &events)).await);
     }
@@ -191,7 +192,8 @@ async fn lines_that_nobody_reads_count_until_they_are_read_and_all_of_them_come(
     let mut client = Raw::ask_small(&a, head).await;
     for id in 0..CALLS {
         let line = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
-            "name": "get_recent_events", "arguments": { "limit": 1 },
+            "name": "get_recent_events",
+            "arguments": { "limit": 1, "include": ["urls"], "maxBytes": 256 << 10 },
             "_meta": {
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
                 "io.modelcontextprotocol/clientCapabilities": {},

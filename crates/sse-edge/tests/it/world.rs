@@ -12,7 +12,7 @@ use std::{
 
 use access::Authenticator;
 use async_trait::async_trait;
-use edge_records::SessionRecords;
+use edge_records::{NameRecords, SessionRecords};
 use futures_util::StreamExt;
 use mcp_server::cpu_turns::CpuAccount;
 use model::{
@@ -293,9 +293,9 @@ impl EdgeWorld {
         &self,
         session: &SessionId,
         stream: &StreamId,
-        entry: &'static [u8],
+        entry: &[u8],
     ) -> Sequence {
-        let entry = bytes::Bytes::from_static(entry);
+        let entry = bytes::Bytes::copy_from_slice(entry);
         let limits = MailboxLimits::default();
         let mailbox = &self.stores.mailboxes;
         let owner = self.stored_session(session).await.owner;
@@ -340,6 +340,17 @@ impl EdgeWorld {
         format!("e{n}")
     }
 
+    /// As [`World::happens`] in the repository `cat`, with an event that is changed first.
+    pub(crate) async fn happens_as(&self, change: impl FnOnce(&mut EventFacts)) -> String {
+        let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut event = event(n, "cat", 0);
+        change(&mut event.facts);
+        let hint = self.store(event).await;
+        let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
+        told.unwrap();
+        format!("e{n}")
+    }
+
     /// As [`World::happens`], with an event of about `bytes` bytes.
     pub(crate) async fn happens_at_length(&self, repo: &str, bytes: usize) -> String {
         let (id, hint) = self.stored(repo, bytes).await;
@@ -368,6 +379,30 @@ impl EdgeWorld {
         let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
         told.unwrap();
         (first..first + count).map(|n| format!("e{n}")).collect()
+    }
+
+    /// An event happens as it is given.
+    pub(crate) async fn tell(&self, event: StoredEvent) {
+        let hint = self.store(event).await;
+        let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
+        told.unwrap();
+    }
+
+    /// Whether a repository of a principal is pinned in the store.
+    pub(crate) async fn has_pins(&self, principal: &str) -> bool {
+        let names = NameRecords::new(Arc::clone(&self.stores.records));
+        let principal = PrincipalId::new(principal).unwrap();
+        let pins = names.load_pins::<Value>(&principal).await.unwrap();
+        let repositories = pins.map(|pins| pins.names["repositories"].clone());
+        repositories
+            .is_some_and(|pinned| pinned.as_object().is_some_and(|pinned| !pinned.is_empty()))
+    }
+
+    /// The stored book of names.
+    pub(crate) async fn book(&self) -> String {
+        let names = NameRecords::new(Arc::clone(&self.stores.records));
+        let book = names.load_book::<Value>().await.unwrap().unwrap();
+        serde_json::to_string(&book.names).unwrap()
     }
 
     /// As [`World::happens`], but the process that stored the event died before it announced it on
@@ -436,16 +471,19 @@ impl EdgeWorld {
     }
 }
 
-fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
+pub(crate) fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
     let now = SystemClock.now();
     let facts = EventFacts {
         id: EventId::new(&format!("e{n}")).unwrap(),
         event_type: EventType::UPDATED,
+        action: None,
         resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_7").unwrap(),
         owner: Some("Octo".to_owned()),
         repo: Some(repo.to_owned()),
         number: Some(7),
+        ids: model::GithubIds::default(),
+        former: None,
         actor: Some("mona".to_owned()),
         source: EventOrigin::WEBHOOK,
         tags: vec!["bug".to_owned()],
@@ -487,6 +525,7 @@ impl ResourceReader for OneIssue {
         let known = uri.to_string() == "github://issues/octo/cat/7";
         Ok(known.then(|| ResourceState {
             uri: uri.clone(),
+            ids: model::GithubIds::default(),
             json: r#"{"number":7}"#.into(),
             event_id: EventId::new("e1").unwrap(),
             sequence: Sequence(1),

@@ -37,6 +37,8 @@ mod sessions;
 mod slow;
 #[path = "../it/streams.rs"]
 mod streams;
+#[path = "../it/subscriptions.rs"]
+mod subscriptions;
 #[path = "../it/tasks.rs"]
 mod tasks;
 #[path = "../it/unread.rs"]

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+mod budgets;
+mod described;
+
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use access::{Permission, Permissions, PresentRights, Principal, Visibility};
@@ -10,6 +13,9 @@ use event_flow::follow::Followed;
 use event_tools::{
     EventToolDeps,
     sessions::{SessionChange, SessionEditor},
+    subscriptions::{
+        ClientSubscription, ClientSubscriptions, ListedSubscription, ListedSubscriptions,
+    },
     toolset,
 };
 use fanout::{
@@ -37,13 +43,14 @@ use mcp_server::{
 use model::{
     CursorKeys, Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition, PrincipalId,
     RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, SessionId, StoredEvent,
-    SystemClock, Timestamp, TraceContext,
+    SubscriptionId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus};
 use serde_json::{Value, json, value::to_raw_value};
 use service_kit::descriptors::Descriptors;
 use store_layers::StoredLog;
 use store_memory::MemoryLogStore;
+use subscriptions::ClientId;
 use tokio_util::sync::CancellationToken;
 
 /// A sync role that knows nothing.
@@ -85,6 +92,53 @@ impl SessionEditor for NoSessions {
     }
 }
 
+/// The subscriptions under a client's name, in memory.
+#[derive(Debug, Default)]
+struct KeptSubscriptions(std::sync::Mutex<Vec<(PrincipalId, ListedSubscription)>>);
+
+#[async_trait]
+impl ClientSubscriptions for KeptSubscriptions {
+    async fn make(
+        &self,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+        new: ClientSubscription,
+    ) -> Result<(), CallError> {
+        let listed = ListedSubscription {
+            id: id.clone(),
+            client: Some(new.client),
+            filters: new.filters,
+            created_at: Timestamp::default(),
+            expires_at: Timestamp::default(),
+        };
+        self.0.lock().unwrap().push((owner.clone(), listed));
+        Ok(())
+    }
+
+    async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError> {
+        let mut kept = self.0.lock().unwrap();
+        let before = kept.len();
+        kept.retain(|(of, listed)| of != owner || listed.id != *id);
+        Ok(kept.len() < before)
+    }
+
+    async fn list(
+        &self,
+        owner: &PrincipalId,
+        client: Option<&ClientId>,
+    ) -> Result<ListedSubscriptions, CallError> {
+        let kept = self.0.lock().unwrap();
+        let own = kept.iter().filter(|(of, listed)| {
+            of == owner && client.is_none_or(|client| listed.client.as_ref() == Some(client))
+        });
+        let mut own = own.map(|(_, listed)| listed.clone());
+        Ok(ListedSubscriptions {
+            subscriptions: own.by_ref().take(100).collect(),
+            has_more: own.next().is_some(),
+        })
+    }
+}
+
 fn event(n: u64, owner: &str) -> StoredEvent {
     let id = EventId::new(&format!("e{n}")).unwrap();
     StoredEvent {
@@ -92,11 +146,14 @@ fn event(n: u64, owner: &str) -> StoredEvent {
         facts: EventFacts {
             id,
             event_type: EventType::UPDATED,
+            action: None,
             resource_type: ResourceType::ISSUE,
             resource_id: ResourceId::new("I_1").unwrap(),
             owner: Some(owner.to_owned()),
             repo: Some("repo".to_owned()),
             number: Some(n),
+            ids: model::GithubIds::default(),
+            former: None,
             actor: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
@@ -114,17 +171,23 @@ async fn server() -> OfferRegistry {
 
 /// The same, with another toolset after it.
 async fn server_beside(other: Toolset) -> OfferRegistry {
+    let events = vec![event(1, "mine"), event(2, "theirs"), event(3, "mine")];
+    server_over(events, other).await
+}
+
+/// A server that offers the toolset over a log with these events.
+async fn server_over(events: Vec<StoredEvent>, other: Toolset) -> OfferRegistry {
     let log = StoredLog::new(MemoryLogStore::new(
         &RandomIds,
-        NonZeroUsize::new(100).unwrap(),
+        NonZeroUsize::new(events.len() + 1).unwrap(),
     ));
-    let events = vec![event(1, "mine"), event(2, "theirs"), event(3, "mine")];
     log.append(events).await.unwrap();
     let head = log.head().await.unwrap();
     let mut metrics = service_kit::metrics::MetricsRegistry::default();
     let age = MaxAge::new(0, 15);
     let hub = Hub::new(HubParts {
         log: Arc::new(log),
+        names: Arc::default(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         metrics: FanoutMetrics::new(&mut metrics),
@@ -142,8 +205,10 @@ async fn server_beside(other: Toolset) -> OfferRegistry {
         hub: Arc::new(hub),
         resources: Arc::new(NoResources),
         sessions: Arc::new(NoSessions),
+        subscriptions: Arc::new(KeptSubscriptions::default()),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        filter_defaults: model::FilterDefaults::default(),
     };
     let profile = ServerProfile {
         info: ServerInfo::new("test", "0"),
@@ -175,6 +240,8 @@ fn caller(sees: Visibility) -> Caller {
         output: CallOutput::new(None, None).0,
         is_task: false,
         waits_until: None,
+        began: Timestamp::default(),
+        ran_before: Duration::ZERO,
         server: Arc::new(ServerInfo::new("test", "0")),
         rates: Arc::new(RateLimiter::new(&RateLimits::default(), &mut metrics)),
     }
@@ -229,6 +296,54 @@ async fn a_wait_without_an_event_ends_with_a_cursor() {
     assert!(began.elapsed() >= Duration::from_secs(20));
 }
 
+/// The longest wait is that which the client shows to be able to: most give up after a minute of silence.
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_as_long_as_its_client_shows_and_says_where_it_is() {
+    const HOURS: u64 = 3600;
+    let server = server().await;
+    for (has_token, asked, seconds) in [
+        (false, None, 50),
+        (false, Some(20), 20),
+        (true, None, HOURS),
+        (true, Some(3 * HOURS), 3 * HOURS),
+        (true, Some(28 * HOURS), 28 * HOURS),
+    ] {
+        let token = has_token.then(|| RequestId::Text("how-far".into()));
+        let (output, mut messages) = CallOutput::new(token, None);
+        let caller = Caller {
+            output,
+            ..caller(Visibility::only(["nobody"], []).unwrap())
+        };
+        let told = tokio::spawn(async move {
+            let mut told = Vec::new();
+            while let Some(item) = messages.recv().await {
+                told.extend(item.into_message().map(|_| tokio::time::Instant::now()));
+            }
+            told
+        });
+        let began = tokio::time::Instant::now();
+        let arguments = asked.map_or_else(|| json!({}), |asked| json!({ "maxWaitSeconds": asked }));
+        let waited = call(&server, &caller, "wait_for_events", arguments).await;
+        assert!(ids(&waited).is_empty() && waited["structuredContent"]["cursor"].is_string());
+        assert_eq!(began.elapsed().as_secs(), seconds, "{has_token} {asked:?}");
+        drop(caller);
+        let told = told.await.unwrap();
+        let times = std::iter::once(began).chain(told.iter().copied());
+        let silences = times
+            .clone()
+            .zip(times.skip(1))
+            .map(|(one, next)| next - one);
+        match has_token {
+            true => assert!(told[0] == began && silences.max() <= Some(Duration::from_secs(30))),
+            false => assert_eq!(told, []),
+        }
+    }
+    let caller = caller(Visibility::all());
+    let too_long = json!({ "maxWaitSeconds": 28 * HOURS + 1 });
+    let refused = call(&server, &caller, "wait_for_events", too_long).await;
+    assert_eq!(refused["isError"], true, "{refused}");
+}
+
 /// The calls of a batch share the time of one wait.
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_the_time_of_its_batch() {
@@ -250,6 +365,37 @@ async fn a_wait_ends_with_the_time_of_its_batch() {
 }
 
 #[tokio::test]
+async fn a_client_without_a_session_subscribes_under_its_name() {
+    let (server, caller) = (server().await, caller(Visibility::all()));
+    let manage = |arguments| call(&server, &caller, "manage_events", arguments);
+    let subscribe = json!({ "action": "subscribe", "clientId": " planner ", "transport": "sse" });
+    let made = manage(subscribe).await["structuredContent"].take();
+    assert_eq!(made["clientId"], "planner", "{made}");
+    assert_eq!(made["listenUris"], json!(["github://events"]));
+    let list = json!({ "action": "list", "clientId": "planner" });
+    let listed = manage(list).await["structuredContent"].take();
+    let entry = &listed["subscriptions"][0];
+    assert_eq!(
+        (&listed["count"], &entry["clientId"]),
+        (&json!(1), &json!("planner"))
+    );
+    assert_eq!(entry["subscriptionId"], made["subscriptionId"]);
+    let end = json!({ "action": "unsubscribe", "subscriptionId": made["subscriptionId"] });
+    let ended = manage(end.clone()).await;
+    assert_eq!(ended["structuredContent"]["success"], true, "{ended}");
+    let again = manage(end).await;
+    assert_eq!(again["isError"], true);
+    let text = again["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("no such subscription"), "{text}");
+    // Without a name there is nothing that could be kept.
+    let unnamed = manage(json!({ "action": "subscribe" })).await;
+    assert!(
+        unnamed["structuredContent"]["subscriptionId"].is_null(),
+        "{unnamed}"
+    );
+}
+
+#[tokio::test]
 async fn a_number_in_a_filter_is_read_in_every_notation() {
     let server = server().await;
     for number in [json!(7), json!("7"), json!(7.0), json!("7.0"), json!(null)] {
@@ -264,9 +410,9 @@ async fn a_number_in_a_filter_is_read_in_every_notation() {
 }
 
 #[tokio::test]
-async fn an_unknown_kind_of_a_filter_is_refused_with_the_known_ones() {
+async fn what_is_no_kind_is_refused_with_the_known_ones_and_a_new_kind_has_a_note() {
     let server = server().await;
-    let filters = json!({ "filters": [{ "resourceType": "wiki_page" }] });
+    let filters = json!({ "filters": [{ "resourceType": "wiki page" }] });
     let refused = call(
         &server,
         &caller(Visibility::all()),
@@ -277,10 +423,18 @@ async fn an_unknown_kind_of_a_filter_is_refused_with_the_known_ones() {
     assert_eq!(refused["isError"], true);
     let text = refused["content"][0]["text"].as_str().unwrap();
     assert!(
-        ["filters[0]", "wiki_page", "pull_request"]
+        ["filters[0]", "wiki page", "pull_request"]
             .iter()
             .all(|word| text.contains(word)),
         "{text}"
+    );
+    let new = json!({ "resourceType": "QUANTUM_LEAP" });
+    let caller = caller(Visibility::all());
+    let found = call(&server, &caller, "get_recent_events", new).await;
+    let note = found["structuredContent"]["notes"][0].as_str().unwrap();
+    assert!(
+        note.contains("quantum_leap: not a kind that this version knows"),
+        "{note}"
     );
 }
 

@@ -1,0 +1,104 @@
+//! Subscriptions under a client's name, as tools make and delete them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use event_tools::subscriptions::{
+    ClientSubscription, ClientSubscriptions, ListedSubscription, ListedSubscriptions,
+};
+use mcp::params::InputError;
+use mcp_server::CallError;
+use model::{Classified, ErrorClass, PrincipalId, PublicError, SubscriptionId};
+use serde_json::Map;
+use subscriptions::{ClientId, SubscriptionLife, VersionedSubscription, limits::MAX_PAGE};
+
+use super::kept::{NewSubscription, Subscriptions};
+use crate::{
+    error::EdgeError,
+    limits::{LISTED_SUBSCRIPTION_BYTES, SUBSCRIPTION_STEP_RECORDS},
+};
+
+/// The subscriptions, for tools.
+#[derive(Debug)]
+pub(crate) struct ToolSubscriptions(pub(crate) Arc<Subscriptions>);
+
+/// A refusal that the caller can act on names the argument.
+fn refused(error: EdgeError) -> CallError {
+    match error.class() {
+        ErrorClass::Caller | ErrorClass::Conflict => {
+            InputError::new("filters", &error.public_text()).into()
+        }
+        _ => error.into(),
+    }
+}
+
+#[async_trait]
+impl ClientSubscriptions for ToolSubscriptions {
+    async fn make(
+        &self,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+        new: ClientSubscription,
+    ) -> Result<(), CallError> {
+        let new = NewSubscription {
+            owner: owner.clone(),
+            client: Some(new.client),
+            filters: new.filters,
+            transport: new.transport,
+            since: new.since,
+            life: SubscriptionLife::WhileUsed,
+            metadata: Map::new(),
+        };
+        let made = self.0.create(id.clone(), new).await;
+        made.map(drop).map_err(refused)
+    }
+
+    async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError> {
+        Ok(self.0.end(owner, id).await?)
+    }
+
+    async fn list(
+        &self,
+        owner: &PrincipalId,
+        client: Option<&ClientId>,
+    ) -> Result<ListedSubscriptions, CallError> {
+        let (mut listed, mut after, mut bytes) = (ListedSubscriptions::default(), None, 0);
+        loop {
+            let left = MAX_PAGE - listed.subscriptions.len();
+            let step = left.min(SUBSCRIPTION_STEP_RECORDS);
+            let page = match client {
+                None => self.0.page(owner, after.as_ref(), step).await?,
+                Some(client) => {
+                    self.0
+                        .client_page((owner, client), after.as_ref(), step)
+                        .await?
+                }
+            };
+            bytes += page.bytes;
+            listed
+                .subscriptions
+                .extend(page.subscriptions.into_iter().map(entry));
+            let is_full =
+                listed.subscriptions.len() >= MAX_PAGE || bytes > LISTED_SUBSCRIPTION_BYTES;
+            match page.next {
+                None => return Ok(listed),
+                Some(_) if is_full => {
+                    listed.has_more = true;
+                    return Ok(listed);
+                }
+                Some(next) => after = Some(next),
+            }
+        }
+    }
+}
+
+fn entry(found: VersionedSubscription) -> ListedSubscription {
+    let subscription = found.subscription;
+    ListedSubscription {
+        id: subscription.id,
+        client: subscription.client,
+        filters: subscription.filters,
+        created_at: subscription.created_at,
+        expires_at: found.expires_at,
+    }
+}

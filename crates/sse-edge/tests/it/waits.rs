@@ -1,0 +1,250 @@
+//! A wait that lasts longer than any edge: it begins at once, says where it is, and goes on elsewhere.
+
+use std::{sync::Arc, time::Duration};
+
+use model::{
+    Clock, CursorScope, ManualClock, PrincipalId, SessionId, StreamCursor, StreamId, Timestamp,
+};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use serde_json::{Value, json};
+use testkit::{
+    mcp_client::McpClient,
+    sse::{SseError, SseStream},
+};
+
+use super::{
+    calls::{message, resume},
+    world::*,
+};
+
+fn call(id: u64, arguments: &Value) -> Value {
+    json!({
+        "jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": {
+            "name": "wait_for_events", "arguments": arguments, "_meta": { "progressToken": "how-far" },
+        },
+    })
+}
+
+/// A call of a client that asks for progress; it waits for an event of octo/cat.
+async fn waiting(client: &McpClient, node: &Node, id: u64, seconds: u64) -> SseStream {
+    let arguments = json!({ "filters": [{ "repo": "cat" }], "maxWaitSeconds": seconds });
+    let request = reqwest::Client::new().post(node.at("/mcp"));
+    let request = request
+        .headers(client.headers())
+        .json(&call(id, &arguments));
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    let answer = request.header(ACCEPT, both).send().await.unwrap();
+    assert_eq!(answer.headers()[CONTENT_TYPE], "text/event-stream");
+    SseStream::from_response(answer).await.unwrap()
+}
+
+/// The cursor that a message of progress names.
+fn cursor_of(progress: &Value) -> String {
+    assert_eq!(progress["method"], "notifications/progress", "{progress}");
+    assert_eq!(progress["params"]["progressToken"], "how-far");
+    let text = progress["params"]["message"].as_str().unwrap();
+    let cursor = text.strip_prefix("waiting, 0 of 1, cursor ");
+    cursor.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+/// The id with which the client can come back, from the beginning of an answer.
+async fn begun(stream: &mut SseStream) -> String {
+    let id = stream.next_event(SOON).await.unwrap().id.unwrap();
+    cursor_of(&message(stream).await);
+    id
+}
+
+/// Reads a stream until its edge closes it; returns the last id.
+async fn let_go(stream: &mut SseStream) -> Option<String> {
+    let read = tokio::time::timeout(SOON, async {
+        let mut last = None;
+        loop {
+            match stream.next(SOON).await {
+                Ok(Some(frame)) => last = frame.id.or(last),
+                Ok(None) | Err(SseError::Transport { .. }) => return last,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    read.await.unwrap()
+}
+
+/// The answer to a call, after any messages of progress.
+async fn answer(stream: &mut SseStream) -> Value {
+    loop {
+        let message = message(stream).await;
+        match message["method"].as_str() {
+            Some("notifications/progress") => drop(cursor_of(&message)),
+            _ => return message,
+        }
+    }
+}
+
+fn events(answer: &Value) -> Vec<&str> {
+    let events = answer["result"]["structuredContent"]["events"].as_array();
+    let events = events.unwrap_or_else(|| panic!("{answer}")).iter();
+    events.map(|event| event["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_wait_with_a_token_begins_at_once_and_its_progress_says_where_to_go_on() {
+    let (world, a, _b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    world.happens("dog").await;
+    world.settle(&a).await;
+    let mut stream = waiting(&client, &a, 1, 3600).await;
+    stream.next_event(SOON).await.unwrap();
+    let cursor = cursor_of(&message(&mut stream).await);
+    // A client that is lost between two messages misses nothing.
+    drop(stream);
+    let cat = world.happens("cat").await;
+    let arguments = json!({ "cursor": cursor, "filters": [{ "repo": "cat" }] });
+    let found = client.call_tool(&a.url, "wait_for_events", arguments).await;
+    assert_eq!(
+        found.unwrap()["structuredContent"]["events"][0]["id"],
+        json!(cat)
+    );
+}
+
+#[tokio::test]
+async fn a_wait_goes_on_where_its_client_comes_back_when_the_edge_drains() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 9, 3600).await;
+    let id = begun(&mut stream).await;
+    a.life.shut_down();
+    let_go(&mut stream).await;
+    // Nobody waits now, and nothing is missed.
+    let between = world.happens("cat").await;
+    let mut resumed = resume(&client, &b, &id).await;
+    let answer = answer(&mut resumed).await;
+    assert_eq!(answer["id"], 9);
+    assert_eq!(events(&answer), [between]);
+    assert!(ended(&mut resumed).await.is_empty(), "the answer ends it");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_on_another_edge_notices_nothing_of_the_drain() {
+    let world = EdgeWorld::new().await;
+    let (a, b) = (world.node().await, world.node().await);
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 9, 3600).await;
+    let id = begun(&mut stream).await;
+    drop(stream);
+    let mut resumed = resume(&client, &b, &id).await;
+    a.life.shut_down();
+    until("the other edge goes on", || async {
+        b.metric("forgewire_edge_calls_taken_over_total") == 1
+    })
+    .await;
+    let cat = world.happens("cat").await;
+    let answer = answer(&mut resumed).await;
+    assert_eq!(events(&answer), [cat]);
+}
+
+/// Three hours, by the clock that the edges share; each edge is gone before one is over.
+#[tokio::test]
+async fn a_wait_of_three_hours_lasts_over_restarts() {
+    for happens in [true, false] {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(
+            1_790_000_000_000,
+        )));
+        let world = EdgeWorld::at(Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>).await;
+        let mut node = world.node().await;
+        let client = connect(&node).await;
+        let began = clock.now();
+        let mut stream = waiting(&client, &node, 9, 3 * 3600).await;
+        let mut id = begun(&mut stream).await;
+        let mut expected = Vec::new();
+        for restart in 1..=4 {
+            clock.advance(Duration::from_secs(46 * 60));
+            node.life.shut_down();
+            id = let_go(&mut stream).await.unwrap_or(id);
+            if happens && restart == 3 {
+                expected.push(world.happens("cat").await);
+                world.happens("dog").await;
+            }
+            node = world.node().await;
+            stream = resume(&client, &node, &id).await;
+            let is_here = || async { node.metric("forgewire_edge_calls_taken_over_total") == 1 };
+            until("the new edge goes on", is_here).await;
+            if !expected.is_empty() {
+                break;
+            }
+        }
+        let answer = answer(&mut stream).await;
+        assert_eq!(events(&answer), expected, "{:?}", clock.now().since(began));
+        let cursor = &answer["result"]["structuredContent"]["cursor"];
+        let arguments = json!({ "cursor": cursor, "filters": [{ "repo": "cat" }] });
+        let cat = world.happens("cat").await;
+        let found = client
+            .call_tool(&node.url, "wait_for_events", arguments)
+            .await;
+        let found = found.unwrap();
+        assert_eq!(found["structuredContent"]["events"][0]["id"], json!(cat));
+    }
+}
+
+/// The entries of a call that another edge has begun, and a lease without a holder: it was killed.
+#[tokio::test]
+async fn a_wait_whose_edge_was_killed_goes_on_and_its_answer_has_what_happened_meanwhile() {
+    let (world, _a, b) = EdgeWorld::two().await;
+    let client = connect(&b).await;
+    let session = SessionId::new(client.session_id().unwrap()).unwrap();
+    let stream = StreamId::new("call-of-an-edge-that-was-killed").unwrap();
+    world.settle(&b).await;
+    let since = world.log.head().await.unwrap();
+    let stored = json!({
+        "tool": "wait_for_events", "arguments": { "filters": [{ "repo": "cat" }] }, "progressToken": "how-far",
+        "since": { "epoch": since.epoch, "sequence": since.last }, "began": Timestamp::default(),
+    });
+    let stored = [b"\0\0", &*serde_json::to_vec(&stored).unwrap()].concat();
+    let mut sequence = world.left_behind(&session, &stream, b"\0\"seven\"").await;
+    sequence = sequence.max(world.left_behind(&session, &stream, &stored).await);
+    let cat = world.happens("cat").await;
+    let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
+    let id = world
+        .keys()
+        .seal_stream(&StreamCursor { stream, sequence }, scope);
+    let mut resumed = resume(&client, &b, &id).await;
+    let answer = tokio::time::timeout(SOON * 3, async {
+        loop {
+            let frame = resumed.next_event(SOON * 3).await.unwrap();
+            if let Some(message) = frame.json().filter(|message| !message["id"].is_null()) {
+                return message;
+            }
+        }
+    });
+    let answer = answer.await.unwrap();
+    assert_eq!(
+        (&answer["id"], events(&answer)),
+        (&json!("seven"), vec![&*cat])
+    );
+}
+
+#[tokio::test]
+async fn a_wait_that_was_handed_over_is_cancelled_on_any_edge() {
+    let world = EdgeWorld::new().await;
+    let (a, b, c) = (world.node().await, world.node().await, world.node().await);
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 5, 3600).await;
+    let id = begun(&mut stream).await;
+    a.life.shut_down();
+    let_go(&mut stream).await;
+    let mut resumed = resume(&client, &b, &id).await;
+    until("the other edge goes on", || async {
+        b.metric("forgewire_edge_calls_taken_over_total") == 1
+    })
+    .await;
+    let params = json!({ "requestId": 5 });
+    let told = client.notify(&c.url, "notifications/cancelled", params);
+    told.await.unwrap();
+    let frames = ended(&mut resumed).await;
+    let is_answer = |frame: &testkit::sse::ReceivedFrame| {
+        frame
+            .json()
+            .is_some_and(|message| message.get("result").is_some())
+    };
+    assert!(!frames.iter().any(is_answer), "{frames:?}");
+}
