@@ -60,6 +60,7 @@ missing_packages() {
     have nats-server || echo nats-server
     have redis-server || echo redis-server
     have haproxy || echo haproxy
+    have chromium || echo chromium
     have nginx || echo nginx-light
     have kubectl || echo kubernetes-client
     have curl || echo curl
@@ -191,6 +192,7 @@ if [ "$goal" != build ]; then
     set_up_python venv tests/interop/requirements.txt
     set_up_python venv-sdk1 tests/interop/requirements-sdk1.txt
     set_up_python venv-nats tests/interop/requirements-nats.txt
+    set_up_python venv-schemathesis tests/interop/requirements-schemathesis.txt
     set_up_node
     set_up_npm_packages npm tests/interop .setup
     set_up_npm_packages conformance tests/conformance .setup/conformance

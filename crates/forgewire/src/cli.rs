@@ -1,6 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong.
+//! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong; `watch` has more, which
+//! its help names.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -18,12 +19,15 @@ use crate::{
     demo::DemoArgs,
     effects::{IdleSettings, idle},
     metrics_page::metrics_page,
+    openapi::{self, OpenapiArgs},
+    relay::RelayArgs,
     roles::{self, RoleSet, RoleSpec},
     run, shared_log,
     stdio::StdioArgs,
     telemetry::ProcessTelemetry,
     tokens::{self, NewTokenArgs},
     toolsets::MakeToolsets,
+    watch::WatchArgs,
 };
 
 const FAILED: u8 = 1;
@@ -47,11 +51,18 @@ enum Command {
     Demo(DemoArgs),
     /// Connect an MCP client that speaks over stdin and stdout to an edge.
     Stdio(StdioArgs),
+    /// Bring GitHub's deliveries to an ingest without a public URL.
+    Relay(RelayArgs),
+    /// Print a line, or run a command, for each event of an edge.
+    Watch(WatchArgs),
     /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print all metrics and spans as Markdown tables, as in docs/metrics.md.
     Metrics,
+    /// Print the OpenAPI document of a listener, as in docs/openapi.json; the listener itself serves it at
+    /// /openapi.json.
+    Openapi(OpenapiArgs),
     /// Create tokens for clients of the edge (`auth.mode = "tokens"`).
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -190,6 +201,8 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
         Command::Run(args) => run_command(&args, toolsets),
         Command::Demo(args) => demo_command(&args),
         Command::Stdio(args) => stdio_command(&args),
+        Command::Relay(args) => relay_command(&args),
+        Command::Watch(args) => watch_command(&args),
         Command::Config(ConfigCommand::Check {
             roles,
             json,
@@ -200,6 +213,7 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
             print(metrics_page().await?.trim_end());
             Ok(true)
         }),
+        Command::Openapi(args) => print(openapi::print(&args).trim_end()),
         Command::Tokens(TokensCommand::New { args, json }) => answer(tokens::new(&args, json)),
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
@@ -304,6 +318,57 @@ fn stdio_command(args: &StdioArgs) -> ExitCode {
 fn stdio_command(_: &StdioArgs) -> ExitCode {
     refuse(&anyhow::anyhow!(
         "this build has no bridge; build it with the cargo feature \"stdio\", which is on by default"
+    ))
+}
+
+#[cfg(feature = "relay")]
+fn relay_command(args: &RelayArgs) -> ExitCode {
+    let (options, telemetry) = match args.prepare() {
+        Ok(prepared) => prepared,
+        Err(error) => return refuse(&error),
+    };
+    let logs = match service_kit::telemetry::init(&telemetry) {
+        Ok(logs) => logs,
+        Err(error) => return refuse(&error.into()),
+    };
+    let code = on_runtime(crate::relay::run(options));
+    logs.flush();
+    code
+}
+
+#[cfg(not(feature = "relay"))]
+fn relay_command(_: &RelayArgs) -> ExitCode {
+    refuse(&anyhow::anyhow!(
+        "this build has no relay; build it with the cargo feature \"relay\", which is on by default"
+    ))
+}
+
+#[cfg(feature = "watch")]
+fn watch_command(args: &WatchArgs) -> ExitCode {
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return refuse(&error),
+    };
+    let logs = match service_kit::telemetry::init(&args.telemetry()) {
+        Ok(logs) => logs,
+        Err(error) => return refuse(&error.into()),
+    };
+    let code = match crate::watch::run(options) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            let known = error.downcast_ref::<event_watch::WatchError>();
+            ExitCode::from(known.map_or(FAILED, event_watch::WatchError::exit_code))
+        }
+    };
+    logs.flush();
+    code
+}
+
+#[cfg(not(feature = "watch"))]
+fn watch_command(_: &WatchArgs) -> ExitCode {
+    refuse(&anyhow::anyhow!(
+        "this build has no watch; build it with the cargo feature \"watch\", which is on by default"
     ))
 }
 

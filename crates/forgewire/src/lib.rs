@@ -3,11 +3,15 @@
 mod backends;
 mod check;
 mod cli;
+#[cfg(any(feature = "stdio", feature = "watch"))]
+mod client_token;
 mod config;
 mod demo;
 mod effects;
 mod listeners;
 mod metrics_page;
+mod openapi;
+mod relay;
 mod retention;
 mod roles;
 mod run;
@@ -17,6 +21,7 @@ mod telemetry;
 mod tokens;
 mod toolsets;
 mod trust;
+mod watch;
 
 use std::process::ExitCode;
 

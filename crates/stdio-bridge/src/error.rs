@@ -1,6 +1,7 @@
 //! Errors: of the bridge as a whole, and of one request.
 
 use http::StatusCode;
+use http_client::{BearerError, ServerUrlError};
 use mcp::{ErrorCode, RpcError};
 use model::{Classified, ErrorClass};
 use serde_json::json;
@@ -12,11 +13,11 @@ pub enum BridgeError {
     #[error("--url: {reason}")]
     Url {
         /// The problem, and the fix.
-        reason: &'static str,
+        reason: ServerUrlError,
     },
     /// The token cannot be sent in a header.
-    #[error("the token is empty, too long, or has characters that a token cannot have")]
-    Token,
+    #[error(transparent)]
+    Token(#[from] BearerError),
     /// The system has no certificates to verify the server's certificate with.
     #[error("cannot read the system's certificates, which https needs")]
     Certificates(#[source] std::io::Error),
@@ -28,7 +29,7 @@ pub enum BridgeError {
 impl Classified for BridgeError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Url { .. } | Self::Token => ErrorClass::Caller,
+            Self::Url { .. } | Self::Token(_) => ErrorClass::Caller,
             Self::Certificates(_) | Self::Input(_) => ErrorClass::Permanent,
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
+use http_client::Backoff;
 use hyper::body::Incoming as HttpBody;
 use mcp::{
     headers::{LAST_EVENT_ID, SESSION_ID},
@@ -12,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::{
-    backoff::Backoff,
     bridge::Bridge,
     call::PendingCall,
     error::ExchangeError,

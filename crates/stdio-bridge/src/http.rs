@@ -5,29 +5,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
-    uri::Scheme,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_client::{Backoff, BearerToken, ConnectSettings, HttpClient, http_client, retry_after};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use model::error_chain;
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::{
-    backoff::Backoff,
     error::{BridgeError, ExchangeError},
     limits::{
         ANSWER_SILENCE, CONNECT, MAX_ANSWER_BYTES, SEND_PAUSE, SEND_PAUSE_MAX, SEND_TRIES,
         STREAM_SILENCE,
     },
-    options::{Authorization, BridgeOptions},
+    options::BridgeOptions,
 };
 
 /// Lifetime of an idle connection: shorter than load balancers allow.
@@ -36,29 +29,20 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// The remote server.
 #[derive(Debug)]
 pub(crate) struct EndpointClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     url: Uri,
-    authorization: Option<Authorization>,
+    authorization: Option<BearerToken>,
 }
 
 impl EndpointClient {
     pub(crate) fn new(options: &BridgeOptions) -> Result<Self, BridgeError> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_keepalive(Some(STREAM_SILENCE));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(&options.url)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .build(connector);
+        let settings = ConnectSettings {
+            connect_timeout: CONNECT,
+            keepalive: Some(STREAM_SILENCE),
+            idle_timeout: POOL_IDLE,
+        };
         Ok(Self {
-            client,
+            client: http_client([&options.url], settings).map_err(BridgeError::Certificates)?,
             url: options.url.clone(),
             authorization: options.authorization.clone(),
         })
@@ -83,8 +67,8 @@ impl EndpointClient {
                     }
                     backoff.pause()
                 }
-                Ok(response) => match retry_after(response) {
-                    Some(pause) => pause.max(backoff.pause()).min(SEND_PAUSE_MAX),
+                Ok(response) => match asked_pause(response) {
+                    Some(pause) => pause.max(backoff.pause()),
                     None => return answer,
                 },
                 Err(_) => return answer,
@@ -136,8 +120,8 @@ impl EndpointClient {
         if is_post {
             to.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Some(Authorization(value)) = &self.authorization {
-            to.insert(AUTHORIZATION, value.clone());
+        if let Some(token) = &self.authorization {
+            to.insert(AUTHORIZATION, token.header().clone());
         }
         match timeout(ANSWER_SILENCE, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
@@ -151,23 +135,8 @@ impl EndpointClient {
     }
 }
 
-/// Reads certificates only if they are needed.
-fn tls(url: &Uri) -> Result<ClientConfig, BridgeError> {
-    let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3");
-    if url.scheme() != Some(&Scheme::HTTPS) {
-        let insecure = builder.with_root_certificates(RootCertStore::empty());
-        return Ok(insecure.with_no_client_auth());
-    }
-    let builder = builder
-        .with_native_roots()
-        .map_err(BridgeError::Certificates)?;
-    Ok(builder.with_no_client_auth())
-}
-
 /// The delay that a server asks for when it has not carried out the request.
-fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
+fn asked_pause(response: &Response<Incoming>) -> Option<Duration> {
     let postponed = [
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::TOO_MANY_REQUESTS,
@@ -175,8 +144,7 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
     if !postponed.contains(&response.status()) {
         return None;
     }
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    retry_after(response.headers(), SEND_PAUSE_MAX)
 }
 
 /// Whether the same request may succeed later: the server has trouble, or is asked too often.

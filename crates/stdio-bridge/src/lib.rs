@@ -16,7 +16,6 @@
 //! | `tools` | stateless era: the arguments that a tool requires as headers, looked up on demand |
 //! | `http`, `events`, `output` | the two ends |
 
-mod backoff;
 mod bridge;
 mod call;
 mod ending;

@@ -16,8 +16,6 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Largest response that is not a stream, in bytes: as large as the largest event; more is an
 /// error.
 pub(crate) const MAX_ANSWER_BYTES: usize = mcp::limits::MAX_SSE_EVENT_BYTES;
-/// Longest token, in bytes; a longer one is refused at start.
-pub(crate) const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Time limit of a TCP connect and of a TLS handshake.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);

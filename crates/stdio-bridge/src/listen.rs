@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_client::Backoff;
 use mcp::{
     RequestId, envelope,
     line::{OpenRequests, ServerMessageKind},
@@ -19,7 +20,6 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
 use crate::{
-    backoff::Backoff,
     bridge::Bridge,
     call::PendingCall,
     error::ExchangeError,

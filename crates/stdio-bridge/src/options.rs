@@ -1,26 +1,15 @@
 //! The bridge's endpoint and credentials.
 
-use std::fmt;
+use http::Uri;
+use http_client::{BearerToken, server_url, shows_token};
 
-use http::{HeaderValue, Uri, uri::Scheme};
-
-use crate::{error::BridgeError, limits::MAX_TOKEN_BYTES};
+use crate::error::BridgeError;
 
 /// The bridge's endpoint and credentials.
 #[derive(Clone, Debug)]
 pub struct BridgeOptions {
     pub(crate) url: Uri,
-    pub(crate) authorization: Option<Authorization>,
-}
-
-/// The value of `Authorization`; never shown.
-#[derive(Clone)]
-pub(crate) struct Authorization(pub(crate) HeaderValue);
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+    pub(crate) authorization: Option<BearerToken>,
 }
 
 impl BridgeOptions {
@@ -31,45 +20,16 @@ impl BridgeOptions {
     /// The URL has another scheme, no host, or contains a user or password; or the token cannot be
     /// sent in a header.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, BridgeError> {
-        let refuse = |reason| Err(BridgeError::Url { reason });
-        let Ok(url) = url.parse::<Uri>() else {
-            return refuse("it is not a URL; use one such as http://127.0.0.1:3000/mcp");
-        };
-        match (url.scheme(), url.authority()) {
-            (_, Some(authority)) if authority.as_str().contains('@') => {
-                return refuse("it has a user or password in it; use --token-file");
-            }
-            (Some(scheme), Some(_)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {}
-            _ => return refuse("it has to begin with http:// or https:// and a host"),
-        }
-        let authorization = token.map(bearer).transpose()?;
+        let url = server_url(url).map_err(|reason| BridgeError::Url { reason })?;
+        let authorization = token.map(BearerToken::new).transpose()?;
         Ok(Self { url, authorization })
     }
 
     /// Whether a token would be sent over the network unencrypted.
     #[must_use]
     pub fn shows_token_in_clear(&self) -> bool {
-        let host = self.url.host().unwrap_or_default();
-        let host = host.trim_matches(['[', ']']);
-        let is_loopback = host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
-        self.authorization.is_some() && self.url.scheme() == Some(&Scheme::HTTP) && !is_loopback
+        self.authorization.is_some() && shows_token(&self.url)
     }
-}
-
-fn bearer(token: &str) -> Result<Authorization, BridgeError> {
-    let token = token.trim();
-    let fits = (1..=MAX_TOKEN_BYTES).contains(&token.len())
-        && token.bytes().all(|byte| byte.is_ascii_graphic());
-    if !fits {
-        return Err(BridgeError::Token);
-    }
-    let mut value =
-        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| BridgeError::Token)?;
-    value.set_sensitive(true);
-    Ok(Authorization(value))
 }
 
 #[cfg(test)]
@@ -88,10 +48,10 @@ mod tests {
             let refused = BridgeOptions::new(url, None).map(drop);
             assert!(matches!(refused, Err(BridgeError::Url { .. })), "{url}");
         }
-        let long = "x".repeat(MAX_TOKEN_BYTES + 1);
+        let long = "x".repeat(4097);
         for token in ["", " \n", "a b", "ä", &long] {
             let refused = BridgeOptions::new("http://host/mcp", Some(token)).map(drop);
-            assert!(matches!(refused, Err(BridgeError::Token)), "{token:.9}");
+            assert!(matches!(refused, Err(BridgeError::Token(_))), "{token:.9}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Handshake era: the session, its stream, and a new one when it is lost.
 
 use http::{HeaderValue, StatusCode};
+use http_client::Backoff;
 use mcp::{
     envelope,
     headers::{LAST_EVENT_ID, SESSION_ID},
@@ -12,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    backoff::Backoff,
     bridge::Bridge,
     error::ExchangeError,
     events::ResponseEvents,

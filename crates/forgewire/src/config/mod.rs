@@ -80,15 +80,32 @@ impl Config {
             older: &older_names::TABLE,
             ignored: &OTHER_NAMES,
         };
-        load_with(files, std::env::vars_os(), flags, names).context("configuration refused")
+        let variables = older_names::with_redis_parts(std::env::vars_os());
+        load_with(files, variables, flags, names).context("configuration refused")
     }
 }
 
 /// Variables with our prefix that are not configuration.
-const OTHER_NAMES: [&str; 3] = [
+pub(crate) const OTHER_NAMES: [&str; 16] = [
     "FORGEWIRE_BIN",
-    // Read by `forgewire stdio`.
+    // Set by `forgewire watch` for its commands.
+    "FORGEWIRE_EVENT_ACTION",
+    "FORGEWIRE_EVENT_ACTOR",
+    "FORGEWIRE_EVENT_ATTEMPT",
+    "FORGEWIRE_EVENT_ID",
+    "FORGEWIRE_EVENT_KIND",
+    "FORGEWIRE_EVENT_NUMBER",
+    "FORGEWIRE_EVENT_OWNER",
+    "FORGEWIRE_EVENT_REPO",
+    "FORGEWIRE_EVENT_RESOURCE_TYPE",
+    "FORGEWIRE_EVENT_TYPE",
+    "FORGEWIRE_EVENT_URL",
+    // Read by the plugin for Claude Code.
+    "FORGEWIRE_FILTER",
+    // Read by `forgewire stdio` and `forgewire watch`.
     "FORGEWIRE_TOKEN",
+    // Read by the plugin for Claude Code.
+    "FORGEWIRE_URL",
     "FORGEWIRE_WEBHOOK_EXAMPLES",
 ];
 

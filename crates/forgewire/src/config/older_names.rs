@@ -2,7 +2,7 @@
 //! those of OpenTelemetry (specification, "Environment Variable Specification" and "OTLP Exporter
 //! Configuration").
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use service_kit::config::{OlderName, Value};
 
@@ -10,7 +10,7 @@ use service_kit::config::{OlderName, Value};
 pub(crate) const OPEN_TELEMETRY: &str = "OTEL_";
 
 /// The foreign name, the current key, and the conversion of the text into its value.
-pub(crate) const TABLE: [OlderName; 20] = [
+pub(crate) const TABLE: [OlderName; 32] = [
     OlderName {
         name: "WEBHOOK_SECRET",
         key: "ingest.webhook_secrets",
@@ -67,6 +67,67 @@ pub(crate) const TABLE: [OlderName; 20] = [
         convert: number,
     },
     OlderName {
+        name: "PORT",
+        key: "edge.listen",
+        convert: port,
+    },
+    OlderName {
+        name: "ALLOWED_ORIGINS",
+        key: "edge.allowed_origins",
+        convert: origins,
+    },
+    OlderName {
+        name: "WEBHOOK_ALLOWED_ORIGINS",
+        key: "edge.allowed_origins",
+        convert: origins,
+    },
+    OlderName {
+        name: "REDIS_HOST",
+        key: "redis.url",
+        convert: redis_host,
+    },
+    OlderName {
+        name: "REDIS_PORT",
+        key: "redis.url",
+        convert: redis_port,
+    },
+    OlderName {
+        name: "REDIS_PASSWORD",
+        key: "redis.url",
+        convert: redis_part,
+    },
+    OlderName {
+        name: "REDIS_DB",
+        key: "redis.url",
+        convert: redis_part,
+    },
+    // After those that it says more than.
+    OlderName {
+        name: "REDIS_URL",
+        key: "redis.url",
+        convert: text,
+    },
+    OlderName {
+        name: "ALLOWED_TOKENS",
+        key: "auth.token_file",
+        convert: tokens,
+    },
+    OlderName {
+        name: "MCP_SERVER_SECRET",
+        key: "auth.token_file",
+        convert: tokens,
+    },
+    OlderName {
+        name: "WEBHOOK_ALLOW_UNSIGNED",
+        key: "ingest.webhook_secrets",
+        convert: unsigned,
+    },
+    OlderName {
+        name: "GITHUB_TOKEN",
+        key: "github.token",
+        convert: text,
+    },
+    OlderName {
         name: "OTEL_EXPORTER_OTLP_ENDPOINT",
         key: "telemetry.endpoint",
         convert: text,
@@ -113,6 +174,146 @@ pub(crate) const TABLE: [OlderName; 20] = [
     },
 ];
 
+/// The variables with the parts of Redis's address as one, because a key has one origin: `REDIS_HOST=host:port`, or
+/// `REDIS_URL` where there is a password or a database. Beside `REDIS_URL`, which has all of it, the parts are left out.
+pub(crate) fn with_redis_parts(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    const PARTS: [&str; 2] = ["REDIS_PASSWORD", "REDIS_DB"];
+    let mut variables = with_redis_port(variables.collect());
+    let find = |name: &str| {
+        let named = variables.iter().find(|(variable, _)| variable == name);
+        let text = named.and_then(|(_, text)| text.to_str());
+        text.filter(|text| !text.is_empty())
+    };
+    let (password, database) = (find(PARTS[0]), find(PARTS[1]).map(str::trim));
+    if find("REDIS_URL").is_some() {
+        variables.retain(|(name, _)| PARTS.iter().all(|part| name != *part));
+        return variables;
+    }
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (password.is_none() && database.is_none()) || !database.is_none_or(is_number) {
+        return variables;
+    }
+    let address = find("REDIS_HOST").and_then(|host| redis_address(host).ok().flatten());
+    let Some(address) = address else {
+        return variables;
+    };
+    let password = password.map_or(String::new(), |text| format!(":{}@", percent_encoded(text)));
+    let database = database.map_or(String::new(), |text| format!("/{text}"));
+    let url = format!("redis://{password}{address}{database}");
+    variables.retain(|(name, _)| name != "REDIS_HOST" && PARTS.iter().all(|part| name != *part));
+    variables.push(("REDIS_URL".into(), url.into()));
+    variables
+}
+
+/// `REDIS_HOST=host:port`, where both are set.
+fn with_redis_port(mut variables: Vec<(OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let find = |variables: &[(OsString, OsString)], name: &str| {
+        let mut names = variables.iter();
+        names.position(|(variable, text)| variable == name && !text.is_empty())
+    };
+    let Some(port) = find(&variables, "REDIS_PORT") else {
+        return variables;
+    };
+    if find(&variables, "REDIS_URL").is_some() {
+        variables.remove(port);
+        return variables;
+    }
+    let number = variables[port].1.to_str().map(str::trim);
+    let number = number.and_then(|number| number.parse::<u16>().ok());
+    if let (Some(host), Some(number)) = (find(&variables, "REDIS_HOST"), number) {
+        variables[host].1.push(format!(":{number}"));
+        variables.remove(port);
+    }
+    variables
+}
+
+/// `host` or `host:port`; an address of version 6 in brackets.
+fn redis_host(text: &str) -> Result<Option<Value>, String> {
+    let address = redis_address(text)?;
+    Ok(address.map(|address| Value::from(format!("redis://{address}"))))
+}
+
+/// With a port.
+fn redis_address(text: &str) -> Result<Option<String>, String> {
+    const EXPECTED: &str = "expects a host, beside REDIS_PORT for another port than 6379; set redis.url, for \
+                            instance redis://redis:6379";
+    let host = text.trim();
+    if host.is_empty() {
+        return Ok(None);
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let has_port = host.rsplit_once(':').is_some_and(|(host, port)| {
+        port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+    });
+    match host.bytes().all(is_plain) {
+        true if has_port => Ok(Some(host.to_owned())),
+        true if !host.contains(':') || host.ends_with(']') => Ok(Some(format!("{host}:6379"))),
+        _ => Err(EXPECTED.to_owned()),
+    }
+}
+
+/// Without a host it names no server. Kubernetes sets it to an address, for a Service of the name `redis`.
+fn redis_port(text: &str) -> Result<Option<Value>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        address if address.starts_with("tcp://") => Ok(None),
+        _ => Err(
+            "expects REDIS_HOST beside it; set redis.url, for instance redis://redis:6379"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Without a host they say nothing, and with one they are a part of its URL.
+fn redis_part(text: &str) -> Result<Option<Value>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        _ => Err(
+            "expects REDIS_HOST beside it, and a database as a number; set redis.url, for instance \
+             redis://:password@redis:6379/0"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Who sets it believes that the edge asks for it.
+fn tokens(text: &str) -> Result<Option<Value>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        _ => Err(
+            "its tokens would not be asked for: Forgewire keeps digests of tokens in a file. Make entries with \
+             `forgewire tokens new`, set auth.mode to tokens, and remove the variable"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Every delivery has a signature; nothing turns its check off.
+fn unsigned(text: &str) -> Result<Option<Value>, String> {
+    match text.trim().is_empty() || !switch(text.trim())? {
+        true => Ok(None),
+        false => Err(
+            "deliveries without a signature are refused; set a secret in GitHub's webhook and in \
+             ingest.webhook_secrets, and remove the variable"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Origins; every page of the web is none of them.
+fn origins(text: &str) -> Result<Option<Value>, String> {
+    if text.split(',').any(|origin| origin.trim() == "*") {
+        return Err(
+            "`*` would let every web page use the edge; list the origins in edge.allowed_origins, for instance \
+             https://app.example.com"
+                .to_owned(),
+        );
+    }
+    words(text)
+}
+
 /// An empty variable is an unset one, says OpenTelemetry.
 fn text(text: &str) -> Result<Option<Value>, String> {
     Ok((!text.is_empty()).then(|| Value::from(text)))
@@ -153,6 +354,15 @@ fn percent_decoded(text: &str) -> Result<String, &'static str> {
         bytes.extend(rest.as_bytes());
     }
     String::from_utf8(bytes).map_err(|_| NOT_ENCODED)
+}
+
+fn percent_encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let parts = text.bytes().map(|byte| match is_plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    parts.collect()
 }
 
 const NOT_ENCODED: &str = "expects values that are percent-encoded";
@@ -232,6 +442,99 @@ mod tests {
         for wrong in ["x", "x=%", "x=%2", "x=%zz", "x=%+f", "x=%ff"] {
             assert!(pairs(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_host_and_a_port_of_redis_are_one_url() {
+        let url = |url: &str| Ok(Some(Value::from(url)));
+        assert_eq!(redis_host("redis"), url("redis://redis:6379"));
+        assert_eq!(redis_host("10.0.0.1:7000"), url("redis://10.0.0.1:7000"));
+        assert_eq!(redis_host("[::1]"), url("redis://[::1]:6379"));
+        assert_eq!(redis_host("[::1]:7000"), url("redis://[::1]:7000"));
+        assert_eq!(redis_host(""), Ok(None));
+        for wrong in ["redis://redis", "::1", "a b", "user@redis", "redis:x"] {
+            assert!(redis_host(wrong).unwrap_err().contains("redis.url"));
+        }
+        let joined = |pairs: &[(&str, &str)]| {
+            let owned = |(name, text): &(&str, &str)| (OsString::from(name), OsString::from(text));
+            with_redis_parts(pairs.iter().map(owned))
+        };
+        let one = joined(&[("A", "1"), ("REDIS_PORT", " 7000"), ("REDIS_HOST", "redis")]);
+        let expected = [("A", "1"), ("REDIS_HOST", "redis:7000")];
+        assert_eq!(one, joined(&expected));
+        let link = [
+            ("REDIS_HOST", "redis"),
+            ("REDIS_PORT", "tcp://10.0.0.1:6379"),
+        ];
+        assert_eq!(joined(&link).len(), 2);
+        let beside = [("REDIS_PORT", "7000"), ("REDIS_URL", "redis://r:1")];
+        assert_eq!(joined(&beside), joined(&beside[1..]));
+        let empty = [("REDIS_PORT", "7000"), ("REDIS_HOST", "")];
+        assert_eq!(joined(&empty).len(), 2, "refused by name");
+        assert_eq!(redis_port("tcp://10.0.0.1:6379"), Ok(None));
+        assert!(redis_port("7000").unwrap_err().contains("redis.url"));
+    }
+
+    #[test]
+    fn a_password_and_a_database_of_redis_are_in_its_url_or_refused() {
+        let joined = |pairs: &[(&str, &str)]| {
+            let owned = |(name, text): &(&str, &str)| (OsString::from(name), OsString::from(text));
+            with_redis_parts(pairs.iter().map(owned))
+        };
+        let all = [
+            ("REDIS_HOST", "redis"),
+            ("REDIS_PORT", "7000"),
+            ("REDIS_PASSWORD", "a:b/c@d"),
+            ("REDIS_DB", "2"),
+        ];
+        let url = [("REDIS_URL", "redis://:a%3Ab%2Fc%40d@redis:7000/2")];
+        assert_eq!(joined(&all), joined(&url));
+        assert_eq!(
+            joined(&[all[0], all[3]]),
+            joined(&[("REDIS_URL", "redis://redis:6379/2")])
+        );
+        let beside = [("REDIS_URL", "redis://r:1"), all[2], all[3]];
+        assert_eq!(joined(&beside), joined(&beside[..1]));
+        for refused in [&all[2..3], &all[3..], &[all[0], ("REDIS_DB", "two")]] {
+            assert_eq!(joined(refused).len(), refused.len());
+            let (_, text) = refused.last().unwrap();
+            assert!(redis_part(text).unwrap_err().contains("redis.url"));
+        }
+        assert_eq!(redis_part(" "), Ok(None));
+    }
+
+    #[test]
+    fn what_would_leave_a_door_open_is_refused_by_name() {
+        for text in ["secret", "a,b"] {
+            let refused = tokens(text).unwrap_err();
+            assert!(
+                refused.contains("auth.mode") && !refused.contains(text),
+                "{refused}"
+            );
+        }
+        assert!(
+            unsigned("true")
+                .unwrap_err()
+                .contains("ingest.webhook_secrets")
+        );
+        for off in ["", "false", "0"] {
+            assert_eq!(unsigned(off), Ok(None));
+        }
+        assert_eq!(tokens(""), Ok(None));
+    }
+
+    #[test]
+    fn a_wildcard_is_no_origin() {
+        assert!(
+            origins("https://a.example, *")
+                .unwrap_err()
+                .contains("edge.allowed_origins")
+        );
+        let listed = Value::from(vec!["https://a.example", "https://b.example"]);
+        assert_eq!(
+            origins("https://a.example,https://b.example"),
+            Ok(Some(listed))
+        );
     }
 
     #[test]

@@ -35,6 +35,9 @@ const OLDER_NAMES: &str = "
 
 Variables of the project that Forgewire follows. They set a key as if it were set in the environment; if the current name is
 set too, it wins. Times are in milliseconds and rounded up to seconds. A port means that port on 127.0.0.1.
+`REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB` count with `REDIS_HOST`, and alone they are refused; `REDIS_URL` wins over them.
+`ALLOWED_TOKENS`, `MCP_SERVER_SECRET` and `WEBHOOK_ALLOW_UNSIGNED=true` are refused: what they would open or close is done
+otherwise here. `*` is refused in a list of origins.
 `CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0; `true` leaves
 it as it is.
 

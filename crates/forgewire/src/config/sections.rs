@@ -147,6 +147,8 @@ pub(crate) struct GithubSection {
     pub(crate) graphql_url: String,
     /// File with an API token.
     pub(crate) token_file: Option<PathBuf>,
+    /// An API token itself; `token_file` and the App's key take precedence over it.
+    pub(crate) token: Option<Secret>,
     /// Id of the GitHub App.
     pub(crate) app_id: Option<u64>,
     /// File with the App's private key.
@@ -159,6 +161,7 @@ impl Default for GithubSection {
             api_url: "https://api.github.com".to_owned(),
             graphql_url: "https://api.github.com/graphql".to_owned(),
             token_file: None,
+            token: None,
             app_id: None,
             private_key_file: None,
         }

@@ -1,33 +1,18 @@
 //! Runs the bridge.
 
-use std::{fs::File, io::Read, path::PathBuf};
-
-use anyhow::{Context, bail};
-use model::file_text;
 use service_kit::{lifecycle::stop_signal, telemetry::TelemetryConfig};
 use stdio_bridge::BridgeOptions;
 use tokio::io::{stdin, stdout};
 use tokio_util::sync::CancellationToken;
 
 use super::args::StdioArgs;
-
-/// Environment variable with the token, used when no file is named.
-const TOKEN_VARIABLE: &str = "FORGEWIRE_TOKEN";
-/// Maximum number of bytes read from the token file.
-const MAX_TOKEN_FILE_BYTES: u64 = 8192;
+use crate::client_token::client_token;
 
 impl StdioArgs {
     /// # Errors
     /// The URL does not fit, or the token cannot be read.
     pub(crate) fn options(&self) -> anyhow::Result<BridgeOptions> {
-        let token = match &self.token_file {
-            Some(path) => Some(read(path).with_context(|| path.display().to_string())?),
-            None => match std::env::var(TOKEN_VARIABLE) {
-                Ok(token) => Some(token).filter(|token| !token.trim().is_empty()),
-                Err(std::env::VarError::NotPresent) => None,
-                Err(_) => bail!("{TOKEN_VARIABLE} is not text"),
-            },
-        };
+        let token = client_token(self.token_file.as_deref())?;
         Ok(BridgeOptions::new(&self.url, token.as_deref())?)
     }
 
@@ -38,13 +23,6 @@ impl StdioArgs {
             ..TelemetryConfig::default()
         }
     }
-}
-
-fn read(path: &PathBuf) -> anyhow::Result<String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    file.take(MAX_TOKEN_FILE_BYTES).read_to_end(&mut bytes)?;
-    Ok(file_text(&bytes)?.to_owned())
 }
 
 /// Runs until stdin ends, a stop signal arrives, or stdout is closed.

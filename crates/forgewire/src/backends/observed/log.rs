@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use instruments::store_calls::{StoreCalls, StoreOperation};
-use model::{Sequence, StoredEvent, Timestamp};
+use model::{EventId, Sequence, StoredEvent, Timestamp};
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 
 /// Observes every call of a log.
@@ -38,6 +38,11 @@ impl EventLog for ObservedLog {
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         let call = self.log.seek(time);
         self.calls.observe(StoreOperation::Seek, call).await
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        let call = self.log.position_of(id);
+        self.calls.observe(StoreOperation::PositionOf, call).await
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

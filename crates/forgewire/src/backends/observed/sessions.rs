@@ -82,6 +82,17 @@ impl Records for ObservedRecords {
         self.calls.observe(StoreOperation::List, call).await
     }
 
+    async fn list_under(
+        &self,
+        collection: Collection,
+        under: (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let call = self.records.list_under(collection, under, after, limit);
+        self.calls.observe(StoreOperation::List, call).await
+    }
+
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         let call = self.records.check(collection);
         self.calls.observe(StoreOperation::Check, call).await

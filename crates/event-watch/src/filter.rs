@@ -1,0 +1,154 @@
+//! The filter as it is written on a command line: `repo=acme/rocket resourceType=issue tags="needs review"`.
+
+use model::{EventType, FilterRequest, ResourceType};
+
+use crate::error::WatchError;
+
+/// The fields of one filter, by the names of REST. Their values are read by the edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WatchFilter(Vec<(&'static str, String)>);
+
+fn refused(reason: String) -> WatchError {
+    WatchError::Option {
+        name: "--filter",
+        reason,
+    }
+}
+
+impl WatchFilter {
+    /// Reads `field=value` pairs between white space. A value with white space is in double quotes. Names of fields
+    /// are taken in any case; an empty text is the filter that everything matches.
+    ///
+    /// # Errors
+    /// A part is no pair, a field is unknown, or has two values.
+    pub fn parse(text: &str) -> Result<Self, WatchError> {
+        let mut fields: Vec<(&'static str, String)> = Vec::new();
+        for part in parts(text)? {
+            let Some((name, value)) = part.split_once('=') else {
+                return Err(refused(format!("{part:?} is no field=value")));
+            };
+            let field = known(name, value)?;
+            // Labels keep their quotes, which have the same meaning to the edge.
+            let value = match field {
+                "tags" => value.to_owned(),
+                _ => value.replace('"', ""),
+            };
+            if field != "tags" && fields.iter().any(|(known, _)| *known == field) {
+                return Err(refused(format!(
+                    "{field} has two values, and one event cannot match both; watch several filters with a \
+                     subscription (POST /events/subscribe) and --subscription"
+                )));
+            }
+            fields.push((field, value));
+        }
+        // The same filter has the same name, however it is written.
+        fields.sort();
+        Ok(Self(fields))
+    }
+
+    pub(crate) fn fields(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+}
+
+/// Splits at white space outside of double quotes.
+fn parts(text: &str) -> Result<Vec<String>, WatchError> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let mut is_quoted = false;
+    for c in text.chars() {
+        is_quoted ^= c == '"';
+        if c.is_whitespace() && !is_quoted {
+            parts.push(std::mem::take(&mut part));
+        } else {
+            part.push(c);
+        }
+    }
+    if is_quoted {
+        return Err(refused(format!("a quote is not closed: {part}")));
+    }
+    parts.push(part);
+    parts.retain(|part| !part.is_empty());
+    Ok(parts)
+}
+
+/// The field that a name means. `type` alone is what its value is: a kind of resource, or a type of event.
+fn known(name: &str, value: &str) -> Result<&'static str, WatchError> {
+    if name.eq_ignore_ascii_case("type") {
+        if ResourceType::parse(value).is_some() {
+            return Ok("resourceType");
+        }
+        if EventType::parse(value).is_some() {
+            return Ok("eventType");
+        }
+        return Err(refused(format!(
+            "type={value} is neither a resourceType ({}) nor an eventType ({})",
+            ResourceType::known_names(),
+            EventType::known_names()
+        )));
+    }
+    let mut fields = FilterRequest::FIELDS.into_iter();
+    fields
+        .find(|field| field.eq_ignore_ascii_case(name))
+        .ok_or_else(|| {
+            let known = FilterRequest::FIELDS.join(", ");
+            refused(format!("unknown field {name:?}; known: {known}"))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<(&'static str, String)>, String> {
+        let filter = WatchFilter::parse(text).map_err(|error| error.to_string())?;
+        Ok(filter.0)
+    }
+
+    #[test]
+    fn fields_are_those_of_rest() {
+        for (text, fields) in [
+            ("", &[][..]),
+            (
+                "repo=acme/rocket  type=pull_request",
+                &[("repo", "acme/rocket"), ("resourceType", "pull_request")],
+            ),
+            ("TYPE=closed\n", &[("eventType", "closed")]),
+            (
+                r#"resourcetype=issue tags="needs review",bug tags=x"#,
+                &[
+                    ("resourceType", "issue"),
+                    ("tags", r#""needs review",bug"#),
+                    ("tags", "x"),
+                ],
+            ),
+            (r#"actor="mona""#, &[("actor", "mona")]),
+            ("resourceId=a=b", &[("resourceId", "a=b")]),
+        ] {
+            let read = read(text).unwrap();
+            let read: Vec<_> = read.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            assert_eq!(read, fields, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_by_name() {
+        for (text, words) in [
+            ("repo", "no field=value"),
+            (
+                "repos=acme/rocket",
+                "unknown field \"repos\"; known: resourceType",
+            ),
+            ("type=wiki", "neither a resourceType"),
+            ("repo=a/b repo=c/d", "repo has two values"),
+            ("tags=\"open", "not closed"),
+            ("limit=3", "unknown field \"limit\""),
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(
+                refused.starts_with("--filter: ") && refused.contains(words),
+                "{refused}"
+            );
+        }
+    }
+}
