@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers bench-stores soak rollout abuse simulate conformance interop fuzz model k8s-check ci
+.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers bench-stores soak rollout abuse simulate conformance interop broadcast fuzz fuzz-rest model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ lint: ## Check format, clippy and shell scripts
 fmt: ## Format the code
 	@cargo fmt --all
 
-docs: ## Generate docs/configuration.md, docs/metrics.md and docs/failure-modes.md
+docs: ## Generate docs/configuration.md, docs/metrics.md, docs/openapi*.json, docs/failure-modes.md and docs/events.md
 	@deploy/docs.sh
 
 cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
@@ -57,8 +57,14 @@ conformance: ## Run the official MCP conformance suite through the balancer
 interop: ## Use real clients in every revision that they speak, through the balancer
 	@deploy/test.sh --workspace --test interop
 
+broadcast: ## Broadcast to 10,000 sessions of which 100 are connected, on both topologies
+	@deploy/test.sh --workspace --test scenarios a_broadcast_among_ten_thousand -- --ignored --nocapture
+
 fuzz: ## Fuzz what reads strangers' bytes; FUZZ_SECONDS per target (60), FUZZ_TARGETS="sse cursor clients"
 	@deploy/fuzz.sh
+
+fuzz-rest: ## Compare answers of REST with its OpenAPI documents; REST_FUZZ_SECONDS per document and mode (120)
+	@REST_FUZZ_SECONDS=$(or $(REST_FUZZ_SECONDS),120) deploy/test.sh --workspace --test scenarios -- described:: --nocapture
 
 model: ## Try interleavings of publishers, ring and reactors; MODEL_SECONDS per test (3)
 	@deploy/model.sh

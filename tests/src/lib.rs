@@ -14,6 +14,7 @@ mod retention;
 pub mod rollout;
 pub mod soak;
 mod systems;
+mod watch;
 
 pub use bridge::BridgeProcess;
 pub use failure_modes::{
@@ -25,7 +26,8 @@ pub use raw_log::{delete_stream, plant_undecodable_entry, plant_undecodable_even
 pub use raw_sessions::plant_unreadable_session;
 pub use reader::{EventReader, ReaderKind};
 pub use report::print_report;
-pub use retention::remove_events_before;
+pub use retention::{remove_all_events, remove_events_before};
 pub use systems::{
     both, both_and_kept_sockets, both_with, every_node_is_ready, log_lines, only, settle, until,
 };
+pub use watch::{WatchProcess, event_id};

@@ -40,14 +40,23 @@ pub async fn append_newer_events(
         let facts = &event.facts;
         ledger.record_sending(facts.id.as_str(), facts.resource_id.as_str(), NEWER_KIND);
     }
-    match system.kind() {
-        SystemKind::Cluster => append_to_cluster(system, &events).await?,
-        SystemKind::Embedded => append_to_file(system, &events).await?,
-    }
+    append_events(system, &events).await?;
     for event in &events {
         ledger.record_acknowledged(event.facts.id.as_str());
     }
     Ok(())
+}
+
+/// Appends events as an ingest does that knows more of them than this build. The embedded system is stopped
+/// meanwhile, and starts again.
+///
+/// # Errors
+/// The store does not accept them, or the system does not become ready again.
+async fn append_events(system: &mut System, events: &[StoredEvent]) -> Result<()> {
+    match system.kind() {
+        SystemKind::Cluster => append_to_cluster(system, events).await,
+        SystemKind::Embedded => append_to_file(system, events).await,
+    }
 }
 
 /// The event log of a cluster, and the connection to its NATS.
@@ -115,11 +124,14 @@ pub fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
         facts: EventFacts {
             id,
             event_type: EventType::open("renovated"),
+            action: None,
             resource_type: ResourceType::open(NEWER_KIND),
             resource_id,
             owner: Some("Octo".into()),
             repo: Some("Repo".into()),
             number: Some(1),
+            ids: model::GithubIds::default(),
+            former: None,
             actor: None,
             source: EventOrigin::open("relay"),
             tags: Vec::new(),

@@ -15,6 +15,21 @@ use crate::newer_ingest::open_jetstream;
 /// # Errors
 /// The store fails, nothing was removed or nothing is left, or the system does not become ready again.
 pub async fn remove_events_before(system: &mut System, time: Timestamp) -> Result<Timestamp> {
+    let first = remove_from(system, time).await?;
+    first.context("nothing is left")
+}
+
+/// Removes all events, as [`remove_events_before`] does.
+///
+/// # Errors
+/// The store fails, nothing was removed or something is left, or the system does not become ready again.
+pub async fn remove_all_events(system: &mut System) -> Result<()> {
+    let first = remove_from(system, Timestamp::MAX).await?;
+    ensure!(first.is_none(), "something is left");
+    Ok(())
+}
+
+async fn remove_from(system: &mut System, time: Timestamp) -> Result<Option<Timestamp>> {
     match system.kind() {
         SystemKind::Cluster => {
             let (_, log) = open_jetstream(system).await?;
@@ -32,9 +47,9 @@ pub async fn remove_events_before(system: &mut System, time: Timestamp) -> Resul
     }
 }
 
-async fn remove(log: &dyn EventLog, time: Timestamp) -> Result<Timestamp> {
+async fn remove(log: &dyn EventLog, time: Timestamp) -> Result<Option<Timestamp>> {
     ensure!(log.trim(time).await? > 0, "nothing was removed");
     let page = log.read_after(Sequence::START, 1).await?;
-    let first = page.events.first().context("nothing is left")?;
-    Ok(first.item.facts.received_at)
+    let first = page.events.first();
+    Ok(first.map(|first| first.item.facts.received_at))
 }

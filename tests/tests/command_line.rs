@@ -351,3 +351,41 @@ fn signal_ends_the_demo(signal: Signal) -> Result<()> {
     ensure!(!said.contains("got no answer"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_watch_that_cannot_work_is_refused_by_its_flag() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let home = home.path().display().to_string();
+    for (args, named) in [
+        (
+            &["--filter", "repos=acme/rocket"][..],
+            "--filter: unknown field",
+        ),
+        (
+            &["--filter", "repo=a/b repo=c/d"],
+            "--filter: repo has two values",
+        ),
+        (&["--since", "yesterday"], "--since"),
+        (&["--name", "../escape"], "--name"),
+        (&["--url", "127.0.0.1:3000"], "--url"),
+        (&["--json", "--exec", "true"], "--exec"),
+        (
+            &["--filter", "actor=a", "--subscription", "s"],
+            "--subscription",
+        ),
+        (&["--exec-attempts", "3"], "--exec"),
+    ] {
+        let args = [&["watch"][..], args].concat();
+        let text = refusal(&args, &[("HOME", &home)])?;
+        ensure!(text.contains(named), "{args:?}: {text}");
+    }
+    let text = refusal(&["watch"], &[])?;
+    ensure!(text.contains("--state-dir"), "{text}");
+    let secret = [("HOME", home.as_str()), ("FORGEWIRE_TOKEN", "a secret")];
+    let text = refusal(&["watch"], &secret)?;
+    ensure!(
+        text.contains("token") && !text.contains("a secret"),
+        "{text}"
+    );
+    Ok(())
+}

@@ -24,13 +24,18 @@ use crate::{
 
 /// Threads that send at a pace: the number of deliveries that may be in flight before one has to
 /// wait.
-const PACED_SENDERS: usize = 32;
+pub(crate) const PACED_SENDERS: usize = 32;
+/// The same where a delivery may take several milliseconds.
+const MANY_SENDERS: usize = 128;
 /// Time from the call to the first delivery.
 const LEAD_NANOS: u64 = 50_000_000;
 /// Upper end of the histogram in microseconds; longer waits count as this value.
 const MAX_MICROS: u64 = 60_000_000;
 /// Pads the issue so that its event is about 1 KiB on the wire.
 const BODY: &str = "The quick brown fox jumps over the lazy dog. ";
+
+/// Size of a body with that.
+pub(crate) const SMALL_BODY_BYTES: usize = 800;
 
 /// The target of deliveries.
 #[derive(Debug, Clone)]
@@ -76,21 +81,33 @@ pub(crate) fn paced_over(
     count: u64,
     interval_nanos: u64,
 ) -> Result<LoadResult> {
-    paced_from(&Webhooks::new(ingest, repositories), count, interval_nanos)
+    let source = Webhooks::new(ingest, repositories);
+    paced_from(&source, PACED_SENDERS, count, interval_nanos)
+}
+
+/// Like [`paced_over`], with larger bodies, and with so many deliveries in flight that a slow one delays no other.
+pub(crate) fn paced_large(
+    repositories: &Repositories,
+    ingest: &IngestTarget,
+    body_bytes: usize,
+    count: u64,
+    interval_nanos: u64,
+) -> Result<LoadResult> {
+    let source = Webhooks::new(ingest, repositories).with_body(body_bytes);
+    paced_from(&source, MANY_SENDERS, count, interval_nanos)
 }
 
 /// Like [`paced`], from another source.
 pub(crate) fn paced_from(
     source: &dyn LoadSource,
+    senders: usize,
     count: u64,
     interval_nanos: u64,
 ) -> Result<LoadResult> {
     let start = now_nanos() + LEAD_NANOS;
-    send(
-        source,
-        PACED_SENDERS.min(usize::try_from(count)?),
-        |number| (number <= count).then_some(start + (number - 1) * interval_nanos),
-    )
+    send(source, senders.min(usize::try_from(count)?), |number| {
+        (number <= count).then_some(start + (number - 1) * interval_nanos)
+    })
 }
 
 /// A pace that runs until it is ended.
@@ -140,21 +157,20 @@ pub(crate) fn paced_until(
 }
 
 /// Sends with `senders` concurrent senders, each as fast as it gets its acknowledgements, for
-/// `lasting`.
+/// `lasting`; bodies have about `body_bytes`.
 pub(crate) fn flat_out(
+    repositories: &Repositories,
     ingest: &IngestTarget,
+    body_bytes: usize,
     senders: usize,
     lasting: Duration,
 ) -> Result<LoadResult> {
     let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
-    send(
-        &Webhooks::new(ingest, &Repositories::one()),
-        senders,
-        |_| {
-            let now = now_nanos();
-            (now < end).then_some(now)
-        },
-    )
+    let source = Webhooks::new(ingest, repositories).with_body(body_bytes);
+    send(&source, senders, |_| {
+        let now = now_nanos();
+        (now < end).then_some(now)
+    })
 }
 
 /// `moment` gives the set time of each delivery, by number from 1, or ends the load.
@@ -214,6 +230,8 @@ struct Webhooks<'a> {
     repositories: &'a Repositories,
     /// Makes the deliveries' ids unique.
     run: String,
+    /// The text of the issue.
+    text: String,
 }
 
 /// Number of loads so far: two may begin at the same moment.
@@ -226,6 +244,16 @@ impl<'a> Webhooks<'a> {
             ingest,
             repositories,
             run: format!("{:08x}-{:04x}", moment & 0xffff_ffff, load & 0xffff),
+            text: BODY.to_owned(),
+        }
+    }
+
+    /// With bodies of about so many bytes, and no fewer than without.
+    fn with_body(self, body_bytes: usize) -> Self {
+        let more = body_bytes.saturating_sub(SMALL_BODY_BYTES) / BODY.len();
+        Self {
+            text: BODY.repeat(1 + more),
+            ..self
         }
     }
 }
@@ -238,7 +266,7 @@ impl LoadSource for Webhooks<'_> {
     fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8> {
         let index = self.repositories.of_event(number);
         let repository = self.repositories.name(index);
-        let body = edited(&repository, index, number, intended);
+        let body = edited(&repository, index, number, intended, &self.text);
         let (length, signed) = (body.len(), signature(&self.ingest.secret, body.as_bytes()));
         let run = &self.run;
         format!(
@@ -256,7 +284,7 @@ impl LoadSource for Webhooks<'_> {
 }
 
 /// The body of an `issues.edited` delivery whose title carries the stamp.
-fn edited(repository: &str, index: u64, number: u64, intended: u64) -> String {
+fn edited(repository: &str, index: u64, number: u64, intended: u64, text: &str) -> String {
     let full_name = format!("{OWNER}/{repository}");
     let body = json!({
         "action": "edited",
@@ -265,7 +293,7 @@ fn edited(repository: &str, index: u64, number: u64, intended: u64) -> String {
             "title": stamp(number, intended), "labels": [],
             "html_url": format!("https://github.com/{full_name}/issues/7"),
             "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:00Z",
-            "body": BODY,
+            "body": text,
         },
         "repository": {
             "id": 1 + index, "node_id": format!("R_bench{index:05}"), "name": repository,

@@ -78,6 +78,11 @@ pub(crate) fn tool(id: u64, name: &str, arguments: &Value) -> Value {
     rpc(id, "tools/call", &params)
 }
 
+/// Arguments with which a tool that shows events answers as much as it can.
+pub(crate) fn most_events() -> Value {
+    json!({ "limit": 1000, "include": ["urls"], "maxBytes": 256 << 10 })
+}
+
 /// `initialize`.
 pub(crate) fn initialize(version: &str) -> Value {
     let client = json!({ "name": "abuse", "version": "1" });

@@ -33,7 +33,7 @@ const SERVICES: Place = Floor(6);
 /// The only floor that chooses adapters.
 const BINARY: Place = Floor(7);
 
-const HOUSE: [(&str, Place); 33] = [
+const HOUSE: [(&str, Place); 37] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
@@ -42,6 +42,7 @@ const HOUSE: [(&str, Place); 33] = [
     ("instruments", Floor(1)),
     ("mcp", Floor(1)),
     ("github-events", Floor(1)),
+    ("http-client", Floor(1)),
     ("store-memory", ADAPTERS),
     ("store-sqlite", ADAPTERS),
     ("store-redis", ADAPTERS),
@@ -54,11 +55,14 @@ const HOUSE: [(&str, Place); 33] = [
     ("access", Floor(3)),
     ("fanout", Floor(4)),
     ("mcp-server", Floor(4)),
+    ("subscriptions", Floor(4)),
     ("event-tools", Floor(5)),
     ("webhook-ingest", SERVICES),
     ("github-sync", SERVICES),
     ("sse-edge", SERVICES),
     ("stdio-bridge", SERVICES),
+    ("webhook-relay", SERVICES),
+    ("event-watch", SERVICES),
     ("forgewire", BINARY),
     ("contract", Beside),
     ("testkit", Beside),

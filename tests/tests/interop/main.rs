@@ -6,6 +6,7 @@ mod rust_sdk;
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
+use access::TokenDigest;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::cluster::{ClusterPlan, System, workspace};
@@ -61,6 +62,11 @@ const EVENT_SOURCE: Client = Client {
 const EVENT_SOURCE_FULL: Client = Client {
     program: ".setup/bin/node",
     script: "tests/interop/eventsource_full.mjs",
+    sse: false,
+};
+const CHROMIUM: Client = Client {
+    program: ".setup/bin/node",
+    script: "tests/interop/browser.mjs",
     sse: false,
 };
 const CURL: Client = Client {
@@ -182,6 +188,34 @@ async fn a_browsers_event_source_that_finds_no_room_comes_back_by_itself() -> Re
     .await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_browser_uses_the_page_for_trying_the_edge() -> Result<()> {
+    CHROMIUM.run_on_both(&["demo"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_browser_client_of_mcp_sse_runs_in_a_real_browser() -> Result<()> {
+    // As in tests/interop/browser.mjs.
+    const TOKEN: &str = "the-token-of-a-page-that-may-do-everything";
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("tokens.toml");
+    let sha256 = TokenDigest::of_new(TOKEN)?.to_hex();
+    let entry = format!(
+        "[[token]]\nid = \"page\"\nsha256 = \"{sha256}\"\nprincipal = \"page\"\n\
+         permissions = [\"read\", \"send\", \"admin\"]\n"
+    );
+    std::fs::write(&path, entry)?;
+    let with_tokens = |plan: ClusterPlan| {
+        plan.with_env("FORGEWIRE_AUTH__MODE", "tokens")
+            .with_env("FORGEWIRE_AUTH__TOKEN_FILE", &path.display().to_string())
+            .with_env("FORGEWIRE_EDGE__QUERY_TOKENS", "true")
+    };
+    both_with(with_tokens, async |system| {
+        CHROMIUM.run(system, &["documented"]).await
+    })
+    .await
+}
+
 /// The transport of 2024-11-05: `/sse`, with the messages posted to any edge.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdks_1_speak_http_and_sse_of_2024_11_05() -> Result<()> {
@@ -192,5 +226,23 @@ async fn the_sdks_1_speak_http_and_sse_of_2024_11_05() -> Result<()> {
         };
         client.run_on_both(&HANDSHAKE[..1]).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_plugin_for_claude_code_fits_the_schema_of_its_client() -> Result<()> {
+    let check = Command::new(installed(".setup/bin/node")?)
+        .arg(installed("tests/interop/claude_plugin.mjs")?)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(DEADLINE, check)
+        .await
+        .context("the check hangs")??;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

@@ -133,7 +133,7 @@ pub(crate) async fn open_streams(system: &System) -> Result<u64> {
         .filter(|l| l.starts_with("forgewire_edge_open_streams{"));
     let counts = gauges.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
     let counts: Vec<_> = counts.collect();
-    ensure!(counts.len() == 4, "the gauges are there: {counts:?}");
+    ensure!(counts.len() == 5, "the gauges are there: {counts:?}");
     Ok(counts.iter().sum())
 }
 

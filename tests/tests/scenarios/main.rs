@@ -1,14 +1,19 @@
 //! Whole-system scenarios: each guarantee on both topologies, embedded and as a cluster of real
 //! processes.
 
+mod answers;
 mod builds;
+mod catalogue;
 mod clocks;
 mod compressing_proxies;
 mod database_file;
 mod delivery;
+mod described;
 mod descriptors;
+mod documented;
 mod faults;
 mod filters;
+mod flood;
 mod full_disk;
 mod handover;
 mod hanging;
@@ -20,20 +25,25 @@ mod log_set_back;
 mod lost_server;
 mod messages;
 mod operations;
+mod order;
 mod questions;
 mod readiness;
 mod reads;
 mod refused_writes;
+mod relay;
 mod retention;
 mod sending;
 mod session_set_back;
 mod sessions;
+mod sse_surface;
 mod start_order;
 mod stdio;
 mod storms;
 mod strangers;
+mod subscriptions;
 mod together;
 mod traces;
 mod unreadable_session;
 mod visibility;
 mod waiting;
+mod watching;

@@ -93,8 +93,7 @@ async fn waiting(client: &McpClient, edge: &Url) -> Result<(SseStream, String)> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_is_cancelled_and_answered_by_other_edges_and_one_that_died_is_answered_for()
--> Result<()> {
+async fn a_call_is_cancelled_by_other_edges_and_one_whose_edge_died_is_made_again() -> Result<()> {
     both(async |system| {
         let edges = system.edges().to_vec();
         let client = McpClient::connect(&edges[0]).await?;
@@ -111,7 +110,7 @@ async fn a_call_is_cancelled_and_answered_by_other_edges_and_one_that_died_is_an
         ensure!(system.kill(SystemNode::Edge(0))? == FaultOutcome::Done);
         drop(stream);
         let mut resumed = sse::resume(&edges[2].join("/mcp")?, client.headers(), &id).await?;
-        // After the lease and a period of silence, another edge reports that no answer will follow.
+        // After the lease and a period of silence, another edge goes on with the call, whose time is over then.
         let answer = loop {
             let frame = resumed.next_event(SOON * 9).await?;
             if let Some(message) = frame.json() {
@@ -119,7 +118,7 @@ async fn a_call_is_cancelled_and_answered_by_other_edges_and_one_that_died_is_an
             }
         };
         ensure!(
-            answer["id"] == 7 && answer["error"]["code"] == -32603,
+            answer["id"] == 7 && answer["result"]["structuredContent"]["cursor"].is_string(),
             "{answer}"
         );
         Ok(())

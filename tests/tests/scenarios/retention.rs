@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use model::{Clock, SystemClock};
 use reqwest::{Url, header::HeaderMap};
 use serde_json::{Value, json};
-use testkit::{mcp_client::McpClient, sse};
-use tests::{both, remove_events_before, until};
+use testkit::{cluster::SystemNode, mcp_client::McpClient, sse};
+use tests::{both, every_node_is_ready, remove_all_events, remove_events_before, until};
 
 use crate::sending::GithubSender;
 
@@ -46,6 +46,62 @@ async fn a_range_that_retention_cut_says_so_on_every_edge() -> Result<()> {
     .await
 }
 
+/// Nothing is left to compare with, and the processes are new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_retention_emptied_says_so_on_every_edge_and_after_a_restart() -> Result<()> {
+    both(async |system| {
+        let mut github = GithubSender::of(system, 72);
+        github.events(3).await?;
+        let cursor = async |edge: &Url| -> Result<String> {
+            let recent: Value = reqwest::get(edge.join("/events/recent?limit=1")?)
+                .await?
+                .json()
+                .await?;
+            let cursor = recent["nextCursor"].as_str();
+            Ok(cursor.context("a cursor")?.to_owned())
+        };
+        let middle = cursor(&system.edges()[0]).await?;
+        github.events(2).await?;
+        let end = cursor(&system.edges()[0]).await?;
+        remove_all_events(system).await?;
+        for round in ["as it is", "after a restart"] {
+            for edge in system.edges() {
+                let gone = async |name, arguments| tool_says(edge, name, arguments).await;
+                ensure!(replay(edge, LONG_AGO).await?, "{round}");
+                ensure!(list(edge, "/events/recent").await?, "{round}");
+                ensure!(
+                    gone("replay_events", json!({ "from": LONG_AGO })).await?,
+                    "{round}"
+                );
+                ensure!(
+                    gone("replay_events", json!({ "cursor": middle })).await?,
+                    "{round}"
+                );
+                ensure!(
+                    !gone("replay_events", json!({ "cursor": end })).await?,
+                    "{round}"
+                );
+                let wait = json!({ "cursor": middle, "maxWaitSeconds": 50 });
+                ensure!(gone("wait_for_events", wait).await?, "{round}");
+                ensure!(stream(edge, LONG_AGO).await?, "{round}");
+            }
+            if round == "as it is" {
+                for edge in 0..3 {
+                    let _ = system.terminate(SystemNode::Edge(edge)).await?;
+                    let _ = system.restart(SystemNode::Edge(edge)).await?;
+                }
+                every_node_is_ready(system).await?;
+            }
+        }
+        // New processes have nothing in memory: a stream from what is gone is told too.
+        for edge in system.edges() {
+            ensure!(stream(edge, &middle).await?);
+        }
+        Ok(())
+    })
+    .await
+}
+
 async fn list(edge: &Url, path: &str) -> Result<bool> {
     let list: Value = reqwest::get(edge.join(path)?).await?.json().await?;
     list["truncated"]
@@ -58,9 +114,12 @@ async fn replay(edge: &Url, from: &str) -> Result<bool> {
 }
 
 async fn tool(edge: &Url, from: &str) -> Result<bool> {
+    tool_says(edge, "replay_events", json!({ "from": from })).await
+}
+
+async fn tool_says(edge: &Url, name: &str, arguments: Value) -> Result<bool> {
     let client = McpClient::connect(edge).await?;
-    let arguments = json!({ "from": from });
-    let result = client.call_tool(edge, "replay_events", arguments).await?;
+    let result = client.call_tool(edge, name, arguments).await?;
     let truncated = result["structuredContent"]["truncated"].as_bool();
     truncated.with_context(|| result.to_string())
 }

@@ -73,7 +73,7 @@ async fn the_stateless_era_listens_and_asks_at_the_same_time() -> Result<()> {
 }
 
 /// Kills and restarts every edge while events arrive.
-async fn restart_all(system: &mut System) -> Result<()> {
+pub(crate) async fn restart_all(system: &mut System) -> Result<()> {
     let edges = match system.kind() {
         SystemKind::Embedded => 1,
         SystemKind::Cluster => system.edges().len(),

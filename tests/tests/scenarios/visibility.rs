@@ -3,6 +3,7 @@
 mod connections;
 mod coverage;
 mod random;
+mod renames;
 mod surfaces;
 mod world;
 
@@ -14,10 +15,11 @@ use serde_json::{Value, json};
 use testkit::{cluster::ClusterPlan, sse::SseStream};
 use tests::{both_with, until};
 
+pub(crate) use self::world::{TokenFile, bearer};
 use self::{
     connections::OpenConnections,
     surfaces::Surface,
-    world::{OWNER, PROJECT, SOON, TokenFile, World, issue, repository, task_of, text_until},
+    world::{OWNER, PROJECT, SOON, World, issue, repository, task_of, text_until},
 };
 
 const REPOS: [&str; 3] = ["oldrepo", "newrepo", "thirdrepo"];
@@ -63,14 +65,25 @@ const READERS: [Reader; 4] = [
     },
 ];
 /// The connections that end when the rights of their token change; their clients come back.
-const ENDS: [&str; 6] = ["events", "session", "listen", "tasks", "HTTP+SSE", "lines"];
-/// All connections that are open while rights change.
-const CONNECTIONS: [&str; 11] = [
+const ENDS: [&str; 8] = [
     "events",
+    "subscription",
     "session",
     "listen",
     "tasks",
     "HTTP+SSE",
+    "connection",
+    "lines",
+];
+/// All connections that are open while rights change.
+const CONNECTIONS: [&str; 13] = [
+    "events",
+    "subscription",
+    "session",
+    "listen",
+    "tasks",
+    "HTTP+SSE",
+    "connection",
     "lines",
     "stdio",
     "poll",

@@ -1,17 +1,25 @@
 //! Calls that wait for an event.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
 use model::{Filter, FilterSet, ResourceType};
+use reqwest::{Url, header::ACCEPT};
 use serde_json::json;
 use testkit::{
-    cluster::{System, SystemKind, SystemNode},
-    mcp_client::ModernClient,
+    cluster::{FaultOutcome, System, SystemKind, SystemNode},
+    mcp_client::{McpClient, ModernClient},
+    sse::{self, SseStream},
 };
 use tests::{EventReader, both, settle, until};
 
 use crate::sending::GithubSender;
 
+/// Time for whatever does not wait for an edge that is gone.
+const SOON: Duration = Duration::from_secs(20);
+/// Time after which an edge goes on with a call of one that was killed, and more.
+const TAKE_OVER: Duration = Duration::from_secs(90);
 /// Calls of one client that wait on each edge.
 const WAITING_CALLS: usize = 40;
 
@@ -66,6 +74,78 @@ async fn an_event_wakes_the_calls_that_it_matches_and_no_other() -> Result<()> {
     .await
 }
 
+/// A call that asks for progress waits on, over an edge that drains and one that is killed, and its answer has what
+/// happened while no edge ran it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_wait_goes_on_over_edges_that_drain_or_die() -> Result<()> {
+    both(async |system| {
+        let mut github = GithubSender::of(system, 137);
+        let story = github.fake.story();
+        let milestone = story.iter().find(|delivery| delivery.event == "milestone");
+        let milestone = milestone.context("the story has a milestone")?;
+        let edges = system.edges().to_vec();
+        let client = McpClient::connect(&edges[0]).await?;
+        let mut stream = long_wait(&client, &edges[0]).await?;
+        stream.next_event(SOON).await?;
+        let mut at = 0;
+        for is_killed in [false, true] {
+            let node = SystemNode::Edge(at);
+            let gone = match is_killed {
+                true => system.kill(node)?,
+                false => system.terminate(node).await?,
+            };
+            ensure!(gone == FaultOutcome::Done);
+            while let Ok(Some(_)) = stream.next(SOON).await {}
+            ensure!(system.restart(node).await? == FaultOutcome::Done);
+            github.events(10).await?;
+            if is_killed {
+                github.send(milestone).await?;
+            }
+            at = (at + 1) % edges.len();
+            let last = stream.last_id().context("the stream has an id")?.to_owned();
+            let url = edges[at].join("/mcp")?;
+            stream = sse::resume(&url, client.headers(), &last).await?;
+            if !is_killed {
+                until("another edge goes on with the call", async || {
+                    let taken = metric(system, at, "forgewire_edge_calls_taken_over_total");
+                    taken.await.is_ok_and(|taken| taken == 1)
+                })
+                .await?;
+            }
+        }
+        let answer = loop {
+            let frame = stream.next_event(TAKE_OVER).await?;
+            if let Some(answer) = frame.json().filter(|message| message["id"] == 7) {
+                break answer;
+            }
+        };
+        let events = &answer["result"]["structuredContent"]["events"];
+        let events = events.as_array().context("a list of events")?;
+        ensure!(
+            events.len() == 1 && events[0]["id"] == milestone.guid.as_str(),
+            "{answer}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// A call that waits for a milestone for up to an hour.
+async fn long_wait(client: &McpClient, edge: &Url) -> Result<SseStream> {
+    let call = json!({
+        "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+        "params": {
+            "name": "wait_for_events", "_meta": { "progressToken": 1 },
+            "arguments": { "filters": [{ "resourceType": "milestone" }], "maxWaitSeconds": 3600 },
+        },
+    });
+    let request = reqwest::Client::new().post(edge.join("/mcp")?);
+    let request = request.headers(client.headers()).json(&call);
+    let both = "application/json, text/event-stream";
+    let answer = request.header(ACCEPT, both).send().await?;
+    Ok(SseStream::from_response(answer).await?)
+}
+
 /// The cost of the filter of one call.
 fn cost_of_milestones() -> Result<usize> {
     let filter = Filter {
@@ -83,11 +163,16 @@ async fn sum(system: &System, name: &str) -> Result<usize> {
     };
     let mut sum = 0;
     for edge in edges {
-        let url = system.admin(SystemNode::Edge(edge))?.join("/metrics")?;
-        let text = reqwest::get(url).await?.text().await?;
-        let prefix = format!("{name} ");
-        let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
-        sum += value.context("the metric")?.parse::<usize>()?;
+        sum += metric(system, edge, name).await?;
     }
     Ok(sum)
+}
+
+/// A metric of one edge.
+async fn metric(system: &System, edge: usize, name: &str) -> Result<usize> {
+    let url = system.admin(SystemNode::Edge(edge))?.join("/metrics")?;
+    let text = reqwest::get(url).await?.text().await?;
+    let prefix = format!("{name} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
+    Ok(value.context("the metric")?.parse()?)
 }

@@ -129,7 +129,7 @@ impl Measure {
             Self::Heartbeats => heartbeats::run(plan, topology).map(|row| rows.push(row)),
             Self::Resume => resume::run(plan, topology, rows),
             Self::Growth => growth::run(plan, topology, rows),
-            Self::Ingest => ingest::run(plan, topology).map(|row| rows.push(row)),
+            Self::Ingest => ingest::run(plan, topology, rows),
             Self::Calls => calls::run(plan, topology, rows),
             Self::Rates => rates::run(plan, rows),
             Self::Sessions => sessions::run(plan, topology).map(|row| rows.push(row)),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     helper_process::{FloorProcess, ReceiverProcess},
-    load,
+    load::{self, PACED_SENDERS},
     opening::{Opening, OpeningKind},
     peer::{Messages, Nchan},
     process::steady_rss_kib,
@@ -102,7 +102,12 @@ fn deliveries(
         theirs.reset()?;
         let messages = Messages::new(&peer, &sample)?;
         peers.push(measure(&pids, || {
-            load::paced_from(&messages, pace.events(), pace.interval_nanos())?;
+            load::paced_from(
+                &messages,
+                PACED_SENDERS,
+                pace.events(),
+                pace.interval_nanos(),
+            )?;
             theirs.expect(pace.events(), TAIL)
         })?);
     }
@@ -139,6 +144,11 @@ fn publish(
     count: u64,
     interval_nanos: u64,
 ) -> Result<()> {
-    load::paced_from(&Messages::new(peer, sample)?, count, interval_nanos)?;
+    load::paced_from(
+        &Messages::new(peer, sample)?,
+        PACED_SENDERS,
+        count,
+        interval_nanos,
+    )?;
     streams.expect(count, TAIL).map(drop)
 }

@@ -78,6 +78,7 @@ impl SimulatedIngest {
             id: EventId::new(&id).expect("letters and digits"),
             event_type: EventType::UPDATED,
             // Every third is of a kind that only newer builds know.
+            action: None,
             resource_type: match self.events % 3 {
                 0 => ResourceType::open("wiki_page"),
                 _ => ResourceType::ISSUE,
@@ -86,6 +87,8 @@ impl SimulatedIngest {
             owner: Some("octo".to_owned()),
             repo: Some(repo.to_owned()),
             number: Some(1),
+            ids: model::GithubIds::default(),
+            former: None,
             actor: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),

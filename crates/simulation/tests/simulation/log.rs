@@ -198,6 +198,11 @@ impl EventLog for LogHandle {
         self.link.call("seek", work).await
     }
 
+    async fn position_of(&self, id: &EventId) -> Result<Option<Sequence>, EventLogError> {
+        let work = async { self.log.stored().log.position_of(id).await };
+        self.link.call("find an event", work).await
+    }
+
     async fn head(&self) -> Result<LogHead, EventLogError> {
         let work = async { Ok(self.log.head().await) };
         self.link.call("read the head", work).await

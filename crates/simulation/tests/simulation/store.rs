@@ -158,6 +158,17 @@ impl Records for SessionsHandle {
         self.link.call("list", work).await
     }
 
+    async fn list_under(
+        &self,
+        collection: Collection,
+        under: (&PrincipalId, &RecordId),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<RecordPage, RecordsError> {
+        let work = Records::list_under(&*self.store, collection, under, after, limit);
+        self.link.call("list", work).await
+    }
+
     async fn check(&self, collection: Collection) -> Result<(), StoreFailure> {
         let work = Records::check(&*self.store, collection);
         self.link.call("check", work).await

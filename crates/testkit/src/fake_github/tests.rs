@@ -177,10 +177,10 @@ fn event_bytes(delivery: &Delivery) -> usize {
             owner: Some(expected.owner),
             repo: expected.repo,
             number: expected.number,
-            node_id: id,
             database_id: data["id"].as_u64(),
             title: text("title"),
             url: text("html_url"),
+            ..ResourceRef::of(id)
         },
         timestamp: STORY_START,
         received_at: STORY_START,

@@ -7,7 +7,7 @@ use testkit::raw_http::RawConnection;
 
 use super::{AttackPlan, HOLD};
 use crate::abuse::{
-    requests::{announce, get, post, tool},
+    requests::{announce, get, most_events, post, tool},
     target::READER_TOKEN,
     worker::{AttackWorker, NARROW_BYTES},
 };
@@ -63,7 +63,7 @@ async fn unread_answers(worker: &mut AttackWorker) -> Result<()> {
         .and_then(|rest| rest.lines().next());
     let endpoint = endpoint.context("no endpoint")?.to_owned();
     for id in 0..CALLS {
-        let call = tool(id, "get_recent_events", &json!({ "limit": 1000 })).to_string();
+        let call = tool(id, "get_recent_events", &most_events()).to_string();
         let request = post(&endpoint, Some(READER_TOKEN), &[], &call);
         worker.ask(worker.edge(), &request).await?;
     }

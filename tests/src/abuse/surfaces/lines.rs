@@ -1,11 +1,14 @@
 //! `POST /mcp/stream`: lines both ways.
 
 use anyhow::Result;
-use serde_json::json;
 use testkit::{mcp_client::ModernClient, raw_http::RawConnection};
 
 use super::{AttackPlan, HOLD};
-use crate::abuse::{requests::tool, target::READER_TOKEN, worker::AttackWorker};
+use crate::abuse::{
+    requests::{most_events, tool},
+    target::READER_TOKEN,
+    worker::AttackWorker,
+};
 
 /// Nearly the longest line.
 const LONGEST_BYTES: usize = (4 << 20) - 1024;
@@ -45,7 +48,7 @@ fn chunk(text: &str) -> String {
 
 /// A call that answers with much.
 fn call(id: usize) -> String {
-    let mut call = tool(id as u64, "get_recent_events", &json!({ "limit": 1000 }));
+    let mut call = tool(id as u64, "get_recent_events", &most_events());
     call["params"]["_meta"] = ModernClient::meta();
     chunk(&format!("{call}\n"))
 }

@@ -10,7 +10,7 @@ use testkit::{
 
 use super::{AttackPlan, HOLD, wire};
 use crate::abuse::{
-    requests::{announce, initialize, modern, post, rpc, tool},
+    requests::{announce, initialize, modern, most_events, post, rpc, tool},
     target::READER_TOKEN,
     worker::AttackWorker,
 };
@@ -87,7 +87,7 @@ impl AttackWorker {
 }
 
 async fn recent_events(worker: &mut AttackWorker) -> Result<()> {
-    let call = tool(2, "get_recent_events", &json!({ "limit": 1000 }));
+    let call = tool(2, "get_recent_events", &most_events());
     worker.say(HANDSHAKE_VERSION, &call).await?;
     Ok(())
 }
@@ -102,7 +102,8 @@ async fn matches_nothing(worker: &mut AttackWorker) -> Result<()> {
 
 /// Reads all of the log, again and again; its memory is the cursor.
 async fn replay_pages(worker: &mut AttackWorker) -> Result<()> {
-    let mut arguments = json!({ "limit": 1000, "from": LONG_AGO });
+    let mut arguments = most_events();
+    arguments["from"] = json!(LONG_AGO);
     if let Some(cursor) = &worker.memory {
         arguments["cursor"] = json!(cursor);
     }
@@ -122,8 +123,7 @@ fn next_cursor(answer: &[u8]) -> Option<String> {
 }
 
 async fn batches(worker: &mut AttackWorker) -> Result<()> {
-    let calls =
-        (0..BATCH).map(|n| tool(n as u64 + 2, "get_recent_events", &json!({ "limit": 1000 })));
+    let calls = (0..BATCH).map(|n| tool(n as u64 + 2, "get_recent_events", &most_events()));
     let batch = Value::Array(calls.collect());
     worker.say(BATCHES, &batch).await?;
     Ok(())
@@ -211,7 +211,7 @@ async fn strangers_bodies(worker: &mut AttackWorker) -> Result<()> {
 }
 
 async fn no_token(worker: &mut AttackWorker) -> Result<()> {
-    let call = tool(2, "get_recent_events", &json!({ "limit": 1000 }));
+    let call = tool(2, "get_recent_events", &most_events());
     let request = post("/mcp", None, &[], &call.to_string());
     worker.ask(worker.edge(), &request).await?;
     Ok(())
@@ -239,7 +239,7 @@ async fn idle(worker: &mut AttackWorker) -> Result<()> {
 
 /// Asks for much and is gone before the answer.
 async fn cancelled_calls(worker: &mut AttackWorker) -> Result<()> {
-    let call = json!({ "name": "get_recent_events", "arguments": { "limit": 1000 } });
+    let call = json!({ "name": "get_recent_events", "arguments": most_events() });
     let request = modern(Some(READER_TOKEN), "tools/call", call);
     let mut connection = RawConnection::open(worker.edge()).await?;
     connection.send(&request).await?;

@@ -1,19 +1,23 @@
-//! `POST /mcp/sse/send` and `POST /mcp/sse/broadcast`: the permitted client is an operator here.
+//! `GET /mcp/sse`, `POST /mcp/sse/send` and `POST /mcp/sse/broadcast`: the permitted client is an operator here.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rand::Rng;
 use serde_json::json;
-use testkit::mcp_client::HANDSHAKE_VERSION;
+use testkit::{mcp_client::HANDSHAKE_VERSION, raw_http::RawConnection};
 
 use super::AttackPlan;
 use crate::abuse::{
-    requests::post,
+    requests::{get, most_events, post, tool},
     target::{OPERATOR_TOKEN, READER_TOKEN},
-    worker::AttackWorker,
+    worker::{AttackWorker, NARROW_BYTES},
 };
 
 /// Largest message to a session.
 const MESSAGE_BYTES: usize = 512 << 10;
+/// Text of the largest message to all.
+const BROADCAST_BYTES: usize = 255 << 10;
+/// Calls whose answers an unread connection has to carry.
+const CALLS: u64 = 50;
 
 pub(super) const PLANS: &[AttackPlan] = &[
     AttackPlan::permitted("absent-sessions", 4, |worker| {
@@ -24,6 +28,12 @@ pub(super) const PLANS: &[AttackPlan] = &[
     }),
     AttackPlan::permitted("broadcasts-to-nobody", 2, |worker| {
         Box::pin(to_nobody(worker))
+    }),
+    AttackPlan::permitted("unread-connections", 4, |worker| {
+        Box::pin(unread_connections(worker))
+    }),
+    AttackPlan::permitted("kept-broadcasts", 2, |worker| {
+        Box::pin(kept_broadcasts(worker))
     }),
     AttackPlan::permitted("not-permitted", 4, |worker| Box::pin(not_permitted(worker))),
     AttackPlan::stranger("no-token", 8, |worker| Box::pin(no_token(worker))),
@@ -64,6 +74,45 @@ async fn to_nobody(worker: &mut AttackWorker) -> Result<()> {
         &[],
         &body.to_string(),
     );
+    worker.ask(worker.edge(), &request).await?;
+    Ok(())
+}
+
+/// Opens a connection, asks for much on it, reads none of the answers, and leaves it behind.
+async fn unread_connections(worker: &mut AttackWorker) -> Result<()> {
+    let mut connection = RawConnection::open_narrow(worker.edge(), NARROW_BYTES).await?;
+    let open = get(
+        "/mcp/sse",
+        Some(READER_TOKEN),
+        &[("Accept", "text/event-stream")],
+    );
+    let answer = connection.ask(&open, 0).await?;
+    worker.count_answer(&answer);
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        let some = connection.some().await?;
+        anyhow::ensure!(!some.is_empty(), "the stream has ended");
+        text += &String::from_utf8_lossy(&some);
+    }
+    let id = text.split("\"connectionId\":\"").nth(1);
+    let id = id.and_then(|rest| rest.split('"').next());
+    let id = id.context("a connection has an id")?.to_owned();
+    for number in 0..CALLS {
+        let call = tool(number, "get_recent_events", &most_events());
+        let body = json!({ "connectionId": id, "message": call });
+        let request = post("/mcp/sse/send", Some(READER_TOKEN), &[], &body.to_string());
+        worker.ask(worker.edge(), &request).await?;
+    }
+    drop(connection);
+    Ok(())
+}
+
+/// Keeps the largest broadcasts that are allowed, for nobody.
+async fn kept_broadcasts(worker: &mut AttackWorker) -> Result<()> {
+    let filter = json!({ "principal": "nobody" });
+    let body = json!({ "message": note(BROADCAST_BYTES), "filter": filter, "durable": true });
+    let path = "/mcp/sse/broadcast";
+    let request = post(path, Some(OPERATOR_TOKEN), &[], &body.to_string());
     worker.ask(worker.edge(), &request).await?;
     Ok(())
 }

@@ -47,7 +47,7 @@ pub enum AbuseSurface {
     HttpSse,
     /// `subscriptions/listen` and tasks of 2026-07-28.
     Listens,
-    /// `POST /mcp/sse/send` and `POST /mcp/sse/broadcast`.
+    /// `GET /mcp/sse`, `POST /mcp/sse/send` and `POST /mcp/sse/broadcast`.
     Messages,
     /// Paths that do not exist, and those of OAuth.
     Paths,

@@ -119,6 +119,10 @@ impl OpenConnections {
                 world.events(&edges[1], token, Some(cursor)).await?,
             ),
             (
+                "subscription",
+                world.subscription(&edges[2], token, cursor).await?,
+            ),
+            (
                 "session",
                 world
                     .session_stream(&edges[0], token, &session, None)
@@ -130,6 +134,7 @@ impl OpenConnections {
                 world.listen_to_task(&edges[1], token, &task).await?,
             ),
             ("HTTP+SSE", subscribed_http_sse(world, token).await?),
+            ("connection", subscribed_connection(world, token).await?),
         ];
         Ok(Self {
             streams,
@@ -173,6 +178,18 @@ async fn subscribed_http_sse(world: &World, token: &str) -> Result<SseStream> {
         .ask_on_stream(url, token, 71, "subscribe_to_events")
         .await?;
     let text = text_until(&mut stream, "\"id\\\":71").await?;
+    ensure!(text.contains("subscriptionId"), "{text}");
+    Ok(stream)
+}
+
+async fn subscribed_connection(world: &World, token: &str) -> Result<SseStream> {
+    let (mut stream, id) = world.connection(&world.edges[1], token).await?;
+    let subscribe = json!({ "name": "subscribe_to_events", "arguments": {} });
+    let message = request(72, "tools/call", &subscribe);
+    world
+        .send_for(&world.edges[0], token, &id, &message)
+        .await?;
+    let text = text_until(&mut stream, "\"id\\\":72").await?;
     ensure!(text.contains("subscriptionId"), "{text}");
     Ok(stream)
 }

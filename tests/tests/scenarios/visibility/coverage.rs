@@ -29,7 +29,15 @@ enum Row {
 use Row::{Both, Open, Reads, ShowsNothing};
 
 const ROUTES: &[(&str, Row)] = &[
-    ("/events/stream", Open(&["events"])),
+    ("/events/stream", Open(&["events", "subscription"])),
+    (
+        "/events/subscribe",
+        ShowsNothing("its answers are what the caller asked for; the stream shows the events"),
+    ),
+    (
+        "/events/subscribe/{id}",
+        ShowsNothing("its answers are what the caller asked for; the stream shows the events"),
+    ),
     ("/events/recent", Reads(&[Surface::Recent])),
     ("/events/replay/{timestamp}", Reads(&[Surface::Replay])),
     (
@@ -49,9 +57,12 @@ const ROUTES: &[(&str, Row)] = &[
     ("/sse", Both(&[Surface::HttpSse], &["HTTP+SSE"])),
     ("/messages", Reads(&[Surface::HttpSse])),
     ("/mcp/stream", Both(&[Surface::Lines], &["lines"])),
+    ("/mcp/sse", Both(&[Surface::Connection], &["connection"])),
     (
         "/mcp/sse/send",
-        ShowsNothing("its answer is whether a message of the caller arrived"),
+        ShowsNothing(
+            "its answer is whether a message of the caller arrived; what it runs answers on the stream",
+        ),
     ),
     (
         "/mcp/sse/broadcast",
@@ -134,7 +145,7 @@ const METHODS: &[(&str, Row)] = &[
     ),
     (
         "notifications/message",
-        Open(&["session", "HTTP+SSE", "lines", "stdio"]),
+        Open(&["session", "HTTP+SSE", "connection", "lines", "stdio"]),
     ),
     ("notifications/tools/list_changed", ShowsNothing("empty")),
     ("notifications/prompts/list_changed", ShowsNothing("empty")),
@@ -159,14 +170,21 @@ const METHODS: &[(&str, Row)] = &[
 ];
 
 const OFFERS: &[(&str, Row)] = &[
-    ("get_recent_events", Reads(&[Surface::RecentTool])),
+    (
+        "get_recent_events",
+        Reads(&[Surface::RecentTool, Surface::Summaries]),
+    ),
+    ("get_event", Reads(&[Surface::EventTool])),
     ("replay_events", Both(&[Surface::ReplayTool], &["poll"])),
     (
         "wait_for_events",
         Both(&[Surface::WaitTool], &["task", "answer to a POST", "batch"]),
     ),
     ("manage_events", Reads(&[Surface::ManageTool])),
-    ("subscribe_to_events", Open(&["session", "HTTP+SSE"])),
+    (
+        "subscribe_to_events",
+        Open(&["session", "HTTP+SSE", "connection"]),
+    ),
     ("triage_event", Reads(&[Surface::TriagePrompt])),
     ("summarize_activity", Reads(&[Surface::ActivityPrompt])),
     ("github://events", Reads(&[Surface::EventList])),

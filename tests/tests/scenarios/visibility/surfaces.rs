@@ -20,6 +20,10 @@ pub(super) enum Surface {
     ReplayTool,
     ManageTool,
     WaitTool,
+    /// Events as a tool shows them without being asked for more.
+    Summaries,
+    /// Events one by one, by their ids.
+    EventTool,
     EventList,
     OwnerList,
     RepositoryList,
@@ -36,17 +40,21 @@ pub(super) enum Surface {
     Batch,
     Lines,
     HttpSse,
+    /// `/mcp/sse`.
+    Connection,
     Stdio,
 }
 
 impl Surface {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Recent,
         Self::Replay,
         Self::RecentTool,
         Self::ReplayTool,
         Self::ManageTool,
         Self::WaitTool,
+        Self::Summaries,
+        Self::EventTool,
         Self::EventList,
         Self::OwnerList,
         Self::RepositoryList,
@@ -62,6 +70,7 @@ impl Surface {
         Self::Batch,
         Self::Lines,
         Self::HttpSse,
+        Self::Connection,
         Self::Stdio,
     ];
 
@@ -79,6 +88,13 @@ impl Surface {
     }
 }
 
+/// Arguments of a tool that shows whole events, and these.
+fn whole(mut arguments: Value) -> Value {
+    arguments["include"] = json!(["urls"]);
+    arguments["maxBytes"] = json!(256 << 10);
+    arguments
+}
+
 /// The reads of one client, where a surface is a way to send them: with the repository that they name.
 fn reads(repo: &str) -> Vec<(&'static str, Value)> {
     let named = json!({ "owner": OWNER, "repo": repo, "number": "7" });
@@ -86,9 +102,9 @@ fn reads(repo: &str) -> Vec<(&'static str, Value)> {
     vec![
         (
             "tools/call",
-            tool("get_recent_events", json!({ "limit": 1000 })),
+            tool("get_recent_events", whole(json!({ "limit": 1000 }))),
         ),
-        ("tools/call", tool("replay_events", json!({}))),
+        ("tools/call", tool("replay_events", whole(json!({})))),
         ("resources/read", json!({ "uri": "github://events" })),
         (
             "resources/read",
@@ -117,12 +133,15 @@ impl World {
                 self.get(edge, token, path).await
             }
             Surface::RecentTool => {
-                let limit = json!({ "limit": 1000 });
+                let limit = whole(json!({ "limit": 1000 }));
                 self.tool(edge, token, "get_recent_events", limit).await
             }
-            Surface::ReplayTool => self.tool(edge, token, "replay_events", json!({})).await,
+            Surface::ReplayTool => {
+                let all = whole(json!({}));
+                self.tool(edge, token, "replay_events", all).await
+            }
             Surface::ManageTool => {
-                let action = json!({ "action": "get_recent" });
+                let action = whole(json!({ "action": "get_recent" }));
                 self.tool(edge, token, "manage_events", action).await
             }
             Surface::WaitTool => {
@@ -130,9 +149,14 @@ impl World {
                 let first = self.tool(edge, token, "replay_events", first).await?;
                 let first: Value = serde_json::from_str(&first)?;
                 let cursor = &first["result"]["structuredContent"]["cursor"];
-                let wait = json!({ "cursor": cursor, "maxWaitSeconds": 1 });
+                let wait = whole(json!({ "cursor": cursor, "maxWaitSeconds": 1 }));
                 self.tool(edge, token, "wait_for_events", wait).await
             }
+            Surface::Summaries => {
+                let newest = json!({ "limit": 1000, "maxBytes": 256 << 10 });
+                self.tool(edge, token, "get_recent_events", newest).await
+            }
+            Surface::EventTool => self.one_by_one(edge, token, repo).await,
             Surface::EventList => {
                 let uri = read("github://events".to_owned());
                 self.call(edge, token, "resources/read", uri).await
@@ -191,8 +215,23 @@ impl World {
             Surface::Batch => self.as_a_batch(edge, token, repo).await,
             Surface::Lines => self.as_lines(edge, token, repo).await,
             Surface::HttpSse => self.over_http_sse(edge, token).await,
+            Surface::Connection => self.over_a_connection(edge, token, repo).await,
             Surface::Stdio => Self::over_stdio(edge, token, repo).await,
         }
+    }
+
+    /// The newest events of a repository, each by its id.
+    async fn one_by_one(&self, edge: &Url, token: &str, repo: &str) -> Result<String> {
+        let newest = json!({ "limit": 3, "repo": repo });
+        let newest = self.tool(edge, token, "get_recent_events", newest).await?;
+        let newest: Value = serde_json::from_str(&newest)?;
+        let events = newest["result"]["structuredContent"]["events"].as_array();
+        let mut text = String::new();
+        for event in events.into_iter().flatten() {
+            let one = json!({ "id": event["id"], "include": ["urls"] });
+            text += &self.tool(edge, token, "get_event", one).await?;
+        }
+        Ok(text)
     }
 
     async fn within_a_session(&self, edge: &Url, token: &str, repo: &str) -> Result<String> {
@@ -241,6 +280,17 @@ impl World {
         self.ask_on_stream(url, token, 70, "get_recent_events")
             .await?;
         text_until(&mut stream, "id\\\":70").await
+    }
+
+    async fn over_a_connection(&self, edge: &Url, token: &str, repo: &str) -> Result<String> {
+        let (mut stream, connection) = self.connection(edge, token).await?;
+        let mut text = String::new();
+        for (id, (method, params)) in (70..).zip(reads(repo)) {
+            let message = request(id, method, &params);
+            self.send_for(edge, token, &connection, &message).await?;
+            text += &text_until(&mut stream, &format!("\"id\\\":{id}")).await?;
+        }
+        Ok(text)
     }
 
     async fn over_stdio(edge: &Url, token: &str, repo: &str) -> Result<String> {

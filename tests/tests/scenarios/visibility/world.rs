@@ -33,13 +33,13 @@ pub(super) const PROJECT_NUMBER: u64 = 11;
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// The token file of all edges.
-pub(super) struct TokenFile {
+pub(crate) struct TokenFile {
     _folder: tempfile::TempDir,
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl TokenFile {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("tokens.toml");
         let file = Self {
@@ -51,7 +51,7 @@ impl TokenFile {
     }
 
     /// Writes tokens: each with its principal and what it sees.
-    pub(super) fn write(&self, tokens: &[(&str, &str, &str)]) -> Result<()> {
+    pub(crate) fn write(&self, tokens: &[(&str, &str, &str)]) -> Result<()> {
         let mut text = String::new();
         for (token, principal, sees) in tokens {
             let sha256 = TokenDigest::of_new(token)?.to_hex();
@@ -63,6 +63,12 @@ impl TokenFile {
         std::fs::write(&new, text)?;
         Ok(std::fs::rename(new, &self.path)?)
     }
+}
+
+/// The head of a request with a token.
+pub(crate) fn bearer(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("visible ASCII");
+    HeaderMap::from_iter([(AUTHORIZATION, value)])
 }
 
 /// A system under tokens, and a GitHub whose events the test makes.
@@ -119,6 +125,45 @@ impl World {
         self.deliver("projects_v2", members).await
     }
 
+    /// Something happens to issue 7 of a repository with these ids; returns its mark.
+    pub(super) async fn happens_in(&self, repository: Value) -> Result<String> {
+        let (owner, repo) = (&repository["owner"]["login"], &repository["name"]);
+        let (owner, repo) = (owner.as_str(), repo.as_str());
+        let (owner, repo) = (owner.context("a login")?, repo.context("a name")?);
+        let mark = self.mark(repo);
+        let members = json!({ "issue": issue(owner, repo, &mark), "changes": null,
+            "repository": repository });
+        self.deliver("issues", members).await?;
+        Ok(mark)
+    }
+
+    /// GitHub says that a repository was renamed or transferred; returns the mark of the event.
+    pub(super) async fn moves(
+        &self,
+        action: &str,
+        changes: Value,
+        mut repository: Value,
+    ) -> Result<String> {
+        let mark = self.mark(action);
+        repository["description"] = mark.as_str().into();
+        let members = json!({ "action": action, "changes": changes, "repository": repository });
+        self.deliver("repository", members).await?;
+        Ok(mark)
+    }
+
+    /// GitHub says that an organization was renamed; returns the mark of the event.
+    pub(super) async fn renames_owner(
+        &self,
+        from: &str,
+        (login, id): (&str, u64),
+    ) -> Result<String> {
+        let mark = self.mark("owner");
+        let members = json!({ "action": "renamed", "changes": { "login": { "from": from } },
+            "organization": { "login": login, "id": id, "node_id": format!("O_{id}"), "description": mark } });
+        self.deliver("organization", members).await?;
+        Ok(mark)
+    }
+
     /// A text that occurs in one event only.
     fn mark(&self, place: &str) -> String {
         let n = self.count.fetch_add(1, Ordering::Relaxed) + 1;
@@ -127,7 +172,9 @@ impl World {
 
     /// A webhook of GitHub, with these members of its payload.
     async fn deliver(&self, event: &str, mut members: Value) -> Result<()> {
-        members["action"] = json!("edited");
+        if members["action"].is_null() {
+            members["action"] = json!("edited");
+        }
         members["sender"] = json!({ "login": "mona" });
         let body = members.to_string();
         let request = self
@@ -147,9 +194,7 @@ impl World {
     }
 
     pub(super) fn headers(token: &str, accept: &'static str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).expect("visible ASCII");
-        headers.insert(AUTHORIZATION, bearer);
+        let mut headers = bearer(token);
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers
     }
@@ -235,6 +280,23 @@ impl World {
         Ok(sse::resume(&edge.join("/events/stream")?, headers, after).await?)
     }
 
+    /// Opens the stream of a subscription to everything, made on another edge, after an id.
+    pub(super) async fn subscription(
+        &self,
+        edge: &Url,
+        token: &str,
+        after: &str,
+    ) -> Result<SseStream> {
+        let request = self.http.post(self.edges[0].join("/events/subscribe")?);
+        let request = request.headers(Self::headers(token, "application/json"));
+        let made: Value = request.json(&json!({})).send().await?.json().await?;
+        let id = made["subscriptionId"].as_str();
+        let id = id.with_context(|| made.to_string())?;
+        let headers = Self::headers(token, "text/event-stream");
+        let url = edge.join(&format!("/events/stream?subscription={id}"))?;
+        Ok(sse::resume(&url, headers, after).await?)
+    }
+
     /// A session with a subscription to everything; returns its id.
     pub(super) async fn session(&self, edge: &Url, token: &str) -> Result<String> {
         let id = self.session_of(edge, token, "2025-11-25").await?;
@@ -314,6 +376,31 @@ impl World {
         let request = self.http.post(url).headers(headers).json(&call);
         let status = request.send().await?.status();
         ensure!(status.as_u16() == 202, "{tool}: {status}");
+        Ok(())
+    }
+
+    /// A connection of `/mcp/sse`, and its id.
+    pub(super) async fn connection(&self, edge: &Url, token: &str) -> Result<(SseStream, String)> {
+        let headers = Self::headers(token, "text/event-stream");
+        let mut stream = sse::open(&edge.join("/mcp/sse")?, headers).await?;
+        let status = stream.next_event(SOON).await?.json().context("a status")?;
+        let id = status["connectionId"].as_str().context("a connection")?;
+        Ok((stream, id.to_owned()))
+    }
+
+    /// Posts a message of a connection's client.
+    pub(super) async fn send_for(
+        &self,
+        edge: &Url,
+        token: &str,
+        connection: &str,
+        message: &Value,
+    ) -> Result<()> {
+        let headers = Self::headers(token, "application/json");
+        let body = json!({ "connectionId": connection, "message": message });
+        let request = self.http.post(edge.join("/mcp/sse/send")?);
+        let status = request.headers(headers).json(&body).send().await?.status();
+        ensure!(status.is_success(), "{message}: {status}");
         Ok(())
     }
 
