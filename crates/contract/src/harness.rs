@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::ManualClock;
-use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceReader, Topic};
+use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceFinder, ResourceReader, Topic};
 
 use crate::{
     EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture,
@@ -259,6 +259,8 @@ impl BusFixture {
 pub struct ResourceReaderFixture {
     /// The reader.
     pub reader: Arc<dyn ResourceReader>,
+    /// The finder over the same mirror.
+    pub finder: Arc<dyn ResourceFinder>,
     /// The log that it follows, without hints.
     pub log: Arc<HeldLog>,
     /// Time within which the reader answers: more than a second.

@@ -65,14 +65,14 @@ pub(crate) fn check_sync_port(roles: &RolesSection, listen: SocketAddr) -> anyho
 /// Checks the endpoint of a sync role elsewhere.
 ///
 /// # Errors
-/// The sync role there could not tell this edge from a stranger.
+/// The sync role there could not tell this process from a stranger.
 pub(crate) fn check_sync_endpoint(roles: &RolesSection, endpoint: &str) -> anyhow::Result<()> {
     if grpc::is_loopback(endpoint) {
         return Ok(());
     }
     require_key(
         roles,
-        "sync.endpoint leads to another machine, where the sync role could not tell this edge from a stranger",
+        "sync.endpoint leads to another machine, where the sync role could not tell this process from a stranger",
     )
 }
 

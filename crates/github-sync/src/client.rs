@@ -5,12 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use instruments::{SpanName, TraceSpan};
 use model::{
-    EventId, GithubIds, LogPosition, OwnerId, RepositoryId, ResourceUri, Sequence, Timestamp,
-    TraceContext,
+    EventId, GithubIds, LogPosition, OwnerId, RepositoryId, ResourceId, ResourceUri, Sequence,
+    Timestamp, TraceContext,
 };
-use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
+use ports::{
+    FoundResource, ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus,
+};
 use proto::v1::{
-    self, GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient,
+    self, FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
+    StatusRequest, sync_client::SyncClient,
 };
 use role_keys::RoleTrust;
 use service_kit::grpc::{self, CallStamper};
@@ -38,14 +41,19 @@ pub fn connect(
     deadline: Duration,
     trust: RoleTrust,
 ) -> Result<Arc<dyn ResourceReader>, ConnectError> {
-    let channel = grpc::channel(endpoint, deadline, deadline).map_err(ConnectError::Endpoint)?;
-    let client = SyncClient::with_interceptor(channel, CallStamper::new(trust));
-    let client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
-    Ok(Arc::new(Client {
-        client,
-        deadline,
-        endpoint: endpoint.into(),
-    }))
+    Ok(Arc::new(Client::of(endpoint, deadline, trust)?))
+}
+
+/// As [`connect`], a finder.
+///
+/// # Errors
+/// `endpoint` is not a URI.
+pub fn connect_finder(
+    endpoint: &str,
+    deadline: Duration,
+    trust: RoleTrust,
+) -> Result<Arc<dyn ResourceFinder>, ConnectError> {
+    Ok(Arc::new(Client::of(endpoint, deadline, trust)?))
 }
 
 /// Each call carries a stamp.
@@ -66,6 +74,17 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
+    fn of(endpoint: &str, deadline: Duration, trust: RoleTrust) -> Result<Self, ConnectError> {
+        let channel =
+            grpc::channel(endpoint, deadline, deadline).map_err(ConnectError::Endpoint)?;
+        let client = SyncClient::with_interceptor(channel, CallStamper::new(trust));
+        Ok(Self {
+            client: client.max_decoding_message_size(MAX_ANSWER_BYTES),
+            deadline,
+            endpoint: endpoint.into(),
+        })
+    }
+
     /// Makes a call, and repeats it if its connection breaks. Limits the time of all attempts, because
     /// the transport's own timeout does not cover connecting.
     async fn read<T, C>(
@@ -158,6 +177,55 @@ impl ResourceReader for Client {
             resources: answer.resources,
             caught_up: answer.caught_up,
         })
+    }
+}
+
+#[async_trait]
+impl ResourceFinder for Client {
+    async fn find(
+        &self,
+        id: &ResourceId,
+        trace: Option<TraceContext>,
+    ) -> Result<Option<FoundResource>, ResourceError> {
+        const OP: &str = "find a resource";
+        let message = FindResourceRequest {
+            node_id: id.to_string(),
+        };
+        let span = TraceSpan::below(SpanName::SyncCall, trace);
+        grpc::describe(&span, "FindResource");
+        let trace = span.context().or(trace);
+        let answer = self.read(OP, |mut client| {
+            let request = grpc::request(message.clone(), trace, self.deadline);
+            async move { client.find_resource(request).await }
+        });
+        let found = match span.enclose(answer).await {
+            Ok(Ok(answer)) => Ok(Some(found_on_wire(answer))),
+            Ok(Err(status)) if status.code() == Code::NotFound => Ok(None),
+            Ok(Err(status)) if status.code() == BEHIND => Err(ResourceError::Behind),
+            Ok(Err(status)) => Err(error(OP, status)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &found {
+            span.fail(error);
+        }
+        found
+    }
+
+    async fn check(&self) -> Result<(), ResourceError> {
+        self.status(None).await.map(drop)
+    }
+}
+
+fn found_on_wire(answer: FindResourceResponse) -> FoundResource {
+    FoundResource {
+        owner: answer.owner,
+        repo: answer.repo,
+        number: answer.number,
+        ids: GithubIds {
+            owner: answer.owner_id.map(OwnerId),
+            repository: answer.repository_id.map(RepositoryId),
+            resource: None,
+        },
     }
 }
 

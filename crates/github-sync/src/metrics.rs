@@ -11,6 +11,7 @@ use service_kit::metrics::{MetricsRegistry, counters};
 #[allow(non_camel_case_types, reason = "the names are the label values")]
 pub(crate) enum SyncMethod {
     get_resource,
+    find_resource,
     status,
 }
 
@@ -32,11 +33,15 @@ struct RequestLabels {
 
 impl RequestLabels {
     /// All that occur: a call for the status always succeeds.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 9] = [
         Self::of(SyncMethod::get_resource, SyncCallOutcome::ok),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::missing),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::behind),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::caller),
+        Self::of(SyncMethod::find_resource, SyncCallOutcome::ok),
+        Self::of(SyncMethod::find_resource, SyncCallOutcome::missing),
+        Self::of(SyncMethod::find_resource, SyncCallOutcome::behind),
+        Self::of(SyncMethod::find_resource, SyncCallOutcome::caller),
         Self::of(SyncMethod::status, SyncCallOutcome::ok),
     ];
 

@@ -7,8 +7,11 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{LogPosition, ResourceUri, Sequence, TraceContext};
-use ports::{EventLog, LogHead, ResourceError, ResourceReader, ResourceState, SyncStatus};
+use model::{LogPosition, ResourceId, ResourceUri, Sequence, TraceContext};
+use ports::{
+    EventLog, FoundResource, LogHead, ResourceError, ResourceFinder, ResourceReader, ResourceState,
+    SyncStatus,
+};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -71,6 +74,41 @@ impl MirrorReader {
         let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
         debug!(trace_id, %uri, ?outcome, "resource read");
         state.ok_or(ResourceError::Behind)
+    }
+
+    /// As [`ResourceFinder::find`], for a caller that waits no longer than `patience`.
+    pub(crate) async fn find(
+        &self,
+        id: &ResourceId,
+        patience: Duration,
+        trace: Option<TraceContext>,
+    ) -> Result<Option<FoundResource>, ResourceError> {
+        let followed = *self.mirror.followed().borrow();
+        let seen = followed.epoch.map(|epoch| LogPosition {
+            epoch,
+            sequence: followed.sequence,
+            tag: None,
+        });
+        let is_fresh = match seen {
+            Some(seen) => self.follow_to(seen, patience.min(self.deadline)).await,
+            None => false,
+        };
+        let found = is_fresh.then(|| self.mirror.find(id));
+        let outcome = match &found {
+            Some(Some(_)) => SyncCallOutcome::ok,
+            Some(None) => SyncCallOutcome::missing,
+            None => SyncCallOutcome::behind,
+        };
+        self.metrics.request(SyncMethod::find_resource, outcome);
+        let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
+        debug!(trace_id, %id, ?outcome, "resource looked up");
+        found.ok_or(ResourceError::Behind)
+    }
+
+    /// Counts a request for a node id that cannot be one.
+    pub(crate) fn count_bad_id(&self) {
+        self.metrics
+            .request(SyncMethod::find_resource, SyncCallOutcome::caller);
     }
 
     /// Counts a request for a URI that names no single resource.
@@ -172,5 +210,20 @@ impl ResourceReader for MirrorReader {
         self.metrics
             .request(SyncMethod::status, SyncCallOutcome::ok);
         Ok(self.mirror.progress())
+    }
+}
+
+#[async_trait]
+impl ResourceFinder for MirrorReader {
+    async fn find(
+        &self,
+        id: &ResourceId,
+        trace: Option<TraceContext>,
+    ) -> Result<Option<FoundResource>, ResourceError> {
+        self.find(id, self.deadline, trace).await
+    }
+
+    async fn check(&self) -> Result<(), ResourceError> {
+        Ok(())
     }
 }

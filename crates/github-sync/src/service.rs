@@ -7,7 +7,7 @@ use event_flow::{
     health::FollowerHealth,
 };
 use model::IdSource;
-use ports::{Bus, EventLog, ResourceReader};
+use ports::{Bus, EventLog, ResourceFinder, ResourceReader};
 use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
@@ -150,6 +150,12 @@ impl RunningSync {
     /// A reader in the same process, without the network.
     #[must_use]
     pub fn reader(&self) -> Arc<dyn ResourceReader> {
+        Arc::<MirrorReader>::clone(&self.reader)
+    }
+
+    /// A finder in the same process, without the network.
+    #[must_use]
+    pub fn finder(&self) -> Arc<dyn ResourceFinder> {
         Arc::<MirrorReader>::clone(&self.reader)
     }
 

@@ -22,6 +22,7 @@ impl Harness for InProcess {
         let (log, running, lifecycle) = setup::start().await;
         Ok(ResourceReaderFixture {
             reader: running.reader(),
+            finder: running.finder(),
             log,
             deadline: setup::DEADLINE,
             guard: Box::new((running, lifecycle)),

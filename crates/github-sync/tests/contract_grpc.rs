@@ -37,6 +37,11 @@ impl Harness for OverGrpc {
                 setup::DEADLINE,
                 role_keys::RoleTrust::none(),
             )?,
+            finder: github_sync::client::connect_finder(
+                &endpoint,
+                setup::DEADLINE,
+                role_keys::RoleTrust::none(),
+            )?,
             log,
             deadline: setup::DEADLINE,
             guard: Box::new((running, lifecycle)),

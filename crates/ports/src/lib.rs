@@ -39,7 +39,9 @@ pub use record::{
     RecordPage, RecordsError, Revision, StoredRecord,
 };
 pub use records::Records;
-pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
+pub use resources::{
+    FoundResource, ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus,
+};
 pub use store_failure::StoreFailure;
 pub use stores::Stores;
 

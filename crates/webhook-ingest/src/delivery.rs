@@ -19,7 +19,8 @@ use tracing::Instrument;
 use crate::{
     api::{AdmittedRequest, DeliveryAnswer},
     error::DeliveryRefusal,
-    examine::{DeliveryDescription, Examiner, VerifiedDelivery},
+    examine::{self, DeliveryDescription, Examiner, ReceivedDelivery, VerifiedDelivery},
+    item_contents::ItemContents,
     large_bodies::LargeBodies,
     limits,
     log_clock::LogClock,
@@ -34,6 +35,7 @@ use crate::{
 pub(crate) struct Deliveries {
     pub(crate) examiner: Examiner,
     pub(crate) parsing: ParseTurns,
+    pub(crate) contents: ItemContents,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) order: Arc<DeliveryOrder>,
     pub(crate) clock: Arc<LogClock>,
@@ -122,25 +124,36 @@ impl Deliveries {
         self: &Arc<Self>,
         headers: &Arc<HeaderMap>,
         body: &Bytes,
-        received: (Timestamp, TraceContext),
+        (at, trace): (Timestamp, TraceContext),
     ) -> Result<VerifiedDelivery, DeliveryRefusal> {
-        let examiner = &self.examiner;
-        let max = self.recorder.max_event_bytes();
-        let max = max.saturating_sub(limits::LATE_MARK_BYTES);
-        if body.len() <= limits::INLINE_BODY_BYTES {
-            let signature = examiner.verify(headers, body)?;
-            return examiner.read(signature, headers, body, received, &self.order, max);
-        }
-        let signature = self
-            .offload(headers, body, |all, headers, body| {
-                all.examiner.verify(headers, body)
-            })
-            .await?;
+        let is_large = body.len() > limits::INLINE_BODY_BYTES;
+        let signature = match is_large {
+            false => self.examiner.verify(headers, body)?,
+            true => {
+                self.offload(headers, body, |all, headers, body| {
+                    all.examiner.verify(headers, body)
+                })
+                .await?
+            }
+        };
         let _turn = self.parsing.begin(body.len()).await?;
+        let content = match examine::is_item(headers) {
+            true => self.contents.find(headers, body, trace).await,
+            false => None,
+        };
+        let max = self.recorder.max_event_bytes();
+        let received = ReceivedDelivery {
+            signature,
+            at,
+            trace,
+            content,
+            max_event_bytes: max.saturating_sub(limits::LATE_MARK_BYTES),
+        };
+        if !is_large {
+            return self.examiner.read(received, headers, body, &self.order);
+        }
         self.offload(headers, body, move |all, headers, body| {
-            let order = &all.order;
-            all.examiner
-                .read(signature, headers, body, received, order, max)
+            all.examiner.read(received, headers, body, &all.order)
         })
         .await
     }

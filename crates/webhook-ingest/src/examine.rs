@@ -1,11 +1,12 @@
 //! From a body to events: signature, headers, JSON, normalising. Nothing waits, and nothing is kept but the
 //! memory of bodies.
 
-use github_events::{Envelope, Skip};
+use github_events::{Envelope, ItemPlace, Skip};
 use http::HeaderMap;
 use model::{
     DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext, without_byte_order_mark,
 };
+use ports::FoundResource;
 use serde_json::Value;
 
 use crate::{
@@ -61,6 +62,23 @@ pub(crate) struct VerifiedDelivery {
 #[derive(Debug)]
 pub(crate) struct VerifiedSignature([u8; DIGEST_BYTES]);
 
+/// A delivery whose signature is good.
+#[derive(Debug)]
+pub(crate) struct ReceivedDelivery {
+    pub(crate) signature: VerifiedSignature,
+    pub(crate) at: Timestamp,
+    pub(crate) trace: TraceContext,
+    /// Where the content of a project's item is, if that is known.
+    pub(crate) content: Option<FoundResource>,
+    /// Events are encoded in up to so many bytes, where that is possible.
+    pub(crate) max_event_bytes: usize,
+}
+
+/// Whether a delivery is about an item of a project.
+pub(crate) fn is_item(headers: &HeaderMap) -> bool {
+    event(headers).is_ok_and(github_events::is_item_event)
+}
+
 /// The webhooks' secrets, and the memory of the bodies that they signed.
 #[derive(Debug)]
 pub(crate) struct Examiner {
@@ -92,22 +110,20 @@ impl Examiner {
         Ok(VerifiedSignature(signature::parse(signature)?))
     }
 
-    /// Reads a delivery whose signature is good. Events are encoded in up to `max_event_bytes`, where that is
-    /// possible.
+    /// Reads a delivery whose signature is good.
     pub(crate) fn read(
         &self,
-        VerifiedSignature(digest): VerifiedSignature,
+        received: ReceivedDelivery,
         headers: &HeaderMap,
         body: &[u8],
-        (received_at, trace): (Timestamp, TraceContext),
         order: &DeliveryOrder,
-        max_event_bytes: usize,
     ) -> Result<VerifiedDelivery, DeliveryRefusal> {
+        let VerifiedSignature(digest) = received.signature;
         let envelope = Envelope {
             event: event(headers)?.to_owned(),
             delivery: delivery(headers)?,
             hook_id: hook_id(headers),
-            received_at,
+            received_at: received.at,
         };
         // Admission has refused any other content type.
         let form = BodyForm::of(headers).unwrap_or(BodyForm::Json);
@@ -127,6 +143,17 @@ impl Examiner {
         let mut place = None;
         let events = match github_events::normalise(&envelope, payload) {
             Ok(mut events) => {
+                if let Some(content) = &received.content {
+                    let place = ItemPlace {
+                        owner: &content.owner,
+                        repo: &content.repo,
+                        number: content.number,
+                        ids: content.ids,
+                    };
+                    for event in &mut events {
+                        github_events::place_item(event, place);
+                    }
+                }
                 let first = events.first();
                 place =
                     first.and_then(|event| order.place(&envelope.delivery, &envelope.event, event));
@@ -135,7 +162,7 @@ impl Examiner {
                     event.metadata.repeated_body = is_repeated;
                     event.metadata.body_digest = Some(body_digest.clone());
                 }
-                Ok(encode(events, trace, max_event_bytes)?)
+                Ok(encode(events, received.trace, received.max_event_bytes)?)
             }
             Err(skip) => Err(skip),
         };

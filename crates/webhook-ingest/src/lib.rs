@@ -15,6 +15,7 @@ mod delivery;
 mod error;
 mod examine;
 mod form;
+mod item_contents;
 mod large_bodies;
 pub mod limits;
 mod log_clock;

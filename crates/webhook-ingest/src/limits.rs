@@ -87,6 +87,10 @@ pub const MAX_SECRETS: usize = 16;
 /// Largest file of webhook secrets, in bytes.
 pub const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
+/// Longest wait for the sync role to say which issue an item of a project shows. Without an answer the item is stored as
+/// GitHub sent it.
+pub const ITEM_CONTENT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Longest wait for the event log: GitHub gives up on a delivery after 10 s, and the answer must be
 /// sent before that.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(8);

@@ -44,6 +44,20 @@ impl EncodeLabelValue for KindLabel {
     }
 }
 
+/// What is known of the content of a project's item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are the label values")]
+pub(crate) enum ItemContentOutcome {
+    found,
+    unknown,
+    unavailable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ItemContentLabel {
+    content: ItemContentOutcome,
+}
+
 /// The counters; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct IngestMetrics {
@@ -58,6 +72,8 @@ pub(crate) struct IngestMetrics {
     repeated_bodies: Counter,
     /// Deliveries that were stored after a later state of the same resource.
     late_deliveries: Counter,
+    /// Deliveries about items of projects.
+    item_contents: Family<ItemContentLabel, Counter>,
     pub(crate) http: HttpMetrics,
 }
 
@@ -85,6 +101,14 @@ impl IngestMetrics {
             clock_skew_seconds: SkewGauge::default(),
             repeated_bodies: Counter::default(),
             late_deliveries: Counter::default(),
+            item_contents: counters(
+                [
+                    ItemContentOutcome::found,
+                    ItemContentOutcome::unknown,
+                    ItemContentOutcome::unavailable,
+                ]
+                .map(|content| ItemContentLabel { content }),
+            ),
             http: HttpMetrics::new(registry, "ingest", routes, ""),
         };
         // The encoder adds `_total` to the names of counters.
@@ -123,11 +147,22 @@ impl IngestMetrics {
             "Deliveries that were stored after a later state of the same resource, and are marked",
             metrics.late_deliveries.clone(),
         );
+        registry.register(
+            "forgewire_ingest_item_contents",
+            "Deliveries about an issue or pull request in a project, by what the sync role knows of it: without its \
+             repository and number the event is the owner's",
+            metrics.item_contents.clone(),
+        );
         metrics
     }
 
     pub(crate) fn repeated_body(&self) {
         self.repeated_bodies.inc();
+    }
+
+    pub(crate) fn item_content(&self, content: ItemContentOutcome) {
+        let label = ItemContentLabel { content };
+        self.item_contents.get_or_create(&label).inc();
     }
 
     pub(crate) fn late_delivery(&self) {

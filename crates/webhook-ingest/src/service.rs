@@ -10,7 +10,7 @@ use axum::Router;
 use event_flow::{record::Recorder, statistics::LogStatisticsReader};
 use instruments::depth::register_depth;
 use model::{Clock, IdSource};
-use ports::{Bus, EventLog};
+use ports::{Bus, EventLog, ResourceFinder};
 use service_kit::{
     admin::HealthDetail,
     audit::AuditLog,
@@ -29,6 +29,7 @@ use crate::{
     delivery::Deliveries,
     error::{DeliveryRefusal, IngestBuildError},
     examine::Examiner,
+    item_contents::ItemContents,
     large_bodies::LargeBodies,
     limits,
     log_clock::{self, LogClock},
@@ -50,6 +51,8 @@ pub struct IngestDeps {
     pub clock: Arc<dyn Clock>,
     /// The source of trace and span ids.
     pub ids: Arc<dyn IdSource>,
+    /// Knows where issues and pull requests are, for the items of projects; without it these have no repository.
+    pub finder: Option<Arc<dyn ResourceFinder>>,
     /// The memory for bodies, which all roles of the process share.
     pub bodies: Arc<BodyBudget>,
 }
@@ -61,6 +64,7 @@ pub struct IngestService {
     ids: Arc<dyn IdSource>,
     clock: Arc<LogClock>,
     reader: RolesReader,
+    finder: Option<Arc<dyn ResourceFinder>>,
     log: Arc<dyn EventLog>,
     listen: SocketAddr,
     proxies: TrustedProxies,
@@ -101,6 +105,7 @@ impl IngestService {
         let deliveries = Deliveries {
             examiner: Examiner::new(Verifier::new(&config.secrets()?)),
             parsing: ParseTurns::default(),
+            contents: ItemContents::new(deps.finder.clone(), metrics.clone()),
             recorder,
             order: Arc::new(order),
             clock: Arc::clone(&clock),
@@ -130,6 +135,7 @@ impl IngestService {
             ids: deps.ids,
             clock,
             reader,
+            finder: deps.finder,
             log,
             listen: config.listen,
             proxies: config.trusted_proxies()?,
@@ -156,6 +162,12 @@ impl IngestService {
                 Ok(deliveries.order.check().await?)
             }
         });
+        if let Some(finder) = self.finder {
+            dependency::observe(lifecycle, "ingest: sync", move || {
+                let finder = Arc::clone(&finder);
+                async move { Ok(finder.check().await?) }
+            });
+        }
         let reading = self.reader.run(lifecycle.draining());
         lifecycle.spawn("ingest-roles-reader", OnExit::EndsProcess, reading);
         let listening = Arc::clone(&deliveries.order).listen(lifecycle.closed());
@@ -258,6 +270,7 @@ mod tests {
             bus: Arc::new(InProcessBus::new(count)),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
+            finder: None,
         };
         let config = serde_json::from_value(config).unwrap();
         IngestService::build(&config, deps, &mut registry).unwrap()

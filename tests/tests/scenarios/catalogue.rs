@@ -121,6 +121,53 @@ async fn what_surrounds_an_issue_is_found_by_its_number_and_does_not_change_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_item_of_a_project_is_found_with_the_issue_that_it_shows() -> Result<()> {
+    both(async |system| {
+        let around = Surroundings::of(system, 67)?;
+        let (sender, ingests) = (WebhookSender::new(), system.ingests().to_vec());
+        let mut payload = around.payload.clone();
+        payload["organization"] = payload["repository"]["owner"].clone();
+        let issue = around.issue.clone().with_body(payload.to_string());
+        sender
+            .send(&ingests[0], &issue.signed_with(&around.secret))
+            .await?;
+        let item = json!({
+            "action": "edited",
+            "organization": payload["organization"],
+            "projects_v2_item": {
+                "id": 3, "node_id": "PVTI_1", "project_node_id": "PVT_1",
+                "content_type": "Issue", "content_node_id": payload["issue"]["node_id"],
+            },
+        });
+        let mut delivery = around.delivery("projects_v2_item", &item)?;
+        // Such payloads have no repository.
+        delivery = delivery
+            .with_body(item.to_string())
+            .signed_with(&around.secret);
+        let last = ingests.last().context("an ingest")?;
+        sender.send(last, &delivery).await?;
+        let repository = payload["repository"]["full_name"].as_str();
+        let repository = repository.context("a repository")?;
+        let number = &payload["issue"]["number"];
+        for edge in system.edges() {
+            let path = format!("/events/recent?repo={repository}&number={number}");
+            let answer: Value = reqwest::get(edge.join(&path)?).await?.json().await?;
+            let newest = &answer["events"][0];
+            ensure!(
+                newest["metadata"]["event"] == "projects_v2_item",
+                "{answer}"
+            );
+            ensure!(
+                newest["resource"]["repo"] == payload["repository"]["name"],
+                "{newest}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_sends_forms_is_delivered_like_one_that_sends_json() -> Result<()> {
     both(async |system| {
         let delivery = Surroundings::of(system, 66)?.issue;

@@ -1,18 +1,14 @@
 //! RR-02 to RR-04: how new the answers are.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use model::{Epoch, LogPosition, Sequence};
 use ports::ResourceError;
 use tokio::time::{Instant, timeout};
 
-use super::{NUMBER, event_of, nth, uri};
+use super::{HELD_BACK, NUMBER, event_of, nth, uri};
 use crate::{Harness, ResourceReaderFixture};
-
-/// Time for which a follower is held back while a read waits: long enough for a read that does not wait
-/// to end, shorter than the deadline of the reader.
-const HELD_BACK: Duration = Duration::from_millis(300);
 
 /// A fixture whose reader has followed the log to the first state.
 async fn at_first(harness: &dyn Harness) -> Result<(ResourceReaderFixture, LogPosition)> {

@@ -1,7 +1,10 @@
-//! Cases for [`ports::ResourceReader`].
+//! Cases for [`ports::ResourceReader`] and [`ports::ResourceFinder`], which one mirror serves.
 
+mod find;
 mod fresh;
 mod state;
+
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use model::{LogPosition, ResourceUri, StoredEvent};
@@ -17,7 +20,13 @@ crate::case::cases! {
     "RR-03" Nothing fresh::a_position_that_the_log_does_not_have_is_not_waited_for;
     "RR-03" Nothing fresh::without_the_log_the_callers_position_decides;
     "RR-04" Nothing fresh::without_a_position_the_answer_is_what_is_known;
+    "RF-01" Nothing find::a_resource_is_found_by_its_node_id;
+    "RF-02" Nothing find::a_finder_waits_for_the_events_of_the_log_and_says_if_it_cannot;
 }
+
+/// Time for which a follower is held back while a read waits: long enough for a read that does not wait
+/// to end, shorter than the deadline of the reader.
+const HELD_BACK: Duration = Duration::from_millis(300);
 
 /// The number of the issue that the cases read.
 const NUMBER: u64 = 7;

@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
+use github_sync::client;
+use ports::ResourceFinder;
 use service_kit::{descriptors::ListenerUse, http::HttpLimits, request_threads::RequestClass};
+use tracing::warn;
 
 use super::{
     role::{RoleSet, RoleSpec},
     startup::Startup,
 };
-use crate::config::{BackendKey, Config};
+use crate::{
+    config::{BackendKey, Config},
+    trust,
+};
 
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "ingest",
@@ -30,7 +36,10 @@ fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
         "no webhook secret: without one, anyone could send events; set ingest.webhook_secrets or \
          ingest.webhook_secret_files (FORGEWIRE_INGEST__WEBHOOK_SECRETS, WEBHOOK_SECRET)"
     );
-    Ok(())
+    match &config.sync.endpoint {
+        Some(endpoint) => trust::check_sync_endpoint(&config.roles, endpoint),
+        None => Ok(()),
+    }
 }
 
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
@@ -41,6 +50,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         bus: Arc::clone(&backends.bus),
         clock: Arc::clone(&backends.clock),
         ids: Arc::clone(&backends.ids),
+        finder: resource_finder(startup)?,
         bodies: Arc::clone(&startup.bodies),
     };
     let service =
@@ -55,4 +65,20 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     };
     let name = ("ingest-http", RequestClass::Webhooks);
     startup.serve(name, listener, running.router(), limits)
+}
+
+/// What knows where issues are: `sync.endpoint` takes precedence over the sync role of this process.
+fn resource_finder(startup: &Startup<'_>) -> anyhow::Result<Option<Arc<dyn ResourceFinder>>> {
+    let Some(endpoint) = &startup.config.sync.endpoint else {
+        if startup.local_finder.is_none() {
+            warn!(
+                "this ingest runs without the sync role in its process, and sync.endpoint does not say where it is: \
+                 events of projects' items will have no repository and no number"
+            );
+        }
+        return Ok(startup.local_finder.clone());
+    };
+    let trust = startup.backends.trust.clone();
+    let patience = webhook_ingest::limits::ITEM_CONTENT_PATIENCE;
+    Ok(Some(client::connect_finder(endpoint, patience, trust)?))
 }

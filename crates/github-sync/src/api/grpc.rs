@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Epoch, ErrorClass, IdSource, LogPosition, ResourceUri, Sequence};
+use model::{Epoch, ErrorClass, IdSource, LogPosition, ResourceId, ResourceUri, Sequence};
 use ports::{ResourceError, ResourceReader};
 use proto::v1::{
-    GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
+    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
+    StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
 use role_keys::RoleTrust;
@@ -145,10 +146,7 @@ impl SyncRpc for Rpc {
         if let Err(error) = &state {
             span.fail(error);
         }
-        let state = state.map_err(|error| match error {
-            ResourceError::Behind => Status::new(BEHIND, error.to_string()),
-            error => unexpected(&error),
-        })?;
+        let state = state.map_err(answer_of)?;
         let state =
             state.ok_or_else(|| Status::not_found("no event has mentioned this resource yet"))?;
         Ok(Response::new(GetResourceResponse {
@@ -160,6 +158,35 @@ impl SyncRpc for Rpc {
             uri: state.uri.to_string(),
             repository_id: state.ids.repository.map(|id| id.0),
             owner_id: state.ids.owner.map(|id| id.0),
+        }))
+    }
+
+    async fn find_resource(
+        &self,
+        request: Request<FindResourceRequest>,
+    ) -> Result<Response<FindResourceResponse>, Status> {
+        let (span, trace) = grpc::trace_of(&request, "FindResource", &*self.ids);
+        let id = ResourceId::new(&request.get_ref().node_id).map_err(|error| {
+            self.reader.count_bad_id();
+            span.fail_as(ErrorClass::Caller.as_str());
+            Status::invalid_argument(format!("node_id: {error}"))
+        })?;
+        let patience = grpc::deadline_of(request.metadata()).unwrap_or(self.deadline);
+        let finding = self.reader.find(&id, patience, Some(trace));
+        let found = span.enclose(finding).await;
+        if let Err(error) = &found {
+            span.fail(error);
+        }
+        let found = found.map_err(answer_of)?;
+        let found = found.ok_or_else(|| {
+            Status::not_found("no event has shown the state of this resource yet")
+        })?;
+        Ok(Response::new(FindResourceResponse {
+            owner: found.owner,
+            repo: found.repo,
+            number: found.number,
+            repository_id: found.ids.repository.map(|id| id.0),
+            owner_id: found.ids.owner.map(|id| id.0),
         }))
     }
 
@@ -179,6 +206,13 @@ impl SyncRpc for Rpc {
             resources: status.resources,
             caught_up: status.caught_up,
         }))
+    }
+}
+
+fn answer_of(error: ResourceError) -> Status {
+    match error {
+        ResourceError::Behind => Status::new(BEHIND, error.to_string()),
+        error => unexpected(&error),
     }
 }
 

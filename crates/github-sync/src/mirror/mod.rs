@@ -14,9 +14,9 @@ mod version;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use event_flow::follow::{Followed, LostEvents};
-use model::{Epoch, ResourceUri, Sequence, Sequenced, StoredEvent};
+use model::{Epoch, ResourceId, ResourceUri, Sequence, Sequenced, StoredEvent};
 use parking_lot::Mutex;
-use ports::{ResourceState, SyncStatus};
+use ports::{FoundResource, ResourceState, SyncStatus};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -209,5 +209,10 @@ impl Mirror {
     /// The state of a resource, as of the present position.
     pub(crate) fn get(&self, uri: &ResourceUri) -> Option<ResourceState> {
         self.table.lock().get(uri)
+    }
+
+    /// Where the resource with a node id is, as of the present position.
+    pub(crate) fn find(&self, id: &ResourceId) -> Option<FoundResource> {
+        self.table.lock().find(id)
     }
 }

@@ -9,8 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use model::{EventFacts, EventId, EventType, GithubIds, PlaceId, ResourceUri, Sequence, Timestamp};
-use ports::ResourceState;
+use model::{
+    EventFacts, EventId, EventType, GithubIds, PlaceId, PlaceName, ResourceId, ResourceUri,
+    Sequence, Timestamp,
+};
+use ports::{FoundResource, ResourceState};
 
 use super::{
     key::{MirrorKey, MirroredPlace, PROJECTS, moved, parts_of},
@@ -22,6 +25,10 @@ use super::{
 /// What is kept of a state, whatever its address is.
 #[derive(Debug)]
 struct KeptState {
+    /// GitHub's node id of the resource.
+    node_id: ResourceId,
+    /// The address that the event showed, as GitHub spells it.
+    spelt: Option<Box<str>>,
     json: Bytes,
     event_id: EventId,
     sequence: Sequence,
@@ -54,6 +61,8 @@ pub(super) enum ApplyOutcome {
 #[derive(Debug)]
 pub(super) struct Table {
     entries: HashMap<Arc<MirrorKey>, Entry>,
+    /// The keys by node id.
+    by_node: HashMap<ResourceId, Arc<MirrorKey>>,
     /// The keys in order of last use, oldest first.
     by_use: BTreeMap<u64, Arc<MirrorKey>>,
     uses: u64,
@@ -70,6 +79,7 @@ impl Table {
     pub(super) fn new(max_resources: usize, max_bytes: usize) -> Self {
         Self {
             entries: HashMap::new(),
+            by_node: HashMap::new(),
             by_use: BTreeMap::new(),
             uses: 0,
             bytes: 0,
@@ -140,6 +150,8 @@ impl Table {
             return ApplyOutcome::Outdated;
         }
         let state = KeptState {
+            node_id: facts.resource_id.clone(),
+            spelt: spelling(facts),
             json,
             event_id: facts.id.clone(),
             sequence,
@@ -206,6 +218,27 @@ impl Table {
         self.take(&named, uri.clone(), GithubIds::default())
     }
 
+    /// Where the resource with a node id is now; `None` for a project, which is in no repository.
+    pub(super) fn find(&self, node_id: &ResourceId) -> Option<FoundResource> {
+        let key = self.by_node.get(node_id)?;
+        let (present, ids) = match &key.place {
+            MirroredPlace::Known(id) => {
+                let present = self.places.present(*id)?.to_string();
+                (present, self.places.ids(*id))
+            }
+            MirroredPlace::Named(address) => (address.to_string(), GithubIds::default()),
+        };
+        let spelt = self.entries.get(key)?.state.spelt.as_deref();
+        let spelt = spelt.filter(|spelt| spelt.eq_ignore_ascii_case(&present));
+        let name = PlaceName::read(spelt.unwrap_or(&present));
+        Some(FoundResource {
+            owner: name.owner.to_owned(),
+            repo: name.repo?.to_owned(),
+            number: key.number,
+            ids,
+        })
+    }
+
     fn take(&mut self, key: &MirrorKey, uri: ResourceUri, ids: GithubIds) -> Option<ResourceState> {
         self.uses += 1;
         let entry = self.entries.get_mut(key)?;
@@ -229,6 +262,7 @@ impl Table {
         let key = Arc::new(key);
         self.uses += 1;
         self.bytes += state.json.len();
+        self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
         self.by_use.insert(self.uses, Arc::clone(&key));
         self.entries.insert(
             key,
@@ -243,6 +277,15 @@ impl Table {
     fn remove(&mut self, key: &MirrorKey) -> Option<(KeptState, StateVersion)> {
         let entry = self.entries.remove(key)?;
         self.by_use.remove(&entry.last_use);
+        // Another place may have the resource by now.
+        let node_id = &entry.state.node_id;
+        if self
+            .by_node
+            .get(node_id)
+            .is_some_and(|known| **known == *key)
+        {
+            self.by_node.remove(node_id);
+        }
         self.bytes -= entry.state.json.len();
         Some((entry.state, entry.version))
     }
@@ -259,6 +302,12 @@ impl Table {
         }
         evicted
     }
+}
+
+fn spelling(facts: &EventFacts) -> Option<Box<str>> {
+    let owner = facts.owner.as_deref()?;
+    let repo = facts.repo.as_deref();
+    Some(PlaceName { owner, repo }.to_string().into())
 }
 
 #[cfg(test)]

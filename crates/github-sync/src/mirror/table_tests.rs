@@ -525,3 +525,55 @@ fn a_deletion_without_object_keeps_the_last_known_one() {
     let state = table.get(&uri(1)).unwrap();
     assert_eq!((state.deleted, &state.json[..]), (true, &b"xxx"[..]));
 }
+
+#[test]
+fn a_resource_is_found_by_its_node_id_wherever_its_repository_went() {
+    let mut table = Table::new(2, usize::MAX);
+    let state = || EventReading {
+        late: false,
+        made_at: 0,
+        state: StateReading::State {
+            json: Bytes::from_static(b"{}"),
+            updated_at: Timestamp::default(),
+            whole: true,
+        },
+    };
+    let of = |node: &str, number, name: &str, ids| EventFacts {
+        resource_id: ResourceId::new(node).unwrap(),
+        number: Some(number),
+        ..issue(name, ids)
+    };
+    let at = |table: &Table, node: &str| {
+        let found = table.find(&ResourceId::new(node).unwrap());
+        found.map(|found| {
+            let address = format!("{}/{}/{}", found.owner, found.repo, found.number);
+            (address, found.ids)
+        })
+    };
+    table.apply(&of("I_7", 7, "Octo/Cat", ids(5, 1)), Sequence(1), state());
+    let here = "Octo/Cat/7".to_owned();
+    assert_eq!(at(&table, "I_7"), Some((here, ids(5, 1))));
+    let moved = renamed("Octo/Cat", "Octo/Lion", ids(5, 1));
+    let nothing = EventReading {
+        state: StateReading::Nothing,
+        ..state()
+    };
+    table.apply(&moved, Sequence(2), nothing);
+    let there = "octo/lion/7".to_owned();
+    assert_eq!(at(&table, "I_7"), Some((there, ids(5, 1))));
+    // An evicted state is forgotten under its id too, and one without ids is found by its name.
+    table.apply(
+        &of("I_8", 8, "o/r", GithubIds::default()),
+        Sequence(3),
+        state(),
+    );
+    table.apply(
+        &of("I_9", 9, "o/r", GithubIds::default()),
+        Sequence(4),
+        state(),
+    );
+    assert_eq!(at(&table, "I_7"), None);
+    let named = "o/r/8".to_owned();
+    assert_eq!(at(&table, "I_8"), Some((named, GithubIds::default())));
+    assert_eq!(table.by_node.len(), table.len());
+}

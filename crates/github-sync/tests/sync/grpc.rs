@@ -12,7 +12,8 @@ use instruments::testing;
 use model::{Classified, ErrorClass, EventType, RandomIds, SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
-    GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
+    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
+    StatusRequest, StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
@@ -239,6 +240,13 @@ impl SyncRpc for Recorder {
         Err(Status::unimplemented("an older version"))
     }
 
+    async fn find_resource(
+        &self,
+        _: Request<FindResourceRequest>,
+    ) -> Result<Response<FindResourceResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn status(
         &self,
         request: Request<StatusRequest>,
@@ -277,6 +285,13 @@ impl SyncRpc for OlderSync {
         &self,
         _: Request<GetResourceRequest>,
     ) -> Result<Response<GetResourceResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn find_resource(
+        &self,
+        _: Request<FindResourceRequest>,
+    ) -> Result<Response<FindResourceResponse>, Status> {
         Err(Status::unimplemented("an older version"))
     }
 

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use github_sync::client;
 use model::EventType;
 use proto::v1::{
-    GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
+    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
+    StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
 use role_keys::RoleTrust;
@@ -67,6 +68,13 @@ impl SyncRpc for SlowSync {
         _: Request<GetResourceRequest>,
     ) -> Result<Response<GetResourceResponse>, Status> {
         Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn find_resource(
+        &self,
+        _: Request<FindResourceRequest>,
+    ) -> Result<Response<FindResourceResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {

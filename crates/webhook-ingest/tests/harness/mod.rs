@@ -24,7 +24,7 @@ use model::{
 };
 use ports::{
     AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
-    EventPage, EventsBefore, LogHead, SeekResult, Topic,
+    EventPage, EventsBefore, LogHead, ResourceFinder, SeekResult, Topic,
 };
 use serde_json::Value;
 use service_kit::{bodies::BodyBudget, lifecycle::Lifecycle, metrics::MetricsRegistry};
@@ -172,17 +172,34 @@ impl Ingest {
             open: Semaphore::new(open),
             time: Mutex::default(),
         });
-        Self::over(&config, log, bus)
+        Self::over(&config, log, bus, None)
     }
 
     /// A second ingest over the same log, which remembers nothing of what the first one received.
     pub(crate) fn beside(&self) -> Self {
         let secrets = serde_json::json!({"webhook_secrets": ["older", SECRET]});
         let config: IngestConfig = serde_json::from_value(secrets).unwrap();
-        Self::over(&config, Arc::clone(&self.log), Arc::clone(&self.bus))
+        Self::over(&config, Arc::clone(&self.log), Arc::clone(&self.bus), None)
     }
 
-    fn over(config: &IngestConfig, log: Arc<Gate>, bus: Arc<dyn Bus>) -> Self {
+    /// A second ingest over the same log, which asks this sync role.
+    pub(crate) fn asking(&self, finder: Arc<dyn ResourceFinder>) -> Self {
+        let secrets = serde_json::json!({"webhook_secrets": ["older", SECRET]});
+        let config: IngestConfig = serde_json::from_value(secrets).unwrap();
+        Self::over(
+            &config,
+            Arc::clone(&self.log),
+            Arc::clone(&self.bus),
+            Some(finder),
+        )
+    }
+
+    fn over(
+        config: &IngestConfig,
+        log: Arc<Gate>,
+        bus: Arc<dyn Bus>,
+        finder: Option<Arc<dyn ResourceFinder>>,
+    ) -> Self {
         let clock = Arc::new(OwnClock::default());
         let mut registry = MetricsRegistry::default();
         let deps = IngestDeps {
@@ -191,6 +208,7 @@ impl Ingest {
             bus: bus.clone(),
             clock: clock.clone(),
             ids: Arc::new(RandomIds),
+            finder,
         };
         let service = IngestService::build(config, deps, &mut registry).unwrap();
         let lifecycle = Lifecycle::new(Duration::from_secs(30));
