@@ -32,6 +32,10 @@ use crate::{
     subscriptions::NewSubscription,
 };
 
+/// The note on a subscription whose id does not say which client's it is.
+const OF_EARLIER_BUILD: &str = "An earlier version made this subscription, so streams of its clientId do not have its \
+                                events: follow it with subscription={id}, or delete it and subscribe again.";
+
 /// A subscription as its owner reads it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +80,9 @@ impl<'s> ShownSubscription<'s> {
         let names = edge.hub.names().at(since);
         let mut notes = subscription.filters.notes();
         notes.extend(names.notes(&subscription.filters, &principal.sees));
+        if !subscription.is_found_by_client() {
+            notes.push(OF_EARLIER_BUILD.to_owned());
+        }
         Ok(Self {
             success: None,
             subscription_id: &subscription.id,
