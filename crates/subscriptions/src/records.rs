@@ -21,8 +21,9 @@ use crate::{
 
 /// Where subscriptions are kept.
 const SUBSCRIPTIONS: Collection = Collection::new("subscriptions");
-/// Life of a record that asks what is under a key, and is never stored.
-const PROBE_LIFE: Duration = Duration::from_secs(1);
+/// Life of a record that asks what is under a key. It is stored only where the index of a store still counts one that
+/// is gone under this key, and is over at once.
+const PROBE_LIFE: Duration = Duration::from_millis(1);
 /// The version of their states; see SB-14.
 const VERSION: u8 = 1;
 
@@ -242,7 +243,7 @@ impl SubscriptionRecords {
         owner: &PrincipalId,
         id: &SubscriptionId,
     ) -> Result<bool, SubscriptionRecordsError> {
-        // A key that is in use is told before a bound, and with these bounds nothing is stored.
+        // A key that is in use is told before a bound, and these bounds leave no room for another one.
         const NO_ROOM: RecordLimits = RecordLimits {
             max_records: 0,
             max_records_per_owner: 0,
