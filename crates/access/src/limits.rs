@@ -15,6 +15,11 @@ pub const MAX_NAME_CHANGES: usize = 1664;
 pub(crate) const MAX_NAMES_OF_PLACE: usize = 16;
 /// Holders of one name, the newest ones.
 pub(crate) const MAX_HOLDERS_OF_NAME: usize = 16;
+/// Notes of one answer on names of its filters that have had several holders; one more says that there are others.
+pub(crate) const MAX_NAME_NOTES: usize = 3;
+/// Other holders of a name whose present name a note tells, the newest ones: with the longest names, all notes of an
+/// answer fit into the smallest that a caller may ask for.
+pub(crate) const MAX_NOTED_HOLDERS: usize = 2;
 /// Names of one principal that are pinned: those of 16 tokens with as many names as a token may have. Names
 /// beyond it are compared as names.
 pub const MAX_PINS: usize = 4096;

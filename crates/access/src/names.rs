@@ -4,6 +4,7 @@ mod book;
 mod change;
 mod grants;
 mod moment;
+mod notes;
 mod pin;
 mod shown;
 

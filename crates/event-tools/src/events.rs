@@ -249,6 +249,12 @@ impl EventAccess {
         fits.map_err(|bound| InputError::new("filters", &bound.to_string()))
     }
 
+    /// What the caller should know of names in its filters: those that have had several holders.
+    pub(crate) fn name_notes(&self, caller: &Caller, filters: &FilterSet) -> Vec<String> {
+        let names = self.hub.names().now();
+        names.notes(filters, &caller.principal.sees)
+    }
+
     /// The URI under which a resource is known now, if its owner or repository was renamed.
     pub(crate) fn present_uri(&self, uri: &ResourceUri) -> Option<ResourceUri> {
         self.hub.names().present_uri(uri)

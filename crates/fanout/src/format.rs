@@ -70,8 +70,10 @@ pub enum StreamEnd {
     TooManyFilters,
     /// The subscription that the stream follows has reached its end.
     SubscriptionExpired,
-    /// The subscription that the stream follows is no longer in the store: it was deleted, or the store has lost it.
+    /// The subscription that the stream follows was deleted.
     SubscriptionDeleted,
+    /// The store has lost the subscription that the stream follows.
+    SubscriptionLost,
 }
 
 impl StreamEnd {
@@ -89,14 +91,15 @@ impl StreamEnd {
                 "the filters of your streams here are too many; end a subscription, or try another edge"
             }
             Self::SubscriptionExpired => "the subscription has expired",
-            Self::SubscriptionDeleted => {
-                "the subscription is no longer there: it was deleted, or the store has lost it"
+            Self::SubscriptionDeleted => "the subscription was deleted",
+            Self::SubscriptionLost => {
+                "the store has lost the subscription; subscribe again, since the last event that you have"
             }
         }
     }
 
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Drain,
         Self::TakenOver,
         Self::SessionEnded,
@@ -106,12 +109,16 @@ impl StreamEnd {
         Self::TooManyFilters,
         Self::SubscriptionExpired,
         Self::SubscriptionDeleted,
+        Self::SubscriptionLost,
     ];
 
     /// Whether the stream does not go on elsewhere: its client is told in an event, because a page can read no
     /// comment, and would only come back.
     pub(crate) const fn is_final(self) -> bool {
-        matches!(self, Self::SubscriptionExpired | Self::SubscriptionDeleted)
+        matches!(
+            self,
+            Self::SubscriptionExpired | Self::SubscriptionDeleted | Self::SubscriptionLost
+        )
     }
 
     /// The metric label.
@@ -127,6 +134,7 @@ impl StreamEnd {
             Self::TooManyFilters => "too_many_filters",
             Self::SubscriptionExpired => "subscription_expired",
             Self::SubscriptionDeleted => "subscription_deleted",
+            Self::SubscriptionLost => "subscription_lost",
         }
     }
 }

@@ -75,8 +75,9 @@ pub struct StreamInterest {
     /// What filters were before a rename, for earlier events that the stream has still to examine: each with the
     /// position of the rename. The newest ones.
     superseded: Box<[(WantedFilter, Sequence)]>,
-    /// Resources whose changes are notified, by canonical URI: one that was renamed under each of its names.
-    uris: HashMap<String, WantedUri>,
+    /// Resources whose changes are notified, by canonical URI: one that was renamed under each of its names, and
+    /// several where the client asked for it under several names.
+    uris: HashMap<String, Vec<WantedUri>>,
     /// The session's revision from which this was built; a newer one replaces it.
     pub revision: u64,
     /// Number of the newest subscription of the session that is included.
@@ -157,7 +158,8 @@ impl StreamInterest {
         }
         // What began later means what its name meant by then.
         let filters = interest.filters.iter().map(|wanted| wanted.after);
-        let uris = interest.uris.values().map(|wanted| wanted.since);
+        let uris = interest.uris.values().flatten();
+        let uris = uris.map(|wanted| wanted.since);
         if let Some(earliest) = filters.chain(uris).min() {
             interest.follow_all(names.at(earliest));
         }
@@ -214,7 +216,8 @@ impl StreamInterest {
         let filters = moved.filters.iter_mut().map(|wanted| &mut wanted.after);
         let before = moved.superseded.iter_mut();
         let filters = filters.chain(before.flat_map(|(wanted, until)| [&mut wanted.after, until]));
-        let uris = moved.uris.values_mut().map(|wanted| &mut wanted.since);
+        let uris = moved.uris.values_mut().flatten();
+        let uris = uris.map(|wanted| &mut wanted.since);
         let mut has_moved = false;
         for since in filters.chain(uris) {
             let to = range.moved(*since);
@@ -230,14 +233,16 @@ impl StreamInterest {
     #[must_use]
     pub fn begun_by(mut self, reached: Sequence) -> Self {
         let filters = self.filters.iter_mut().map(|wanted| &mut wanted.after);
-        let uris = self.uris.values_mut().map(|wanted| &mut wanted.since);
+        let uris = self.uris.values_mut().flatten();
+        let uris = uris.map(|wanted| &mut wanted.since);
         for since in filters.chain(uris) {
             *since = reached.min(*since);
         }
         self
     }
 
-    /// Of several spellings of one resource the first is kept, so that a change is one notification.
+    /// Of several spellings of one name the first is kept, so that a change is one notification. Each name of one
+    /// resource that the client asked for is kept: it may know the resource by each of them.
     fn add_uri(&mut self, spelt: &str, since: Sequence, names: NamesAt<'_>) {
         let Ok(uri) = ResourceUri::parse(spelt) else {
             return;
@@ -255,13 +260,17 @@ impl StreamInterest {
         uri: &ResourceUri,
         (spelt, since, place): (&str, Sequence, Option<(PlaceId, Sequence)>),
     ) {
-        let wanted = self.uris.entry(uri.to_string());
-        let wanted = wanted.or_insert_with(|| WantedUri {
-            spelt: spelt.to_owned(),
-            since,
-            place,
-        });
-        wanted.since = since.min(wanted.since);
+        let wanted = self.uris.entry(uri.to_string()).or_default();
+        let asked = ResourceUri::canonical(spelt);
+        let is_same = |known: &&mut WantedUri| ResourceUri::canonical(&known.spelt) == asked;
+        match wanted.iter_mut().find(is_same) {
+            Some(known) => known.since = since.min(known.since),
+            None => wanted.push(WantedUri {
+                spelt: spelt.to_owned(),
+                since,
+                place,
+            }),
+        }
     }
 
     /// The same after renames that it did not follow yet: filters and resources go on with what they named.
@@ -314,15 +323,17 @@ impl StreamInterest {
                 continue;
             };
             // Only what the name means has been renamed: the name may have another holder by now.
-            let is_of = wanted.place.map(|(place, _)| rename.is_of(place));
-            if !is_of.unwrap_or(!rename.is_taken()) {
-                continue;
+            let concerned = wanted.iter_mut().filter(|wanted| {
+                let is_of = wanted.place.map(|(place, _)| rename.is_of(place));
+                is_of.unwrap_or(!rename.is_taken())
+            });
+            for wanted in concerned {
+                if wanted.place.is_none_or(|(place, _)| place != rename.id()) {
+                    wanted.place = Some((rename.id(), rename.at()));
+                }
+                let new = rename.moved(&parsed);
+                moved.extend(new.map(|new| (new, wanted.clone())));
             }
-            if wanted.place.is_none_or(|(place, _)| place != rename.id()) {
-                wanted.place = Some((rename.id(), rename.at()));
-            }
-            let new = rename.moved(&parsed);
-            moved.extend(new.map(|new| (new, wanted.clone())));
         }
         for (uri, wanted) in moved {
             let since = wanted.since.max(before);
@@ -343,7 +354,7 @@ impl StreamInterest {
             let keys = 1 + usize::from(wanted.filter.place().is_some());
             keys * wanted.filter.cost()
         });
-        filters.sum::<usize>() + self.uris.len()
+        filters.sum::<usize>() + self.uris.values().map(Vec::len).sum::<usize>()
     }
 
     /// Whether the event is sent whole.
@@ -367,15 +378,19 @@ impl StreamInterest {
         };
         let facts = &entry.event.facts;
         let wanted = move |uri: &String| {
-            let wanted = self.uris.get(uri)?;
-            (entry.sequence > wanted.since && wanted.means(entry)).then_some(&*wanted.spelt)
+            let wanted = self.uris.get(uri).into_iter().flatten();
+            let wanted = wanted.filter(|wanted| entry.sequence > wanted.since);
+            let wanted = wanted.filter(|wanted| wanted.means(entry));
+            wanted.map(|wanted| &*wanted.spelt)
         };
-        touched.iter().enumerate().filter_map(move |(place, uri)| {
-            let spelt = wanted(uri)?;
-            // A rename changes the lists of both addresses, which one wish may stand for.
-            let mut before = touched[..place].iter().filter(|_| facts.former.is_some());
-            let is_told = before.any(|before| wanted(before) == Some(spelt));
-            (!is_told).then_some(spelt)
+        touched.iter().enumerate().flat_map(move |(place, uri)| {
+            // A rename changes the lists of both addresses, which one subscription may stand for.
+            let before = &touched[..if facts.former.is_some() { place } else { 0 }];
+            let is_told = move |spelt: &str| {
+                let mut told = before.iter().flat_map(wanted);
+                told.any(|told| told == spelt)
+            };
+            wanted(uri).filter(move |spelt| !is_told(spelt))
         })
     }
 
@@ -388,10 +403,12 @@ impl StreamInterest {
             let is_by_name = matches!(term.key, MatchKey::Owner(_) | MatchKey::Repository(_));
             is_by_name.then_some(MatchTerm { key, ..term })
         });
-        let uris = self.uris.iter().map(|(uri, wanted)| MatchTerm {
-            key: MatchKey::Uri(uri.clone()),
-            filter: CompiledFilter::all(),
-            after: wanted.since,
+        let uris = self.uris.iter().filter_map(|(uri, wanted)| {
+            Some(MatchTerm {
+                key: MatchKey::Uri(uri.clone()),
+                filter: CompiledFilter::all(),
+                after: wanted.iter().map(|wanted| wanted.since).min()?,
+            })
         });
         matching::terms(filters.chain(by_id).chain(uris))
     }
@@ -426,14 +443,20 @@ impl StreamInterest {
             .uris()
             .iter()
             .filter_map(|uri| Some((uri, self.uris.get(uri)?)));
-        let wanted = wanted.filter(|(_, wanted)| left.contains(&&*wanted.spelt));
-        rest.uris = wanted
-            .map(|(uri, wanted)| {
-                let since = Sequence::START;
-                let wanted = wanted.clone();
-                (uri.clone(), WantedUri { since, ..wanted })
-            })
-            .collect();
+        for (uri, wanted) in wanted {
+            let wanted = wanted
+                .iter()
+                .filter(|wanted| left.contains(&&*wanted.spelt));
+            let wanted: Vec<_> = wanted
+                .map(|wanted| WantedUri {
+                    since: Sequence::START,
+                    ..wanted.clone()
+                })
+                .collect();
+            if !wanted.is_empty() {
+                rest.uris.insert(uri.clone(), wanted);
+            }
+        }
         rest
     }
 
@@ -448,10 +471,12 @@ impl StreamInterest {
         let has = |known: Option<&Sequence>, since: Sequence| known.is_some_and(|k| *k <= since);
         let filters = self.filters.iter();
         let filters = filters.filter(|wanted| !has(known.get(&wanted.filter), wanted.after));
-        let uris = self.uris.iter().filter_map(|(uri, wanted)| {
-            let known = old.uris.get(uri);
-            let is_same = known.is_some_and(|known| known.spelt == wanted.spelt);
-            let is_known = is_same && has(known.map(|known| &known.since), wanted.since);
+        let uris = self.uris.iter();
+        let uris = uris.flat_map(|(uri, wanted)| wanted.iter().map(move |wanted| (uri, wanted)));
+        let uris = uris.filter_map(|(uri, wanted)| {
+            let mut known = old.uris.get(uri).into_iter().flatten();
+            let known = known.find(|known| known.spelt == wanted.spelt);
+            let is_known = has(known.map(|known| &known.since), wanted.since);
             (!is_known).then_some(wanted.since)
         });
         filters.map(|wanted| wanted.after).chain(uris).min()
@@ -460,7 +485,8 @@ impl StreamInterest {
     /// The resources of this interest, in the client's spelling.
     pub(crate) fn requested_uris(&self) -> impl Iterator<Item = &str> {
         // One that was renamed stands here under several names.
-        let spelt: BTreeSet<_> = self.uris.values().map(|wanted| &*wanted.spelt).collect();
+        let wanted = self.uris.values().flatten();
+        let spelt: BTreeSet<_> = wanted.map(|wanted| &*wanted.spelt).collect();
         spelt.into_iter()
     }
 
@@ -469,7 +495,7 @@ impl StreamInterest {
         let filters = self.filters.iter().filter(|_| !self.is_quiet);
         filters
             .map(|wanted| wanted.after)
-            .chain(self.uris.values().map(|wanted| wanted.since))
+            .chain(self.uris.values().flatten().map(|wanted| wanted.since))
             .min()
     }
 }
@@ -614,6 +640,63 @@ mod tests {
             let again = log.iter().filter_map(|event| wants(&resumed, event));
             assert_eq!(again.collect::<Vec<_>>(), wanted, "resumed, {repo}");
         }
+    }
+
+    #[test]
+    fn a_client_that_asked_for_a_resource_under_both_its_names_hears_of_each_once() {
+        let log = [
+            of_repository(1, 1, "rocket", None),
+            of_repository(2, 1, "missile", Some("rocket")),
+            of_repository(3, 1, "missile", None),
+            of_repository(4, 2, "rocket", None),
+        ];
+        let uri = |repo: &str| format!("github://events/octo/{repo}");
+        let (old, new) = (uri("rocket"), uri("missile"));
+        // Another spelling of a name is no other name.
+        let asked = [
+            old.clone(),
+            new.clone(),
+            "github://events/Octo/Rocket".to_owned(),
+        ];
+        let both = vec![new.clone(), old.clone()];
+        let names = NameDirectory::default();
+        names.begin_log(fixture::EPOCH);
+        let mut live = StreamInterest::resources(asked.clone(), names.now());
+        let heard = |interest: &StreamInterest, event: &Sequenced<StoredEvent>| {
+            let entry = RingEntry::new(event.clone(), 0);
+            let mut uris: Vec<_> = interest.wanted_uris(&entry).map(str::to_owned).collect();
+            uris.sort();
+            let rest = interest.without(&entry, &[]);
+            let mut again: Vec<_> = rest.wanted_uris(&entry).map(str::to_owned).collect();
+            again.sort();
+            assert_eq!(again, uris);
+            uris
+        };
+        let expected = [vec![old.clone()], both.clone(), both.clone(), vec![]];
+        for (event, expected) in log.iter().zip(&expected) {
+            let at = LogPosition {
+                epoch: fixture::EPOCH,
+                sequence: event.sequence,
+                tag: None,
+            };
+            names.observe(at, &event.item.facts);
+            live = live.following(&names).unwrap_or(live);
+            assert_eq!(heard(&live, event), *expected, "live, {}", event.sequence);
+        }
+        let resumed = StreamInterest::resources(asked, names.at(Sequence::START));
+        let at = Sequence(2);
+        let later = StreamInterest::resources([new.clone(), old], names.at(at));
+        for (event, expected) in log.iter().zip(&expected) {
+            let sequence = event.sequence;
+            assert_eq!(heard(&resumed, event), *expected, "resumed, {sequence}");
+            if sequence > at {
+                assert_eq!(heard(&later, event), *expected, "later, {sequence}");
+            }
+        }
+        assert_eq!(later.requested_uris().collect::<Vec<_>>(), both);
+        let one = StreamInterest::resources([new], names.at(at));
+        assert_eq!(later.earliest_added(&one), Some(Sequence::START));
+        assert_eq!(one.earliest_added(&later), None);
     }
 
     /// What happens to one of three repositories of an owner.

@@ -34,6 +34,13 @@ impl TextDigest {
         Self::of(&github_name::fold(label))
     }
 
+    /// The mark of a tag: a word, and a bit in it.
+    fn mark(self) -> (usize, u64) {
+        let low = u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or_default();
+        let word = usize::try_from(low >> 6).unwrap_or_default() % MARK_WORDS;
+        (word, 1 << (low & 63))
+    }
+
     /// An id is its own digest: it is compared with ids only.
     fn of_id(id: u64) -> Self {
         Self(u128::from(id))
@@ -82,14 +89,49 @@ fn of_names((owner, repo): (Option<&str>, Option<&str>)) -> AddressDigest {
     ]
 }
 
+/// Words of the marks of an event's tags: of the tags that an event with 100 labels does not have, which are nearly all
+/// that are asked for, one in twenty has a mark.
+const MARK_WORDS: usize = 32;
+
+/// The tags of an event, and a mark for each: most of those that it does not have are told by one bit, and the others
+/// by a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TagDigests {
+    /// Sorted.
+    sorted: Box<[TextDigest]>,
+    /// `None` without tags.
+    marks: Option<Box<[u64; MARK_WORDS]>>,
+}
+
+impl TagDigests {
+    fn of(tags: impl Iterator<Item = TextDigest>) -> Self {
+        let mut sorted: Box<[_]> = tags.collect();
+        sorted.sort_unstable();
+        let marks = (!sorted.is_empty()).then(|| {
+            let mut marks = Box::new([0; MARK_WORDS]);
+            for tag in &sorted {
+                let (word, bit) = tag.mark();
+                marks[word] |= bit;
+            }
+            marks
+        });
+        Self { sorted, marks }
+    }
+
+    fn has(&self, tag: TextDigest) -> bool {
+        let (word, bit) = tag.mark();
+        let is_marked = |marks: &[u64; MARK_WORDS]| marks[word] & bit != 0;
+        self.marks.as_deref().is_some_and(is_marked) && self.sorted.binary_search(&tag).is_ok()
+    }
+}
+
 /// The fields of an event that filters compare, computed once for all filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventDigest {
     fields: [Option<TextDigest>; FIELDS],
     /// Owner and repository of the address that the event ended.
     former: Option<Box<AddressDigest>>,
-    /// Sorted.
-    tags: Box<[TextDigest]>,
+    tags: TagDigests,
 }
 
 impl EventDigest {
@@ -97,12 +139,8 @@ impl EventDigest {
     #[must_use]
     pub fn of(facts: &EventFacts) -> Self {
         let name = |name: &Option<String>| name.as_deref().map(TextDigest::of_name);
-        let mut tags: Box<[_]> = facts
-            .tags
-            .iter()
-            .map(|tag| TextDigest::of_label(tag))
-            .collect();
-        tags.sort_unstable();
+        let tags = facts.tags.iter().map(|tag| TextDigest::of_label(tag));
+        let tags = TagDigests::of(tags);
         let is_pull_request = facts.resource_type == ResourceType::PULL_REQUEST;
         Self {
             // In the order of `Field`.
@@ -292,7 +330,7 @@ impl CompiledFilter {
     }
 
     /// As [`Self::matches`]; adds the number of comparisons, which is up to [`Self::cost`] less one. A
-    /// comparison of tags is a search among the event's sorted tags.
+    /// comparison of tags looks for one among the event's.
     pub fn count_matches(&self, event: &EventDigest, comparisons: &mut usize) -> bool {
         let mut is_elsewhere = false;
         for (field, digest) in &self.fields {
@@ -312,7 +350,7 @@ impl CompiledFilter {
         }
         self.tags.iter().any(|tag| {
             *comparisons += 1;
-            event.tags.binary_search(tag).is_ok()
+            event.tags.has(*tag)
         })
     }
 

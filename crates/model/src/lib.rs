@@ -46,7 +46,7 @@ pub use filter::{Filter, FilterCountError, FilterSet};
 pub use filter_request::{FilterDefaults, FilterError, FilterRequest};
 pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
-pub use guid_time::delivery_time;
+pub use guid_time::{delivery_time, guid_time};
 pub use ids::{
     DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId, RepositoryId,
     ResourceId, SessionId, StreamId, SubscriptionId, TaskId,

@@ -12,7 +12,9 @@ use mcp_server::{
     cpu_turns::CpuTurns, output::CallOutput,
 };
 use model::{Clock, FilterDefaults, IdSource, SessionId, TraceContext};
-use service_kit::{bodies::BodyBudget, http_metrics::HttpMetrics, proxies::TrustedProxies};
+use service_kit::{
+    audit::AuditLog, bodies::BodyBudget, http_metrics::HttpMetrics, proxies::TrustedProxies,
+};
 
 use crate::{
     answer_budget::AnswerBudget,
@@ -53,6 +55,8 @@ pub(crate) struct Edge {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) origins: Origins,
+    /// Refused hosts, origins and tokens.
+    pub(crate) audit: Arc<AuditLog>,
     /// The proxies that name the addresses of clients.
     pub(crate) proxies: TrustedProxies,
     pub(crate) compression: AnswerCompression,

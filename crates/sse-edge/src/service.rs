@@ -30,6 +30,7 @@ use model::{Clock, CursorKeys, Epoch, IdSource, SharedKey};
 use ports::{Bus, BusMessage, EventLog, Leases, Mailbox, Records, ResourceReader, Topic};
 use service_kit::{
     admin::HealthDetail,
+    audit::AuditLog,
     bodies::BodyBudget,
     descriptors::Descriptors,
     http::{HttpLimits, MIN_SILENT_TIMEOUT},
@@ -128,6 +129,7 @@ pub struct EdgeService {
     cursor_keys: CursorKeys,
     call_metrics: CallMetrics,
     http_metrics: HttpMetrics,
+    audit: Arc<AuditLog>,
 }
 
 impl EdgeService {
@@ -156,6 +158,7 @@ impl EdgeService {
             call_metrics: CallMetrics::new(registry),
             http_metrics: HttpMetrics::new(registry, "edge", &api::ROUTES, &config.base_path),
             turns: CpuTurns::new(cores(), registry),
+            audit: Arc::new(AuditLog::new(registry, "edge", &api::AUDIT_KINDS)),
             state_keys: EdgeConfig::state_keys(&shared, &*deps.ids)?,
             // The log is known when the edge follows it.
             cursor_keys: CursorKeys::new(&shared, Epoch(0), config.accept_older_cursors),
@@ -295,6 +298,7 @@ impl EdgeService {
             ids: deps.ids,
             auth: deps.auth,
             origins: config.origins(),
+            audit: self.audit,
             proxies: config.trusted_proxies()?,
             compression: AnswerCompression::new(config.compress_answers),
             registry: OfferRegistry::new(profile, extensions, toolsets)?
@@ -435,6 +439,8 @@ impl BackgroundTasks<'_> {
         let measuring = measure(Arc::clone(&edge.clock), latch, closed());
         lifecycle.spawn_until_closed("edge-clock", ends_process, measuring);
         edge.auth.spawn(lifecycle, closed());
+        let auditing = Arc::clone(&edge.audit).run(closed());
+        lifecycle.spawn_until_closed("edge-audit", ends_process, auditing);
         let revoking = end_revoked(edge.auth.revoked(), hub(), closed());
         lifecycle.spawn_until_closed("edge-revocations", ends_process, revoking);
         router

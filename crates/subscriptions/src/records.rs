@@ -21,6 +21,9 @@ use crate::{
 
 /// Where subscriptions are kept.
 const SUBSCRIPTIONS: Collection = Collection::new("subscriptions");
+/// Life of a record that asks what is under a key. It is stored only where the index of a store still counts one that
+/// is gone under this key, and is over at once.
+const PROBE_LIFE: Duration = Duration::from_millis(1);
 /// The version of their states; see SB-14.
 const VERSION: u8 = 1;
 
@@ -176,6 +179,8 @@ fn key(id: &SubscriptionId) -> RecordKey {
 /// - **SB-17** `list_client` returns, as `list` does, those living subscriptions of an owner that were made under a
 ///   client's name, and reads the records of no other client. One whose id is not of its client is `Misnamed` and
 ///   not stored.
+/// - **SB-18** `was_ended` tells a subscription that was ended, for as long as it would have lived, from one that the
+///   store does not have or has lost. It changes nothing.
 /// - **SB-16** `check` succeeds while changes of subscriptions are accepted.
 #[derive(Clone, Debug)]
 pub struct SubscriptionRecords {
@@ -226,6 +231,37 @@ impl SubscriptionRecords {
             RecordCreation::Exists(_) | RecordCreation::Ended => {
                 Err(SubscriptionRecordsError::Exists)
             }
+        }
+    }
+
+    /// Whether a subscription that is missing was ended; see SB-18. One that is there after all counts as ended.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn was_ended(
+        &self,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+    ) -> Result<bool, SubscriptionRecordsError> {
+        // A key that is in use is told before a bound, and these bounds leave no room for another one.
+        const NO_ROOM: RecordLimits = RecordLimits {
+            max_records: 0,
+            max_records_per_owner: 0,
+            max_bytes: 0,
+            max_bytes_per_owner: 0,
+            spare_ttl: Duration::ZERO,
+        };
+        let probe = NewRecord {
+            key: key(id),
+            owner: owner.clone(),
+            state: with_version(VERSION, b"null"),
+            ttl: PROBE_LIFE,
+        };
+        match self.records.create(&probe, NO_ROOM).await {
+            Ok(RecordCreation::Ended | RecordCreation::Exists(_)) => Ok(true),
+            Err(RecordsError::Unreadable { .. }) => Ok(true),
+            Ok(RecordCreation::Created(_)) | Err(RecordsError::NoRoom { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -6,7 +6,7 @@ use model::{FilterSet, LeaseName, LogPosition, PrincipalId, SubscriptionId, Time
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{client_id::ClientId, limits::UNUSED_LIFE};
+use crate::{client_id::ClientId, client_key::ClientKey, limits::UNUSED_LIFE};
 
 /// How the events of a subscription reach its client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -111,6 +111,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Whether the streams of its client find it. Earlier builds gave ids that do not say whose they are: such a one is
+    /// listed, and followed by its id alone.
+    #[must_use]
+    pub fn is_found_by_client(&self) -> bool {
+        let client = self.client.as_ref();
+        client.is_none_or(|client| ClientKey::new(&self.owner, client).is_of(&self.id))
+    }
+
     /// The lease under which one process delivers the events of a subscription whose transport needs that.
     ///
     /// # Panics
@@ -151,6 +159,39 @@ mod tests {
         assert_eq!(until(1000).left(now), None);
         assert_eq!(until(1).left(now), None);
         assert_eq!(SubscriptionLife::WhileUsed.left(now), Some(UNUSED_LIFE));
+    }
+
+    #[test]
+    fn a_subscription_of_an_earlier_build_is_not_found_by_its_client() {
+        let owner = PrincipalId::new("ann").unwrap();
+        let client = ClientId::new("planner").unwrap();
+        let uuid = "9953bec1-aec5-40ff-b145-02d4e1d29882";
+        let of = |id: SubscriptionId, client: Option<&ClientId>| Subscription {
+            id,
+            owner: owner.clone(),
+            client: client.cloned(),
+            filters: FilterSet::all(),
+            transport: SubscriptionTransport::Sse,
+            since: position(),
+            cursor: position(),
+            created_at: Timestamp::default(),
+            life: SubscriptionLife::WhileUsed,
+            fence: 0,
+            metadata: Map::new(),
+        };
+        let bare = SubscriptionId::new(uuid).unwrap();
+        let own = ClientKey::new(&owner, &client).id(uuid);
+        assert!(of(own, Some(&client)).is_found_by_client());
+        assert!(of(bare.clone(), None).is_found_by_client());
+        assert!(!of(bare, Some(&client)).is_found_by_client());
+    }
+
+    fn position() -> LogPosition {
+        LogPosition {
+            epoch: model::Epoch(1),
+            sequence: model::Sequence(1),
+            tag: None,
+        }
     }
 
     #[test]

@@ -13,9 +13,10 @@ use testkit::{
     mcp_client::McpClient,
     sse::{self, SseStream},
 };
-use tests::{both, both_with, every_node_is_ready, until};
+use tests::{both, both_with, every_node_is_ready, only, until};
 
 use crate::{
+    readiness::redis_does,
     sending::GithubSender,
     visibility::{TokenFile, bearer},
 };
@@ -80,8 +81,12 @@ async fn next_id(stream: &mut SseStream) -> Result<String> {
 
 /// The reason for which a stream ends, and the time until then.
 async fn ending(stream: &mut SseStream) -> Result<(String, Duration)> {
+    ending_within(stream, SOON).await
+}
+
+async fn ending_within(stream: &mut SseStream, patience: Duration) -> Result<(String, Duration)> {
     let began = Instant::now();
-    let frame = stream.next_event(SOON).await?;
+    let frame = stream.next_event(patience).await?;
     let took = began.elapsed();
     ensure!(frame.event.as_deref() == Some("ended"), "{frame:?}");
     let data = frame.json().context("JSON")?;
@@ -358,6 +363,38 @@ async fn every_client_of_a_service_comes_back_at_once_at_the_cost_of_its_own_sub
         let checks = 1 + took.as_secs() / 15;
         let bound = CLIENTS as u64 * (2 + checks) + 100;
         ensure!(reads <= bound, "{reads} reads, and {bound} are expected");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_subscription_was_lost_with_its_store_says_so() -> Result<()> {
+    // Embedded, the file of the store is lost with the process alone.
+    let plan = |plan| plan;
+    only(SystemKind::Cluster, plan, async |system| {
+        let edges = system.edges().to_vec();
+        let mut asked = issues();
+        let alone = subscribe(&edges[0], asked.clone()).await?;
+        let other = subscribe(&edges[0], asked.clone()).await?;
+        asked["clientId"] = "planner".into();
+        let first = subscribe(&edges[1], asked.clone()).await?;
+        subscribe(&edges[1], asked).await?;
+        let mut streams = [
+            follow(&edges[2], &alone, None).await?,
+            open(&edges[1], "clientId=planner", None).await?,
+        ];
+        let mut deleted = follow(&edges[1], &other, None).await?;
+        ensure!(delete(&edges[0], &other).await? == StatusCode::OK);
+        ensure!(ending(&mut deleted).await?.0 == "subscription_deleted");
+        ensure!(delete(&edges[0], &first).await? == StatusCode::OK);
+        redis_does(system, "FLUSHALL").await?;
+        for stream in &mut streams {
+            // Nothing tells of a loss: the edges notice it when they look.
+            let (reason, took) = ending_within(stream, Duration::from_secs(40)).await?;
+            println!("lost after {took:?}");
+            ensure!(reason == "subscription_lost", "{reason}");
+        }
         Ok(())
     })
     .await

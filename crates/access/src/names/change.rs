@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{Epoch, EventFacts, OwnerId, PlaceId, PlaceName, Rename, Sequence, Timestamp};
+use model::{Epoch, EventFacts, OwnerId, PlaceId, PlaceName, Rename, Sequence};
 use serde::{Deserialize, Serialize};
 
 /// A change of names: an entry of the book, as it is stored.
@@ -154,51 +154,8 @@ pub(super) fn names_shown_by(facts: &EventFacts) -> impl Iterator<Item = (PlaceI
     sights(facts, None).map(|sight| (sight.id, key_of(&sight.name.to_string())))
 }
 
-/// Largest difference between the time in a GUID and that of the event's receipt at which the former is believed:
-/// GitHub delivers again for three days.
-const BELIEVED_MILLIS: u64 = 4 * 24 * 3600 * 1000;
-/// The time from the beginning of the Gregorian calendar, from which version 1 counts, to 1970 (RFC 9562 §5.1).
-const GREGORIAN_MILLIS: i64 = 12_219_292_800_000;
-
 /// When GitHub made the event, in units of 100 ns since 1582: an event's id begins with the GUID of its delivery, and
 /// GitHub's are of version 1 (RFC 9562 §5.1). `None` for any other id, and for a time that cannot be.
 pub(super) fn sent_at(facts: &EventFacts) -> Option<u64> {
-    ticks_of(facts.id.as_str(), facts.received_at)
-}
-
-fn ticks_of(guid: &str, received_at: Timestamp) -> Option<u64> {
-    let mut parts = guid.split('-');
-    let mut part = |digits: usize| {
-        let text = parts.next().filter(|text| text.len() == digits)?;
-        u64::from_str_radix(text, 16).ok()
-    };
-    let (low, middle, high) = (part(8)?, part(4)?, part(4)?);
-    if high >> 12 != 1 {
-        return None;
-    }
-    let ticks = (high & 0x0fff) << 48 | middle << 32 | low;
-    let millis = i64::try_from(ticks / 10_000).ok()? - GREGORIAN_MILLIS;
-    let difference = millis.abs_diff(received_at.unix_millis());
-    (difference <= BELIEVED_MILLIS).then_some(ticks)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_tells_when_it_was_sent_if_its_id_is_of_version_1() {
-        let near = Timestamp::parse("2014-04-25T12:30:00Z").unwrap();
-        let sent = ticks_of("72d3162e-cc78-11e3-81ab-4c9367dc0958.2", near).unwrap();
-        let later = ticks_of("72d3162f-cc78-11e3-81ab-4c9367dc0958", near);
-        assert_eq!(later, Some(sent + 1));
-        let now = Timestamp::parse("2026-11-29T00:00:00Z").unwrap();
-        for (id, received_at) in [
-            ("72d3162e-cc78-11e3-81ab-4c9367dc0958", now),
-            ("0f8fad5b-d9cb-469f-a165-70867728950e", now),
-            ("e1", near),
-        ] {
-            assert_eq!(ticks_of(id, received_at), None, "{id}");
-        }
-    }
+    model::guid_time(facts.id.as_str(), facts.received_at)
 }

@@ -11,7 +11,7 @@ use crate::Visibility;
 const EPOCH: Epoch = Epoch(7);
 
 /// An event of a repository, by name and ids of owner and repository.
-fn event(name: &str, ids: Option<(u64, u64)>) -> EventFacts {
+pub(super) fn event(name: &str, ids: Option<(u64, u64)>) -> EventFacts {
     let (owner, repo) = name.split_once('/').unwrap();
     EventFacts {
         id: EventId::new("e").unwrap(),
@@ -36,7 +36,7 @@ fn event(name: &str, ids: Option<(u64, u64)>) -> EventFacts {
     }
 }
 
-fn renamed(from: &str, to: &str, ids: (u64, u64)) -> EventFacts {
+pub(super) fn renamed(from: &str, to: &str, ids: (u64, u64)) -> EventFacts {
     let (owner, repo) = from.split_once('/').unwrap();
     EventFacts {
         former: Some(Box::new(FormerPlace {
@@ -47,7 +47,7 @@ fn renamed(from: &str, to: &str, ids: (u64, u64)) -> EventFacts {
     }
 }
 
-fn owner_renamed(from: &str, to: &str, id: u64) -> EventFacts {
+pub(super) fn owner_renamed(from: &str, to: &str, id: u64) -> EventFacts {
     EventFacts {
         resource_type: ResourceType::open("organization"),
         repo: None,
@@ -65,13 +65,13 @@ fn owner_renamed(from: &str, to: &str, id: u64) -> EventFacts {
 
 /// A directory that follows a log.
 #[derive(Default)]
-struct World {
-    names: Arc<NameDirectory>,
+pub(super) struct World {
+    pub(super) names: Arc<NameDirectory>,
     position: u64,
 }
 
 impl World {
-    fn happens(&mut self, facts: &EventFacts) {
+    pub(super) fn happens(&mut self, facts: &EventFacts) {
         self.position += 1;
         let at = LogPosition {
             epoch: EPOCH,
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// A token of a principal that may see these: logins, and `owner/repo`.
-    fn token(&self, principal: &str, names: &[&str]) -> Visibility {
+    pub(super) fn token(&self, principal: &str, names: &[&str]) -> Visibility {
         let is_repository = |name: &&&str| name.contains('/');
         let repositories = names.iter().filter(is_repository).copied();
         let owners = names.iter().filter(|name| !is_repository(name)).copied();

@@ -209,6 +209,26 @@ pub(super) async fn what_was_ended_stays_ended(harness: Arc<dyn Harness>) -> Res
     Ok(())
 }
 
+pub(super) async fn what_was_ended_is_told_from_what_was_never_there(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = fixture(&harness).await?;
+    let (ended, living, never) = (subscription(0, 1), subscription(0, 2), subscription(0, 3));
+    fixture.make(&[ended.clone(), living.clone()]).await?;
+    ensure!(fixture.store.end(&ended.owner, &ended.id).await?);
+    for (of, was_ended) in [(&ended, true), (&living, true), (&never, false)] {
+        // Twice: the question leaves nothing.
+        for _ in 0..2 {
+            let told = fixture.store.was_ended(&of.owner, &of.id).await?;
+            ensure!(told == was_ended, "{:?}: {told}", of.id);
+        }
+    }
+    let found = fixture.store.load(&living.owner, &living.id).await?;
+    ensure!(found.is_some_and(|found| found.subscription == living));
+    fixture.make(&[never]).await?;
+    Ok(())
+}
+
 pub(super) async fn a_check_accepts_and_leaves_nothing(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = fixture(&harness).await?;
     fixture.store.check().await?;

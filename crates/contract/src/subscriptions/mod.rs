@@ -48,6 +48,7 @@ crate::case::cases! {
     "SB-15" Nothing bounds::what_cannot_be_delivered_or_is_too_large_is_not_stored;
     "SB-17" Nothing client::the_subscriptions_of_a_client_and_no_other_are_read;
     "SB-17" Nothing client::one_that_its_client_would_not_find_is_not_made;
+    "SB-18" Nothing life::what_was_ended_is_told_from_what_was_never_there;
     "SB-16" Nothing life::a_check_accepts_and_leaves_nothing;
 }
 

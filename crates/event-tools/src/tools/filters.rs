@@ -66,8 +66,8 @@ impl FilterList {
     }
 }
 
-/// What a reader should know of a filter that is valid and may find nothing.
-pub(super) fn notes(filters: &FilterSet) -> Vec<String> {
+/// What a reader should know of filters that are valid and may find nothing, or not what is meant.
+pub(super) fn notes(events: &EventAccess, caller: &Caller, filters: &FilterSet) -> Vec<String> {
     let mut kinds = filters.filters().iter().map(|filter| &filter.resource_type);
     let names_sprints = kinds.any(|kind| *kind == Some(ResourceType::SPRINT));
     let sprints = "resourceType sprint: GitHub has no webhook for iterations, so only events that a source reports \
@@ -77,6 +77,7 @@ pub(super) fn notes(filters: &FilterSet) -> Vec<String> {
         .then(|| sprints.to_owned())
         .into_iter()
         .chain(filters.notes())
+        .chain(events.name_notes(caller, filters))
         .collect()
 }
 
@@ -136,7 +137,7 @@ impl EventsOutput {
             count: page.events.len(),
             from_timestamp: time(question.from),
             to_timestamp: time(question.to),
-            notes: notes(&question.filters),
+            notes: notes(events, caller, &question.filters),
             events: Vec::new(),
         };
         let frame = serde_json::to_vec(&answer).map_or(0, |json| json.len());

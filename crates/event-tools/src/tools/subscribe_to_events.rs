@@ -157,7 +157,7 @@ impl Tool for SubscribeToEvents {
         let input: SubscribeInput = arguments.rest()?;
         let (client_id, transport) = (input.client_id()?, input.transport()?);
         let filters = filters::read(self.events.filter_defaults(), &input.filters, beside)?;
-        let notes = filters::notes(&filters);
+        let notes = filters::notes(&self.events, caller, &filters);
         // Taken before the subscription is stored, so that no event in between is missed.
         let since = self.events.position()?;
         let cursor = self.events.cursor(caller, since)?;

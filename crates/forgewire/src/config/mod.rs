@@ -80,7 +80,7 @@ impl Config {
             older: &older_names::TABLE,
             ignored: &OTHER_NAMES,
         };
-        let variables = older_names::with_redis_parts(std::env::vars_os());
+        let variables = older_names::with_joined_parts(std::env::vars_os());
         load_with(files, variables, flags, names).context("configuration refused")
     }
 }

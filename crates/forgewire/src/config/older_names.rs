@@ -2,7 +2,11 @@
 //! those of OpenTelemetry (specification, "Environment Variable Specification" and "OTLP Exporter
 //! Configuration").
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 use service_kit::config::{OlderName, Value};
 
@@ -10,7 +14,7 @@ use service_kit::config::{OlderName, Value};
 pub(crate) const OPEN_TELEMETRY: &str = "OTEL_";
 
 /// The foreign name, the current key, and the conversion of the text into its value.
-pub(crate) const TABLE: [OlderName; 32] = [
+pub(crate) const TABLE: [OlderName; 36] = [
     OlderName {
         name: "WEBHOOK_SECRET",
         key: "ingest.webhook_secrets",
@@ -69,7 +73,27 @@ pub(crate) const TABLE: [OlderName; 32] = [
     OlderName {
         name: "PORT",
         key: "edge.listen",
-        convert: port,
+        convert: address,
+    },
+    OlderName {
+        name: "HOST",
+        key: "edge.listen",
+        convert: host,
+    },
+    OlderName {
+        name: "LOG_LEVEL",
+        key: "telemetry.filter",
+        convert: log_level,
+    },
+    OlderName {
+        name: "GITHUB_OWNER",
+        key: "sync.repositories",
+        convert: owner,
+    },
+    OlderName {
+        name: "GITHUB_REPO",
+        key: "sync.repositories",
+        convert: repository,
     },
     OlderName {
         name: "ALLOWED_ORIGINS",
@@ -174,9 +198,42 @@ pub(crate) const TABLE: [OlderName; 32] = [
     },
 ];
 
+/// The variables with those that say a part of one key as one, because a key has one origin.
+pub(crate) fn with_joined_parts(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let variables = joined(variables.collect(), ["HOST", "PORT"], |host, port| {
+        let port = port.parse::<u16>().ok()?;
+        Some(SocketAddr::new(ip_address(host)?, port).to_string())
+    });
+    let variables = joined(variables, ["GITHUB_OWNER", "GITHUB_REPO"], |owner, repo| {
+        (!repo.contains('/')).then(|| format!("{owner}/{repo}"))
+    });
+    with_redis_parts(variables.into_iter())
+}
+
+/// The two variables as the second, where both are set and make one value.
+fn joined(
+    mut variables: Vec<(OsString, OsString)>,
+    names: [&str; 2],
+    join: impl FnOnce(&str, &str) -> Option<String>,
+) -> Vec<(OsString, OsString)> {
+    let find = |name: &str| {
+        let named = variables.iter().find(|(variable, _)| variable == name);
+        let text = named.and_then(|(_, text)| text.to_str()).map(str::trim);
+        text.filter(|text| !text.is_empty())
+    };
+    let parts = find(names[0]).zip(find(names[1]));
+    if let Some(whole) = parts.and_then(|(first, second)| join(first, second)) {
+        variables.retain(|(name, _)| names.iter().all(|part| name != *part));
+        variables.push((names[1].into(), whole.into()));
+    }
+    variables
+}
+
 /// The variables with the parts of Redis's address as one, because a key has one origin: `REDIS_HOST=host:port`, or
 /// `REDIS_URL` where there is a password or a database. Beside `REDIS_URL`, which has all of it, the parts are left out.
-pub(crate) fn with_redis_parts(
+fn with_redis_parts(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     const PARTS: [&str; 2] = ["REDIS_PASSWORD", "REDIS_DB"];
@@ -384,6 +441,79 @@ fn port(text: &str) -> Result<Option<Value>, String> {
     Ok(Some(Value::from(format!("127.0.0.1:{port}"))))
 }
 
+/// A port on this machine, or the address that `HOST` and `PORT` make.
+fn address(text: &str) -> Result<Option<Value>, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) => Ok(Some(Value::from(address.to_string()))),
+        Err(_) => port(text),
+    }
+}
+
+/// The address of a listener, as its older name says it.
+fn ip_address(text: &str) -> Option<IpAddr> {
+    match text {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        text => text.trim_matches(['[', ']']).parse().ok(),
+    }
+}
+
+/// The address on which the edge listens, on its own port. Shells and compilers set the name to that of the machine,
+/// which is none.
+fn host(text: &str) -> Result<Option<Value>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = ip_address(text).ok_or(
+        "expects an IP address, beside PORT for another port than 3000; set edge.listen, for instance \
+         127.0.0.1:3000, and remove the variable",
+    )?;
+    let address = SocketAddr::new(address, EDGE_PORT);
+    Ok(Some(Value::from(address.to_string())))
+}
+
+/// A level, also by the names that loggers of other languages have for it.
+fn log_level(text: &str) -> Result<Option<Value>, String> {
+    let level = match text.trim().to_ascii_lowercase().as_str() {
+        "" => return Ok(None),
+        "off" | "none" | "silent" => "off",
+        "error" | "fatal" | "critical" => "error",
+        "warn" | "warning" => "warn",
+        "info" | "notice" => "info",
+        "debug" | "verbose" => "debug",
+        "trace" | "silly" => "trace",
+        _ => {
+            return Err(
+                "expects error, warn, info, debug, trace or off; set telemetry.filter for levels per crate"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(Some(Value::from(level)))
+}
+
+/// An owner alone names no repository.
+fn owner(text: &str) -> Result<Option<Value>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        _ => Err(REPOSITORY_EXPECTED.to_owned()),
+    }
+}
+
+/// `owner/repo`, as `GITHUB_OWNER` and `GITHUB_REPO` make it.
+fn repository(text: &str) -> Result<Option<Value>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        text if text.split('/').filter(|part| !part.is_empty()).count() == 2 => words(text),
+        _ => Err(REPOSITORY_EXPECTED.to_owned()),
+    }
+}
+
+const REPOSITORY_EXPECTED: &str = "GITHUB_OWNER and GITHUB_REPO name one repository together; set both, or \
+                                   sync.repositories to owner/repo, and remove the variable";
+/// The port of `edge.listen`, if nothing sets another one.
+const EDGE_PORT: u16 = 3000;
+
 fn number(text: &str) -> Result<Option<Value>, String> {
     text.parse::<u64>()
         .map(|number| Some(Value::from(number)))
@@ -501,6 +631,45 @@ mod tests {
             assert!(redis_part(text).unwrap_err().contains("redis.url"));
         }
         assert_eq!(redis_part(" "), Ok(None));
+    }
+
+    #[test]
+    fn a_host_a_level_and_a_repository_are_honoured_or_refused_by_name() {
+        let set = |text: &str| Ok(Some(Value::from(text)));
+        assert_eq!(host("0.0.0.0"), set("0.0.0.0:3000"));
+        assert_eq!(host(" localhost "), set("127.0.0.1:3000"));
+        assert_eq!(host("[::1]"), set("[::1]:3000"));
+        assert_eq!(host(""), Ok(None));
+        for name in ["x86_64-conda-linux-gnu", "edge.example.com", "10.0.0.1:80"] {
+            let refused = host(name).unwrap_err();
+            assert!(
+                refused.contains("edge.listen") && !refused.contains(name),
+                "{refused}"
+            );
+        }
+        assert_eq!(log_level("WARNING"), set("warn"));
+        assert_eq!(log_level("silent"), set("off"));
+        assert_eq!(log_level(" "), Ok(None));
+        assert!(log_level("loud").unwrap_err().contains("telemetry.filter"));
+        let together = |pairs: &[(&str, &str)]| {
+            let owned = |(name, text): &(&str, &str)| (OsString::from(name), OsString::from(text));
+            with_joined_parts(pairs.iter().map(owned))
+        };
+        let one = |name: &str, text: &str| vec![(OsString::from(name), OsString::from(text))];
+        let listener = together(&[("PORT", "8080"), ("HOST", "0.0.0.0")]);
+        assert_eq!(listener, one("PORT", "0.0.0.0:8080"));
+        assert_eq!(address("0.0.0.0:8080"), set("0.0.0.0:8080"));
+        assert_eq!(address("8080"), set("127.0.0.1:8080"));
+        let kept = together(&[("PORT", "8080"), ("HOST", "a-name")]);
+        assert_eq!(kept.len(), 2, "refused by name");
+        let named = together(&[("GITHUB_OWNER", "octo"), ("GITHUB_REPO", "cat")]);
+        assert_eq!(named, one("GITHUB_REPO", "octo/cat"));
+        let listed = Value::from(vec!["octo/cat"]);
+        assert_eq!(repository("octo/cat"), Ok(Some(listed)));
+        for refused in [owner("octo"), repository("cat")] {
+            assert!(refused.unwrap_err().contains("sync.repositories"));
+        }
+        assert_eq!((owner(""), repository("")), (Ok(None), Ok(None)));
     }
 
     #[test]

@@ -38,6 +38,8 @@ set too, it wins. Times are in milliseconds and rounded up to seconds. A port me
 `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB` count with `REDIS_HOST`, and alone they are refused; `REDIS_URL` wins over them.
 `ALLOWED_TOKENS`, `MCP_SERVER_SECRET` and `WEBHOOK_ALLOW_UNSIGNED=true` are refused: what they would open or close is done
 otherwise here. `*` is refused in a list of origins.
+`HOST` is an IP address or `localhost`, with `PORT` for another port than 3000; any other name is refused. `LOG_LEVEL` is a level.
+`GITHUB_OWNER` and `GITHUB_REPO` name one repository together, and one of them alone is refused.
 `CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0; `true` leaves
 it as it is.
 

@@ -209,3 +209,17 @@ fn a_filter_goes_on_with_what_it_named() {
     assert_eq!(of_place("octo", Some("rocket")).renamed(&repository), None);
     assert_eq!(CompiledFilter::all().renamed(&owner), None);
 }
+
+proptest! {
+    #[test]
+    fn an_event_has_the_tags_that_it_has_and_no_other(
+        own in prop::collection::vec("[a-z]{1,3}", 0..100),
+        others in prop::collection::vec("[a-z]{1,3}", 0..300),
+    ) {
+        let tags = TagDigests::of(own.iter().map(|tag| TextDigest::of_label(tag)));
+        for tag in own.iter().chain(&others) {
+            let has = tags.has(TextDigest::of_label(tag));
+            prop_assert_eq!(has, own.contains(tag), "{}", tag);
+        }
+    }
+}

@@ -11,11 +11,11 @@ use axum::{
 };
 use http::{Uri, request::Parts};
 
-use super::{answers::unavailable, query_token};
+use super::{answers::unavailable, audited, query_token};
 use crate::error::EdgeError;
 use access::{AuthError, Authenticator, Principal};
 use mcp_server::{RateClass, RateLimiter, cpu_turns::CpuTurns};
-use service_kit::http::RemoteAddr;
+use service_kit::{audit::AuditLog, http::RemoteAddr};
 
 /// Paths on which a client expects JSON-RPC, also in refusals.
 const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
@@ -47,6 +47,7 @@ pub(crate) struct Gate {
     pub(crate) turns: Arc<CpuTurns>,
     /// Whether `/mcp/sse` takes a token in the query. Without authentication, none is looked at.
     pub(crate) has_query_tokens: bool,
+    pub(crate) audit: Arc<AuditLog>,
 }
 
 impl Gate {
@@ -72,8 +73,13 @@ pub(crate) async fn check(State(gate): State<Gate>, mut request: Request, next: 
             request.extensions_mut().insert(Authenticated(principal));
             account.run(next.run(request)).await
         }
-        Err(refused) if speaks_json_rpc(request.uri()) => unavailable(refused, None),
-        Err(refused) => refused.into_response(),
+        Err(refused) => {
+            audited::note(&gate.audit, &request, &refused);
+            match speaks_json_rpc(request.uri()) {
+                true => unavailable(refused, None),
+                false => refused.into_response(),
+            }
+        }
     }
 }
 

@@ -75,18 +75,21 @@ async fn open(
     let resume = Resume::read_with_query(headers, parameters.last_event_id.as_deref());
     let client = parameters.client_id.as_deref();
     let connection = edge.ids.uuid();
-    let opening = |feed: &Feed, source: Option<&FollowedSource>, now: Option<FollowedNow>| {
+    let opening = |feed: &Feed,
+                   followed: Option<(&FollowedSource, FollowedNow)>,
+                   names: Vec<String>| {
         let cursor = feed.cursor().to_string();
         let mut data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
-        match (source, now) {
-            (Some(FollowedSource::One(id)), _) => data["subscriptionId"] = id.as_str().into(),
-            (_, Some(now)) => {
+        match followed {
+            Some((FollowedSource::One(id), _)) => data["subscriptionId"] = id.as_str().into(),
+            Some((FollowedSource::Client(_), now)) => {
                 data["subscriptions"] = now.subscriptions.into();
                 data["everyEvent"] = now.has_every_event.into();
             }
-            (_, None) => {}
+            None => {}
         }
-        let notes = parameters.filters.notes();
+        let mut notes = parameters.filters.notes();
+        notes.extend(names);
         if !notes.is_empty() {
             data["notes"] = notes.into();
         }
@@ -105,11 +108,13 @@ async fn open(
             resume,
         };
         let opened = open_subscribed(&edge.subscriptions, &edge.hub, stream, |feed, now| {
-            opening(feed, Some(&source), Some(now))
+            opening(feed, Some((&source, now)), Vec::new())
         });
         return Ok(sse::stream(opened.await?));
     }
     let begin = begin(edge, &resume, scope)?;
+    let names = edge.hub.names_at(&begin);
+    let name_notes = names.notes(&parameters.filters, &principal.sees);
     let open = StreamRequest {
         labels: None,
         wants: NewsSelection::default(),
@@ -119,11 +124,11 @@ async fn open(
         scope,
         session: None,
         inbox: Sequence::START,
-        interest: StreamInterest::events(&parameters.filters, edge.hub.names_at(&begin)),
+        interest: StreamInterest::events(&parameters.filters, names),
         principal,
         begin,
     };
-    let feed = edge.hub.open(open, |feed| opening(feed, None, None));
+    let feed = edge.hub.open(open, |feed| opening(feed, None, name_notes));
     Ok(sse::stream(feed.await?))
 }
 

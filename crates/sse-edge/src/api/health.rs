@@ -33,9 +33,9 @@ async fn detail(edge: &Edge, page: &EdgeHealthPage) -> Map<String, Value> {
         "uptimeSeconds": page.started.elapsed().as_secs(),
         "server": { "running": true, "port": port, "connections": streams },
         "events": events,
-        // Those in the store are not counted; an open stream of this edge is an active one.
+        // Those in the store are not counted, because no store says cheaply how many they are; an open stream of
+        // this edge is an active one.
         "subscriptions": {
-            "totalSubscriptions": null,
             "activeSubscriptions": streams,
             "subscriptionsByTransport": { "sse": streams },
         },

@@ -185,6 +185,13 @@ async fn list(
         ..
     } = answer;
     let RawEvents { events, truncated } = raw_events(events, truncated);
+    let mut notes = question.filters.notes();
+    notes.extend(
+        edge.hub
+            .names()
+            .now()
+            .notes(&question.filters, &principal.sees),
+    );
     Ok(EventList {
         count: events.len(),
         events,
@@ -192,6 +199,6 @@ async fn list(
         previous_cursor,
         has_more,
         truncated,
-        notes: question.filters.notes(),
+        notes,
     })
 }

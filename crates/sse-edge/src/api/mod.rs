@@ -2,6 +2,7 @@
 
 mod answer_body;
 mod answers;
+mod audited;
 mod authenticate;
 mod batch;
 mod broadcast;
@@ -40,6 +41,7 @@ use service_kit::{
     proxies,
 };
 
+pub(crate) use self::audited::AUDIT_KINDS;
 use self::gzip::FixedDocument;
 use crate::edge::Edge;
 
@@ -144,7 +146,10 @@ pub fn openapi_document(base_path: &str) -> Value {
 
 /// All routes of the edge.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let origins = edge.origins.clone();
+    let origins = origin::OriginGate {
+        origins: edge.origins.clone(),
+        audit: Arc::clone(&edge.audit),
+    };
     let ids = Arc::clone(&edge.ids);
     let metrics = edge.http_metrics.clone();
     let gate = authenticate::Gate {
@@ -152,6 +157,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         rates: Arc::clone(&edge.rates),
         turns: Arc::clone(&edge.turns),
         has_query_tokens: edge.has_query_tokens,
+        audit: Arc::clone(&edge.audit),
     };
     let base_path = edge.base_path.clone();
     // Beside authentication, because probes of balancers and generators of clients have no token.

@@ -1,5 +1,7 @@
 //! Applies the rule of [`Origins`] to every request, and CORS with it.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -9,7 +11,9 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use mcp::{HttpRefusal, RpcError, envelope::ErrorCode};
 use model::PublicError;
 
-use super::authenticate::speaks_json_rpc;
+use service_kit::audit::AuditLog;
+
+use super::{audited, authenticate::speaks_json_rpc};
 use crate::{error::EdgeError, origins::Origins};
 
 /// Headers that a page may send.
@@ -17,6 +21,21 @@ const ALLOWED_HEADERS: &str = "content-type, accept, authorization, last-event-i
                                mcp-protocol-version, mcp-method, mcp-name, traceparent";
 /// Headers that a page may read.
 const EXPOSED_HEADERS: &str = "mcp-session-id, retry-after, traceparent, www-authenticate";
+
+/// What the host and the origin of a request have to pass.
+#[derive(Debug, Clone)]
+pub(crate) struct OriginGate {
+    pub(crate) origins: Origins,
+    pub(crate) audit: Arc<AuditLog>,
+}
+
+impl OriginGate {
+    /// Counts the refusal, and answers it.
+    fn refuse(&self, request: &Request, error: EdgeError) -> Response {
+        audited::note(&self.audit, request, &error);
+        refused(request.uri(), error)
+    }
+}
 
 /// 403 in the format that clients of the path expect.
 fn refused(uri: &Uri, error: EdgeError) -> Response {
@@ -37,18 +56,19 @@ fn refused(uri: &Uri, error: EdgeError) -> Response {
 
 /// Refuses foreign hosts and origins with 403, answers preflights, and adds the CORS headers for allowed ones.
 pub(crate) async fn check(
-    State(origins): State<Origins>,
+    State(gate): State<OriginGate>,
     request: Request,
     next: Next,
 ) -> Response {
+    let origins = &gate.origins;
     if !origins.allows_host(request.uri(), request.headers()) {
-        return refused(request.uri(), EdgeError::Host);
+        return gate.refuse(&request, EdgeError::Host);
     }
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
         return next.run(request).await;
     };
     if !origin.to_str().is_ok_and(|origin| origins.allows(origin)) {
-        return refused(request.uri(), EdgeError::Origin);
+        return gate.refuse(&request, EdgeError::Origin);
     }
     let preflight = request.method() == Method::OPTIONS;
     let mut response = if preflight {

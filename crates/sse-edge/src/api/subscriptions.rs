@@ -32,6 +32,10 @@ use crate::{
     subscriptions::NewSubscription,
 };
 
+/// The note on a subscription whose id does not say which client's it is.
+const OF_EARLIER_BUILD: &str = "An earlier version made this subscription, so streams of its clientId do not have its \
+                                events: follow it with subscription={id}, or delete it and subscribe again.";
+
 /// A subscription as its owner reads it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,12 +66,23 @@ struct ShownSubscription<'s> {
 }
 
 impl<'s> ShownSubscription<'s> {
-    fn of(edge: &Edge, found: &'s VersionedSubscription) -> Result<Self, EdgeError> {
+    fn of(
+        (edge, principal): (&Edge, &Principal),
+        found: &'s VersionedSubscription,
+    ) -> Result<Self, EdgeError> {
         let subscription = &found.subscription;
         let reader = edge.hub.reader(CursorScope::events(&subscription.owner))?;
         let stored = subscription.cursor;
         let position = edge.hub.timeline().resolve(stored);
         let tag = stored.tag.filter(|_| position == stored.sequence);
+        // Its names mean what they meant where it began.
+        let since = edge.hub.timeline().resolve(subscription.since);
+        let names = edge.hub.names().at(since);
+        let mut notes = subscription.filters.notes();
+        notes.extend(names.notes(&subscription.filters, &principal.sees));
+        if !subscription.is_found_by_client() {
+            notes.push(OF_EARLIER_BUILD.to_owned());
+        }
         Ok(Self {
             success: None,
             subscription_id: &subscription.id,
@@ -80,7 +95,7 @@ impl<'s> ShownSubscription<'s> {
             cursor: edge.hub.cursor_at(&reader, position, tag).to_string(),
             truncated: false,
             metadata: &subscription.metadata,
-            notes: subscription.filters.notes(),
+            notes,
         })
     }
 }
@@ -120,7 +135,7 @@ pub(super) async fn create(
     let shown = ShownSubscription {
         success: Some(true),
         truncated,
-        ..ShownSubscription::of(&edge, &made)?
+        ..ShownSubscription::of((&edge, &principal), &made)?
     };
     let mut response = (StatusCode::CREATED, Json(&shown)).into_response();
     let address = format!(
@@ -182,7 +197,7 @@ pub(super) async fn list(
         .page(&principal.id, after.as_ref(), asked.limit);
     let page = page.await?;
     let shown = page.subscriptions.iter();
-    let shown = shown.map(|found| ShownSubscription::of(&edge, found));
+    let shown = shown.map(|found| ShownSubscription::of((&edge, &principal), found));
     let shown: Vec<_> = shown.collect::<Result<_, _>>()?;
     let mut list = json!({ "subscriptions": shown, "count": shown.len() });
     if let Some(next) = &page.next {
@@ -258,7 +273,7 @@ async fn shown(
 ) -> Result<Response, EdgeError> {
     let shown = ShownSubscription {
         success,
-        ..ShownSubscription::of(edge, found)?
+        ..ShownSubscription::of((edge, principal), found)?
     };
     let json = serde_json::to_string(&shown).expect("strings, numbers and JSON");
     within_budget(edge, principal, json).await

@@ -14,7 +14,7 @@ use subscriptions::{
 use tokio::time::Instant;
 
 use super::{cursor_books::StoredUse, cursor_trail::CursorTrail};
-use crate::limits::{SUBSCRIPTION_SETTLE_TIME, SUBSCRIPTION_USE_INTERVAL};
+use crate::limits::{CALL_DEADLINE, SUBSCRIPTION_SETTLE_TIME, SUBSCRIPTION_USE_INTERVAL};
 
 /// What a stream follows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +106,8 @@ pub(super) struct LookMoment {
     pub(super) generation: u32,
     /// Time after which what a socket took has arrived; `None` if nothing proves that.
     pub(super) proof: Option<Duration>,
+    /// What a stream knew, and is no longer stored, was not ended: the store has lost it.
+    pub(super) is_lost: bool,
 }
 
 /// Brings the streams of a source up to date with what was loaded, and ends those whose subscriptions are gone, which
@@ -119,6 +121,41 @@ pub(super) fn update_all(
     let mut uses = Vec::new();
     followers.retain_mut(|follower| update(source, follower, loaded, moment, &mut uses));
     uses
+}
+
+/// The subscription that tells whether those of a source were ended or lost: the one that would have lived longest;
+/// `None` if some are stored, or no stream knew any.
+pub(super) fn missing_one(
+    source: &FollowedSource,
+    followers: &[Follower],
+    loaded: &[VersionedSubscription],
+) -> Option<SubscriptionId> {
+    if loaded.iter().any(|found| source.has(&found.subscription)) {
+        return None;
+    }
+    if let FollowedSource::One(id) = source {
+        return Some(id.clone());
+    }
+    let known = followers.iter().flat_map(|follower| &follower.known);
+    let last = known.max_by_key(|(_, known)| known.expires_at);
+    last.map(|(id, _)| id.clone())
+}
+
+/// What became of the subscriptions that a stream knew, none of which is stored.
+fn end_of(follower: &Follower, moment: LookMoment) -> StreamEnd {
+    let ends_by = |time: Timestamp| {
+        let mut known = follower.known.values();
+        known.all(|known| known.expires_at <= time)
+    };
+    // One that was not ended may have reached its end while it was loaded.
+    let loaded_by = moment.store_time.plus(CALL_DEADLINE);
+    if ends_by(moment.store_time) || (moment.is_lost && ends_by(loaded_by)) {
+        return StreamEnd::SubscriptionExpired;
+    }
+    match moment.is_lost {
+        true => StreamEnd::SubscriptionLost,
+        false => StreamEnd::SubscriptionDeleted,
+    }
 }
 
 /// Brings a stream up to date; returns whether it goes on.
@@ -142,13 +179,7 @@ fn update(
             // Its client has not subscribed yet.
             return true;
         }
-        let has_expired = |known: &KnownSubscription| known.expires_at <= moment.store_time;
-        follower
-            .stream
-            .end(match follower.known.values().all(has_expired) {
-                true => StreamEnd::SubscriptionExpired,
-                false => StreamEnd::SubscriptionDeleted,
-            });
+        follower.stream.end(end_of(follower, moment));
         return false;
     }
     let next = follower.revision + 1;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    followers::{FollowedSource, Follower, LookMoment, update_all},
+    followers::{FollowedSource, Follower, LookMoment, missing_one, update_all},
     kept::Subscriptions,
     look_schedule::DueLook,
 };
@@ -139,7 +139,8 @@ impl Look<'_> {
                 let loaded = timeout(CALL_DEADLINE, loading).await??;
                 for id in ids {
                     let source = FollowedSource::One(id);
-                    let moment = self.moment(store_time);
+                    let is_lost = self.is_lost(missing_one(&source, &[], &loaded)).await?;
+                    let moment = self.moment(store_time, is_lost);
                     let mut taken = self.take(&source);
                     let uses = update_all(&source, &mut taken, &loaded, moment);
                     self.put_back(&source, taken, uses);
@@ -159,7 +160,16 @@ impl Look<'_> {
                     }
                     loaded => loaded?,
                 };
-                let (moment, mut taken) = (self.moment(store_time), self.take(&source));
+                let mut taken = self.take(&source);
+                let missing = missing_one(&source, &taken, &loaded.found);
+                let is_lost = match self.is_lost(missing).await {
+                    Ok(is_lost) => is_lost,
+                    Err(error) => {
+                        self.put_back(&source, taken, Vec::new());
+                        return Err(error);
+                    }
+                };
+                let moment = self.moment(store_time, is_lost);
                 let of = source.clone();
                 let updating = loaded.work(move |found| {
                     let uses = update_all(&of, &mut taken, found, moment);
@@ -172,12 +182,23 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn moment(&self, store_time: model::Timestamp) -> LookMoment {
+    /// Whether a subscription that is not stored was lost with its store.
+    async fn is_lost(&self, missing: Option<SubscriptionId>) -> Result<bool, EdgeError> {
+        let Some(id) = missing else {
+            return Ok(false);
+        };
+        let records = &self.subscriptions.records;
+        let asking = timeout(CALL_DEADLINE, records.was_ended(self.owner, &id));
+        Ok(!asking.await??)
+    }
+
+    fn moment(&self, store_time: model::Timestamp, is_lost: bool) -> LookMoment {
         LookMoment {
             at: Instant::now(),
             store_time,
             generation: self.watch.hub.generation(),
             proof: self.watch.proof,
+            is_lost,
         }
     }
 

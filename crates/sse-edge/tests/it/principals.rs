@@ -51,6 +51,34 @@ impl Tokens {
     }
 }
 
+#[tokio::test]
+async fn refused_hosts_origins_and_tokens_are_counted_and_their_lines_are_bounded() {
+    let (_world, node, _tokens) = world().await;
+    let http = reqwest::Client::new();
+    for n in 0..40 {
+        let unknown = format!("a-token-of-nobody-{n}-{}", "x".repeat(32));
+        let requests = [
+            http.get(node.at("/events/recent")).bearer_auth(&unknown),
+            http.get(node.at("/mcp")).header("host", "evil.example"),
+            http.get(node.at("/events/recent"))
+                .header("origin", "https://evil.example"),
+        ];
+        for request in requests {
+            let status = request.send().await.unwrap().status().as_u16();
+            assert!(status == 401 || status == 403, "{status}");
+        }
+    }
+    for kind in ["host", "origin", "token"] {
+        let series = format!("forgewire_edge_security_refusals_total{{kind=\"{kind}\"}}");
+        assert_eq!(node.metric(&series), 40, "{kind}");
+    }
+    // Ten lines of a kind have room in each of up to three intervals.
+    let left_out = node.metric("forgewire_edge_audit_lines_left_out_total");
+    assert!((30..=90).contains(&left_out), "{left_out}");
+    let served = http.get(node.at("/events/recent")).bearer_auth(SEES_ALL);
+    assert_eq!(served.send().await.unwrap().status(), 200);
+}
+
 pub(crate) async fn world() -> (EdgeWorld, Node, Tokens) {
     let (world, tokens) = (EdgeWorld::new().await, Tokens::new());
     let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();

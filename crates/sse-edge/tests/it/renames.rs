@@ -234,6 +234,124 @@ async fn told(stream: &mut SseStream, count: usize) -> Vec<String> {
     told
 }
 
+/// The text of the notes in an answer, or in the data of `connected`.
+fn notes(answer: &Value) -> String {
+    let notes = answer["notes"].as_array().cloned().unwrap_or_default();
+    let notes = notes.iter().filter_map(Value::as_str);
+    notes.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn every_answer_by_a_name_that_changed_hands_says_what_it_means_and_leads_to_the_former_holder()
+ {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&b).await;
+    let http = reqwest::Client::new();
+    let get = async |node: &Node, path: &str| -> Value {
+        http.get(node.at(path))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    };
+    world.tell(issue("e1", "rocket", 1)).await;
+    world.tell(renamed("e2", "rocket", "missile", 1)).await;
+    let body = json!({ "filters": { "owner": "acme", "repo": "rocket" } });
+    let post = http.post(a.at("/events/subscribe")).json(&body);
+    let before: Value = post.send().await.unwrap().json().await.unwrap();
+    assert_eq!(notes(&before), "", "{before}");
+    world.tell(issue("e3", "rocket", 2)).await;
+    for node in [&a, &b] {
+        until("the edge has followed", || async {
+            ids(node, None, &replay(BY_OLD_NAME)).await == ["e3"]
+        })
+        .await;
+    }
+    let check = |what: &str, answer: &Value| {
+        let told = notes(answer);
+        let expected = "means the one with id 2 here. For the events of the others, filter by `acme/missile` (id 1).";
+        assert!(told.ends_with(expected), "{what}: {answer}");
+    };
+    for path in [replay(BY_OLD_NAME), format!("/events/recent?{BY_OLD_NAME}")] {
+        check(&path, &get(&a, &path).await);
+    }
+    let url = b.at(&format!("/events/stream?{BY_OLD_NAME}"));
+    let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+    let connected = stream.next_event(SOON).await.unwrap();
+    check("connected", &connected.json().unwrap());
+    let post = http.post(b.at("/events/subscribe")).json(&body);
+    let made: Value = post.send().await.unwrap().json().await.unwrap();
+    check("subscribe", &made);
+    // One that was made before still means the former holder.
+    let address = format!(
+        "/events/subscribe/{}",
+        before["subscriptionId"].as_str().unwrap()
+    );
+    let told = notes(&get(&a, &address).await);
+    assert!(told.contains("id 1 here, now acme/missile"), "{told}");
+    let filter = json!({ "owner": "acme", "repo": "rocket" });
+    for (tool, more) in [
+        ("get_recent_events", json!({})),
+        ("replay_events", json!({})),
+        ("wait_for_events", json!({ "maxWaitSeconds": 1 })),
+        ("subscribe_to_events", json!({})),
+    ] {
+        let mut arguments = json!({ "filters": [filter] });
+        arguments
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let result = client.call_tool(&b.url, tool, arguments).await.unwrap();
+        check(tool, &result["structuredContent"]);
+    }
+    let path = format!("/events/recent?{BY_NEW_NAME}");
+    assert_eq!(notes(&get(&a, &path).await), "", "one holder");
+}
+
+#[tokio::test]
+async fn a_session_that_subscribed_under_both_names_hears_of_each_once_on_every_edge() {
+    let (world, a, b) = EdgeWorld::two().await;
+    world.tell(issue("e1", "rocket", 1)).await;
+    world.tell(renamed("e2", "rocket", "missile", 1)).await;
+    world.settle(&a).await;
+    world.settle(&b).await;
+    let uri = |repo: &str| format!("github://issues/acme/{repo}/7");
+    let expected = [uri("missile"), uri("rocket")];
+    let client = connect(&a).await;
+    for uri in &expected {
+        client.subscribe(&a.url, uri).await.unwrap();
+    }
+    let modern = ModernClient::new();
+    let wanted = json!({ "resourceSubscriptions": expected });
+    let mut listening = modern.listen(&b.url, wanted).await.unwrap();
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    world.tell(issue("e3", "missile", 1)).await;
+    let mut seen = told(&mut stream, 2).await;
+    seen.sort();
+    assert_eq!(seen, expected, "live");
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        let told = listening.next(SOON).await.unwrap();
+        heard.push(told.params()["uri"].as_str().unwrap().to_owned());
+    }
+    heard.sort();
+    assert_eq!(heard, expected, "listen");
+    let last = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    world.tell(issue("e4", "missile", 1)).await;
+    world.tell(issue("e5", "rocket", 2)).await;
+    let mut stream = client.open_stream(&b.url, Some(&last)).await.unwrap();
+    let mut seen = told(&mut stream, 2).await;
+    seen.sort();
+    assert_eq!(seen, expected, "resumed elsewhere");
+    world.tell(issue("e6", "missile", 1)).await;
+    let mut seen = told(&mut stream, 2).await;
+    seen.sort();
+    assert_eq!(seen, expected, "no more of e4, nothing of e5");
+}
+
 #[tokio::test]
 async fn a_listener_and_a_call_that_waits_go_on_with_what_they_named() {
     let (world, a, b) = EdgeWorld::two().await;

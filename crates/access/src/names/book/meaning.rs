@@ -111,7 +111,7 @@ impl NameBook {
     }
 
     /// The name that a place has, with its owner's present login; `None` if that is not known.
-    pub(super) fn current_name(&self, id: PlaceId) -> Option<String> {
+    pub(in crate::names) fn current_name(&self, id: PlaceId) -> Option<String> {
         let present = self.places.get(&id)?.present.as_ref()?;
         let spelt = PlaceName::read(&present.spelt);
         let owner = match &present.key {
@@ -155,14 +155,23 @@ impl NameBook {
         names
     }
 
-    /// Whether the name has had several holders.
-    pub(in crate::names) fn has_changed_hands(&self, name: &str) -> bool {
-        let name = PlaceName::read(name);
+    /// The holders of a name in the order in which they had it: of a repository, within whoever had the owner's login.
+    pub(in crate::names) fn holders_of(
+        &self,
+        name: PlaceName<'_>,
+        at: Option<Sequence>,
+    ) -> Vec<PlaceId> {
         let holders = match name.repo {
             None => self.holders.get(&NameKey::login(name.owner)),
-            Some(_) => self.holders_in(self.login_holder(name.owner, None), name),
+            Some(_) => self.holders_in(self.login_holder(name.owner, at), name),
         };
-        holders.is_some_and(|holders| holders.len() > 1)
+        let holders = holders.map_or(&[][..], Vec::as_slice);
+        holders.iter().map(|holder| holder.id).collect()
+    }
+
+    /// Whether the name has had several holders.
+    pub(in crate::names) fn has_changed_hands(&self, name: &str) -> bool {
+        self.holders_of(PlaceName::read(name), None).len() > 1
     }
 
     /// Whether a place that was pinned under a name has another one now.

@@ -54,7 +54,9 @@ pub(in crate::api) fn stream(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
         .answer(200, "The stream.", Some(frames));
     let missing = "The principal has no subscription with the id in `subscription`.";
     let problem = schemas.of::<service_kit::problem::Problem>();
-    let stream = stream.problems(&problem, &[(404, missing)]);
+    let too_many =
+        "The subscriptions of this `clientId` take more together than a stream can follow.";
+    let stream = stream.problems(&problem, &[(404, missing), (409, too_many)]);
     vec![refusals(stream, schemas)]
 }
 

@@ -114,6 +114,7 @@ fn at(hub: &Hub, began: Instant, seconds: u64) -> LookMoment {
         store_time: NOW.plus(passed),
         generation: hub.generation(),
         proof: Some(PROOF),
+        is_lost: false,
     }
 }
 
@@ -355,4 +356,37 @@ async fn a_change_concerns_the_client_that_it_names() {
     followers.looked(&part[0], Vec::new(), now, now);
     let due = followers.due(later, NOW).0;
     assert_eq!(sources(&due), [FollowedSource::Client(names[7].clone())]);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_what_became_of_its_subscription() {
+    let hub = hub().await;
+    let life = SubscriptionLife::WhileUsed;
+    let began = Instant::now();
+    for source in [one("a"), client()] {
+        for (seconds, is_lost, end) in [
+            (1, false, StreamEnd::SubscriptionDeleted),
+            (1, true, StreamEnd::SubscriptionLost),
+            (1_000_000_000, true, StreamEnd::SubscriptionExpired),
+        ] {
+            let followers = SubscriptionFollowers::default();
+            let (_feed, followed) = stream(&hub).await;
+            let owner = PrincipalId::anonymous();
+            followers.add(&owner, source.clone(), Follower::new(followed));
+            let loaded = [found(&hub, "a", 0, life)];
+            look(&followers, &source, &loaded, at(&hub, began, 0));
+            let taken = followers.take(&owner, &source, u64::MAX);
+            assert_eq!(missing_one(&source, &taken, &loaded), None);
+            let missing = missing_one(&source, &taken, &[]);
+            assert_eq!(missing.unwrap().as_str(), "a");
+            let moment = LookMoment {
+                is_lost,
+                ..at(&hub, began, seconds)
+            };
+            assert_eq!(end_of(&taken[0], moment), end, "{source:?}");
+            followers.put_back(&owner, &source, taken);
+            look(&followers, &source, &[], moment);
+            assert!(followers.take(&owner, &source, u64::MAX).is_empty());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::{sync::atomic::AtomicUsize, time::Duration};
 
 use async_trait::async_trait;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use model::{
@@ -296,6 +297,11 @@ async fn more_than_a_stream_can_follow_is_refused_with_what_helps() {
         panic!("{refused:?}");
     };
     assert!(error.to_string().contains("several names"), "{error}");
+    // The document says what the handler answers.
+    let status = error.into_response().status();
+    let document = crate::api::openapi_document("");
+    let answers = &document["paths"]["/events/stream"]["get"]["responses"];
+    assert!(answers[status.as_str()].is_object(), "{status}: {answers}");
     assert_eq!(
         world.loads.large.available_permits(),
         LARGE_SUBSCRIPTION_LOADS
