@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use mcp_server::CallError;
-use model::{FilterSet, LogPosition, PrincipalId, SubscriptionId, Timestamp};
+use model::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Timestamp};
 use subscriptions::{ClientId, SubscriptionTransport};
 
 /// A subscription to make.
@@ -19,6 +19,8 @@ pub struct ClientSubscription {
     pub transport: SubscriptionTransport,
     /// Events after this position are delivered.
     pub since: LogPosition,
+    /// The session that has it too: deleting it takes it out of there.
+    pub session: Option<SessionId>,
 }
 
 /// A subscription in a list.

@@ -34,7 +34,7 @@ fn index(sets: impl Iterator<Item = FilterSet>) -> MatchIndex<usize> {
     for (id, filters) in sets.enumerate() {
         let followed = FollowedSubscription {
             filters: &filters,
-            since: start,
+            named_at: start,
             after: start,
         };
         let interest = StreamInterest::of_subscriptions([followed], 0, log);

@@ -221,7 +221,7 @@ proptest! {
                 .collect();
             let followed = sets.iter().map(|(filters, after)| FollowedSubscription {
                 filters,
-                since: position(*after),
+                named_at: position(*after),
                 after: position(*after),
             });
             index.add(&slot, StreamInterest::of_subscriptions(followed, 1, log).terms());

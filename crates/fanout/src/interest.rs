@@ -51,8 +51,8 @@ impl WantedUri {
 pub struct FollowedSubscription<'f> {
     /// The events that it wants.
     pub filters: &'f FilterSet,
-    /// Where it was made: its names mean what they meant there.
-    pub since: LogPosition,
+    /// Where its names mean what they mean: the end of the log when it was made.
+    pub named_at: LogPosition,
     /// The stream has its events after this position.
     pub after: LogPosition,
 }
@@ -179,14 +179,15 @@ impl StreamInterest {
             ..Self::default()
         };
         let bound = subscriptions.into_iter().map(|subscription| {
-            let since = timeline.resolve(subscription.since);
+            let named_at = timeline.resolve(subscription.named_at);
             let after = timeline.resolve(subscription.after);
-            (names.at(since).bind(subscription.filters), since, after)
+            let bound = names.at(named_at).bind(subscription.filters);
+            (bound, named_at, after)
         });
         let bound: Vec<_> = bound.collect();
         let sets = bound.iter();
         interest.filters = compiled(sets.map(|(filters, _, after)| (&**filters, *after)));
-        if let Some(earliest) = bound.iter().map(|(_, since, _)| *since).min() {
+        if let Some(earliest) = bound.iter().map(|(_, named_at, _)| *named_at).min() {
             interest.follow_all(names.at(earliest));
         }
         interest

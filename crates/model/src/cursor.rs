@@ -99,7 +99,9 @@ pub struct Cursor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
     /// Damaged, not issued by this server, or sealed with a key that it no longer has.
-    #[error("the cursor is damaged or was not issued by this server")]
+    #[error(
+        "the cursor is damaged, or was issued by another server, or under a key that is no longer among its keys"
+    )]
     Malformed,
     /// Issued to another principal or session.
     #[error("the cursor was issued to another reader")]

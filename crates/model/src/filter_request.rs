@@ -174,6 +174,15 @@ impl FilterRequest {
             tags: tags(&self.tags)?,
             ..Filter::default()
         };
+        // A URL of a pull request names one of the issues that are asked for.
+        let includes_pull_requests = include_pull_requests
+            && filter.resource_type == Some(ResourceType::ISSUE)
+            && self.is_pull_request != Some(false);
+        if includes_pull_requests
+            && names_pull_request([&self.owner, &self.repo, &self.resource_id])
+        {
+            filter.resource_type = Some(ResourceType::PULL_REQUEST);
+        }
         if let Some(owner) = self.owner {
             fill(&mut filter, "owner", place("owner", &owner)?)?;
         }
@@ -211,6 +220,15 @@ impl FilterRequest {
             && self.is_pull_request != Some(false);
         Ok(filter)
     }
+}
+
+/// Whether one of the texts is the address of a pull request. What is no address is refused where it is read.
+fn names_pull_request(texts: [&Option<String>; 3]) -> bool {
+    let mut kinds = texts.into_iter().flatten().filter_map(|text| {
+        let reference = GithubReference::read(text).ok().flatten()?;
+        reference.item.map(|(kind, _)| kind)
+    });
+    kinds.any(|kind| kind == ResourceType::PULL_REQUEST)
 }
 
 /// Applies `isPullRequest`. It is a field of the stored filter only where no kind says the same.

@@ -39,6 +39,8 @@ pub(crate) struct EdgePeers {
     others: Mutex<BTreeMap<EdgeName, Instant>>,
     /// When this edge began to hear the others.
     listens_since: Mutex<Option<Instant>>,
+    /// When this edge last heard its own presence over the bus.
+    heard_itself: Mutex<Option<Instant>>,
     /// The next presence asks the others to answer with theirs.
     is_new: AtomicBool,
     /// A presence is due before its time.
@@ -88,6 +90,7 @@ impl EdgePeers {
             name,
             bus,
             others: Mutex::default(),
+            heard_itself: Mutex::default(),
             listens_since: Mutex::default(),
             is_new: AtomicBool::new(true),
             hello: Notify::new(),
@@ -113,6 +116,7 @@ impl EdgePeers {
     /// Another edge is there, or leaves.
     pub(crate) fn note_presence(&self, edge: EdgeName, is_new: bool, leaves: bool) {
         if edge == self.name {
+            *self.heard_itself.lock() = Some(Instant::now());
             return;
         }
         let mut others = self.others.lock();
@@ -178,10 +182,15 @@ impl EdgePeers {
         matches!(timeout_at(until, publishing).await, Ok(Ok(())))
     }
 
-    /// The edges whose answers are expected, apart from this one.
+    /// The edges whose answers are expected, apart from this one. Without the bus nothing is heard of the others, though
+    /// they are there: who is silent is gone only if this edge has heard itself for longer.
     fn expected(&self) -> Vec<EdgeName> {
+        let heard_itself = *self.heard_itself.lock();
         let mut others = self.others.lock();
-        others.retain(|_, heard| heard.elapsed() < PRESENCE_LIFE);
+        others.retain(|_, heard| {
+            let longer = heard_itself.map(|itself| itself.saturating_duration_since(*heard));
+            longer.is_none_or(|longer| longer < PRESENCE_LIFE)
+        });
         others.keys().cloned().collect()
     }
 

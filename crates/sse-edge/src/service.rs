@@ -263,7 +263,10 @@ impl EdgeService {
                 hub: Arc::clone(&hub),
                 resources: deps.resources,
                 sessions: Arc::<Sessions>::clone(&sessions),
-                subscriptions: Arc::new(ToolSubscriptions(Arc::clone(&subscriptions))),
+                subscriptions: Arc::new(ToolSubscriptions {
+                    subscriptions: Arc::clone(&subscriptions),
+                    sessions: Arc::clone(&sessions),
+                }),
                 clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
                 filter_defaults: config.filter_defaults(),

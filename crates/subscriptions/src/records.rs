@@ -546,10 +546,12 @@ mod tests {
             filters: FilterSet::all(),
             transport: SubscriptionTransport::Sse,
             since: position(1),
+            named_at: None,
             cursor: position(1),
             created_at: Timestamp::default(),
             life: SubscriptionLife::WhileUsed,
             fence: 0,
+            session: None,
             metadata: serde_json::Map::new(),
         }
     }

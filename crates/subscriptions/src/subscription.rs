@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use model::{FilterSet, LeaseName, LogPosition, PrincipalId, SubscriptionId, Timestamp};
+use model::{FilterSet, LeaseName, LogPosition, PrincipalId, SessionId, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -92,8 +92,12 @@ pub struct Subscription {
     pub filters: FilterSet,
     /// How they reach the client.
     pub transport: SubscriptionTransport,
-    /// The position from which on it has events; the names in its filters mean what they meant there.
+    /// The position from which on it has events.
     pub since: LogPosition,
+    /// The end of the log when it was made: the names in its filters mean what they meant then, also in earlier events.
+    /// `None`: what they meant at [`Self::since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_at: Option<LogPosition>,
     /// The client has all of its events up to here: what is delivered next comes after it. It begins as `since`,
     /// and only rises within a log.
     pub cursor: LogPosition,
@@ -105,6 +109,9 @@ pub struct Subscription {
     /// ([`Self::delivery_lease`]); 0 if none did. A delivery with an older one has lost its lease.
     #[serde(default)]
     pub fence: u64,
+    /// The session in which a tool made it, which has it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     /// What its client stores with it for itself.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -117,6 +124,12 @@ impl Subscription {
     pub fn is_found_by_client(&self) -> bool {
         let client = self.client.as_ref();
         client.is_none_or(|client| ClientKey::new(&self.owner, client).is_of(&self.id))
+    }
+
+    /// Where the names in its filters mean what they mean.
+    #[must_use]
+    pub fn names_position(&self) -> LogPosition {
+        self.named_at.unwrap_or(self.since)
     }
 
     /// The lease under which one process delivers the events of a subscription whose transport needs that.
@@ -173,10 +186,12 @@ mod tests {
             filters: FilterSet::all(),
             transport: SubscriptionTransport::Sse,
             since: position(),
+            named_at: None,
             cursor: position(),
             created_at: Timestamp::default(),
             life: SubscriptionLife::WhileUsed,
             fence: 0,
+            session: None,
             metadata: Map::new(),
         };
         let bare = SubscriptionId::new(uuid).unwrap();

@@ -169,6 +169,8 @@ fn subscription(of: u64, n: u64) -> Subscription {
         created_at: Timestamp::from_unix_millis(1_790_000_000_123),
         life: SubscriptionLife::WhileUsed,
         fence: 0,
+        session: None,
+        named_at: None,
         metadata: metadata.into_iter().collect(),
     }
 }

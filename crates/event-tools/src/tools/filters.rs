@@ -3,7 +3,7 @@
 use event_flow::query::{EventQuery, QueryPage};
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
-use model::{Filter, FilterDefaults, FilterSet, ResourceType};
+use model::{Filter, FilterDefaults, FilterSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, value::RawValue};
@@ -68,17 +68,9 @@ impl FilterList {
 
 /// What a reader should know of filters that are valid and may find nothing, or not what is meant.
 pub(super) fn notes(events: &EventAccess, caller: &Caller, filters: &FilterSet) -> Vec<String> {
-    let mut kinds = filters.filters().iter().map(|filter| &filter.resource_type);
-    let names_sprints = kinds.any(|kind| *kind == Some(ResourceType::SPRINT));
-    let sprints = "resourceType sprint: GitHub has no webhook for iterations, so only events that a source reports \
-                   with this kind match. An item that moves to another iteration is an event of the issue, pull \
-                   request or draft_issue; a change of the project's fields is one of the project.";
-    names_sprints
-        .then(|| sprints.to_owned())
-        .into_iter()
-        .chain(filters.notes())
-        .chain(events.name_notes(caller, filters))
-        .collect()
+    let mut notes = filters.notes();
+    notes.extend(events.name_notes(caller, filters));
+    notes
 }
 
 /// A page of events. The cursors come first: a client that cuts a long text keeps them.

@@ -178,6 +178,7 @@ impl Tool for SubscribeToEvents {
                     .and_then(Result::ok)
                     .unwrap_or(SubscriptionTransport::Sse),
                 since,
+                session: caller.session.as_deref().map(|session| session.id.clone()),
             };
             self.subscriptions.make(owner, &id, new).await?;
         }

@@ -75,9 +75,9 @@ impl<'s> ShownSubscription<'s> {
         let stored = subscription.cursor;
         let position = edge.hub.timeline().resolve(stored);
         let tag = stored.tag.filter(|_| position == stored.sequence);
-        // Its names mean what they meant where it began.
-        let since = edge.hub.timeline().resolve(subscription.since);
-        let names = edge.hub.names().at(since);
+        // Its names mean what they meant when it was made.
+        let named_at = edge.hub.timeline().resolve(subscription.names_position());
+        let names = edge.hub.names().at(named_at);
         let mut notes = subscription.filters.notes();
         notes.extend(names.notes(&subscription.filters, &principal.sees));
         if !subscription.is_found_by_client() {
@@ -120,7 +120,8 @@ pub(super) async fn create(
     edge.hub
         .check_match_cost(&principal.id, filters.cost())
         .map_err(fanout::HubError::TooManyFilters)?;
-    let (since, truncated) = since(&edge, &principal, request.since()?).await?;
+    let named_at = edge.hub.started_position()?;
+    let (since, truncated) = since(&edge, &principal, request.since()?, named_at).await?;
     let id = edge.subscriptions.new_id(&principal.id, client.as_ref());
     let new = NewSubscription {
         owner: principal.id.clone(),
@@ -128,7 +129,9 @@ pub(super) async fn create(
         filters,
         transport,
         since,
+        named_at,
         life,
+        session: None,
         metadata,
     };
     let made = edge.subscriptions.create(id, new).await?;
@@ -154,8 +157,8 @@ async fn since(
     edge: &Edge,
     principal: &Principal,
     given: Option<String>,
+    here: LogPosition,
 ) -> Result<(LogPosition, bool), EdgeError> {
-    let here = edge.hub.started_position()?;
     let Some(text) = given.filter(|text| !text.is_empty()) else {
         return Ok((here, false));
     };
@@ -253,7 +256,11 @@ pub(super) async fn delete(
 ) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
     edge.admit(&principal)?;
-    match edge.subscriptions.end(&principal.id, &id_of(id)?).await? {
+    let id = id_of(id)?;
+    let ended = edge
+        .subscriptions
+        .end_with_session(&edge.sessions, &principal.id, &id);
+    match ended.await? {
         true => Ok(Json(json!({ "success": true })).into_response()),
         false => Err(EdgeError::NoSuchSubscription),
     }

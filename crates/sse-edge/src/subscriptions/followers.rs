@@ -124,21 +124,20 @@ pub(super) fn update_all(
 }
 
 /// The subscription that tells whether those of a source were ended or lost: the one that would have lived longest;
-/// `None` if some are stored, or no stream knew any.
+/// `None` if some are stored, no stream knew any, or all have reached their end.
 pub(super) fn missing_one(
     source: &FollowedSource,
     followers: &[Follower],
     loaded: &[VersionedSubscription],
+    store_time: Timestamp,
 ) -> Option<SubscriptionId> {
     if loaded.iter().any(|found| source.has(&found.subscription)) {
         return None;
     }
-    if let FollowedSource::One(id) = source {
-        return Some(id.clone());
-    }
     let known = followers.iter().flat_map(|follower| &follower.known);
     let last = known.max_by_key(|(_, known)| known.expires_at);
-    last.map(|(id, _)| id.clone())
+    let lives = last.filter(|(_, known)| known.expires_at > store_time);
+    lives.map(|(id, _)| id.clone())
 }
 
 /// What became of the subscriptions that a stream knew, none of which is stored.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{IdSource, LogPosition, PrincipalId, SubscriptionId, Timestamp};
+use model::{
+    Classified, ErrorClass, IdSource, LogPosition, PrincipalId, SessionId, SubscriptionId,
+    Timestamp,
+};
 use ports::{Bus, EdgeNews, RecordBound, Topic};
 use serde_json::{Map, Value};
 use subscriptions::{
@@ -17,7 +20,8 @@ use super::{
     cursor_books::CursorBooks, loads::SubscriptionLoads, look_schedule::SubscriptionFollowers,
 };
 use crate::{
-    error::EdgeError, limits::CALL_DEADLINE, metrics::SubscriptionMetrics, store_clock::StoreClock,
+    error::EdgeError, limits::CALL_DEADLINE, metrics::SubscriptionMetrics, session::Sessions,
+    store_clock::StoreClock,
 };
 
 /// A subscription that a client asks for.
@@ -28,7 +32,11 @@ pub(crate) struct NewSubscription {
     pub(crate) filters: model::FilterSet,
     pub(crate) transport: SubscriptionTransport,
     pub(crate) since: LogPosition,
+    /// The end of the log, as the client's request found it.
+    pub(crate) named_at: LogPosition,
     pub(crate) life: SubscriptionLife,
+    /// The session in which a tool makes it.
+    pub(crate) session: Option<SessionId>,
     pub(crate) metadata: Map<String, Value>,
 }
 
@@ -94,10 +102,12 @@ impl Subscriptions {
             filters: new.filters,
             transport: new.transport,
             since: new.since,
+            named_at: Some(new.named_at).filter(|named_at| *named_at != new.since),
             cursor: new.since,
             created_at: now,
             life: new.life,
             fence: 0,
+            session: new.session,
             metadata: new.metadata,
         };
         let created = self.records.create(&subscription, now, limits);
@@ -172,6 +182,28 @@ impl Subscriptions {
             self.announce(owner, id).await;
         }
         Ok(ended)
+    }
+
+    /// As [`Self::end`], also in the session in which a tool made it, on whose stream its events are.
+    pub(crate) async fn end_with_session(
+        &self,
+        sessions: &Sessions,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+    ) -> Result<bool, EdgeError> {
+        let found = timeout(CALL_DEADLINE, self.records.load(owner, id)).await??;
+        if let Some(session) = found.and_then(|found| found.subscription.session) {
+            // First, so that whoever tries again after a failure finds the subscription. A session that is gone or
+            // cannot be read has no stream.
+            let removed = sessions.update(&session, owner, |session| {
+                session.subscriptions.retain(|own| own.id != *id);
+            });
+            match removed.await {
+                Err(error) if error.class() == ErrorClass::Transient => return Err(error),
+                _ => {}
+            }
+        }
+        self.end(owner, id).await
     }
 
     /// Moves the cursor of a subscription forward: its client has the events up to here.

@@ -185,7 +185,7 @@ fn followed<'s>(
 ) -> FollowedSubscription<'s> {
     FollowedSubscription {
         filters: &subscription.filters,
-        since: subscription.since,
+        named_at: subscription.names_position(),
         after: known
             .get(&subscription.id)
             .map_or(subscription.cursor, |known| known.after),

@@ -16,11 +16,15 @@ use super::kept::{NewSubscription, Subscriptions};
 use crate::{
     error::EdgeError,
     limits::{LISTED_SUBSCRIPTION_BYTES, SUBSCRIPTION_STEP_RECORDS},
+    session::Sessions,
 };
 
 /// The subscriptions, for tools.
 #[derive(Debug)]
-pub(crate) struct ToolSubscriptions(pub(crate) Arc<Subscriptions>);
+pub(crate) struct ToolSubscriptions {
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) sessions: Arc<Sessions>,
+}
 
 /// A refusal that the caller can act on names the argument.
 fn refused(error: EdgeError) -> CallError {
@@ -46,15 +50,20 @@ impl ClientSubscriptions for ToolSubscriptions {
             filters: new.filters,
             transport: new.transport,
             since: new.since,
+            named_at: new.since,
             life: SubscriptionLife::WhileUsed,
+            session: new.session,
             metadata: Map::new(),
         };
-        let made = self.0.create(id.clone(), new).await;
+        let made = self.subscriptions.create(id.clone(), new).await;
         made.map(drop).map_err(refused)
     }
 
     async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError> {
-        Ok(self.0.end(owner, id).await?)
+        let ended = self
+            .subscriptions
+            .end_with_session(&self.sessions, owner, id);
+        Ok(ended.await?)
     }
 
     async fn list(
@@ -67,9 +76,9 @@ impl ClientSubscriptions for ToolSubscriptions {
             let left = MAX_PAGE - listed.subscriptions.len();
             let step = left.min(SUBSCRIPTION_STEP_RECORDS);
             let page = match client {
-                None => self.0.page(owner, after.as_ref(), step).await?,
+                None => self.subscriptions.page(owner, after.as_ref(), step).await?,
                 Some(client) => {
-                    self.0
+                    self.subscriptions
                         .client_page((owner, client), after.as_ref(), step)
                         .await?
                 }

@@ -139,9 +139,16 @@ impl Look<'_> {
                 let loaded = timeout(CALL_DEADLINE, loading).await??;
                 for id in ids {
                     let source = FollowedSource::One(id);
-                    let is_lost = self.is_lost(missing_one(&source, &[], &loaded)).await?;
-                    let moment = self.moment(store_time, is_lost);
                     let mut taken = self.take(&source);
+                    let missing = missing_one(&source, &taken, &loaded, store_time);
+                    let is_lost = match self.is_lost(missing).await {
+                        Ok(is_lost) => is_lost,
+                        Err(error) => {
+                            self.put_back(&source, taken, Vec::new());
+                            return Err(error);
+                        }
+                    };
+                    let moment = self.moment(store_time, is_lost);
                     let uses = update_all(&source, &mut taken, &loaded, moment);
                     self.put_back(&source, taken, uses);
                 }
@@ -161,7 +168,7 @@ impl Look<'_> {
                     loaded => loaded?,
                 };
                 let mut taken = self.take(&source);
-                let missing = missing_one(&source, &taken, &loaded.found);
+                let missing = missing_one(&source, &taken, &loaded.found, store_time);
                 let is_lost = match self.is_lost(missing).await {
                     Ok(is_lost) => is_lost,
                     Err(error) => {

@@ -94,10 +94,12 @@ fn found(hub: &Hub, id: &str, cursor: u64, life: SubscriptionLife) -> VersionedS
         filters: FilterSet::all(),
         transport: SubscriptionTransport::Sse,
         since: position,
+        named_at: None,
         cursor: position,
         created_at: NOW,
         life,
         fence: 0,
+        session: None,
         metadata: serde_json::Map::new(),
     };
     VersionedSubscription {
@@ -364,7 +366,7 @@ async fn a_stream_ends_with_what_became_of_its_subscription() {
     let life = SubscriptionLife::WhileUsed;
     let began = Instant::now();
     for source in [one("a"), client()] {
-        for (seconds, is_lost, end) in [
+        for (seconds, is_lost, ending) in [
             (1, false, StreamEnd::SubscriptionDeleted),
             (1, true, StreamEnd::SubscriptionLost),
             (1_000_000_000, true, StreamEnd::SubscriptionExpired),
@@ -376,14 +378,16 @@ async fn a_stream_ends_with_what_became_of_its_subscription() {
             let loaded = [found(&hub, "a", 0, life)];
             look(&followers, &source, &loaded, at(&hub, began, 0));
             let taken = followers.take(&owner, &source, u64::MAX);
-            assert_eq!(missing_one(&source, &taken, &loaded), None);
-            let missing = missing_one(&source, &taken, &[]);
+            assert_eq!(missing_one(&source, &taken, &loaded, NOW), None);
+            let missing = missing_one(&source, &taken, &[], NOW);
             assert_eq!(missing.unwrap().as_str(), "a");
+            let end = taken[0].known.values().next().unwrap().expires_at;
+            assert_eq!(missing_one(&source, &taken, &[], end), None, "it is over");
             let moment = LookMoment {
                 is_lost,
                 ..at(&hub, began, seconds)
             };
-            assert_eq!(end_of(&taken[0], moment), end, "{source:?}");
+            assert_eq!(end_of(&taken[0], moment), ending, "{source:?}");
             followers.put_back(&owner, &source, taken);
             look(&followers, &source, &[], moment);
             assert!(followers.take(&owner, &source, u64::MAX).is_empty());
