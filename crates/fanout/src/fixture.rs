@@ -98,6 +98,7 @@ pub(crate) fn session() -> Session {
         newest_subscription: 0,
         recent_subscriptions: Vec::new(),
         log_level: None,
+        channel: None,
         has_streamed: true,
         streamed_subscription: None,
         stream_tag: 1,
@@ -204,6 +205,7 @@ pub(crate) fn parts(
         metrics,
         bounds,
         cursor_keys: keys(),
+        has_channels: true,
         draining: CancellationToken::new(),
     }
 }

@@ -193,6 +193,7 @@ async fn server_over(events: Vec<StoredEvent>, other: Toolset) -> OfferRegistry 
         metrics: FanoutMetrics::new(&mut metrics),
         cursor_keys: CursorKeys::new(&[], Epoch(0), true),
         bounds: StreamBounds::new(10, Descriptors::UNLIMITED, age, LagLimits::default()),
+        has_channels: true,
         draining: CancellationToken::new(),
     });
     hub.apply(Followed::Started {
