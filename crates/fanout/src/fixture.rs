@@ -55,6 +55,7 @@ pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<Stored
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

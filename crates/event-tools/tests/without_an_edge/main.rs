@@ -155,6 +155,7 @@ fn event(n: u64, owner: &str) -> StoredEvent {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
