@@ -130,7 +130,7 @@ impl RingEntry {
         };
         // A reader that may see a part of the foreign content has a form of its own.
         match self.cut.get() {
-            Some(shared) if *shared == cut => {
+            Some(shared) if shared.as_ptr() == cut.as_ptr() => {
                 let encode = || channel_notification(&cut);
                 self.channel_cut.get_or_init(encode).clone()
             }
