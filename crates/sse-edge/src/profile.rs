@@ -7,8 +7,8 @@ use mcp::{
     task,
 };
 
-/// Instructions for models on the use of the server. With [`CHANNEL_INSTRUCTIONS`] they are up to
-/// [`MAX_INSTRUCTIONS_BYTES`]; clients cut longer ones.
+/// Instructions for models on the use of the server. With those on channels they have up to 2 KiB; clients cut longer
+/// ones.
 const INSTRUCTIONS: &str = "GitHub events as they happen. Call get_recent_events for the newest events and \
      keep its cursor; replay_events continues after a cursor without gaps (waitSeconds waits for the \
      next event), and wait_for_events answers when an event arrives. Answers have short summaries: get_event has one event \
@@ -32,14 +32,19 @@ const CHANNEL_INSTRUCTIONS: &str = "Events of your subscriptions (subscribe_to_e
 #[cfg(test)]
 const MAX_INSTRUCTIONS_BYTES: usize = 2048;
 
+/// What the server says of itself, with its extensions.
+pub(crate) fn with_extensions(has_channels: bool) -> (ServerProfile, Extensions) {
+    (profile(has_channels), extensions())
+}
+
 /// The extensions of the server: tasks.
-pub(crate) fn extensions() -> Extensions {
+fn extensions() -> Extensions {
     Extensions::none().with(task::EXTENSION)
 }
 
 /// Tools, resources and prompts, with pushed changes; logging carries the events of subscriptions.
 /// With channels, it has those as well.
-pub(crate) fn profile(has_channels: bool) -> ServerProfile {
+fn profile(has_channels: bool) -> ServerProfile {
     let mut info = ServerInfo::new("forgewire", env!("CARGO_PKG_VERSION"));
     info.title = Some("Forgewire".to_owned());
     info.description = Some("GitHub's events on the wire for AI agents".to_owned());

@@ -300,10 +300,7 @@ impl EdgeService {
             methods::tasks::toolset(&tasks),
         ];
         toolsets.extend(deps.toolsets);
-        let (profile, extensions) = (
-            profile::profile(config.has_channels()),
-            profile::extensions(),
-        );
+        let (profile, extensions) = profile::with_extensions(config.has_channels());
         let server_info = Arc::new(profile.info.clone());
         // Derived from the declared capabilities, so that exactly the declared methods are
         // answered.
