@@ -53,7 +53,7 @@ mod tests {
             let line = gap_line(&json!({ "detail": detail }).to_string());
             prop_assert!(line.encode_utf16().count() <= MAX_LINE_UNITS, "{line}");
             prop_assert!(!line.chars().any(char::is_control), "{line:?}");
-            prop_assert!(line.matches('"').count() % 2 == 0, "a quote stays open: {line}");
+            prop_assert!(line.matches('"').count().is_multiple_of(2), "a quote stays open: {line}");
         }
     }
 }

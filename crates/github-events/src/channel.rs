@@ -197,7 +197,7 @@ mod tests {
             let shown = channel_text(event.to_string().as_bytes());
             prop_assert!(!shown.content.contains(['<', '>']), "{}", shown.content);
             prop_assert!(shown.content.lines().count() <= 2, "{}", shown.content);
-            prop_assert!(shown.content.matches('"').count() % 2 == 0, "{}", shown.content);
+            prop_assert!(shown.content.matches('"').count().is_multiple_of(2), "{}", shown.content);
             for (key, value) in shown.meta {
                 prop_assert!(key.bytes().all(|b| b.is_ascii_lowercase()));
                 prop_assert!(!value.contains(['<', '>', '"', '\'']), "{value}");

@@ -220,7 +220,7 @@ mod tests {
             prop_assert!(units(&line) <= MAX_LINE_UNITS, "{}: {line}", units(&line));
             prop_assert!(!line.chars().any(|c| is_control(c) || is_hidden(c)), "{line:?}");
             prop_assert!(!line.is_empty());
-            prop_assert!(line.matches('"').count() % 2 == 0, "a quote stays open: {line}");
+            prop_assert!(line.matches('"').count().is_multiple_of(2), "a quote stays open: {line}");
         }
     }
 }
