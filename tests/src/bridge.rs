@@ -114,8 +114,16 @@ impl BridgeProcess {
     /// # Errors
     /// As [`BridgeProcess::receive`].
     pub async fn initialize(&mut self, version: &str) -> Result<Value> {
+        self.initialize_as(version, "tests").await
+    }
+
+    /// As [`BridgeProcess::initialize`], under a name of a client.
+    ///
+    /// # Errors
+    /// As [`BridgeProcess::receive`].
+    pub async fn initialize_as(&mut self, version: &str, name: &str) -> Result<Value> {
         let params = json!({ "protocolVersion": version, "capabilities": {},
-            "clientInfo": { "name": "tests", "version": "1" } });
+            "clientInfo": { "name": name, "version": "1" } });
         let answer = self.request(0, "initialize", params).await?;
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         self.send(&initialized).await?;

@@ -133,6 +133,7 @@ pub fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::open("relay"),
             tags: Vec::new(),
             timestamp: at,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::{
     EventFacts, EventId, EventOrigin, EventType, FormerPlace, GithubIds, OwnerId, RepositoryId,
-    ResourceId, ResourceType, StoredEvent, Timestamp, TraceContext,
+    ResourceId, ResourceType, StoredEvent, TextAuthor, Timestamp, TraceContext,
 };
 use ports::LogEntry;
 
@@ -67,6 +67,12 @@ pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
             })
         }),
         actor: some(4, "mona[bot]".to_owned()),
+        author: some(3, "octo-author".to_owned()).map(|login| {
+            Box::new(TextAuthor {
+                login: Some(login),
+                association: n.is_multiple_of(2).then(|| "MEMBER".to_owned()),
+            })
+        }),
         source: pick(place, EventOrigin::KNOWN, "relay", EventOrigin::open),
         tags: (0..n % 4)
             .map(|tag| format!("tag {tag} \u{1f41b}"))
@@ -99,6 +105,7 @@ pub fn issue_event(number: u64, n: u64) -> StoredEvent {
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: at,

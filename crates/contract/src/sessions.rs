@@ -71,6 +71,7 @@ pub fn session(n: u64) -> Session {
         newest_subscription: n + 1,
         recent_subscriptions: (0..n % 3).collect(),
         log_level: (n.is_multiple_of(2)).then(|| "warning".into()),
+        channel: (n % 4 > 1).then_some(n.is_multiple_of(2)),
         has_streamed: n % 3 == 1,
         streamed_subscription: (n % 3 == 1).then_some(n),
         stream_tag: n,

@@ -238,6 +238,7 @@ mod tests {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),

@@ -19,7 +19,7 @@ use mcp::{params::InputError, tool::CallToolParams};
 use mcp_server::{CallError, Caller};
 use model::{
     CursorScope, EventFacts, EventId, FilterDefaults, FilterSet, LogPosition, ResourceUri,
-    Sequence, StoredEvent,
+    Sequence, Session, StoredEvent,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -232,6 +232,16 @@ impl EventAccess {
     fn begin_wait(&self, caller: &Caller, filters: &FilterSet) -> Result<EventWait, InputError> {
         let place = self.hub.begin_wait(&caller.principal.id, filters);
         place.map_err(|bound| InputError::new("filters", &bound.to_string()))
+    }
+
+    /// Whether clients with channels get them here.
+    pub(crate) fn has_channels(&self) -> bool {
+        self.hub.has_channels()
+    }
+
+    /// Whether the events of a session are notifications of a channel.
+    pub(crate) fn is_channel(&self, session: &Session) -> bool {
+        self.hub.channel_of(session).is_some()
     }
 
     /// Checks that the filters fit beside those of the caller's open streams on this edge.

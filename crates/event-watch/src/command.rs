@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use github_events::one_line_json;
 use http_client::Backoff;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
@@ -20,7 +21,6 @@ use crate::{
     error::WatchError,
     facts::{COMMAND_VARIABLES, variables},
     limits::{FIRST_COMMAND_PAUSE, LONGEST_COMMAND_PAUSE, STOP_GRACE, TERM_GRACE},
-    safe_text::one_line_json,
 };
 
 /// The variable with the token of the watch, which a command does not inherit: it may be an agent that reads text of

@@ -5,8 +5,6 @@
 
 use serde_json::Value;
 
-use crate::line::text;
-
 /// The names of the variables that a command may find.
 pub const COMMAND_VARIABLES: [&str; 11] = [
     "FORGEWIRE_EVENT_KIND",
@@ -29,7 +27,10 @@ const MAX_VALUE_BYTES: usize = 1024;
 pub(crate) fn variables(json: &str) -> Vec<(&'static str, String)> {
     let event: Value = serde_json::from_str(json).unwrap_or_default();
     let number = event.pointer("/resource/number").and_then(Value::as_u64);
-    let owned = |pointer| text(&event, pointer).map(ToOwned::to_owned);
+    let owned = |pointer| {
+        let text = event.pointer(pointer).and_then(Value::as_str)?;
+        Some(text.to_owned()).filter(|text| !text.trim().is_empty())
+    };
     let values = [
         owned("/id"),
         owned("/type"),

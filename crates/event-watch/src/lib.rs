@@ -9,7 +9,7 @@
 //! | `watch` | the loop: connect, take, keep the position, connect again |
 //! | `stream` | one connection, and what arrives on it |
 //! | `state` | the position in a file, and the lock of a name |
-//! | `line`, `safe_text` | an event as one line that shows nothing but itself |
+//! | `line` | the lines that stand for no single event |
 //! | `facts` | the variables of a command |
 //! | `sink`, `command` | where events go |
 //! | `pace` | how many lines may come in a minute |
@@ -24,7 +24,6 @@ mod limits;
 mod line;
 mod options;
 mod pace;
-mod safe_text;
 mod since;
 mod sink;
 mod state;
@@ -35,9 +34,8 @@ pub use command::EventCommand;
 pub use error::WatchError;
 pub use facts::COMMAND_VARIABLES;
 pub use filter::WatchFilter;
-pub use limits::{MAX_LINE_UNITS, MAX_NAME_BYTES};
-pub use line::{event_line, gap_line, more_line};
+pub use limits::MAX_NAME_BYTES;
+pub use line::{gap_line, more_line};
 pub use options::{WatchOptions, WatchOutput};
-pub use safe_text::one_line_json;
 pub use since::WatchStart;
 pub use watch::{WatchEnd, run};

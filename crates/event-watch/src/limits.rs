@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-/// Longest line, in UTF-16 units, so at most as many characters: Claude Code cuts lines near 500.
-pub const MAX_LINE_UNITS: usize = 450;
-/// Longest place (`owner/repo#number`), action, label or other word in a line, in UTF-16 units.
-pub(crate) const MAX_WORD_UNITS: usize = 80;
 /// Longest part of a server's sentence that is repeated, in UTF-16 units.
 pub(crate) const MAX_DETAIL_UNITS: usize = 300;
-/// A title of less than this is left out, in UTF-16 units.
-pub(crate) const MIN_TITLE_UNITS: usize = 12;
 /// Longest name of a watch, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 /// Largest file with the position, in bytes.

@@ -6,14 +6,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use github_events::{event_line, one_line_json};
+
 use crate::{
     command::{CommandKind, CommandOutcome},
     error::WatchError,
     limits::BATCH_BYTES,
-    line::{event_line, gap_line, more_line},
+    line::{gap_line, more_line},
     options::WatchOutput,
     pace::LinePace,
-    safe_text::one_line_json,
 };
 
 /// Takes events; what it has taken is dealt with after [`EventSink::settle`].

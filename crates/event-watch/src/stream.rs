@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use github_events::visible_within;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use http_client::{ConnectSettings, HttpClient, http_client, retry_after};
@@ -19,7 +20,6 @@ use crate::{
         MAX_REFUSAL_BYTES, STREAM_SILENCE,
     },
     options::WatchOptions,
-    safe_text::visible_within,
 };
 
 const AGENT: HeaderValue =

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use github_events::visible_within;
 use http_client::{Backoff, HttpClient};
 use tokio::{
     io::AsyncWrite,
@@ -14,7 +15,6 @@ use crate::{
     error::{WatchError, WatchFailure},
     limits::{FIRST_PAUSE, HEALTHY_AFTER, LONGEST_PAUSE, MAX_DETAIL_UNITS},
     options::WatchOptions,
-    safe_text::visible_within,
     sink::{EventSink, Taken},
     state::WatchState,
     stream::{EventStream, WatchedItem, client},

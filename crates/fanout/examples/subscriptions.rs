@@ -68,6 +68,7 @@ fn main() {
         ids: GithubIds::default(),
         former: None,
         actor: Some("mona".to_owned()),
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: vec!["bug".to_owned(), "p1".to_owned()],
         timestamp: Timestamp::default(),

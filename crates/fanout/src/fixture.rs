@@ -55,6 +55,7 @@ pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<Stored
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
@@ -98,6 +99,7 @@ pub(crate) fn session() -> Session {
         newest_subscription: 0,
         recent_subscriptions: Vec::new(),
         log_level: None,
+        channel: None,
         has_streamed: true,
         streamed_subscription: None,
         stream_tag: 1,
@@ -204,6 +206,7 @@ pub(crate) fn parts(
         metrics,
         bounds,
         cursor_keys: keys(),
+        has_channels: true,
         draining: CancellationToken::new(),
     }
 }

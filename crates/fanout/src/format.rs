@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 use mcp::{
     ProtocolVersion, RequestId,
+    channel::{CHANNEL_METHOD, ChannelNotification},
     connection::{self, ConnectionEvent},
     profile::ServerInfo,
     stateless::listen_result,
@@ -159,6 +160,16 @@ impl StreamReader {
         self.keys.seal(&self.cursor(sequence, Some(tag)))
     }
 
+    /// The cursor after an entry, in a scope in which tools take it.
+    fn tool_cursor(&self, entry: &RingEntry, scope: CursorScope) -> CursorText {
+        self.keys.seal(&Cursor {
+            scope,
+            inbox: Sequence::START,
+            newest_subscription: 0,
+            ..self.cursor(entry.sequence, Some(entry.tag))
+        })
+    }
+
     /// The cursor after a position of the log; `tag` is that of the entry there, if it is known.
     #[must_use]
     pub fn cursor(&self, sequence: Sequence, tag: Option<EntryTag>) -> Cursor {
@@ -212,6 +223,13 @@ impl StreamFormat {
                 for uri in interest.wanted_uris(entry) {
                     updated(uri, Some(tag), out);
                 }
+                if let Some(scope) = interest.channel()
+                    && interest.wants_in_list(entry)
+                {
+                    let cursor = reader.tool_cursor(entry, scope);
+                    let shown = interest.channel_for(entry);
+                    channel("", &shown, (&cursor, Some(tag)), out);
+                }
             }),
         }
     }
@@ -233,6 +251,11 @@ impl StreamFormat {
                     format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes(),
                 );
             }
+            Self::Session if interest.channel().is_some() => {
+                let params = format!("{{{}}}", mcp::channel::gap_members());
+                let id = format!("id: {cursor}\n");
+                notification(&id, CHANNEL_METHOD, &params, out);
+            }
             Self::Session => {
                 let params =
                     format!(r#"{{"level":"warning","logger":"{EVENT_LOGGER}","data":{body}}}"#);
@@ -251,6 +274,11 @@ impl StreamFormat {
                 interest
                     .requested_uris()
                     .for_each(|uri| updated(uri, Some(tag), out));
+                if interest.channel().is_some() {
+                    let members = mcp::channel::gap_members();
+                    let params = format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{tag}}},{members}}}"#);
+                    notification("", CHANNEL_METHOD, &params, out);
+                }
             }
         }
     }
@@ -445,7 +473,11 @@ fn session(
         }
         updated(uri, None, out);
     }
-    if whole {
+    if whole && let Some(scope) = interest.channel() {
+        let cursor = reader.tool_cursor(entry, scope);
+        let shown = interest.channel_for(entry);
+        channel(&id, &shown, (&cursor, None), out);
+    } else if whole {
         out.put_slice(id.as_bytes());
         out.put_slice(
             b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",",
@@ -457,6 +489,19 @@ fn session(
         out.put_slice(cut.as_ref().unwrap_or(&entry.event.json));
         out.put_slice(b"}}\n\n");
     }
+}
+
+/// Adds a notification of a channel with the position after it.
+fn channel(
+    id_line: &str,
+    shown: &ChannelNotification,
+    (cursor, tag): (&CursorText, Option<&RequestId>),
+    out: &mut BytesMut,
+) {
+    out.put_slice(id_line.as_bytes());
+    out.put_slice(b"event: message\ndata: ");
+    shown.put(cursor.as_str(), tag, out);
+    out.put_slice(b"\n\n");
 }
 
 fn updated(uri: &str, tag: Option<&RequestId>, out: &mut BytesMut) {

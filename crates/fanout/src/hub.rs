@@ -81,6 +81,8 @@ pub struct Hub {
     pub(super) published: watch::Sender<Sequence>,
     pub(super) draining: CancellationToken,
     pub(crate) bounds: StreamBounds,
+    /// Whether clients with channels get them.
+    pub(super) has_channels: bool,
     ids: Arc<dyn IdSource>,
     started_at: Instant,
 }
@@ -147,6 +149,8 @@ pub struct HubParts {
     pub bounds: StreamBounds,
     /// The keys that seal cursors; those of the log are made when it is known.
     pub cursor_keys: CursorKeys,
+    /// Whether clients with channels get their events as notifications of a channel.
+    pub has_channels: bool,
     /// Cancelled when the process drains: requests that wait for an event return.
     pub draining: CancellationToken,
 }
@@ -168,6 +172,7 @@ impl Hub {
             metrics,
             bounds,
             cursor_keys,
+            has_channels,
             draining,
         } = parts;
         metrics.set_max_streams(bounds);
@@ -193,6 +198,7 @@ impl Hub {
             published: watch::Sender::new(Sequence::START),
             draining,
             bounds,
+            has_channels,
             ids,
             started_at: Instant::now(),
         }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
+use mcp::channel::ChannelNotification;
 use model::{
-    CompiledFilter, Filter, FilterSet, LogPosition, PlaceId, ResourceUri, Sequence, Session,
+    CompiledFilter, CursorScope, Filter, FilterSet, LogPosition, PlaceId, ResourceUri, Sequence,
+    Session,
 };
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
@@ -85,6 +87,8 @@ pub struct StreamInterest {
     /// The client wants no events for now. Its subscriptions stay unchanged, so that events of the
     /// muted time are not sent when it unmutes them.
     is_quiet: bool,
+    /// Whole events are notifications of a channel, which a client shows to its model, with cursors of this scope.
+    channel: Option<CursorScope>,
     /// The limits of what the reader may see; they apply to everything that it asks for.
     visible: Visibility,
     /// The revision of the directory of names up to which renames are followed.
@@ -200,6 +204,22 @@ impl StreamInterest {
             newest_subscription,
             ..self
         }
+    }
+
+    /// The same with notifications of a channel in place of log messages, if there is one. The level of log messages
+    /// is none of theirs. They name positions by cursors of this scope, which tools take.
+    #[must_use]
+    pub fn as_channel(self, channel: Option<CursorScope>) -> Self {
+        Self {
+            channel,
+            is_quiet: self.is_quiet && channel.is_none(),
+            ..self
+        }
+    }
+
+    /// The scope of the cursors in notifications of a channel; `None` if whole events are log messages.
+    pub(crate) fn channel(&self) -> Option<CursorScope> {
+        self.channel
     }
 
     /// The same, restricted to what `principal` may see.
@@ -347,6 +367,17 @@ impl StreamInterest {
         entry.cut_for(&self.visible)
     }
 
+    /// The event as a notification of a channel, as this reader may see it.
+    pub(crate) fn channel_for(&self, entry: &RingEntry) -> ChannelNotification {
+        entry.channel_for(&self.visible)
+    }
+
+    /// Whether the event is in a list of events that the stream asked for.
+    pub(crate) fn wants_in_list(&self, entry: &RingEntry) -> bool {
+        self.wanted_uris(entry)
+            .any(|uri| matches!(ResourceUri::parse(uri), Ok(ResourceUri::Events { .. })))
+    }
+
     /// Comparisons that the interest may need for one event ([`CompiledFilter::cost`]).
     #[must_use]
     pub fn cost(&self) -> usize {
@@ -425,6 +456,7 @@ impl StreamInterest {
         let mut rest = Self {
             revision: self.revision,
             newest_subscription: self.newest_subscription,
+            channel: self.channel,
             visible: self.visible.clone(),
             ..Self::default()
         };

@@ -11,7 +11,9 @@ use std::{
 use access::{ForeignContent, Visibility, without_foreign_content};
 use bytes::Bytes;
 use event_flow::matching::MatchedEvent;
+use github_events::{ChannelText, channel_text};
 use instruments::{SpanName, TraceSpan, recording};
+use mcp::channel::ChannelNotification;
 use model::{CursorScope, EntryTag, EventDigest, Sequence, Sequenced, StoredEvent};
 use stream_driver::{Chunk, sync::RwLock};
 
@@ -30,6 +32,9 @@ pub(crate) struct RingEntry {
     foreign: OnceLock<ForeignContent>,
     /// Its JSON without that, for readers that may see nothing of it: nearly all of those.
     cut: OnceLock<Bytes>,
+    /// The notification of a channel, made of its JSON and made of that without foreign content.
+    channel: OnceLock<ChannelNotification>,
+    channel_cut: OnceLock<ChannelNotification>,
     digest: OnceLock<EventDigest>,
     /// The whole frame, for the first reader scope that asked: with a single principal, that is
     /// every reader.
@@ -52,6 +57,8 @@ impl RingEntry {
             uris: OnceLock::new(),
             foreign: OnceLock::new(),
             cut: OnceLock::new(),
+            channel: OnceLock::new(),
+            channel_cut: OnceLock::new(),
             digest: OnceLock::new(),
             frame: OnceLock::new(),
             write_spans: AtomicU8::new(0),
@@ -115,6 +122,22 @@ impl RingEntry {
         })
     }
 
+    /// The notification of a channel for a reader, without the cursor. Each form of the event is encoded once.
+    pub(crate) fn channel_for(&self, sees: &Visibility) -> ChannelNotification {
+        let Some(cut) = self.cut_for(sees) else {
+            let whole = || channel_notification(&self.event.json);
+            return self.channel.get_or_init(whole).clone();
+        };
+        // A reader that may see a part of the foreign content has a form of its own.
+        match self.cut.get() {
+            Some(shared) if shared.as_ptr() == cut.as_ptr() => {
+                let encode = || channel_notification(&cut);
+                self.channel_cut.get_or_init(encode).clone()
+            }
+            _ => channel_notification(&cut),
+        }
+    }
+
     /// The fields that filters compare.
     pub(crate) fn digest(&self) -> &EventDigest {
         self.digest
@@ -131,11 +154,17 @@ impl RingEntry {
         }
     }
 
-    /// Approximate bytes in memory, without the frame and the cut form. A tag has a text, which is in the JSON too, and a
+    /// Approximate bytes in memory, without the frame, the cut form and the notification of a channel. A tag has a text, which is in the JSON too, and a
     /// digest.
     pub(super) fn bytes(&self) -> usize {
         self.event.json.len() + 768 + 64 * self.event.facts.tags.len()
     }
+}
+
+fn channel_notification(json: &[u8]) -> ChannelNotification {
+    let ChannelText { content, meta } = channel_text(json);
+    let meta = meta.iter().map(|(key, value)| (*key, value.as_str()));
+    ChannelNotification::new(&content, meta)
 }
 
 /// A bounded window on the end of the log: it holds every event after `base` up to `head`.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use access::Principal;
-use mcp::{notification::ListKind, task::TaskId};
-use model::{PrincipalId, Session, SessionId};
+use mcp::{channel::has_channels, notification::ListKind, task::TaskId};
+use model::{CursorScope, PrincipalId, Session, SessionId};
 use ports::ListChanges;
 use tracing::warn;
 
@@ -108,7 +108,26 @@ impl Hub {
             names: &self.names,
         };
         let interest = StreamInterest::of_session(session, revision, log);
+        let interest = interest.as_channel(self.channel_of(session));
         interest.begun_by(self.ring.head())
+    }
+
+    /// The scope of the cursors in the channel of a session, if its events are notifications of a channel: its client
+    /// asked for that, or is known to have channels. A connection of `/mcp/sse` has a form of its own.
+    #[must_use]
+    pub fn channel_of(&self, session: &Session) -> Option<CursorScope> {
+        let (info, capabilities) = (&session.client_info, &session.client_capabilities);
+        let by_client = || has_channels(info, capabilities);
+        let is_channel = self.has_channels
+            && !session.is_connection
+            && session.channel.unwrap_or_else(by_client);
+        is_channel.then(|| CursorScope::events(&session.owner))
+    }
+
+    /// Whether clients with channels get their events as notifications of a channel.
+    #[must_use]
+    pub fn has_channels(&self) -> bool {
+        self.has_channels
     }
 
     /// The stored state of the session changed to this revision: updates the interest of its

@@ -15,6 +15,7 @@
 //! - A payload without the fields that identify its resource is skipped with the reason. It is never an error:
 //!   GitHub would show a failed delivery that no operator can repair.
 
+mod channel;
 mod delivery;
 mod encode;
 mod event;
@@ -24,8 +25,11 @@ mod fields;
 mod identity;
 mod item_content;
 pub mod limits;
+mod line;
 mod object_class;
 mod payload;
+mod safe_text;
+mod strangers;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -34,11 +38,15 @@ mod trim;
 use model::ResourceEvent;
 use serde_json::Value;
 
+pub use channel::{ChannelText, channel_text};
 pub use delivery::{Envelope, Skip};
 pub use encode::encode;
 pub use family::WebhookFamily;
 pub use item_content::{ItemPlace, is_item_event, item_content, place_item};
+pub use line::event_line;
 pub use object_class::{EventObject, object_of, updated_at};
+pub use safe_text::{one_line_json, visible_within};
+pub use strangers::{WITHHELD_TEXT, is_trusted_association, without_strangers_texts};
 pub use summary::summarise_event;
 pub use trim::{EventTrim, trim_event};
 

@@ -23,3 +23,14 @@ pub const MAX_TAG_BYTES: usize = 256;
 pub const MAX_SUMMARY_BYTES: usize = 1024;
 /// Maximum length in bytes of a text in an event that is shown with its texts cut: a paragraph.
 pub const MAX_CUT_TEXT_BYTES: usize = 1024;
+/// Longest line of an event, in UTF-16 units, so at most as many characters: Claude Code cuts lines near 500.
+pub const MAX_LINE_UNITS: usize = 450;
+/// Longest place (`owner/repo#number`), action, label or other word in a line, in UTF-16 units.
+pub(crate) const MAX_WORD_UNITS: usize = 80;
+/// A title of less than this is left out of a line, in UTF-16 units.
+pub(crate) const MIN_TITLE_UNITS: usize = 12;
+/// Longest beginning of a comment or description in a channel's content, in UTF-16 units: enough to see what it is
+/// about, and a fraction of what a session has room for.
+pub(crate) const MAX_EXCERPT_UNITS: usize = 400;
+/// Longest value in a channel's `meta`, in UTF-16 units.
+pub(crate) const MAX_META_UNITS: usize = 200;

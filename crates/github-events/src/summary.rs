@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::limits::MAX_SUMMARY_BYTES;
 
-mod pick;
+pub(crate) mod pick;
 #[cfg(test)]
 mod tests;
 mod text;

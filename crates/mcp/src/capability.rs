@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::version::ProtocolVersion;
+use crate::{channel, version::ProtocolVersion};
 
 /// The capabilities of a client, as declared on one request or at `initialize`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -77,6 +77,8 @@ pub struct Capabilities {
     pub completions: bool,
     /// `notifications/message`.
     pub logging: bool,
+    /// `notifications/claude/channel`, an experimental capability.
+    pub channels: bool,
 }
 
 /// Whether changes of a list are announced.
@@ -115,6 +117,9 @@ impl Capabilities {
         }
         if self.logging {
             all.insert("logging".into(), json!({}));
+        }
+        if self.channels {
+            all.insert("experimental".into(), channel::declaration());
         }
         Value::Object(all)
     }

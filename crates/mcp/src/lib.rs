@@ -20,6 +20,7 @@
 //! | [`task`] | work that continues after the answer (extension) |
 //! | [`extension`] | the extensions that the server declares |
 //! | [`notification`], [`tagged`] | progress that only increases, the log filter, changes of lists; notifications that listen streams share |
+//! | [`channel`] | Claude Code's channel: a capability and a notification |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
 //! | [`connection`] | the named events of `/mcp/sse`, and the messages posted beside it |
 //! | [`line`] | the headers that a message from a line needs over HTTP |
@@ -30,6 +31,7 @@
 
 pub mod answer;
 pub mod capability;
+pub mod channel;
 pub mod client;
 pub mod completion;
 pub mod connection;

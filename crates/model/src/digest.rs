@@ -65,9 +65,11 @@ enum Field {
     IsIssueOrPullRequest,
     OwnerId,
     RepositoryId,
+    Author,
+    AuthorAssociation,
 }
 
-const FIELDS: usize = 14;
+const FIELDS: usize = 16;
 
 impl Field {
     /// Whether it is a part of an address, which an event may have under another name too.
@@ -142,6 +144,7 @@ impl EventDigest {
         let tags = facts.tags.iter().map(|tag| TextDigest::of_label(tag));
         let tags = TagDigests::of(tags);
         let is_pull_request = facts.resource_type == ResourceType::PULL_REQUEST;
+        let author = facts.author.as_deref();
         Self {
             // In the order of `Field`.
             fields: [
@@ -161,6 +164,8 @@ impl EventDigest {
                 )),
                 facts.ids.owner.map(|id| TextDigest::of_id(id.0)),
                 facts.ids.repository.map(|id| TextDigest::of_id(id.0)),
+                author.and_then(|author| name(&author.login)),
+                author.and_then(|author| name(&author.association)),
             ],
             former: facts
                 .former
@@ -175,6 +180,14 @@ fn of_flag(flag: bool) -> TextDigest {
     TextDigest::of(if flag { "true" } else { "false" })
 }
 
+/// The digests of names, sorted, each once.
+fn of_choices(names: &[String]) -> Box<[TextDigest]> {
+    let mut digests: Vec<_> = names.iter().map(|name| TextDigest::of_name(name)).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    digests.into()
+}
+
 fn of_number(number: u64) -> TextDigest {
     TextDigest::of(&number.to_string())
 }
@@ -185,6 +198,8 @@ pub struct CompiledFilter {
     fields: Box<[(Field, TextDigest)]>,
     /// What the names mean, where that is known, with the names: they count for events without an id.
     place: Option<Box<(PlaceId, AddressDigest)>>,
+    /// Fields of which one of several values has to match, sorted and each once.
+    choices: Box<[(Field, Box<[TextDigest]>)]>,
     /// Sorted, each once.
     tags: Box<[TextDigest]>,
 }
@@ -217,6 +232,7 @@ impl CompiledFilter {
         Self {
             fields: Box::default(),
             place: None,
+            choices: Box::default(),
             tags: Box::default(),
         }
     }
@@ -258,11 +274,19 @@ impl CompiledFilter {
             .collect();
         tags.sort_unstable();
         tags.dedup();
+        let choices = [
+            (Field::Author, &filter.authors),
+            (Field::AuthorAssociation, &filter.author_association),
+        ];
+        let choices = choices.into_iter().filter(|(_, names)| !names.is_empty());
         let compiled = Self {
             fields: fields
                 .filter_map(|(field, digest)| Some((field, digest?)))
                 .collect(),
             place: None,
+            choices: choices
+                .map(|(field, names)| (field, of_choices(names)))
+                .collect(),
             tags: tags.into(),
         };
         match filter.place {
@@ -292,6 +316,7 @@ impl CompiledFilter {
                 .chain(others)
                 .collect(),
             place: Some(Box::new((place, names))),
+            choices: self.choices,
             tags: self.tags,
         }
     }
@@ -330,7 +355,7 @@ impl CompiledFilter {
     }
 
     /// As [`Self::matches`]; adds the number of comparisons, which is up to [`Self::cost`] less one. A
-    /// comparison of tags looks for one among the event's.
+    /// comparison of tags looks for one among the event's, and one of authors for the event's among the filter's.
     pub fn count_matches(&self, event: &EventDigest, comparisons: &mut usize) -> bool {
         let mut is_elsewhere = false;
         for (field, digest) in &self.fields {
@@ -344,6 +369,13 @@ impl CompiledFilter {
         }
         if is_elsewhere && !self.matches_other_address(event) {
             return false;
+        }
+        for (field, choices) in &self.choices {
+            *comparisons += 1;
+            let own = event.fields[*field as usize];
+            if own.is_none_or(|own| choices.binary_search(&own).is_err()) {
+                return false;
+            }
         }
         if self.tags.is_empty() {
             return true;
@@ -381,7 +413,7 @@ impl CompiledFilter {
     /// Comparisons that the filter may need for one event: one to find it, one for each field and tag.
     #[must_use]
     pub fn cost(&self) -> usize {
-        1 + self.fields.len() + self.tags.len()
+        1 + self.fields.len() + self.choices.len() + self.tags.len()
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     EventFacts, EventId, FormerPlace, GithubIds, OwnerId, RepositoryId, ResourceId, ResourceType,
-    StoredEvent, Timestamp, TraceContext, name::open_name,
+    StoredEvent, TextAuthor, Timestamp, TraceContext, limits::MAX_AUTHOR_BYTES, name::open_name,
 };
 
 open_name! {
@@ -205,11 +205,25 @@ impl ResourceEvent {
             },
             former: self.resource.former().map(Box::new),
             actor: self.actor.clone(),
+            author: self.author().map(Box::new),
             source: self.source.clone(),
             tags: self.metadata.tags.clone(),
             timestamp: self.timestamp,
             received_at: self.received_at,
         }
+    }
+
+    /// Who wrote GitHub's object: releases and some others name an `author`.
+    fn author(&self) -> Option<TextAuthor> {
+        let text = |pointer| self.data.pointer(pointer).and_then(Value::as_str);
+        let short = |text: &str| text.len() <= MAX_AUTHOR_BYTES;
+        let login = text("/user/login").or_else(|| text("/author/login"));
+        let association = text("/author_association");
+        let author = TextAuthor {
+            login: login.filter(|login| short(login)).map(str::to_owned),
+            association: association.filter(|word| short(word)).map(str::to_owned),
+        };
+        (author != TextAuthor::default()).then_some(author)
     }
 
     /// The stored form: the facts, and the JSON, which is encoded once.

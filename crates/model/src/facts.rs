@@ -28,6 +28,15 @@ pub struct FormerPlace {
     pub repo: Option<String>,
 }
 
+/// Who wrote what an event is about: the comment, review, issue or pull request itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TextAuthor {
+    /// Login of the account.
+    pub login: Option<String>,
+    /// What the account is to the repository, in GitHub's word (`author_association`).
+    pub association: Option<String>,
+}
+
 /// The fields of an event that filters compare.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventFacts {
@@ -53,6 +62,9 @@ pub struct EventFacts {
     pub former: Option<Box<FormerPlace>>,
     /// Login of the user or app that caused the event.
     pub actor: Option<String>,
+    /// Who wrote what the event is about; `None` where GitHub does not say, and in an entry of a build that did not
+    /// keep it.
+    pub author: Option<Box<TextAuthor>>,
     /// The source that reported the event.
     pub source: EventOrigin,
     /// Labels.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EventOrigin, EventType, PlaceId, ResourceId, ResourceType,
-    limits::{MAX_FILTER_TAGS, MAX_FILTERS},
+    limits::{MAX_FILTER_AUTHORS, MAX_FILTER_TAGS, MAX_FILTERS},
 };
 
 /// More filters or tags than the limit.
@@ -58,6 +58,13 @@ pub struct Filter {
     /// Login of the account that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// The author of the text that the event is about is one of these, by login.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<String>,
+    /// The author of the text that the event is about is one of these to the repository, in GitHub's words. An event
+    /// whose entry does not name it does not match; so for `authors`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub author_association: Vec<String>,
     /// The origin of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<EventOrigin>,
@@ -94,6 +101,8 @@ impl Filter {
             self.action.is_some(),
             self.database_id.is_some(),
             self.is_pull_request.is_some(),
+            !self.authors.is_empty(),
+            !self.author_association.is_empty(),
         ];
         1 + fields.into_iter().filter(|given| *given).count() + self.tags.len()
     }
@@ -114,7 +123,7 @@ impl FilterSet {
     /// A set of `filters`; without filters it matches everything.
     ///
     /// # Errors
-    /// More than 64 filters, or more than 32 tags in one.
+    /// More than 64 filters, or more than 32 tags or 32 authors in one.
     pub fn new(filters: Vec<Filter>) -> Result<Self, FilterCountError> {
         if filters.len() > MAX_FILTERS {
             return Err(FilterCountError {
@@ -129,6 +138,13 @@ impl FilterSet {
             return Err(FilterCountError {
                 field: "tags",
                 max: MAX_FILTER_TAGS,
+            });
+        }
+        let is_long = |filter: &Filter| filter.authors.len() > MAX_FILTER_AUTHORS;
+        if filters.iter().any(is_long) {
+            return Err(FilterCountError {
+                field: "authors",
+                max: MAX_FILTER_AUTHORS,
             });
         }
         Ok(Self(filters.into()))
@@ -163,6 +179,8 @@ mod tests {
             repo: Some("r".into()),
             number: Some(7),
             actor: Some("a".into()),
+            authors: tags(MAX_FILTER_AUTHORS),
+            author_association: vec!["OWNER".into()],
             source: Some(EventOrigin::WEBHOOK),
             action: Some("labeled".into()),
             database_id: Some(1),

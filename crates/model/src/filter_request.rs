@@ -9,7 +9,7 @@ use crate::{
     EventOrigin, EventType, Filter, FilterCountError, GithubReference, InvalidId, NameError,
     ResourceId, ResourceType,
     github_name::{self, trimmed},
-    limits::MAX_FILTER_TAGS,
+    limits::{MAX_FILTER_AUTHORS, MAX_FILTER_TAGS},
 };
 
 /// The reason why a filter is refused.
@@ -102,6 +102,10 @@ pub struct FilterRequest {
     pub number: Option<u64>,
     /// See [`Filter::actor`].
     pub actor: Option<String>,
+    /// See [`Filter::authors`].
+    pub authors: Vec<String>,
+    /// See [`Filter::author_association`]: [`ASSOCIATIONS`] in any case.
+    pub author_association: Vec<String>,
     /// See [`Filter::source`].
     pub source: Option<String>,
     /// See [`Filter::tags`].
@@ -115,7 +119,7 @@ pub struct FilterRequest {
 
 impl FilterRequest {
     /// The names of its fields, as users write them.
-    pub const FIELDS: [&str; 13] = [
+    pub const FIELDS: [&str; 15] = [
         "resourceType",
         "eventType",
         "action",
@@ -125,6 +129,8 @@ impl FilterRequest {
         "repo",
         "number",
         "actor",
+        "authors",
+        "authorAssociation",
         "source",
         "tags",
         "isPullRequest",
@@ -168,6 +174,8 @@ impl FilterRequest {
                 EventOrigin::known_names,
             )?,
             actor: named("actor", self.actor, GithubReference::read_account)?,
+            authors: authors(&self.authors)?,
+            author_association: associations(&self.author_association)?,
             action: named("action", self.action, github_name::action)?,
             number: self.number,
             database_id: self.database_id,
@@ -275,6 +283,55 @@ fn named(
 ) -> Result<Option<String>, FilterError> {
     let text = text.map(|text| read(&text).map_err(invalid(field)));
     text.transpose()
+}
+
+/// GitHub's words for what an author is to a repository.
+pub const ASSOCIATIONS: [&str; 8] = [
+    "OWNER",
+    "MEMBER",
+    "COLLABORATOR",
+    "CONTRIBUTOR",
+    "FIRST_TIME_CONTRIBUTOR",
+    "FIRST_TIMER",
+    "MANNEQUIN",
+    "NONE",
+];
+
+/// The logins in their canonical form.
+fn authors(given: &[String]) -> Result<Vec<String>, FilterError> {
+    if given.len() > MAX_FILTER_AUTHORS {
+        return Err(FilterCountError {
+            field: "authors",
+            max: MAX_FILTER_AUTHORS,
+        }
+        .into());
+    }
+    let logins = given.iter().map(|text| GithubReference::read_account(text));
+    let logins: Result<Vec<_>, _> = logins.collect();
+    Ok(sorted(logins.map_err(invalid("authors"))?))
+}
+
+/// The associations in GitHub's spelling.
+fn associations(given: &[String]) -> Result<Vec<String>, FilterError> {
+    let read = |text: &String| {
+        let word = text.trim().to_ascii_uppercase().replace([' ', '-'], "_");
+        let is_known = ASSOCIATIONS.contains(&word.as_str());
+        is_known
+            .then_some(word)
+            .ok_or_else(|| FilterError::Unknown {
+                field: "authorAssociation",
+                given: text.clone(),
+                known: ASSOCIATIONS.join(", "),
+            })
+    };
+    let words: Result<Vec<_>, _> = given.iter().map(read).collect();
+    Ok(sorted(words?))
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The labels in their canonical form.

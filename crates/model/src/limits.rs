@@ -3,8 +3,8 @@
 //!
 //! | together | at most | bound by |
 //! | --- | --- | --- |
-//! | a filter | [`MAX_FILTER_COST`] = 44 comparisons per event | its 11 fields and [`MAX_FILTER_TAGS`] |
-//! | a set of filters: one query, or one subscription | 64 × 44 = 2,816 comparisons per event | [`MAX_FILTERS`] |
+//! | a filter | [`MAX_FILTER_COST`] = 46 comparisons per event | its 13 fields and [`MAX_FILTER_TAGS`] |
+//! | a set of filters: one query, or one subscription | 64 × 46 = 2,944 comparisons per event | [`MAX_FILTERS`] |
 //! | the subscriptions of a session | [`MAX_SESSION_COST`] = 4,096 comparisons per event | checked when one is added |
 //! | the subscriptions in a session's record | [`MAX_SUBSCRIPTION_BYTES`] = 64 KiB | checked when one is added |
 //!
@@ -28,9 +28,13 @@ pub const MAX_FILTERS: usize = 64;
 /// Maximum number of tags in one filter. GitHub allows 100 labels per issue; a filter
 /// for more than a few of them is rare.
 pub const MAX_FILTER_TAGS: usize = 32;
-/// Comparisons that one filter may need for an event: one to find it, one for each of its 11 fields, one for
-/// each of its tags.
-pub const MAX_FILTER_COST: usize = 1 + 11 + MAX_FILTER_TAGS;
+/// Maximum number of authors in one filter: the people whom an agent may be told to trust.
+pub const MAX_FILTER_AUTHORS: usize = 32;
+/// Longest login or association of an author that is kept of an event, in bytes: the login of an app has 43.
+pub const MAX_AUTHOR_BYTES: usize = 100;
+/// Comparisons that one filter may need for an event: one to find it, one for each of its 13 fields, one for
+/// each of its tags. Authors and associations are one each, because the event has one of them, which is searched for.
+pub const MAX_FILTER_COST: usize = 1 + 13 + MAX_FILTER_TAGS;
 /// Longest word for a change, in bytes: the longest that an event has. GitHub's own words are far shorter, but those of
 /// `repository_dispatch` are chosen by whoever calls its API.
 pub const MAX_ACTION_BYTES: usize = 1024;

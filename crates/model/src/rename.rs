@@ -190,6 +190,7 @@ mod tests {
                 repo: text(former.1),
             })),
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),

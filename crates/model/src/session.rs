@@ -94,6 +94,10 @@ pub struct Session {
     /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
+    /// Whether events are shown to the client as notifications of a channel, as its last subscription that said so
+    /// asked; `None`: as the client is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<bool>,
     /// Whether a GET stream has reached the client: the client named one of its event ids, or the stream
     /// stayed open long enough. Until then a stream that names no event begins at the subscriptions' own
     /// positions; from then on it begins with the next event.

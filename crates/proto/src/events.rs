@@ -4,7 +4,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use memchr::memchr2;
 use model::{
     EventFacts, EventId, EventOrigin, EventType, FormerPlace, GithubIds, OwnerId, RepositoryId,
-    ResourceId, ResourceType, Sequence, Sequenced, StoredEvent, Timestamp, TraceContext,
+    ResourceId, ResourceType, Sequence, Sequenced, StoredEvent, TextAuthor, Timestamp,
+    TraceContext,
 };
 use prost::Message;
 
@@ -13,6 +14,7 @@ use crate::{DecodeError, v1};
 pub(crate) fn to_wire(event: &StoredEvent) -> v1::StoredEvent {
     let facts = &event.facts;
     let former = facts.former.as_deref();
+    let author = facts.author.as_deref();
     v1::StoredEvent {
         id: facts.id.to_string(),
         r#type: facts.event_type.to_string(),
@@ -34,6 +36,8 @@ pub(crate) fn to_wire(event: &StoredEvent) -> v1::StoredEvent {
         resource_database_id: facts.ids.resource,
         former_owner: former.and_then(|former| former.owner.clone()),
         former_repo: former.and_then(|former| former.repo.clone()),
+        author_login: author.and_then(|author| author.login.clone()),
+        author_association: author.and_then(|author| author.association.clone()),
     }
 }
 
@@ -41,6 +45,10 @@ pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeErro
     let former = FormerPlace {
         owner: wire.former_owner,
         repo: wire.former_repo,
+    };
+    let author = TextAuthor {
+        login: wire.author_login,
+        association: wire.author_association,
     };
     let facts = EventFacts {
         id: EventId::new(&wire.id).map_err(|_| DecodeError::Field("id"))?,
@@ -59,6 +67,7 @@ pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeErro
         },
         former: (former != FormerPlace::default()).then(|| Box::new(former)),
         actor: wire.actor,
+        author: (author != TextAuthor::default()).then(|| Box::new(author)),
         source: EventOrigin::open(&wire.source),
         tags: wire.tags,
         timestamp: Timestamp::from_unix_millis(wire.timestamp_millis),

@@ -112,6 +112,7 @@ prop_compose! {
                 Box::new(model::FormerPlace { owner: Some(owner), repo })
             }),
             actor,
+            author: None,
             source: EventOrigin::open(&source),
             tags,
             timestamp: Timestamp::from_unix_millis(timestamp),

@@ -22,6 +22,7 @@ fn event(json: &'static str) -> StoredEvent {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::from_unix_millis(1),

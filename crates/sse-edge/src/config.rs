@@ -140,8 +140,29 @@ pub struct EdgeConfig {
     /// Whether `/demo` has a page for trying `/mcp/sse` in a browser: `"loopback"` while the edge listens on
     /// loopback, `"on"` or `"off"`. The page itself needs no token; everything that it calls does.
     pub demo_page: DemoPage,
+    /// Whether clients with channels (Claude Code) get the events of their subscriptions as notifications that their
+    /// session shows to the model: `"loopback"` while the edge listens on loopback, `"on"` or `"off"`. What strangers
+    /// write on GitHub then reaches a model without a tool call, so see `lockdown`.
+    pub channels: ChannelSwitch,
+    /// Whether the texts of strangers are left out of everything that this edge shows: titles, descriptions, comments,
+    /// commit messages and other free text, unless the object that has them says that its author is an OWNER, MEMBER or
+    /// COLLABORATOR. `[withheld by edge.lockdown]` stands in their place. Names, labels, branches, numbers and links
+    /// stay. It holds for tools, resources, prompts, channels, streams and REST.
+    pub lockdown: bool,
     /// Rate limits of one principal.
     pub rates: RateLimits,
+}
+
+/// Where channels are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelSwitch {
+    /// On an edge that listens on loopback.
+    Loopback,
+    /// On every edge.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 /// Where the demo page is.
@@ -185,6 +206,8 @@ impl Default for EdgeConfig {
             issues_include_pull_requests: false,
             query_tokens: false,
             demo_page: DemoPage::Loopback,
+            channels: ChannelSwitch::Loopback,
+            lockdown: false,
             rates: RateLimits::default(),
         }
     }
@@ -297,6 +320,14 @@ impl EdgeConfig {
             DemoPage::Loopback => self.listen.ip().is_loopback(),
             DemoPage::On => true,
             DemoPage::Off => false,
+        }
+    }
+
+    pub(crate) fn has_channels(&self) -> bool {
+        match self.channels {
+            ChannelSwitch::Loopback => self.listen.ip().is_loopback(),
+            ChannelSwitch::On => true,
+            ChannelSwitch::Off => false,
         }
     }
 

@@ -18,6 +18,7 @@
 //! | `peers`, `broadcast` | questions to all edges; messages to many clients, and their numbers |
 //! | `names` | loads and stores which name is which id |
 //! | `parameters` | query parameters of the REST routes |
+//! | `lockdown` | events and resources without the texts of strangers |
 //! | `compression` | whole answers in gzip |
 //! | `origins` | the web pages that may use the edge |
 //!
@@ -37,6 +38,7 @@ mod edge;
 mod error;
 mod health;
 mod limits;
+mod lockdown;
 mod methods;
 mod metrics;
 mod names;

@@ -145,6 +145,17 @@ impl AnswerBudgetMetrics {
     }
 }
 
+/// The number of texts that were withheld.
+pub(crate) fn withheld_texts(registry: &mut MetricsRegistry) -> Counter {
+    let texts = Counter::default();
+    registry.register(
+        "forgewire_edge_withheld_texts",
+        "Texts of strangers that edge.lockdown has withheld, counted whenever an event or a resource is read",
+        texts.clone(),
+    );
+    texts
+}
+
 /// The metrics of clocks. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockMetrics {

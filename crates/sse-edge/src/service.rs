@@ -55,9 +55,11 @@ use crate::{
     error::EdgeBuildError,
     health::{EdgeHealth, EdgeHealthPage, ProbedStores},
     limits::{BATCH_BYTES, KERNEL_EXTRA_TIME, LINE_BYTES, LINE_FREE_BYTES, SMALL_BATCH_BYTES},
+    lockdown::{Lockdown, LockedLog, LockedResources},
     methods,
     metrics::{
         AnswerBudgetMetrics, AnswerMetrics, ClockMetrics, SessionMetrics, SubscriptionMetrics,
+        withheld_texts,
     },
     names::NameKeeper,
     news::{BusRouter, beat_by_name, poll_answers, watch_sessions},
@@ -130,6 +132,26 @@ pub struct EdgeService {
     call_metrics: CallMetrics,
     http_metrics: HttpMetrics,
     audit: Arc<AuditLog>,
+    lockdown: Option<Lockdown>,
+}
+
+impl EdgeDeps {
+    /// The same with pages of the log and resources that have no texts of strangers.
+    fn locked_down(self, lockdown: &Lockdown) -> Self {
+        let pages = LockedLog {
+            log: self.pages,
+            lockdown: lockdown.clone(),
+        };
+        let resources = LockedResources {
+            resources: self.resources,
+            lockdown: lockdown.clone(),
+        };
+        Self {
+            pages: Arc::new(pages),
+            resources: Arc::new(resources),
+            ..self
+        }
+    }
 }
 
 impl EdgeService {
@@ -145,7 +167,14 @@ impl EdgeService {
         config.check()?;
         let mut shared = config.shared_keys()?;
         shared.extend_from_slice(&deps.role_keys);
+        let texts = withheld_texts(registry);
+        let lockdown = config.lockdown.then_some(Lockdown { texts });
+        let deps = match &lockdown {
+            Some(lockdown) => deps.locked_down(lockdown),
+            None => deps,
+        };
         Ok(Self {
+            lockdown,
             stream_bounds: config.stream_bounds(deps.descriptors),
             session_bounds: config.session_bounds(),
             fanout_metrics: FanoutMetrics::new(registry),
@@ -178,6 +207,7 @@ impl EdgeService {
         let wheel = (self.config.heartbeat_seconds, self.config.drain_seconds);
         let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
         let records = Arc::clone(&self.deps.records);
+        let lockdown = self.lockdown.clone();
         let health = EdgeHealth::default();
         let stores = ProbedStores {
             log: Arc::clone(&self.deps.pages),
@@ -196,6 +226,7 @@ impl EdgeService {
             // Streams get events until the last of them has sent its farewell, and requests are served
             // as long as the listener has connections. The drain does not wait for these tasks.
             closed: lifecycle.closed(),
+            lockdown,
         };
         let router = running.watch(reports, questions, limits.silent_timeout);
         let names = NameKeeper::new(
@@ -229,6 +260,7 @@ impl EdgeService {
             metrics: self.fanout_metrics,
             bounds: self.stream_bounds,
             cursor_keys: self.cursor_keys,
+            has_channels: config.has_channels(),
             draining: lifecycle.draining(),
         }));
         let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.records));
@@ -274,7 +306,7 @@ impl EdgeService {
             methods::tasks::toolset(&tasks),
         ];
         toolsets.extend(deps.toolsets);
-        let (profile, extensions) = (profile::profile(), profile::extensions());
+        let (profile, extensions) = profile::with_extensions(config.has_channels());
         let server_info = Arc::new(profile.info.clone());
         // Derived from the declared capabilities, so that exactly the declared methods are
         // answered.
@@ -395,6 +427,7 @@ struct BackgroundTasks<'a> {
     edge: &'a Arc<Edge>,
     lifecycle: &'a Lifecycle,
     closed: CancellationToken,
+    lockdown: Option<Lockdown>,
 }
 
 impl BackgroundTasks<'_> {
@@ -459,7 +492,12 @@ impl BackgroundTasks<'_> {
     ) {
         let latch = self.lifecycle.latch("edge follows the event log");
         let hub = Arc::clone(&self.edge.hub);
+        let lockdown = self.lockdown.clone();
         let sink = move |followed: Followed| {
+            let followed = match &lockdown {
+                Some(lockdown) => lockdown.followed(followed),
+                None => followed,
+            };
             // Later faults show in the probes.
             if matches!(followed, Followed::CaughtUp { .. }) {
                 latch.ready();

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mcp::{Incoming, envelope::MessageBody, method, ndjson::JsonLine};
+use mcp::{Incoming, channel::has_channels, envelope::MessageBody, method, ndjson::JsonLine};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::limits::MAX_REMEMBERED;
 
@@ -18,12 +19,15 @@ pub(crate) struct SessionReplay {
     subscriptions: BTreeMap<String, Bytes>,
     /// There were more than are remembered.
     has_forgotten: bool,
+    /// The client has channels.
+    pub(crate) has_channels: bool,
 }
 
 impl SessionReplay {
     /// Remembers the client's own `initialize` and forgets everything about earlier sessions.
     pub(crate) fn opened_by(&mut self, initialize: Bytes) {
         *self = Self {
+            has_channels: opens_channels(&initialize),
             initialize: Some(initialize),
             ..Self::default()
         };
@@ -81,5 +85,27 @@ impl SessionReplay {
             .chain(subscriptions)
             .cloned()
             .collect()
+    }
+}
+
+/// Whether the client of this `initialize` has channels.
+fn opens_channels(initialize: &[u8]) -> bool {
+    let message: Value = serde_json::from_slice(initialize).unwrap_or_default();
+    let params = &message["params"];
+    has_channels(&params["clientInfo"], &params["capabilities"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_with_channels_is_known_by_what_it_opens_a_session_with() {
+        let opens = |name: &str| {
+            let params = serde_json::json!({ "params": { "clientInfo": { "name": name } } });
+            opens_channels(params.to_string().as_bytes())
+        };
+        assert!(opens("claude-code") && !opens("another"));
+        assert!(!opens_channels(b"{") && !opens_channels(b"[]"));
     }
 }

@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode};
 use http_client::Backoff;
 use mcp::{
+    channel::CHANNEL_METHOD,
     envelope,
     headers::{LAST_EVENT_ID, SESSION_ID},
     line::{LineHeaders, LineKind, LineSession},
@@ -71,8 +72,14 @@ impl Bridge {
         Ok(())
     }
 
-    /// Sends the client a log message about the bridge itself.
+    /// Sends the client a log message about the bridge itself; a client with channels, which shows no log message to
+    /// its model, gets it on the channel too.
     pub(crate) async fn warn_client(&self, text: &str) {
+        if self.replay.lock().has_channels {
+            let shown = json!({ "content": text, "meta": { "event": "notice" } });
+            let shown = envelope::notification(CHANNEL_METHOD, Some(&shown));
+            self.out.line(shown).await;
+        }
         let notice = json!({ "level": "warning", "logger": "forgewire.stdio", "data": text });
         let notice = envelope::notification(method::MESSAGE, Some(&notice));
         self.out.line(notice).await;

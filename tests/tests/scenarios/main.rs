@@ -4,6 +4,7 @@
 mod answers;
 mod builds;
 mod catalogue;
+mod channels;
 mod clocks;
 mod compressing_proxies;
 mod database_file;

@@ -20,6 +20,7 @@ fn event(data: Value, changes: Value) -> StoredEvent {
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

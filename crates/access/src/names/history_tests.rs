@@ -128,6 +128,7 @@ impl World {
             },
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),

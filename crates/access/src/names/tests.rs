@@ -29,6 +29,7 @@ pub(super) fn event(name: &str, ids: Option<(u64, u64)>) -> EventFacts {
         },
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

@@ -19,6 +19,7 @@ fn event(owner: Option<&str>, repo: Option<&str>) -> EventFacts {
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

@@ -36,6 +36,7 @@ pub(super) fn event(n: u64) -> StoredEvent {
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

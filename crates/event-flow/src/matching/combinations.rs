@@ -30,6 +30,7 @@ fn event() -> EventFacts {
         },
         former: None,
         actor: Some("Mona".into()),
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: vec!["Bug".into(), "p1".into()],
         timestamp: Timestamp::default(),
@@ -51,6 +52,8 @@ fn filter(bits: u32) -> Filter {
         repo: text(6, "CAT"),
         number: has(7).then_some(7),
         actor: text(8, "mona"),
+        authors: Vec::new(),
+        author_association: Vec::new(),
         source: has(9).then_some(EventOrigin::WEBHOOK),
         tags: match has(10) {
             true => vec!["none".into(), "bug".into()],

@@ -18,6 +18,7 @@ fn facts(labels: usize) -> EventFacts {
         },
         former: None,
         actor: Some("mona".into()),
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: (0..labels).map(|n| format!("label {n}")).collect(),
         timestamp: Timestamp::default(),

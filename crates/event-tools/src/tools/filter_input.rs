@@ -63,6 +63,15 @@ pub(super) struct FilterInput {
     /// Login of the account that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
+    /// The author of the comment, review, issue or pull request that the event is about is one of these logins (up to
+    /// 32). Unlike actor, it is not who labeled or closed it.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "words")]
+    authors: Vec<String>,
+    /// That author is one of these to the repository: OWNER, MEMBER, COLLABORATOR, CONTRIBUTOR, FIRST_TIME_CONTRIBUTOR,
+    /// FIRST_TIMER, MANNEQUIN, NONE. [OWNER, MEMBER, COLLABORATOR] leaves out strangers, and events of which GitHub does
+    /// not say it.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "words")]
+    author_association: Vec<String>,
     /// webhook, api or sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
@@ -96,6 +105,8 @@ impl FilterInput {
             repo,
             number,
             actor,
+            authors,
+            author_association,
             source,
             tags,
             is_pull_request,
@@ -111,6 +122,8 @@ impl FilterInput {
             repo,
             number,
             actor,
+            authors,
+            author_association,
             source,
             tags,
             is_pull_request,
@@ -212,6 +225,31 @@ impl<'de> Deserialize<'de> for FilterMembers {
         }
         deserializer.deserialize_any(MemberVisitor)
     }
+}
+
+/// Words as a list, or in one text with commas between them. Null counts as absent.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct WordVisitor;
+    impl<'de> Visitor<'de> for WordVisitor {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of names")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(text.split(',').map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Vec<String>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(items))
+        }
+    }
+    deserializer.deserialize_any(WordVisitor)
 }
 
 /// Labels as a list, or one label, quoted as in REST where it has a comma. Null counts as absent.

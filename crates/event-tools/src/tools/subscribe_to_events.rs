@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp::{
+    lenient,
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
@@ -44,6 +45,11 @@ struct SubscribeInput {
     /// sse or internal; both push on the session's stream.
     #[serde(default)]
     transport: Option<String>,
+    /// Whether the session's events are notifications/claude/channel, which a client with channels shows to its model,
+    /// in place of notifications/message (default: true for Claude Code, false for others). Holds for all subscriptions
+    /// of the session.
+    #[serde(default, deserialize_with = "lenient::optional_flag")]
+    channel: Option<bool>,
 }
 
 impl SubscribeInput {
@@ -60,6 +66,17 @@ impl SubscribeInput {
                 "webhook is not supported yet: no event would be posted; use sse",
             )),
             Some(_) => Err(InputError::new("transport", "use sse or internal")),
+        }
+    }
+
+    /// Whether the session is to have a channel, if the call says so.
+    fn channel(&self, has_channels: bool) -> Result<Option<bool>, InputError> {
+        match self.channel {
+            Some(true) if !has_channels => Err(InputError::new(
+                "channel",
+                "this server has no channels: its operator has not turned them on (edge.channels)",
+            )),
+            given => Ok(given),
         }
     }
 
@@ -134,8 +151,8 @@ impl Tool for SubscribeToEvents {
         ToolDescriptor::new::<SubscribeInput>(
             NAME,
             "Subscribe to GitHub events",
-            "Use this to have GitHub events pushed to this client as they happen, as notifications/message with logger \
-             github.events on the session's stream. In protocol versions without sessions, returns the \
+            "Use this to have GitHub events pushed to this client as they happen: in Claude Code as <channel> tags, \
+             elsewhere as notifications/message with logger github.events on the session's stream. In protocol versions without sessions, returns the \
              resources to listen to and a cursor for replay_events instead.",
             ToolAnnotations::additive(),
         )
@@ -156,6 +173,7 @@ impl Tool for SubscribeToEvents {
         let beside: FilterInput = arguments.take()?;
         let input: SubscribeInput = arguments.rest()?;
         let (client_id, transport) = (input.client_id()?, input.transport()?);
+        let channel = input.channel(self.events.has_channels())?;
         let filters = filters::read(self.events.filter_defaults(), &input.filters, beside)?;
         let notes = filters::notes(&self.events, caller, &filters);
         // Taken before the subscription is stored, so that no event in between is missed.
@@ -200,29 +218,33 @@ impl Tool for SubscribeToEvents {
                 ..output
             }));
         }
-        let stored = self.of_session(caller, &id, &filters, since).await;
+        let new = (&id, &filters, since);
+        let stored = self.of_session(caller, new, channel).await;
         if let (Err(_), Some(_)) = (&stored, &client_id) {
             // The call fails as a whole.
             self.subscriptions.delete(&caller.principal.id, &id).await?;
         }
-        stored?;
+        let delivery = match stored? {
+            true => "notifications/claude/channel on the session's GET stream",
+            false => "notifications/message with logger github.events on the session's GET stream",
+        };
         Ok(structured(&SubscribeOutput {
             subscription_id: Some(id.to_string()),
-            delivery: "notifications/message with logger github.events on the session's GET stream",
+            delivery,
             ..output
         }))
     }
 }
 
 impl SubscribeToEvents {
-    /// Adds the subscription to the caller's session, on whose stream its events are pushed.
+    /// Adds the subscription to the caller's session, on whose stream its events are pushed. Returns whether they are
+    /// notifications of a channel.
     async fn of_session(
         &self,
         caller: &Caller,
-        id: &SubscriptionId,
-        filters: &FilterSet,
-        since: LogPosition,
-    ) -> Result<(), CallError> {
+        (id, filters, since): (&SubscriptionId, &FilterSet, LogPosition),
+        channel: Option<bool>,
+    ) -> Result<bool, CallError> {
         let now = self.clock.now();
         let stored = change_session(&*self.sessions, caller, |session| {
             let new = EventSubscription {
@@ -232,7 +254,9 @@ impl SubscribeToEvents {
                 created_at: now,
                 number: 0,
             };
-            session.subscribe(new, now)
+            session.subscribe(new, now)?;
+            session.channel = channel.or(session.channel);
+            Ok(self.events.is_channel(session))
         });
         let refused = |bound: SubscriptionBound| InputError::new("filters", &bound.to_string());
         Ok(stored.await?.map_err(refused)?)

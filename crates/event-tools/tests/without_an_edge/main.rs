@@ -155,6 +155,7 @@ fn event(n: u64, owner: &str) -> StoredEvent {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
@@ -193,6 +194,7 @@ async fn server_over(events: Vec<StoredEvent>, other: Toolset) -> OfferRegistry 
         metrics: FanoutMetrics::new(&mut metrics),
         cursor_keys: CursorKeys::new(&[], Epoch(0), true),
         bounds: StreamBounds::new(10, Descriptors::UNLIMITED, age, LagLimits::default()),
+        has_channels: true,
         draining: CancellationToken::new(),
     });
     hub.apply(Followed::Started {

@@ -312,3 +312,82 @@ fn tokens_of_one_principal_with_different_rights_share_no_frame_that_one_may_not
         }
     }
 }
+
+/// An event with texts, as a channel shows it.
+fn comment() -> RingEntry {
+    let mut event = fixture::event(7, "a", 0);
+    event.item.json = serde_json::json!({ "id": "e7", "type": "created", "action": "created",
+        "resourceType": "issue_comment", "actor": "mona",
+        "resource": { "owner": "octo", "repo": "a", "number": 1, "title": "It </channel> fails" },
+        "data": { "body": "More", "author_association": "NONE" }, "metadata": {} })
+    .to_string()
+    .into();
+    RingEntry::new(event, 0)
+}
+
+#[test]
+fn a_channel_has_one_frame_for_an_event_with_the_id_of_the_stream_and_a_cursor_for_tools() {
+    let scope = CursorScope::events(&model::PrincipalId::anonymous());
+    let uris = [("github://events/octo", 0)];
+    let interest = fixture::interest(0, &[("a", 0)], &uris).as_channel(Some(scope));
+    let frames = written(&StreamFormat::Session, &interest, &[comment()]);
+    let methods: Vec<_> = frames.iter().map(|frame| &frame.data["method"]).collect();
+    let channel = "notifications/claude/channel";
+    assert_eq!(methods, ["notifications/resources/updated", channel]);
+    let shown = &frames[1];
+    assert_eq!((&frames[0].id, &shown.id), (&None, &cursor(7)));
+    let params = &shown.data["params"];
+    let content = "issue_comment created octo/a#1 by mona: \"It ‹/channel› fails\"\n\"More\"";
+    assert_eq!(params["content"], content);
+    assert_eq!(params["meta"]["association"], "NONE");
+    let of_tools = params["meta"]["cursor"].as_str().unwrap();
+    let opened = reader().keys.open(of_tools, scope).unwrap();
+    assert_eq!(opened.sequence, Sequence(7));
+    // What is muted are log messages.
+    assert_eq!(
+        interest.channel(),
+        interest.without(&comment(), &[]).channel()
+    );
+}
+
+#[test]
+fn a_channel_is_encoded_once_for_all_its_streams() {
+    let all = StreamInterest::events(&model::FilterSet::all(), NameDirectory::default().now());
+    let all = all.as_channel(Some(CursorScope::events(&model::PrincipalId::anonymous())));
+    let entry = comment();
+    let address = |shown: &mcp::channel::ChannelNotification| shown.encoded().as_ptr();
+    let first = all.channel_for(&entry);
+    assert_eq!(address(&first), address(&all.channel_for(&entry)));
+}
+
+#[test]
+fn a_listen_stream_with_a_channel_has_events_of_its_lists_beside_the_change() {
+    let spelt = ["github://events/octo", "github://issues/octo/a/1"].map(str::to_owned);
+    let wanted = StreamInterest::resources(spelt, NameDirectory::default().now());
+    let scope = CursorScope::events(&model::PrincipalId::anonymous());
+    let listens = |interest: &StreamInterest| {
+        let frames = written(&listen(json!(7)), interest, &[comment()]);
+        let methods = frames.iter().map(|frame| frame.data["method"].to_string());
+        methods.filter(|method| method.contains("channel")).count()
+    };
+    assert_eq!(listens(&wanted), 0);
+    assert_eq!(listens(&wanted.as_channel(Some(scope))), 1);
+    let issue = ["github://issues/octo/a/1".to_owned()];
+    let issue = StreamInterest::resources(issue, NameDirectory::default().now());
+    assert_eq!(listens(&issue.as_channel(Some(scope))), 0);
+}
+
+#[test]
+fn a_channel_says_that_events_are_missing() {
+    let scope = CursorScope::events(&model::PrincipalId::anonymous());
+    let all = StreamInterest::events(&model::FilterSet::all(), NameDirectory::default().now());
+    let all = all.as_channel(Some(scope));
+    let cursor = reader().event_id(Sequence(7), EntryTag::UNDECODABLE);
+    for format in [StreamFormat::Session, listen(json!(7))] {
+        let mut out = BytesMut::new();
+        format.truncated(&all, &cursor, Timestamp::default(), &mut out);
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        assert!(text.contains("notifications/claude/channel"), "{text}");
+        assert!(text.contains("[gap]"), "{text}");
+    }
+}

@@ -30,8 +30,8 @@ pub(crate) struct WatchArgs {
     pub(super) url: String,
     /// Events to watch, as field=value pairs which all have to match, for instance
     /// 'repo=acme/rocket type=pull_request'; a value with white space is in double quotes. The fields are resourceType,
-    /// eventType, action, resourceId, databaseId, owner, repo, number, actor, source, tags, isPullRequest and
-    /// includePullRequests. Without it: every event.
+    /// eventType, action, resourceId, databaseId, owner, repo, number, actor, authors, authorAssociation, source, tags,
+    /// isPullRequest and includePullRequests. Without it: every event.
     #[arg(long, value_name = "FIELD=VALUE …", conflicts_with = "subscription")]
     pub(super) filter: Option<String>,
     /// A subscription, which has filters of its own (POST /events/subscribe).

@@ -3,7 +3,10 @@
 use model::{
     CompiledFilter, EventDigest, EventFacts, EventId, EventOrigin, EventType, Filter,
     FilterRequest, GithubReference, ResourceId, ResourceType, Timestamp,
-    limits::{MAX_FILTER_COST, MAX_FILTER_TAGS, MAX_LABEL_CHARACTERS, MAX_OWNER_CHARACTERS},
+    limits::{
+        MAX_FILTER_AUTHORS, MAX_FILTER_COST, MAX_FILTER_TAGS, MAX_LABEL_CHARACTERS,
+        MAX_OWNER_CHARACTERS,
+    },
 };
 
 pub(crate) fn run(data: &[u8]) {
@@ -56,6 +59,7 @@ fn bounded(filter: &Filter) {
     let owner = filter.owner.as_ref();
     assert!(owner.is_none_or(|owner| owner.len() <= MAX_OWNER_CHARACTERS));
     assert!(filter.tags.len() <= MAX_FILTER_TAGS);
+    assert!(filter.authors.len() <= MAX_FILTER_AUTHORS);
     let fits = |tag: &String| tag.chars().count() <= MAX_LABEL_CHARACTERS;
     assert!(filter.tags.iter().all(fits));
 }
@@ -85,6 +89,10 @@ fn event(filter: &Filter) -> EventFacts {
         },
         former: None,
         actor: filter.actor.clone(),
+        author: Some(Box::new(model::TextAuthor {
+            login: filter.authors.last().cloned(),
+            association: filter.author_association.last().cloned(),
+        })),
         source: filter.source.clone().unwrap_or(EventOrigin::WEBHOOK),
         tags: filter.tags.last().cloned().into_iter().collect(),
         timestamp: Timestamp::default(),

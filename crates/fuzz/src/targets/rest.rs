@@ -198,6 +198,8 @@ fn written(filters: &FilterSet) -> Pairs {
         is_pull_request,
         include_pull_requests,
         tags,
+        authors,
+        author_association,
         ..
     } = filter;
     let json = serde_json::to_value(filter).expect("a filter is JSON");
@@ -210,6 +212,12 @@ fn written(filters: &FilterSet) -> Pairs {
     pairs.extend(database_id.map(|id| pair("databaseId", id)));
     pairs.extend(is_pull_request.map(|flag| pair("isPullRequest", flag)));
     pairs.extend(include_pull_requests.then(|| pair("includePullRequests", true)));
+    for (name, words) in [
+        ("authors", authors),
+        ("authorAssociation", author_association),
+    ] {
+        pairs.extend((!words.is_empty()).then(|| pair(name, words.join(","))));
+    }
     let quoted = |label: &String| format!("\"{}\"", label.replace('"', "\"\""));
     let tags: Vec<_> = tags.iter().map(quoted).collect();
     if !tags.is_empty() {

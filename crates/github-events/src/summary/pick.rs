@@ -17,7 +17,7 @@ const SAMPLE_MEMBERS: usize = 16;
 
 /// What to read of a value. Anything else in its place counts as absent.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// A text, a number or a flag.
     Scalar,
     /// The number of elements of an array.
@@ -29,7 +29,7 @@ pub(super) enum Wanted {
 }
 
 /// The wanted parts of the JSON, null for those that it does not have.
-pub(super) fn pick(json: &[u8], wanted: &Wanted) -> Result<Value, serde_json::Error> {
+pub(crate) fn pick(json: &[u8], wanted: &Wanted) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let picked = wanted.deserialize(&mut reader)?;
     reader.end()?;

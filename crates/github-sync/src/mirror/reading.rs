@@ -137,6 +137,7 @@ mod tests {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: time("2026-11-20T10:00:00Z"),

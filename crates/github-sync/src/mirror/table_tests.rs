@@ -72,6 +72,7 @@ pub(super) fn issue(name: &str, ids: GithubIds) -> EventFacts {
         ids,
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::client_record;
 use crate::{
     capability::ClientCapabilities,
+    channel::{CHANNEL_CAPABILITY, is_channel_client},
     envelope::{RequestId, RpcError},
     limits::MAX_CLIENT_INFO_BYTES,
     log::LogLevel,
@@ -22,6 +23,8 @@ const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 pub struct RequestMeta {
     /// The capabilities of the client, for this request only.
     pub capabilities: ClientCapabilities,
+    /// Whether the client has channels, as [`crate::channel::has_channels`].
+    pub has_channels: bool,
     /// Opts in to `notifications/message` at this level and above.
     pub log_level: Option<LogLevel>,
     /// Opts in to progress, under this token.
@@ -56,12 +59,21 @@ struct Wire<'a> {
     version: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "io.modelcontextprotocol/clientCapabilities")]
     capabilities: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientInfo")]
+    client_info: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "io.modelcontextprotocol/logLevel")]
     log_level: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "progressToken")]
     progress_token: Option<&'a RawValue>,
     #[serde(borrow, default)]
     traceparent: Option<&'a RawValue>,
+}
+
+/// What of `clientInfo` is read; it may be anything.
+#[derive(Deserialize)]
+struct ClientName {
+    #[serde(default)]
+    name: Option<String>,
 }
 
 /// Null counts as present: it claims the stateless era with an invalid value.
@@ -136,8 +148,13 @@ impl<'a> Parts<'a> {
         if self.meta.progress_token.is_some() && progress_token.is_none() {
             return Err(malformed("_meta: progressToken is an integer or a string"));
         }
+        let client = read::<ClientName>(self.meta.client_info);
+        let name = client.as_ref().and_then(|client| client.name.as_deref());
+        let has_channels =
+            is_channel_client(name) || capabilities.declares(&["experimental", CHANNEL_CAPABILITY]);
         Ok(RequestMeta {
             capabilities,
+            has_channels,
             log_level,
             progress_token,
             trace: read::<String>(self.meta.traceparent)

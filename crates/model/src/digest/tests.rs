@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    EventId, FormerPlace, GithubIds, OwnerId, PlaceName, RepositoryId, Timestamp,
+    EventId, FormerPlace, GithubIds, OwnerId, PlaceName, RepositoryId, TextAuthor, Timestamp,
     limits::MAX_FILTER_COST,
 };
 
@@ -42,6 +42,13 @@ fn rule(filter: &Filter, event: &EventFacts) -> bool {
     let is_included = filter.include_pull_requests
         && filter.resource_type == Some(ResourceType::ISSUE)
         && is_pull;
+    let one_of = |wanted: &[String], got: Option<&String>| {
+        let same = |wanted: &String| got.is_some_and(|got| got.eq_ignore_ascii_case(wanted));
+        wanted.is_empty() || wanted.iter().any(same)
+    };
+    let author = event.author.as_deref();
+    let login = author.and_then(|author| author.login.as_ref());
+    let association = author.and_then(|author| author.association.as_ref());
     let of_database_id = |id| Some(id) == event.ids.resource;
     (is_included || same_name(filter.resource_type.as_ref(), &event.resource_type))
         && filter.is_pull_request.is_none_or(|pull| pull == is_pull)
@@ -53,6 +60,8 @@ fn rule(filter: &Filter, event: &EventFacts) -> bool {
         && filter.number.is_none_or(|n| Some(n) == event.number)
         && in_place
         && same(&filter.actor, &event.actor)
+        && one_of(&filter.authors, login)
+        && one_of(&filter.author_association, association)
         && (filter.tags.is_empty() || filter.tags.iter().any(|tag| has.contains(&fold(tag))))
 }
 
@@ -84,6 +93,7 @@ prop_compose! {
         (action, database_id) in (name(), prop::option::of(1..3_u64)),
         (is_pull_request, include_pull_requests) in (prop::option::of(any::<bool>()), any::<bool>()),
         source in prop::option::of(0..2_usize),
+        (authors, association) in (prop::collection::vec("[aAbB]{1,2}", 0..4), name()),
     ) -> Filter {
         // What the names mean is known only of a filter that has them.
         let place = place.filter(|place| match place {
@@ -97,6 +107,7 @@ prop_compose! {
             source: source.map(|source| EventOrigin::KNOWN[source].clone()),
             action, database_id, is_pull_request, include_pull_requests,
             owner, repo, number, actor, tags, place,
+            authors, author_association: Vec::from_iter(association),
         }
     }
 }
@@ -106,7 +117,8 @@ prop_compose! {
         kind in 0..3_usize, what in 0..2_usize, id in "[ab]", owner in name(), repo in name(),
         actor in name(), number in prop::option::of(1..3_u64), tags in tags(),
         (action, resource) in (name(), prop::option::of(1..3_u64)), source in 0..2_usize,
-        owner_id in id(), repository_id in id(), former in prop::option::of((name(), name())),
+        (owner_id, repository_id) in (id(), id()), former in prop::option::of((name(), name())),
+        (author, association) in (name(), name()),
     ) -> EventFacts {
         EventFacts {
             id: EventId::new("d").unwrap(),
@@ -121,6 +133,7 @@ prop_compose! {
                 resource,
             },
             former: former.map(|(owner, repo)| Box::new(FormerPlace { owner, repo })),
+            author: Some(Box::new(TextAuthor { login: author, association })),
             source: EventOrigin::KNOWN[source].clone(),
             tags,
             timestamp: Timestamp::default(),

@@ -364,3 +364,37 @@ fn the_names_of_the_fields_are_those_that_are_read() {
     named.sort_unstable();
     assert_eq!(named, known);
 }
+
+#[test]
+fn authors_are_read_in_any_case_and_what_is_none_is_refused() {
+    let read = |json: &str| serde_json::from_str::<FilterRequest>(json).unwrap().read();
+    let filter = read(
+        r#"{"authors":["@Mona","hubot","mona"],"authorAssociation":["member","First-Timer","OWNER"]}"#,
+    );
+    let filter = filter.unwrap();
+    assert_eq!(filter.authors, ["hubot", "mona"]);
+    assert_eq!(
+        filter.author_association,
+        ["FIRST_TIMER", "MEMBER", "OWNER"]
+    );
+    assert_eq!(asked(&filter).read(), Ok(filter));
+    let refused = read(r#"{"authorAssociation":["maintainer"]}"#)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.starts_with("authorAssociation: unknown name \"maintainer\"; known: OWNER"),
+        "{refused}"
+    );
+    let refused = read(r#"{"authors":["Mona Lisa"]}"#)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.starts_with("authors: "), "{refused}");
+    let many = FilterRequest {
+        authors: (0..33).map(|n| format!("a{n}")).collect(),
+        ..FilterRequest::default()
+    };
+    assert_eq!(
+        many.read().unwrap_err().to_string(),
+        "authors: at most 32 are allowed"
+    );
+}

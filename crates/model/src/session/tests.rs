@@ -65,6 +65,7 @@ fn session() -> Session {
         newest_subscription: 0,
         recent_subscriptions: Vec::new(),
         log_level: None,
+        channel: None,
         has_streamed: false,
         streamed_subscription: None,
         stream_tag: 0,

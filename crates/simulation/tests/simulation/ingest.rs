@@ -90,6 +90,7 @@ impl SimulatedIngest {
             ids: model::GithubIds::default(),
             former: None,
             actor: None,
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: self.clock.now(),

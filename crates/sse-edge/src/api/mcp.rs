@@ -146,7 +146,7 @@ impl McpRequest<'_> {
 
     async fn listen(&self, request: &ModernRequest) -> Response {
         let (id, params) = (&request.id, request.params.as_deref());
-        let client = &request.meta.capabilities;
+        let client = (&request.meta.capabilities, request.meta.has_channels);
         let metrics = &self.edge.call_metrics;
         let meta = request.meta.trace;
         let observed = metrics.begin(method::LISTEN, request.version, self.trace, meta);

@@ -51,7 +51,7 @@ impl From<EdgeError> for ListenError {
 pub(crate) async fn listen(
     edge: &Edge,
     principal: &Arc<Principal>,
-    client: &ClientCapabilities,
+    (client, has_channels): (&ClientCapabilities, bool),
     version: ProtocolVersion,
     id: &RequestId,
     params: Option<&RawValue>,
@@ -83,6 +83,9 @@ pub(crate) async fn listen(
         },
         tasks,
     };
+    // The events of the lists that the client listens to: the era has no subscriptions to events.
+    let channel =
+        (has_channels && edge.hub.has_channels()).then(|| CursorScope::events(&principal.id));
     let open = StreamRequest {
         labels: None,
         wants,
@@ -99,7 +102,8 @@ pub(crate) async fn listen(
         interest: StreamInterest::resources(
             honoured.resource_subscriptions,
             edge.hub.names().now(),
-        ),
+        )
+        .as_channel(channel),
         begin: StreamStart::Head,
         ages: true,
     };

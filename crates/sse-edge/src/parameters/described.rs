@@ -135,6 +135,16 @@ fn of_filter(schemas: &mut ApiSchemas, name: &str) -> Option<(&'static str, Valu
             json!({ "type": "integer", "minimum": 1 }),
         ),
         "actor" => ("Login of the account that acted.", text()),
+        "authors" => (
+            "Logins with commas between them: one of them wrote the comment, review, issue or pull request that the event \
+             is about.",
+            text(),
+        ),
+        "authorAssociation" => (
+            "What that author is to the repository, one of several with commas between them: `OWNER`, `MEMBER`, \
+             `COLLABORATOR`, `CONTRIBUTOR`, `FIRST_TIME_CONTRIBUTOR`, `FIRST_TIMER`, `MANNEQUIN`, `NONE`.",
+            json!({ "type": "string", "examples": ["OWNER,MEMBER,COLLABORATOR"] }),
+        ),
         "tags" => (
             "Any of these labels; several in one value are separated by commas, and one with a comma is quoted.",
             json!({

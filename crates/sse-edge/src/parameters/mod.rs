@@ -70,7 +70,15 @@ fn request(
     };
     let (is_pull_request, include_pull_requests) =
         (flag("isPullRequest")?, flag("includePullRequests")?);
+    let mut words = |name: &str| {
+        let text = value(name).filter(|text| !text.trim().is_empty());
+        let words = text.iter().flat_map(|text| text.split(','));
+        words.map(str::to_owned).collect()
+    };
+    let (authors, author_association) = (words("authors"), words("authorAssociation"));
     Ok(FilterRequest {
+        authors,
+        author_association,
         resource_type: value("resourceType"),
         event_type: value("eventType"),
         action: value("action"),

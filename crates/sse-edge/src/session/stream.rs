@@ -185,7 +185,7 @@ impl Beginning {
         session: &Session,
         last: Option<&Result<Cursor, CursorError>>,
         (log, reached): (InterestLog<'_>, Sequence),
-        after_loss: Option<Sequence>,
+        (channel, after_loss): (Option<CursorScope>, Option<Sequence>),
     ) -> Self {
         let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
         // As the client's last stream knew it; later subscriptions are added afterwards, each from its own
@@ -198,7 +198,7 @@ impl Beginning {
             _ => session.newest_subscription,
         };
         let interest = StreamInterest::up_to_subscription(session, known, 0, log);
-        let interest = interest.begun_by(reached);
+        let interest = interest.as_channel(channel).begun_by(reached);
         let inbox = match last {
             Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
             None if session.has_streamed => InboxStart::Head,
@@ -316,7 +316,8 @@ async fn open(
         names: hub.names(),
     };
     let here = (log, hub.position().sequence);
-    let mut plan = Beginning::of(&session, last.as_ref(), here, after_loss);
+    let parts = (hub.channel_of(&session), after_loss);
+    let mut plan = Beginning::of(&session, last.as_ref(), here, parts);
     if let (InboxStart::Head, Some(first)) = (plan.inbox, kept.first()) {
         plan.inbox = InboxStart::After(first.before());
     }

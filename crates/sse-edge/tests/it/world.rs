@@ -485,6 +485,7 @@ pub(crate) fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
         ids: model::GithubIds::default(),
         former: None,
         actor: Some("mona".to_owned()),
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: vec!["bug".to_owned()],
         timestamp: now,

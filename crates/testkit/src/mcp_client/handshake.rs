@@ -46,6 +46,14 @@ impl McpClient {
     /// # Errors
     /// The server refuses the message.
     pub async fn initialize(base: &Url, version: &str) -> Result<Self, McpError> {
+        Self::initialize_as(base, version, "forgewire-testkit").await
+    }
+
+    /// As [`McpClient::initialize`], under a name of a client.
+    ///
+    /// # Errors
+    /// The server refuses the message.
+    pub async fn initialize_as(base: &Url, version: &str, name: &str) -> Result<Self, McpError> {
         let mut client = Self {
             http: crate::http::client(),
             session: None,
@@ -56,7 +64,7 @@ impl McpClient {
         let params = json!({
             "protocolVersion": version,
             "capabilities": {},
-            "clientInfo": {"name": "forgewire-testkit", "version": env!("CARGO_PKG_VERSION")},
+            "clientInfo": {"name": name, "version": env!("CARGO_PKG_VERSION")},
         });
         let reply = client.request(base, "initialize", params).await?;
         let session = reply

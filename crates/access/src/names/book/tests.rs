@@ -34,6 +34,7 @@ fn facts(name: &str, ids: GithubIds, former: Option<&str>) -> EventFacts {
         ids,
         former,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

@@ -54,6 +54,7 @@ pub(super) fn event(run: u64, number: u64) -> Result<StoredEvent> {
             ids: model::GithubIds::default(),
             former: None,
             actor: Some("bench".to_owned()),
+            author: None,
             source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: now,

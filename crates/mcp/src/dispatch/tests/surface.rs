@@ -13,6 +13,7 @@ fn everything() -> Surface {
         prompts: Some(ListChanged(true)),
         completions: true,
         logging: true,
+        channels: true,
     };
     Surface::of(&capabilities, &Extensions::none().with(TASKS))
 }

@@ -178,6 +178,7 @@ fn event(id: &str, owner: &str, repo: &str) -> StoredEvent {
         ids: model::GithubIds::default(),
         former: None,
         actor: None,
+        author: None,
         source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),

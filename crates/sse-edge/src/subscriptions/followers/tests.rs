@@ -49,6 +49,7 @@ pub(in crate::subscriptions) async fn hub() -> Arc<Hub> {
         metrics: FanoutMetrics::new(&mut MetricsRegistry::default()),
         cursor_keys: CursorKeys::new(&[], Epoch(0), true),
         bounds: StreamBounds::new(1000, Descriptors::UNLIMITED, age, LagLimits::default()),
+        has_channels: true,
         draining: CancellationToken::new(),
     });
     hub.apply(Followed::Started {

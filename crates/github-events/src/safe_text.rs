@@ -40,7 +40,8 @@ pub(crate) fn units(text: &str) -> usize {
 }
 
 /// The visible text, cut to a length in UTF-16 units; `…` says that something is missing.
-pub(crate) fn visible_within(text: &str, max_units: usize) -> String {
+#[must_use]
+pub fn visible_within(text: &str, max_units: usize) -> String {
     let text = visible(text);
     if units(&text) <= max_units {
         return text;
