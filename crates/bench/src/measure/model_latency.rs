@@ -30,8 +30,9 @@ use crate::{
 const TARGET_P99_MICROS: u64 = 25_000;
 /// Upper end of the histogram in microseconds; higher latencies count as this value.
 const MAX_MICROS: u64 = 60_000_000;
-/// Events before the measurement, until every client has had one.
+/// Events before the measurement, within two seconds: every client waits for events by then.
 const WARM_UP: u64 = 20;
+const WARM_UP_NANOS: u64 = 100_000_000;
 /// Time allowed for the last events to arrive after the last send.
 const TAIL: Duration = Duration::from_secs(5);
 
@@ -109,16 +110,7 @@ fn one(
                 client(scope, (way, edge, number), &plan.scratch, &stop)
             })
             .collect();
-        let sent = (|| -> Result<u64> {
-            load::paced_over(repositories, &subject.ingest, WARM_UP, 100_000_000)?;
-            std::thread::sleep(Duration::from_millis(500));
-            let began = now_nanos();
-            let interval = 1_000_000_000 / pace.events_per_second;
-            let events = pace.events_per_second * pace.seconds;
-            load::paced_over(repositories, &subject.ingest, events, interval)?;
-            std::thread::sleep(TAIL.min(Duration::from_secs(pace.seconds)));
-            Ok(began)
-        })();
+        let sent = send(subject, pace, repositories);
         stop.store(true, Ordering::Relaxed);
         let mut shown = Vec::new();
         for client in clients {
@@ -130,6 +122,17 @@ fn one(
         let began = sent?;
         latencies(&shown, began, pace.events_per_second * pace.seconds)
     })
+}
+
+/// Sends the events, and waits for their tail; returns when they began.
+fn send(subject: &BenchSystem, pace: ModelPace, repositories: &Repositories) -> Result<u64> {
+    load::paced_over(repositories, &subject.ingest, WARM_UP, WARM_UP_NANOS)?;
+    let began = now_nanos();
+    let interval = 1_000_000_000 / pace.events_per_second;
+    let events = pace.events_per_second * pace.seconds;
+    load::paced_over(repositories, &subject.ingest, events, interval)?;
+    std::thread::sleep(TAIL.min(Duration::from_secs(pace.seconds)));
+    Ok(began)
 }
 
 fn client<'scope, 'env: 'scope>(

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -22,6 +22,8 @@ use crate::{
 
 /// Calls that one session has at once; an edge allows 64.
 const CALLS_PER_SESSION: usize = 50;
+/// Pause between two questions whether all have their answers.
+const POLL: Duration = Duration::from_millis(50);
 /// Maximum memory per call, in KiB.
 const TARGET_KIB: f64 = 3.0;
 
@@ -86,6 +88,7 @@ fn answered(calls: &mut ReceiverProcess, count: usize) -> Result<u64> {
             "{} of {count} calls have no answer",
             report.waiting
         );
+        std::thread::sleep(POLL);
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) enum EdgeLeaseError {
     Timeout(#[from] Elapsed),
     #[error("another process has the lease of this edge")]
     Taken,
+    #[error("the lease of the edge could not be taken a moment ago")]
+    JustFailed,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,8 @@ pub(crate) struct EdgeLease {
     locks: Arc<dyn Leases>,
     ids: Arc<dyn IdSource>,
     held: Mutex<Option<HeldLease>>,
-    /// One attempt to take it at a time.
-    taking: tokio::sync::Mutex<()>,
+    /// One attempt to take it at a time, and when the last one failed: many calls do not wait for one each.
+    taking: tokio::sync::Mutex<Option<Instant>>,
     /// The name under which it is held.
     names: watch::Sender<Option<LeaseName>>,
     /// Calls that say at once that this edge runs them, after the lease was lost.
@@ -70,11 +72,16 @@ impl EdgeLease {
         if let Some(name) = self.fresh() {
             return Ok(name);
         }
-        let _one = self.taking.lock().await;
-        match self.fresh() {
-            Some(name) => Ok(name),
-            None => self.take().await,
+        let mut failed = self.taking.lock().await;
+        if let Some(name) = self.fresh() {
+            return Ok(name);
         }
+        if failed.is_some_and(|at| at.elapsed() < CALL_STORE_PAUSE) {
+            return Err(EdgeLeaseError::JustFailed);
+        }
+        let taken = self.take().await;
+        *failed = taken.is_err().then(Instant::now);
+        taken
     }
 
     fn fresh(&self) -> Option<LeaseName> {

@@ -56,9 +56,9 @@ impl KeepError {
         let class = match self {
             Self::Taken
             | Self::Timeout(_)
-            | Self::Edge(EdgeLeaseError::Timeout(_) | EdgeLeaseError::Taken) => {
-                ErrorClass::Transient
-            }
+            | Self::Edge(
+                EdgeLeaseError::Timeout(_) | EdgeLeaseError::Taken | EdgeLeaseError::JustFailed,
+            ) => ErrorClass::Transient,
             Self::Elsewhere => ErrorClass::Conflict,
             Self::Lease(error) | Self::Edge(EdgeLeaseError::Store(error)) => error.class(),
             Self::Read(error) => error.class(),
@@ -199,15 +199,11 @@ impl StreamKeeper {
                     self.through = sequence;
                     self.waiting.pop();
                 }
+                Err(KeepError::Elsewhere) => self.let_go(),
                 Err(error) if error.is_of_the_entry() && self.replace_first(&error) => {}
                 Err(error) if error.may_pass() => {
                     self.tell(&error, "the stream of a call cannot be resumed now");
                     break;
-                }
-                Err(KeepError::Elsewhere) => {
-                    self.is_elsewhere = true;
-                    self.has_given_up = true;
-                    self.waiting.clear();
                 }
                 Err(error) => {
                     self.tell(&error, "the stream of a call cannot be resumed");
@@ -310,14 +306,17 @@ impl StreamKeeper {
         }
         match self.claim().await {
             Ok(()) => {}
-            Err(KeepError::Elsewhere) => {
-                self.is_elsewhere = true;
-                self.has_given_up = true;
-                self.waiting.clear();
-            }
+            Err(KeepError::Elsewhere) => self.let_go(),
             // What is stored next tries again.
             Err(error) => self.tell(&error, "the stream of a call cannot be claimed now"),
         }
+    }
+
+    /// Another edge runs the call and writes its stream.
+    fn let_go(&mut self) {
+        self.is_elsewhere = true;
+        self.has_given_up = true;
+        self.waiting.clear();
     }
 
     /// Without the lease a reader on another edge may be taking the place of this one.
@@ -368,10 +367,10 @@ impl StreamKeeper {
         closed: CancellationToken,
     ) {
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;
+        self.announces = true;
         // A client that has no id of the stream cannot come back to it.
         while self.through > Sequence::START && !self.is_elsewhere && !self.try_to_end().await {
             live = None;
-            self.announces = true;
             if closed.is_cancelled() || Instant::now() >= until {
                 self.end_without_the_rest().await;
                 break;
