@@ -279,12 +279,7 @@ impl EdgeService {
             history: EventHistory::new(source),
             sessions,
             subscriptions,
-            calls: Arc::new(Calls::new(
-                mailboxes,
-                deps.leases,
-                Arc::clone(&deps.ids),
-                self.answer_metrics,
-            )),
+            calls: calls(mailboxes, deps.leases, &deps.ids, self.answer_metrics),
             batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
             lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
             task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),
@@ -343,6 +338,16 @@ impl EdgeService {
             ..limits
         }
     }
+}
+
+fn calls(
+    mailboxes: Arc<dyn Mailbox>,
+    leases: Arc<dyn Leases>,
+    ids: &Arc<dyn IdSource>,
+    metrics: AnswerMetrics,
+) -> Arc<Calls> {
+    let ids = Arc::clone(ids);
+    Arc::new(Calls::new(mailboxes, leases, ids, metrics))
 }
 
 fn health_page(

@@ -227,8 +227,13 @@ impl ResumedCall {
                 () = sleep_until(wakes_at) => self.place.is_due(),
             };
             if is_ending {
-                self.is_over = true;
-                return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
+                // With the ids of what is stored by now, the client comes back to less.
+                let _ = self.read_page().await;
+                if !std::mem::replace(&mut self.is_over, true) {
+                    let retry = format!("retry: {RETRY_MILLIS}\n\n");
+                    self.ready.push_back(retry.into());
+                }
+                continue;
             }
             if let Some(progress) = self.progress() {
                 return Some(progress);
