@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers bench-stores soak rollout abuse simulate conformance interop broadcast fuzz fuzz-rest model k8s-check ci
+.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers bench-stores bench-waits soak rollout abuse simulate conformance interop broadcast fuzz fuzz-rest model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: ## Measure latency, CPU and memory; prints a table and writes JSON into r
 
 bench-peers: ## The same load on nginx with nchan and on rmcp's server, beside our edge and the floor
 	@deploy/setup.sh bench-peers && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench --peers
+
+bench-waits: ## 10,000 calls that wait for an event on one edge: memory of each, and the CPU of their answers
+	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench --only waits
 
 bench-stores: ## The event log on JetStream and SQLite beside the bare drivers, without the rest of Forgewire
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && PATH="$(CURDIR)/.setup/venv-nats/bin:$$PATH" exec $(RELEASE)/bench --only stores

@@ -213,7 +213,8 @@ fn message(json: &[u8]) -> Option<StreamItem> {
     }
 }
 
-fn find_stamp(data: &[u8]) -> Option<Stamp> {
+/// The stamp in a text that has one.
+pub(crate) fn find_stamp(data: &[u8]) -> Option<Stamp> {
     let start = data.windows(MARK.len()).position(|here| here == MARK)? + MARK.len();
     let number = std::str::from_utf8(data.get(start..start + 10)?)
         .ok()?

@@ -16,6 +16,7 @@ mod kernel;
 mod load;
 mod machine;
 mod measure;
+mod model_client;
 mod opening;
 mod peer;
 mod plot;
@@ -64,6 +65,12 @@ struct Arguments {
     /// Also write the plot of `growth` to this file.
     #[arg(long)]
     plot: Option<PathBuf>,
+    /// Calls that wait at once in `waits`.
+    #[arg(long)]
+    waits: Option<usize>,
+    /// Clients of models in `model-latency`.
+    #[arg(long)]
+    models: Option<usize>,
     /// Only these kinds of stream in `idle`.
     #[arg(long, value_enum, value_delimiter = ',')]
     kind: Vec<opening::OpeningKind>,
@@ -133,6 +140,8 @@ fn bench(arguments: &Arguments) -> Result<()> {
     let mut plan = make(fs::canonicalize(scratch.path())?);
     plan.idle_kinds
         .retain(|kind| is_chosen(&arguments.kind, kind));
+    plan.waits = arguments.waits.unwrap_or(plan.waits);
+    plan.model.clients = arguments.models.unwrap_or(plan.model.clients);
     let started = Instant::now();
     let (rows, failed) = run_all(arguments, &plan);
     let unix = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     repositories::{OWNER, Repositories},
-    requests::{fields_of, stateless},
+    requests::{fields_of, stateless, stateless_wait, wait_in_session},
 };
 
 /// Default number of streams that are being opened at the same time.
@@ -32,6 +32,10 @@ pub(crate) enum OpeningKind {
     Sse,
     /// `GET /sub` of nginx with nchan.
     Peer,
+    /// A call of `wait_for_events` that asks for progress, of the stateless era.
+    Wait,
+    /// The same within a session, so that its answer is stored and can be resumed.
+    SessionWait,
 }
 
 impl OpeningKind {
@@ -47,6 +51,8 @@ impl OpeningKind {
             Self::Listen => "listen",
             Self::Sse => "sse",
             Self::Peer => "peer",
+            Self::Wait => "wait",
+            Self::SessionWait => "session-wait",
         }
     }
 
@@ -101,8 +107,13 @@ impl Opening {
             prefix: Repositories::one().prefix,
             filters: 0,
             in_flight: match kind {
-                OpeningKind::Session | OpeningKind::Sse => IN_FLIGHT_STORED,
-                OpeningKind::Events | OpeningKind::Listen | OpeningKind::Peer => IN_FLIGHT,
+                OpeningKind::Session | OpeningKind::Sse | OpeningKind::SessionWait => {
+                    IN_FLIGHT_STORED
+                }
+                OpeningKind::Events
+                | OpeningKind::Listen
+                | OpeningKind::Peer
+                | OpeningKind::Wait => IN_FLIGHT,
             },
             after: None,
             sessions: None,
@@ -173,7 +184,7 @@ impl Opening {
 
     /// The session ids, one per stream; empty for kinds without sessions.
     pub(crate) fn read_sessions(&self) -> Result<Vec<String>> {
-        if self.kind != OpeningKind::Session {
+        if !matches!(self.kind, OpeningKind::Session | OpeningKind::SessionWait) {
             return Ok(Vec::new());
         }
         let file = self.sessions.as_ref().context("no sessions are given")?;
@@ -219,6 +230,14 @@ impl Opening {
             }
             OpeningKind::Sse => get("/sse", ""),
             OpeningKind::Peer => get("/sub", ""),
+            OpeningKind::Wait => {
+                let repository = self.repositories().name(self.repository(index));
+                stateless_wait(target, index as u64, Some(&repository), None)
+            }
+            OpeningKind::SessionWait => {
+                let repository = self.repositories().name(self.repository(index));
+                wait_in_session(target, &sessions[index], index as u64, &repository)
+            }
         }
     }
 }

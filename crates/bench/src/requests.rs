@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::repositories::OWNER;
+
 /// The newest revision with sessions.
 pub(crate) const HANDSHAKE: &str = "2025-11-25";
 /// The revision without sessions.
@@ -54,14 +56,57 @@ pub(crate) fn stateless(
     fields: &str,
     mut params: Value,
 ) -> Vec<u8> {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": STATELESS,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": { "name": "bench", "version": "1" },
-    });
+    let meta = &mut params["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = json!(STATELESS);
+    meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "bench", "version": "1" });
     let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
     let fields = format!("MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: {method}\r\n{fields}");
     post(target, &fields, &call)
+}
+
+/// The tool that waits.
+const WAIT: &str = "wait_for_events";
+
+/// The params of a call that asks for progress, and waits for an event: of one repository, or any.
+fn wait_params(repository: Option<&str>, cursor: Option<&str>) -> Value {
+    let mut arguments = json!({ "maxWaitSeconds": 3600 });
+    if let Some(repository) = repository {
+        arguments["filters"] = json!([{ "owner": OWNER, "repo": repository }]);
+    }
+    if let Some(cursor) = cursor {
+        arguments["cursor"] = json!(cursor);
+    }
+    json!({ "name": WAIT, "arguments": arguments, "_meta": { "progressToken": 1 } })
+}
+
+/// A self-contained call that asks for progress, and waits for an event after a cursor, or from now on.
+pub(crate) fn stateless_wait(
+    target: SocketAddr,
+    id: u64,
+    repository: Option<&str>,
+    cursor: Option<&str>,
+) -> Vec<u8> {
+    let params = wait_params(repository, cursor);
+    stateless(
+        target,
+        id,
+        "tools/call",
+        &format!("Mcp-Name: {WAIT}\r\n"),
+        params,
+    )
+}
+
+/// The same within a session, from now on.
+pub(crate) fn wait_in_session(
+    target: SocketAddr,
+    session: &str,
+    id: u64,
+    repository: &str,
+) -> Vec<u8> {
+    let params = wait_params(Some(repository), None);
+    let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+    post(target, &fields_of(session), &call)
 }
 
 /// A POST of a message to the MCP endpoint.

@@ -77,6 +77,8 @@ impl BenchSystem {
             // A third edge would only take CPU from the others.
             plan.with_replicas("edge", EDGES)
                 .with_env("FORGEWIRE_EDGE__MAX_STREAMS", MAX_STREAMS)
+                // Without tokens all clients are one.
+                .with_env("FORGEWIRE_EDGE__RATES__WAITING_CALLS", MAX_STREAMS)
                 .with_env("RUST_LOG", "warn")
         });
         let mut system = runtime.block_on(starting)?;

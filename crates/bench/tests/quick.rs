@@ -7,7 +7,7 @@ use std::process::Command;
 use testkit::cluster::forgewire_binary;
 
 /// Those that compare every answer with the expected one.
-const MEASUREMENTS: [&str; 3] = ["calls", "deliveries", "sessions"];
+const MEASUREMENTS: [&str; 5] = ["calls", "deliveries", "sessions", "waits", "model-latency"];
 
 #[test]
 fn measurements_that_check_answers_find_them_right() {

@@ -3,13 +3,15 @@
 
 use std::{fmt, sync::Arc};
 
-use access::Principal;
+use access::{Principal, Visibility};
 use async_trait::async_trait;
-use model::{Classified, ErrorClass, EventFacts, EventId, PrincipalId, PublicError, StoredEvent};
+use model::{
+    Classified, ErrorClass, EventFacts, EventId, PrincipalId, PublicError, Sequence, StoredEvent,
+};
 use ports::EventLogError;
 use tokio::{task::yield_now, time::error::Elapsed};
 
-use crate::query::{EventQuery, QueryPage, Visible};
+use crate::query::{EventChoice, EventQuery, QueryPage, Visible};
 
 /// Events whose content is cut for a reader before others get a turn: about a millisecond.
 const EVENTS_PER_TURN: usize = 16;
@@ -105,6 +107,22 @@ impl EventHistory {
     }
 }
 
+/// What a principal may see, of what else is asked for.
+struct SeenBy<'s> {
+    sees: &'s Visibility,
+    also: Visible<'s>,
+}
+
+impl EventChoice for SeenBy<'_> {
+    fn takes(&self, position: Sequence, event: &EventFacts) -> bool {
+        self.sees.allows(event) && self.also.takes(position, event)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.also.is_spent()
+    }
+}
+
 /// The events that one principal may see.
 #[derive(Debug, Clone, Copy)]
 pub struct History<'h> {
@@ -118,7 +136,7 @@ impl History<'_> {
     /// # Errors
     /// The log does not answer in time, is searched by too many queries, or is damaged.
     pub async fn query(&self, query: &EventQuery) -> Result<QueryPage, HistoryError> {
-        self.query_where(query, &|_| true).await
+        self.query_where(query, &|_: &EventFacts| true).await
     }
 
     /// As [`Self::query`], with an additional condition that filters cannot express.
@@ -175,9 +193,11 @@ impl History<'_> {
         query: &EventQuery,
         also: Visible<'_>,
     ) -> Result<QueryPage, HistoryError> {
-        let visible = |event: &EventFacts| self.principal.sees.allows(event) && also(event);
-        let reader = &self.principal.id;
-        self.source.query(reader, query, &visible).await
+        let seen = SeenBy {
+            sees: &self.principal.sees,
+            also,
+        };
+        self.source.query(&self.principal.id, query, &seen).await
     }
 
     /// Whether the principal may see an event.
@@ -189,7 +209,7 @@ impl History<'_> {
 
 #[cfg(test)]
 mod tests {
-    use access::{Permissions, Visibility};
+    use access::Permissions;
     use model::{
         EventOrigin, EventType, FilterSet, RandomIds, ResourceId, ResourceType, Timestamp,
     };

@@ -137,11 +137,30 @@ impl QueryMatcher {
     }
 }
 
-/// Decides which events the reader may see.
-pub type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
+/// Decides which events a reader gets.
+pub trait EventChoice: Send + Sync {
+    /// Whether the reader gets the event at this position of the log.
+    fn takes(&self, position: Sequence, event: &EventFacts) -> bool;
 
-fn is_match(matcher: &QueryMatcher, visible: Visible<'_>, event: &StoredEvent) -> bool {
-    matcher.matches(&event.facts) && visible(&event.facts)
+    /// Whether the choice has cost as much as one query may: the answer then ends here, and gives the position to
+    /// continue from.
+    fn is_spent(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fn(&EventFacts) -> bool + Send + Sync> EventChoice for F {
+    fn takes(&self, _: Sequence, event: &EventFacts) -> bool {
+        self(event)
+    }
+}
+
+/// The events that the reader gets, of those that match.
+pub type Visible<'v> = &'v dyn EventChoice;
+
+fn is_match(matcher: &QueryMatcher, visible: Visible<'_>, event: &Sequenced<StoredEvent>) -> bool {
+    let facts = &event.item.facts;
+    matcher.matches(facts) && visible.takes(event.sequence, facts)
 }
 
 /// Answers a query with bounded work. Invisible events are left out and do not count towards the limit. For
@@ -175,7 +194,8 @@ pub async fn visible_event(
     let page = log.read_after(position.previous(), 1).await?;
     // An entry that does not decode is passed over, and the log may have been put back meanwhile.
     let mut events = page.events.into_iter().map(|event| event.item);
-    Ok(events.find(|event| event.facts.id == *id && visible(&event.facts)))
+    let is_it = |event: &StoredEvent| event.facts.id == *id;
+    Ok(events.find(|event| is_it(event) && visible.takes(position, &event.facts)))
 }
 
 async fn oldest_first(
@@ -201,10 +221,14 @@ async fn oldest_first(
         search.count(page.events.len() + page.undecodable.len());
         for event in page.events {
             let (sequence, id) = (event.sequence, event.item.facts.id.clone());
-            if is_match(&matcher, visible, &event.item) && !answer.push(event) {
+            if is_match(&matcher, visible, &event) && !answer.push(event) {
                 break;
             }
             (after, last) = (sequence, Some((sequence, id)));
+            if visible.is_spent() {
+                answer.end();
+                break;
+            }
         }
         if !answer.is_full() {
             after = page.through.max(after);
@@ -260,10 +284,13 @@ async fn newest_first(
             if sequence <= floor {
                 break;
             }
-            if is_match(&matcher, visible, &event.item) && !answer.push(event) {
+            if is_match(&matcher, visible, &event) && !answer.push(event) {
                 break;
             }
             before = sequence;
+            if visible.is_spent() {
+                answer.end();
+            }
             if answer.is_full() {
                 break;
             }

@@ -114,19 +114,20 @@ impl EventAccess {
         let (filters, names) = (question.filters.clone(), self.hub.names());
         let began_at = names.at(self.hub.position().sequence);
         question.filters = began_at.bind(&filters).into_owned();
+        // A call that waits keeps what it needs meanwhile: what is done before and after has memory of its own.
         // Before the first read, so that no event is missed.
         let mut waiting = match wait_seconds {
             0 => None,
             _ => Some(self.begin_wait(caller, &question.filters)?),
         };
-        let mut page = WaitedPage::from(self.query(caller, question).await?);
+        let mut page = WaitedPage::from(Box::pin(self.query(caller, question)).await?);
         loop {
             if let Some(moved) = self.hub.moved_since(generation, page.through) {
                 // The log was replaced, or put back to an earlier state: what follows there may be new.
                 // A turn covers no read.
                 page.turn = None;
                 question.after = moved;
-                page.page = self.query(caller, question).await?;
+                page.page = Box::pin(self.query(caller, question)).await?;
                 page.truncated = true;
                 return Ok(page);
             }
@@ -141,10 +142,9 @@ impl EventAccess {
             let reader = caller.reader()?;
             let history = self.history.of(&reader);
             if !std::mem::replace(&mut is_begun, true) {
-                caller.allow_repeat(call).await;
+                Box::pin(caller.allow_repeat(call)).await;
                 // At once: a client gives up where no answer begins.
-                self.report(caller, (began, wait_seconds), page.through)
-                    .await?;
+                Box::pin(self.report(caller, (began, wait_seconds), page.through)).await?;
             }
             let fits = |event: &EventFacts| history.sees(event);
             let next = waiting.next(generation, page.through, fits);
@@ -152,7 +152,7 @@ impl EventAccess {
             let Ok(reached) = timeout_at(soon, next).await else {
                 let examined = waiting.examined_through(generation);
                 let through = examined.map_or(page.through, |examined| examined.max(page.through));
-                self.report(caller, (began, wait_seconds), through).await?;
+                Box::pin(self.report(caller, (began, wait_seconds), through)).await?;
                 continue;
             };
             if self.hub.generation() != generation {
@@ -160,15 +160,15 @@ impl EventAccess {
             }
             question.after = reached;
             question.filters = began_at.bind(&filters).into_owned();
-            page.page = self.query(caller, question).await?;
+            page.page = Box::pin(self.query(caller, question)).await?;
             if !page.events.is_empty() {
                 // After the query, so that the calls which one event woke share the log's head.
-                page.turn = Some(self.hub.woken_turn(&reader.id).await);
+                page.turn = Some(Box::pin(self.hub.woken_turn(&reader.id)).await);
             }
             if page.through == question.after && self.hub.generation() == generation {
                 // The edge drains. If another one goes on, this call ends here; who waits for less gets an answer.
                 if caller.output.progress_token().is_some() {
-                    caller.output.hand_over().await;
+                    Box::pin(caller.output.hand_over()).await;
                 }
                 return Ok(page);
             }

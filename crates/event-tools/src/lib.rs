@@ -2,11 +2,12 @@
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `tools` | one tool per file: subscribe, recent, replay, wait, one event, manage |
+//! | `tools` | one tool per file: subscribe, recent, subscribed, replay, wait, one event, manage |
 //! | `prompts` | one prompt per file: triage an issue, summarize a repository |
 //! | `resources` | `github://` resources: lists of events, and the last known state of resources |
 //! | `completion` | owners, repositories and numbers while they are typed |
 //! | `events` | past and future events, restricted to what one caller may see |
+//! | `followed` | the subscriptions of one caller, and the past events that they want |
 //! | [`sessions`] | changes of the caller's session, made by the server |
 //! | [`subscriptions`] | subscriptions under a client's name, made by the server |
 //!
@@ -15,6 +16,7 @@
 
 mod completion;
 mod events;
+mod followed;
 mod limits;
 mod prompts;
 mod resources;
@@ -32,12 +34,14 @@ use ports::ResourceReader;
 use self::{
     completion::EventCompleter,
     events::EventAccess,
+    followed::FollowedFinder,
     prompts::{SummarizeActivity, TriageEvent},
     resources::GithubResources,
     sessions::SessionEditor,
     subscriptions::ClientSubscriptions,
     tools::{
-        GetEvent, GetRecentEvents, ManageEvents, ReplayEvents, SubscribeToEvents, WaitForEvents,
+        GetEvent, GetRecentEvents, GetSubscribedEvents, ManageEvents, ReplayEvents,
+        SubscribeToEvents, WaitForEvents,
     },
 };
 
@@ -74,6 +78,7 @@ pub fn toolset(deps: &EventToolDeps) -> Toolset {
         Arc::clone(&deps.clock),
         Arc::clone(&deps.ids),
     );
+    let followed = FollowedFinder::new(Arc::clone(&deps.hub), Arc::clone(&deps.subscriptions));
     let recent = GetRecentEvents::new(events.clone());
     let event = GetEvent::new(events.clone());
     let replay = ReplayEvents::new(events.clone());
@@ -88,6 +93,7 @@ pub fn toolset(deps: &EventToolDeps) -> Toolset {
         ))
         .with_tool(subscribe)
         .with_tool(recent)
+        .with_tool(GetSubscribedEvents::new(events.clone(), followed))
         .with_tool(event)
         .with_tool(replay)
         .with_tool(WaitForEvents::new(events.clone()))

@@ -26,3 +26,7 @@ pub(crate) const MIN_RESULT_BYTES: usize = 4096;
 pub(crate) const MAX_READ_BYTES: usize = 2 << 20;
 /// Room that a result keeps for what is known only after its events: a note, and longer cursors. In bytes.
 pub(crate) const NOTE_BYTES: usize = 700;
+/// Subscriptions that an event of an answer names; of others it says how many they are.
+pub(crate) const NAMED_SUBSCRIPTIONS: usize = 8;
+/// Bytes of their ids in JSON, with the name of the member: an id has up to 53.
+pub(crate) const NAMED_SUBSCRIPTIONS_BYTES: usize = 640;

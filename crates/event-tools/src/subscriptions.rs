@@ -6,7 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use mcp_server::CallError;
 use model::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Timestamp};
-use subscriptions::{ClientId, SubscriptionTransport};
+use subscriptions::{ClientId, SubscriptionTransport, VersionedSubscription};
 
 /// A subscription to make.
 #[derive(Debug, Clone)]
@@ -47,6 +47,27 @@ pub struct ListedSubscriptions {
     pub has_more: bool,
 }
 
+/// Which subscriptions of an owner.
+#[derive(Debug, Clone, Copy)]
+pub enum SubscriptionScope<'s> {
+    /// All that live beyond sessions.
+    All,
+    /// Those of a client.
+    Client(&'s ClientId),
+    /// One.
+    One(&'s SubscriptionId),
+}
+
+/// Subscriptions that were loaded, and the room that their owner has for them: to be held while events are compared
+/// with them.
+pub trait LoadedSubscriptions: fmt::Debug + Send + Sync {
+    /// The subscriptions.
+    fn all(&self) -> &[VersionedSubscription];
+
+    /// Whether they are so many that preparing the comparison takes long.
+    fn are_many(&self) -> bool;
+}
+
 /// Makes and deletes subscriptions of an owner, durably and for every edge.
 #[async_trait]
 pub trait ClientSubscriptions: fmt::Debug + Send + Sync {
@@ -66,6 +87,16 @@ pub trait ClientSubscriptions: fmt::Debug + Send + Sync {
     /// # Errors
     /// The store does not answer.
     async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError>;
+
+    /// The living subscriptions of an owner with their filters; `None` if there is no such one.
+    ///
+    /// # Errors
+    /// The store does not answer, others are being loaded, or they are more than can be followed at once.
+    async fn load(
+        &self,
+        owner: &PrincipalId,
+        scope: SubscriptionScope<'_>,
+    ) -> Result<Option<Box<dyn LoadedSubscriptions>>, CallError>;
 
     /// The first subscriptions of an owner, by id; with a name those of the client.
     ///

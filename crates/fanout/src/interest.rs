@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 use mcp::channel::ChannelNotification;
 use model::{
-    CompiledFilter, CursorScope, Filter, FilterSet, LogPosition, PlaceId, ResourceUri, Sequence,
-    Session,
+    CompiledFilter, CursorScope, EventDigest, Filter, FilterSet, LogPosition, PlaceId, ResourceUri,
+    Sequence, Session,
 };
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
@@ -391,14 +391,15 @@ impl StreamInterest {
 
     /// Whether the event is sent whole.
     pub(crate) fn wants_event(&self, entry: &RingEntry) -> bool {
-        let wants = |wanted: &WantedFilter| {
-            entry.sequence > wanted.after && wanted.filter.matches(entry.digest())
-        };
+        self.wants_at(entry.sequence, entry.digest()) && self.visible.allows(&entry.event.facts)
+    }
+
+    /// Whether a filter wants the event at this position, whoever may see it.
+    pub(crate) fn wants_at(&self, position: Sequence, event: &EventDigest) -> bool {
+        let wants = |wanted: &WantedFilter| position > wanted.after && wanted.filter.matches(event);
         let was_wanted =
-            |(wanted, until): &(WantedFilter, Sequence)| entry.sequence < *until && wants(wanted);
-        !self.is_quiet
-            && (self.filters.iter().any(wants) || self.superseded.iter().any(was_wanted))
-            && self.visible.allows(&entry.event.facts)
+            |(wanted, until): &(WantedFilter, Sequence)| position < *until && wants(wanted);
+        !self.is_quiet && (self.filters.iter().any(wants) || self.superseded.iter().any(was_wanted))
     }
 
     /// The resources that this event changes and the stream asked for, in the client's spelling.
@@ -443,6 +444,13 @@ impl StreamInterest {
             })
         });
         matching::terms(filters.chain(by_id).chain(uris))
+    }
+
+    /// As [`Self::terms`], with those of filters from before a rename: for events of the past.
+    pub(crate) fn terms_of_all_times(&self) -> HashSet<MatchTerm> {
+        let mut terms = self.terms();
+        terms.extend(self.superseded.iter().map(|(wanted, _)| wanted.clone()));
+        terms
     }
 
     /// Whether the event causes any frame.

@@ -47,6 +47,7 @@ mod ring;
 mod signals;
 mod stream;
 mod streams;
+pub mod subscribed;
 pub mod timeline;
 mod unread;
 pub mod waits;

@@ -42,6 +42,10 @@ pub(crate) const MAX_EDGE_COST: usize = 512 << 10;
 /// session may have 4,096 ([`model::limits::MAX_SESSION_COST`]). Without authentication there is only the
 /// edge's bound, because all clients are one principal.
 pub(crate) const MAX_PRINCIPAL_COST: usize = MAX_EDGE_COST / 16;
+/// Comparisons of one query for the events of subscriptions, in the same unit: a tenth of a second at most. Its answer
+/// then ends, and says where it goes on. One event is compared with all of them, so a query may exceed it by the cost
+/// of one event.
+pub(crate) const MAX_QUERY_COMPARISONS: usize = 4 << 20;
 /// Filters of one stream from before a rename that it keeps for earlier events: it has examined them within
 /// moments, unless it is far behind.
 pub(crate) const MAX_SUPERSEDED_FILTERS: usize = 64;

@@ -207,12 +207,15 @@ fn newest(
                 break;
             }
             let facts = &entry.event.facts;
-            let is_match = matcher.matches(facts) && visible(facts);
+            let is_match = matcher.matches(facts) && visible.takes(entry.sequence, facts);
             let bytes = entry.event.json.len();
             if is_match && !answer.push_with(bytes, || sequenced(&entry)) {
                 break;
             }
             before = entry.sequence;
+            if visible.is_spent() {
+                answer.end();
+            }
             if answer.is_full() {
                 break;
             }
@@ -241,7 +244,7 @@ fn next(ring: &Ring, question: &EventQuery, visible: Visible<'_>) -> Option<Quer
     let mut through = question.after;
     let read = ring.read(question.after, usize::MAX, |entry| {
         let facts = &entry.event.facts;
-        let is_match = matcher.matches(facts) && visible(facts);
+        let is_match = matcher.matches(facts) && visible.takes(entry.sequence, facts);
         let bytes = entry.event.json.len();
         let has_room = !is_match || answer.push_with(bytes, || sequenced(entry));
         // A full answer still passes over what does not match, as the log's does.

@@ -3,7 +3,7 @@
 //! | together | at most | bound by | test |
 //! | --- | --- | --- | --- |
 //! | the record of a session | 97 KiB: 64 KiB of subscriptions, 16 KiB each of client information and capabilities | [`model::limits::MAX_SUBSCRIPTION_BYTES`], `mcp::limits::MAX_CLIENT_INFO_BYTES` | `the_worst_subscriptions_of_a_client_are_bounded_and_others_get_their_events` |
-//! | the records that running calls have loaded | 97 KiB × [`MAX_CALLS`] = 388 MiB | each loads its session once | the same |
+//! | the records that running calls have loaded, and what they keep of their requests | [`CALL_BYTES`] = 512 MiB: 97 KiB and 64 KiB for each of up to [`MAX_CALLS`] | counted as their JSON; each loads its session once | `what_calls_keep_has_a_bound_and_is_given_back` |
 //! | the records of all sessions in the store | [`SESSIONS_BYTES`] = 8 GiB | counted by the store | `beyond_the_bytes_a_session_is_refused_and_may_shrink` |
 //! | the records of one principal in the store | 97 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 950 MiB; less with a lower `edge.max_sessions_per_principal` | the number of sessions | `one_principal_cannot_take_the_room_of_others` |
 //! | of that, answers to questions | one of 1 MiB for each question that a call asked | the mark in the id of a question, and its stream is closed with the first answer | `an_answer_to_a_question_that_was_never_asked_is_told_and_not_kept`, `a_question_has_one_answer_of_a_bounded_size_on_all_edges_together` |
@@ -14,15 +14,16 @@
 //! | bodies that arrive: `edge.max_body_bytes` × connections | 256 MiB, with ingest's in the same process | [`BODY_BUDGET_BYTES`](service_kit::limits::BODY_BUDGET_BYTES) | `bodies_that_are_held_back_take_no_more_than_the_budget` |
 //! | lines that arrive: 4 MiB × [`LINE_CONNECTIONS`], and × [`LINES_IN_FLIGHT`] while they are worked on | the same 256 MiB | the same | the same, and `a_large_line_that_does_not_end_is_told` |
 //! | what the waiting calls of one principal keep of their requests | 312 KiB × `edge.rates.waiting_calls` = 312 MiB: 64 KiB of arguments, 80 KiB to which a state is bound, 152 KiB of answers and state, 16 KiB of capabilities | `mcp::limits`; the body is dropped when it is read | `what_a_call_keeps_is_bounded_and_the_refusal_names_the_field`, `a_call_that_waits_holds_nothing_of_its_body` |
-//! | what the calls of all sessions keep of theirs | 64 KiB × [`MAX_CALLS`] = 256 MiB | `mcp::limits::MAX_CALL_ARGUMENT_BYTES` | the same |
 //! | what the tasks of one principal keep of theirs, for up to a day | 208 KiB × 1,000 = 203 MiB: arguments, capabilities and earlier answers | the number of tasks | `calls_and_tasks_that_wait_do_not_hold_their_bodies` |
-//! | params and answers of batches that are worked on | 2 × [`SMALL_BATCH_BYTES`] × [`MAX_CALLS`] + [`BATCH_BYTES`] = 192 MiB | shared out between principals; a batch without a running call ends at once | `requests_hold_what_the_bound_allows_and_leave_room_to_others`, `an_answer_that_does_not_fit_into_those_of_a_batch_is_an_error_in_its_place` |
+//! | params and answers of batches that are worked on | 2 × [`SMALL_BATCH_BYTES`] × [`MAX_CALLS`] + [`BATCH_BYTES`] = 448 MiB | shared out between principals; a batch without a running call ends at once | `requests_hold_what_the_bound_allows_and_leave_room_to_others`, `an_answer_that_does_not_fit_into_those_of_a_batch_is_an_error_in_its_place` |
+//! | leases of the calls that an edge runs, however many | one, extended every third of [`CALL_LEASE`] | the streams of the calls name it | `ten_thousand_calls_have_one_lease` |
+//! | looks whether other edges still run the calls that are read here | one for each of these edges and third of [`CALL_LEASE`] | all readers share them; a reader reads its stream when it is told to, or after [`READER_POLL`] | `waits_that_nothing_happens_to_cost_the_stores_nothing` |
 //! | states of tasks on their way to listen streams that do not read | 1 MiB × [`LARGE_TASKS`] = 64 MiB, and as much again while they are written; smaller ones 64 KiB for each stream, as any frame | shared out between principals | `listen_streams_that_do_not_read_do_not_hold_the_states_of_their_tasks` |
 //! | states of tasks that are being read for listen streams | 1 MiB × [`TASK_READS`] = 8 MiB, and three times as much while they are formatted | the number of reads | the same |
 //! | reads of the store by the check of followed tasks | one for each task that is not over and [`TASK_CHECK_INTERVAL`], however many streams follow it | a principal has 1,000 tasks | `a_stream_is_told_each_state_of_a_task_once` |
 //! | requests and calls that wait for a turn at the cores | 1 KiB × (the listener's connections + [`MAX_CALLS`] + [`LINES_IN_FLIGHT`] × [`LINE_CONNECTIONS`]) beside what they are | what waits is a request, a call or a line, each of which has its own bound; a client that has used up its share delays itself | `calls_are_charged_to_whoever_makes_them_on_every_surface`, `who_waits_no_longer_is_forgotten` |
 //! | bytes of answers that are made, wait or are not yet taken by their clients | [`ANSWER_BYTES`] = 256 MiB, with a token 8/9 of what others leave; up to three times as much while they are encoded | every answer above [`SMALL_ANSWER_BYTES`] holds its part of the budget until its last part is handed over | `answers_that_nobody_reads_stay_within_their_budget_and_refuse_nobody_else`, `who_fills_the_budget_refuses_neither_others_nor_a_small_answer` |
-//! | messages of calls that wait for a store that takes nothing | [`UNSTORED_BYTES`] × [`MAX_CALLS`] = 64 MiB; answers are in [`ANSWER_BYTES`], those of up to [`SMALL_ANSWER_BYTES`] beside it for [`CALL_OUTCOME_PATIENCE`] | a notice takes the place of what is beyond | `messages_that_the_store_does_not_take_have_a_bound` |
+//! | messages of calls that wait for a store that takes nothing | [`UNSTORED_BYTES`] × [`MAX_CALLS`] = 192 MiB; answers are in [`ANSWER_BYTES`], those of up to [`SMALL_ANSWER_BYTES`] beside it for [`CALL_OUTCOME_PATIENCE`] | a notice takes the place of what is beyond | `messages_that_the_store_does_not_take_have_a_bound` |
 //! | small answers that are not taken | 32 KiB and hyper's buffer of 16 KiB for each of the listener's connections, for `edge.max_behind_seconds` | `service_kit::http::HttpLimits` | `the_permit_stays_until_the_last_part_is_handed_over` |
 //! | answers that are being compressed | 300 KiB of state × [`COMPRESSIONS`] = 5 MiB, and what they become, which is less than they are | beyond it answers are sent as they are | `at_the_bound_an_answer_is_sent_as_it_is` |
 //! | lines that wait on NDJSON connections | [`LINE_BYTES`] = 128 MiB, with a token 8/9 of what others leave, and [`LINE_FREE_BYTES`] × [`LINE_CONNECTIONS`] = 31 MiB; larger answers are in [`ANSWER_BYTES`] | a line without room is an error in its place, and the stream of a session goes on from its last line later | `lines_that_nobody_reads_have_one_budget_and_others_have_room`, `lines_that_nobody_reads_count_until_they_are_read_and_all_of_them_come` |
@@ -80,8 +81,11 @@ pub(crate) const WAITING_ANSWERS: usize = 32;
 pub(crate) const ANSWER_RETRY_MILLIS: u64 = 1000;
 /// Time for which a connection of lines whose token is revoked waits until its client has read that.
 pub(crate) const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
-/// Concurrent calls of sessions on one edge; further ones get 503.
-pub(crate) const MAX_CALLS: usize = 4096;
+/// Concurrent calls of sessions on one edge; further ones get 503. Room for 10,000 that wait for an event.
+pub(crate) const MAX_CALLS: usize = 12_288;
+/// Bytes that they keep of their requests and of the records of their sessions; further ones get 503. A call that waits
+/// keeps about 1 KiB, and the largest 161 KiB.
+pub(crate) const CALL_BYTES: usize = 512 << 20;
 /// Concurrent calls of one session on one edge; further ones get 503.
 pub(crate) const MAX_CALLS_PER_SESSION: usize = 64;
 /// Time that a batch of the 2025-03-26 revision may take: below the 60 s after which the strictest balancers
@@ -110,8 +114,15 @@ pub(crate) const WAITING_FRAMES: usize = 64;
 /// Time for which a call waits for a client that does not read and could not come back for the rest: its
 /// messages cannot be stored. As long as the client of any stream may stay behind by default.
 pub(crate) const UNKEPT_CLIENT_WAIT: Duration = Duration::from_secs(MAX_BEHIND_SECONDS);
-/// Time for which a call whose edge died still counts as running.
+/// Time for which the calls of an edge that died still count as running. One lease stands for all of them, and is
+/// extended every third of this.
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
+/// Calls that say at once that this edge runs them, after its lease was lost: three operations of the store each.
+pub(crate) const CLAIMS_AT_ONCE: usize = 16;
+/// Interval at which the reader of a call that is run elsewhere reads its stream without a hint. A bus that loses
+/// messages says so, and then all readers read; this is for what nobody can say, such as a message that was sent
+/// while a connection was broken on both sides.
+pub(crate) const READER_POLL: Duration = Duration::from_secs(60);
 /// Interval at which a call that runs for long stores its beginning again, and keeps its session: a third of the time
 /// for which a mailbox keeps a message.
 pub(crate) const CALL_REFRESH: Duration = Duration::from_secs(1200);

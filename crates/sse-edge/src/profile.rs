@@ -11,7 +11,8 @@ use mcp::{
 /// ones.
 const INSTRUCTIONS: &str = "GitHub events as they happen. Call get_recent_events for the newest events and \
      keep its cursor; replay_events continues after a cursor without gaps (waitSeconds waits for the \
-     next event), and wait_for_events answers when an event arrives. Answers have short summaries: get_event has one event \
+     next event), and wait_for_events answers when an event arrives. get_subscribed_events says what happened to what you \
+     follow. Answers have short summaries: get_event has one event \
      whole. For push, use subscribe_to_events \
      and resources/subscribe, or subscriptions/listen on github://events/{owner}/{repo}. After an \
      interruption an event may be delivered twice: deduplicate by its id. Event contents are written by \

@@ -317,7 +317,7 @@ impl EdgeService {
             history: EventHistory::new(source),
             sessions,
             subscriptions,
-            calls: Arc::new(Calls::new(mailboxes, deps.leases, self.answer_metrics)),
+            calls: calls(mailboxes, deps.leases, &deps.ids, self.answer_metrics),
             batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
             lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
             task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),
@@ -377,6 +377,16 @@ impl EdgeService {
             ..limits
         }
     }
+}
+
+fn calls(
+    mailboxes: Arc<dyn Mailbox>,
+    leases: Arc<dyn Leases>,
+    ids: &Arc<dyn IdSource>,
+    metrics: AnswerMetrics,
+) -> Arc<Calls> {
+    let ids = Arc::clone(ids);
+    Arc::new(Calls::new(mailboxes, leases, ids, metrics))
 }
 
 fn health_page(
@@ -445,6 +455,12 @@ impl BackgroundTasks<'_> {
         let ends_process = OnExit::EndsProcess;
         let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), closed());
         lifecycle.spawn_until_closed("edge-tasks", ends_process, watching);
+        let (calls, stop) = (Arc::clone(&edge.calls), closed());
+        let leasing = async move { calls.edge_lease.keep(stop).await };
+        lifecycle.spawn_until_closed("edge-call-lease", ends_process, leasing);
+        let (calls, stop) = (Arc::clone(&edge.calls), closed());
+        let looking = async move { calls.watched.run(stop).await };
+        lifecycle.spawn_until_closed("edge-call-owners", ends_process, looking);
         let reporting = report(Arc::clone(&edge.sessions), reports, closed());
         lifecycle.spawn_until_closed("edge-inboxes", ends_process, reporting);
         let sessions = Arc::clone(&edge.sessions);

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use model::{Clock, SystemClock};
-use reqwest::{Method, StatusCode, Url, header::HeaderMap};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+};
 use serde_json::{Value, json};
 use testkit::{
     cluster::{System, SystemKind, SystemNode},
     fake_github::StoryStep,
-    mcp_client::McpClient,
+    mcp_client::{McpClient, ModernClient},
     sse::{self, SseStream},
 };
 use tests::{both, both_with, every_node_is_ready, only, until};
@@ -298,7 +301,120 @@ async fn the_subscriptions_of_an_owner_are_invisible_to_others_and_have_a_bound(
                 let path = format!("/events/stream?subscription={id}");
                 let (status, _) = ask(Method::GET, edge.join(&path)?, bearer(other), None).await?;
                 ensure!(status == StatusCode::NOT_FOUND, "{status}");
+                let foreign = json!({ "subscriptionId": id });
+                let told = subscribed(edge, Some(other), foreign).await?;
+                ensure!(told["isError"] == true, "{told}");
             }
+        }
+        // Those of all are looked at together, and each principal has its own.
+        let mut github = GithubSender::of(system, 158);
+        let event = issue_happens(&mut github).await?;
+        for (token, count) in [(one, MOST), (other, edges.len())] {
+            let mut told = Value::Null;
+            until("the edge has the event", async || {
+                let told = &mut told;
+                *told = subscribed(&edges[1], Some(token), json!({ "limit": 1 }))
+                    .await
+                    .unwrap_or_default();
+                event_ids(told) == [event.as_str()]
+            })
+            .await
+            .with_context(|| told.to_string())?;
+            let told = &told["structuredContent"];
+            ensure!(told["subscriptions"] == count, "{told}");
+            let named = told["events"][0]["subscriptionIds"].as_array();
+            let named = named.map_or(0, Vec::len);
+            let more = told["events"][0]["moreSubscriptions"].as_u64();
+            let all = named + usize::try_from(more.unwrap_or_default())?;
+            ensure!(all == count && named <= 8, "{told}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// What a client is told of what it follows, without a session.
+async fn subscribed(edge: &Url, token: Option<&str>, arguments: Value) -> Result<Value> {
+    let params = json!({ "name": "get_subscribed_events", "arguments": arguments });
+    let message = ModernClient::new().message("tools/call", params);
+    let mut headers = token.map(bearer).unwrap_or_default();
+    headers.extend(ModernClient::headers(&message));
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static("application/json, text/event-stream"),
+    );
+    let (_, mut answer) = ask(Method::POST, edge.join("/mcp")?, headers, Some(message)).await?;
+    ensure!(answer["result"].is_object(), "{answer}");
+    Ok(answer["result"].take())
+}
+
+fn event_ids(told: &Value) -> Vec<String> {
+    let events = told["structuredContent"]["events"].as_array();
+    let ids = events.into_iter().flatten();
+    let ids = ids.filter_map(|event| event["id"].as_str());
+    ids.map(str::to_owned).collect()
+}
+
+/// A client that is woken without the event asks what happened to what it follows, on whichever edge it gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_says_on_every_edge_what_happened_to_what_its_caller_follows() -> Result<()> {
+    both(async |system| {
+        let edges = system.edges().to_vec();
+        let mut github = GithubSender::of(system, 157);
+        let none = subscribed(&edges[1], None, json!({})).await?;
+        let note = &none["structuredContent"]["notes"][0];
+        ensure!(
+            note.as_str()
+                .is_some_and(|note| note.contains("subscribe_to_events")),
+            "{none}"
+        );
+        issue_happens(&mut github).await?;
+        let life = Duration::from_millis(1500);
+        let end = SystemClock.now().plus(life);
+        let mut asked = issues();
+        asked["clientId"] = "planner".into();
+        let id = subscribe(&edges[0], asked.clone()).await?;
+        asked["expiresAt"] = end.to_string().into();
+        let short = subscribe(&edges[1], asked).await?;
+        let cursor =
+            subscribed(&edges[0], None, json!({})).await?["structuredContent"]["cursor"].take();
+        // One of the session beside those that are kept, on another edge.
+        let session = McpClient::connect(&edges[0]).await?;
+        let arguments = json!({ "filters": [{ "resourceType": "MILESTONE" }] });
+        let made = session
+            .call_tool(&edges[1], "subscribe_to_events", arguments)
+            .await?;
+        let of_session = &made["structuredContent"]["subscriptionId"];
+        let milestone = github.fake.delivery_of(StoryStep::MilestoneCreated);
+        let issue = github.fake.delivery_of(StoryStep::IssueOpened);
+        github.send_all(&[milestone.clone(), issue.clone()]).await?;
+        let (milestone, issue) = (milestone.guid.to_string(), issue.guid.to_string());
+        for edge in &edges {
+            let mut kept = Value::Null;
+            until("the edge has the event", async || {
+                kept = subscribed(edge, None, json!({})).await.unwrap_or_default();
+                event_ids(&kept) == [issue.as_str()]
+            })
+            .await
+            .with_context(|| kept.to_string())?;
+            let both = session
+                .call_tool(edge, "get_subscribed_events", json!({}))
+                .await?;
+            ensure!(event_ids(&both) == [issue.as_str(), &milestone], "{both}");
+            let named = &both["structuredContent"]["events"][1]["subscriptionIds"];
+            ensure!(named == &json!([of_session]), "{both}");
+            let since = subscribed(edge, None, json!({ "cursor": cursor })).await?;
+            ensure!(event_ids(&since) == [issue.as_str()], "{since}");
+        }
+        until("the short one has ended", async || {
+            let gone = subscribed(&edges[2], None, json!({ "subscriptionId": short })).await;
+            gone.is_ok_and(|gone| gone["isError"] == true)
+        })
+        .await?;
+        for edge in &edges {
+            let kept = subscribed(edge, None, json!({ "clientId": "planner" })).await?;
+            let named = &kept["structuredContent"]["events"][0]["subscriptionIds"];
+            ensure!(named == &json!([id]), "{kept}");
         }
         Ok(())
     })

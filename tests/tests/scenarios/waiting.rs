@@ -130,10 +130,92 @@ async fn a_long_wait_goes_on_over_edges_that_drain_or_die() -> Result<()> {
     .await
 }
 
+/// Waits of one client, half of which are read on another edge than that which runs them.
+const STORED_WAITS: u64 = 40;
+/// Time for which the operations of stores are counted.
+const COUNTED: Duration = Duration::from_secs(25);
+/// Operations of the mailbox and of leases in that time: each edge extends its lease, and looks once for all readers
+/// whether others have theirs. One for each wait would be more.
+const MOST_OPERATIONS: u64 = 24;
+
+/// A wait costs the stores nothing while nothing happens to it, and its answer reaches whoever reads it elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_that_nothing_happens_to_cost_the_stores_nothing() -> Result<()> {
+    both(async |system| {
+        let mut github = GithubSender::of(system, 139);
+        let story = github.fake.story();
+        let milestone = story.iter().find(|delivery| delivery.event == "milestone");
+        let milestone = milestone.context("the story has a milestone")?;
+        let edges = system.edges().to_vec();
+        let client = McpClient::connect(&edges[0]).await?;
+        let mut streams = Vec::new();
+        for id in 0..STORED_WAITS {
+            let mut stream = numbered_wait(&client, &edges[0], id).await?;
+            while stream.last_id().is_none() {
+                stream.next_event(SOON).await?;
+            }
+            if id % 2 == 1 {
+                let last = stream.last_id().context("an id")?.to_owned();
+                drop(stream);
+                stream = sse::resume(&edges[1].join("/mcp")?, client.headers(), &last).await?;
+            }
+            streams.push((id, stream));
+        }
+        let before = store_calls(system).await?;
+        tokio::time::sleep(COUNTED).await;
+        let calls = store_calls(system).await? - before;
+        println!(
+            "{}: {calls} operations in {COUNTED:?}, {STORED_WAITS} waits",
+            system.kind()
+        );
+        ensure!(calls <= MOST_OPERATIONS, "{calls} operations");
+        let began = std::time::Instant::now();
+        github.send(milestone).await?;
+        for (id, stream) in &mut streams {
+            loop {
+                let frame = stream.next_event(SOON).await?;
+                if frame.json().is_some_and(|message| message["id"] == *id) {
+                    break;
+                }
+            }
+        }
+        let took = began.elapsed();
+        println!("{}: all have their answers after {took:?}", system.kind());
+        ensure!(took < Duration::from_secs(10), "{took:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Operations of the mailbox and of leases by all edges since they began.
+async fn store_calls(system: &System) -> Result<u64> {
+    let edges = match system.kind() {
+        SystemKind::Embedded => 0..1,
+        SystemKind::Cluster => 0..3,
+    };
+    let mut calls = 0;
+    for edge in edges {
+        let url = system.admin(SystemNode::Edge(edge))?.join("/metrics")?;
+        let text = reqwest::get(url).await?.text().await?;
+        let lines = text.lines().filter(|line| {
+            let is_counted = |port: &str| line.contains(&format!("port=\"{port}\""));
+            line.starts_with("forgewire_store_call_seconds_count")
+                && (is_counted("mailbox") || is_counted("leases"))
+        });
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+        calls += values.sum::<u64>();
+    }
+    Ok(calls)
+}
+
 /// A call that waits for a milestone for up to an hour.
 async fn long_wait(client: &McpClient, edge: &Url) -> Result<SseStream> {
+    numbered_wait(client, edge, 7).await
+}
+
+async fn numbered_wait(client: &McpClient, edge: &Url, id: u64) -> Result<SseStream> {
     let call = json!({
-        "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+        "jsonrpc": "2.0", "id": id, "method": "tools/call",
         "params": {
             "name": "wait_for_events", "_meta": { "progressToken": 1 },
             "arguments": { "filters": [{ "resourceType": "milestone" }], "maxWaitSeconds": 3600 },

@@ -8,6 +8,7 @@ mod heartbeats;
 mod idle;
 mod ingest;
 mod latency;
+mod model_latency;
 mod opens;
 mod peers;
 mod plan;
@@ -15,6 +16,7 @@ mod rates;
 mod resume;
 mod sessions;
 mod stores;
+mod waits;
 
 use std::time::Duration;
 
@@ -41,6 +43,10 @@ pub(crate) enum Measure {
     Burst,
     /// Webhook to SSE.
     Latency,
+    /// Webhook to the client of a model, by the way in which it gets events.
+    ModelLatency,
+    /// Memory per waiting call, and the CPU of its answer.
+    Waits,
     /// Streams opened per second.
     Opens,
     /// CPU of idle streams.
@@ -64,11 +70,13 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Idle,
         Self::Deliveries,
         Self::Burst,
         Self::Latency,
+        Self::ModelLatency,
+        Self::Waits,
         Self::Opens,
         Self::Heartbeats,
         Self::Resume,
@@ -87,6 +95,8 @@ impl Measure {
             Self::Deliveries => "deliveries",
             Self::Burst => "burst",
             Self::Latency => "latency",
+            Self::ModelLatency => "model-latency",
+            Self::Waits => "waits",
             Self::Opens => "opens",
             Self::Heartbeats => "heartbeats",
             Self::Resume => "resume",
@@ -125,6 +135,8 @@ impl Measure {
             Self::Deliveries => deliveries::run(plan, topology, rows),
             Self::Burst => burst::run(plan, topology, rows),
             Self::Latency => latency::run(plan, topology, rows),
+            Self::ModelLatency => model_latency::run(plan, topology, rows),
+            Self::Waits => waits::run(plan, topology, rows),
             Self::Opens => opens::run(plan, topology, rows),
             Self::Heartbeats => heartbeats::run(plan, topology).map(|row| rows.push(row)),
             Self::Resume => resume::run(plan, topology, rows),

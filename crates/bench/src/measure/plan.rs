@@ -52,6 +52,18 @@ impl Pace {
     }
 }
 
+/// The extent of `model-latency`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModelPace {
+    /// Clients of models, each of which wants every event.
+    pub(crate) clients: usize,
+    pub(super) events_per_second: u64,
+    pub(super) seconds: u64,
+    /// Streams beside them, and the repositories whose events they want in turn.
+    pub(super) streams: usize,
+    pub(super) repositories: u64,
+}
+
 /// Clients that reconnect, and the clients that stay connected.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Storm {
@@ -83,6 +95,9 @@ pub(crate) struct MeasurePlan {
     /// Number of streams, and of bursts to them.
     pub(super) bursts: Vec<(usize, u64)>,
     pub(super) latency: Vec<Pace>,
+    pub(crate) model: ModelPace,
+    /// Calls that wait at once.
+    pub(crate) waits: usize,
     pub(super) opens: usize,
     pub(super) heartbeats: (usize, u64),
     pub(super) storm: Storm,
@@ -118,6 +133,14 @@ impl MeasurePlan {
                 Pace::all(1000, 20, 8),
                 Pace::all(1000, 200, 8).some(10),
             ],
+            model: ModelPace {
+                clients: 10,
+                events_per_second: 20,
+                seconds: 8,
+                streams: 5000,
+                repositories: 50,
+            },
+            waits: 10_000,
             opens: 5000,
             // Two rounds of the default of 15 s.
             heartbeats: (10_000, 30),
@@ -160,6 +183,14 @@ impl MeasurePlan {
             deliveries: vec![Pace::all(200, 20, 1)],
             bursts: vec![(100, 2)],
             latency: vec![Pace::all(1, 50, 1), Pace::all(50, 50, 1).some(10)],
+            model: ModelPace {
+                clients: 2,
+                events_per_second: 20,
+                seconds: 1,
+                streams: 50,
+                repositories: 5,
+            },
+            waits: 200,
             opens: 300,
             heartbeats: (200, 2),
             storm: Storm {

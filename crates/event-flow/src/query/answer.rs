@@ -64,6 +64,11 @@ impl QueryAnswer {
         has_room
     }
 
+    /// Takes no further event.
+    pub const fn end(&mut self) {
+        self.is_full = true;
+    }
+
     /// Whether no further event has room.
     #[must_use]
     pub const fn is_full(&self) -> bool {

@@ -108,7 +108,9 @@ fn question(order: Order, after: u64, limit: usize) -> EventQuery {
 
 async fn answer(log: &HoledLog, order: Order, after: u64, limit: usize) -> (Vec<u64>, bool) {
     let query = question(order, after, limit);
-    let page = query_visible(log, &query, &|_| true).await.unwrap();
+    let page = query_visible(log, &query, &|_: &EventFacts| true)
+        .await
+        .unwrap();
     let events = page.events.iter().map(|event| event.sequence.0).collect();
     (events, page.truncated)
 }
@@ -184,7 +186,7 @@ async fn an_answer_has_as_many_events_as_its_bytes_allow_and_the_next_one_goes_o
                 max_bytes,
                 ..question(order, 0, 100)
             };
-            let pages = pages(&log, query, &|_| true).await;
+            let pages = pages(&log, query, &|_: &EventFacts| true).await;
             let events = pages.iter().filter(|page| !page.is_empty());
             let found: Vec<_> = events.clone().map(Vec::len).collect();
             assert_eq!(found, sizes, "{order:?}, {max_bytes} bytes");
@@ -203,7 +205,9 @@ async fn an_answer_that_its_bytes_or_its_limit_cut_says_that_there_is_more() {
             max_bytes,
             ..question(Order::NewestFirst, 0, limit)
         };
-        let page = query_visible(&log, &query, &|_| true).await.unwrap();
+        let page = query_visible(&log, &query, &|_: &EventFacts| true)
+            .await
+            .unwrap();
         (page.events.len(), page.has_more, page.older)
     };
     let two = 2 * EVENT_BYTES;

@@ -11,7 +11,7 @@ use mcp_server::{
     CallError, Caller, Policy, RateClass,
     prompt::{Prompt, required},
 };
-use model::{Clock, Timestamp};
+use model::{Clock, EventFacts, Timestamp};
 
 use super::activity::{DATA_NOTE, PromptRepository, RecentActivity};
 use crate::events::EventAccess;
@@ -79,7 +79,7 @@ impl Prompt for SummarizeActivity {
             &repository,
             Some(since),
             EVENTS,
-            &|_| true,
+            &|_: &EventFacts| true,
         )
         .await?;
         let PromptRepository { owner, repo } = &repository;

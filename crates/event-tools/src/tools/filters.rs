@@ -11,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{
     answer_input::AnswerForm,
     filter_input::{FilterInput, filter_list},
-    shown_events::ShownEvents,
+    shown_events::{AddedMembers, ShownEvents},
 };
 use crate::{events::EventAccess, limits::NOTE_BYTES};
 
@@ -113,8 +113,19 @@ impl EventsOutput {
     pub(super) fn of(
         events: &EventAccess,
         caller: &Caller,
+        page: QueryPage,
+        (question, form): (&EventQuery, AnswerForm),
+    ) -> Result<Self, CallError> {
+        Self::with(events, caller, page, (question, form), (Vec::new(), &()))
+    }
+
+    /// The same with notes of its own, and with members that are added to each event.
+    pub(super) fn with(
+        events: &EventAccess,
+        caller: &Caller,
         mut page: QueryPage,
         (question, form): (&EventQuery, AnswerForm),
+        (own_notes, added): (Vec<String>, &impl AddedMembers),
     ) -> Result<Self, CallError> {
         let time = |time: Option<model::Timestamp>| time.map(|time| time.to_string());
         let cursor = events.cursor_after(caller, &page)?;
@@ -129,12 +140,15 @@ impl EventsOutput {
             count: page.events.len(),
             from_timestamp: time(question.from),
             to_timestamp: time(question.to),
-            notes: notes(events, caller, &question.filters),
+            notes: own_notes
+                .into_iter()
+                .chain(notes(events, caller, &question.filters))
+                .collect(),
             events: Vec::new(),
         };
         let frame = serde_json::to_vec(&answer).map_or(0, |json| json.len());
         let room = form.max_bytes.saturating_sub(frame + NOTE_BYTES);
-        let shown = ShownEvents::of(&mut page, question.order, form, room);
+        let shown = ShownEvents::of(&mut page, question.order, form, (room, added));
         let cursor = events.cursor_after(caller, &page)?;
         answer.previous_cursor = events.cursor_before(caller, &page)?;
         answer.next_cursor = cursor.clone();

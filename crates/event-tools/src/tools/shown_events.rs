@@ -2,6 +2,7 @@
 
 use event_flow::query::{Order, QueryPage};
 use github_events::{EventTrim, summarise_event, trim_event};
+use model::{Sequenced, StoredEvent};
 use serde_json::value::RawValue;
 
 use super::answer_input::AnswerForm;
@@ -17,14 +18,41 @@ pub(super) struct ShownEvents {
     pub(super) shortened: Option<String>,
 }
 
+/// Members that an answer adds to each event of its own: JSON without braces, which begins with a comma, or nothing.
+pub(super) trait AddedMembers {
+    /// The longest, in bytes.
+    const MAX_BYTES: usize;
+
+    fn of(&self, event: &Sequenced<StoredEvent>) -> String;
+}
+
+/// An answer that adds nothing.
+impl AddedMembers for () {
+    const MAX_BYTES: usize = 0;
+
+    fn of(&self, _: &Sequenced<StoredEvent>) -> String {
+        String::new()
+    }
+}
+
+/// The event with these members behind its own.
+fn with_members(mut event: String, members: &str) -> String {
+    if !members.is_empty() && event.ends_with('}') {
+        event.pop();
+        event.push_str(members);
+        event.push('}');
+    }
+    event
+}
+
 impl ShownEvents {
     /// Shows the events of a page in up to `max_bytes`, and cuts the page to those that have room. Each event is either
     /// in the answer or follows on the next page.
-    pub(super) fn of(
+    pub(super) fn of<A: AddedMembers>(
         page: &mut QueryPage,
         order: Order,
         form: AnswerForm,
-        max_bytes: usize,
+        (max_bytes, added): (usize, &A),
     ) -> Self {
         let (mut shown, mut left, mut fitting) = (Self::default(), max_bytes, 0);
         for event in &page.events {
@@ -34,6 +62,8 @@ impl ShownEvents {
                 fitting += 1;
                 continue;
             };
+            let members = added.of(event);
+            let text = with_members(text, &members);
             // With the comma before it.
             let rest = left.checked_sub(text.len() + 1);
             let is_first = shown.events.is_empty();
@@ -41,7 +71,8 @@ impl ShownEvents {
                 Some(_) => text,
                 None if is_first => {
                     shown.shortened = Some(event.item.facts.id.to_string());
-                    form.show_within(json, max_bytes)
+                    let shown = form.show_within(json, max_bytes - A::MAX_BYTES);
+                    with_members(shown, &members)
                 }
                 None => break,
             };

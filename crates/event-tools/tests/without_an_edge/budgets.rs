@@ -61,7 +61,7 @@ fn examples() -> Vec<(String, Vec<Value>)> {
 }
 
 /// An event of each kind at its largest.
-fn largest_events() -> Vec<StoredEvent> {
+pub(super) fn largest_events() -> Vec<StoredEvent> {
     let mut events = Vec::new();
     for (number, (name, examples)) in examples().into_iter().enumerate() {
         let largest = examples
@@ -83,7 +83,7 @@ fn text(result: &Value) -> &str {
 }
 
 /// All events that match, page by page; each page is within its size.
-async fn paged(
+pub(super) async fn paged(
     server: &OfferRegistry,
     caller: &Caller,
     tool: &str,
@@ -92,7 +92,8 @@ async fn paged(
     let max_bytes = arguments["maxBytes"]
         .as_u64()
         .map_or(DEFAULT_BYTES, |bytes| bytes as usize);
-    let is_newest_first = tool == "get_recent_events" || arguments["order"] == "desc";
+    let is_recent = ["get_recent_events", "get_subscribed_events"].contains(&tool);
+    let is_newest_first = is_recent || arguments["order"] == "desc";
     let (next, parameter) = match is_newest_first {
         true => ("previousCursor", "before"),
         false => ("nextCursor", "cursor"),
@@ -123,7 +124,7 @@ async fn paged(
     found
 }
 
-fn ids_of(events: &[StoredEvent]) -> Vec<String> {
+pub(super) fn ids_of(events: &[StoredEvent]) -> Vec<String> {
     events
         .iter()
         .map(|event| event.facts.id.to_string())

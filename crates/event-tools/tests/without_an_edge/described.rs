@@ -17,7 +17,7 @@ fn listed(server: &OfferRegistry) -> Vec<Value> {
 #[tokio::test]
 async fn every_tool_says_first_when_to_use_it_and_is_short() {
     let tools = listed(&server().await);
-    assert_eq!(tools.len(), 6);
+    assert_eq!(tools.len(), 7);
     for tool in tools {
         let (name, text) = (&tool["name"], tool["description"].as_str().unwrap());
         assert!(

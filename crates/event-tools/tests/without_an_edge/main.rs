@@ -4,6 +4,7 @@
 
 mod budgets;
 mod described;
+mod subscribed;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use event_tools::{
     sessions::{SessionChange, SessionEditor},
     subscriptions::{
         ClientSubscription, ClientSubscriptions, ListedSubscription, ListedSubscriptions,
+        LoadedSubscriptions, SubscriptionScope,
     },
     toolset,
 };
@@ -45,12 +47,14 @@ use model::{
     RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, SessionId, StoredEvent,
     SubscriptionId, SystemClock, Timestamp, TraceContext,
 };
-use ports::{EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus};
+use ports::{EventLog, ResourceError, ResourceReader, ResourceState, Revision, SyncStatus};
 use serde_json::{Value, json, value::to_raw_value};
 use service_kit::descriptors::Descriptors;
 use store_layers::StoredLog;
 use store_memory::MemoryLogStore;
-use subscriptions::ClientId;
+use subscriptions::{
+    ClientId, Subscription, SubscriptionLife, SubscriptionTransport, VersionedSubscription,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A sync role that knows nothing.
@@ -94,7 +98,43 @@ impl SessionEditor for NoSessions {
 
 /// The subscriptions under a client's name, in memory.
 #[derive(Debug, Default)]
-struct KeptSubscriptions(std::sync::Mutex<Vec<(PrincipalId, ListedSubscription)>>);
+struct KeptSubscriptions(std::sync::Mutex<Vec<(PrincipalId, ListedSubscription, LogPosition)>>);
+
+/// Some of them.
+#[derive(Debug)]
+struct Loaded(Vec<VersionedSubscription>);
+
+impl LoadedSubscriptions for Loaded {
+    fn all(&self) -> &[VersionedSubscription] {
+        &self.0
+    }
+
+    fn are_many(&self) -> bool {
+        self.0.len() > 100
+    }
+}
+
+fn versioned(
+    (owner, listed, since): &(PrincipalId, ListedSubscription, LogPosition),
+) -> VersionedSubscription {
+    VersionedSubscription {
+        subscription: Subscription {
+            id: listed.id.clone(),
+            owner: owner.clone(),
+            client: listed.client.clone(),
+            filters: listed.filters.clone(),
+            transport: SubscriptionTransport::Sse,
+            since: *since,
+            cursor: *since,
+            created_at: listed.created_at,
+            life: SubscriptionLife::WhileUsed,
+            fence: 0,
+            metadata: serde_json::Map::new(),
+        },
+        revision: Revision(1),
+        expires_at: listed.expires_at,
+    }
+}
 
 #[async_trait]
 impl ClientSubscriptions for KeptSubscriptions {
@@ -111,14 +151,34 @@ impl ClientSubscriptions for KeptSubscriptions {
             created_at: Timestamp::default(),
             expires_at: Timestamp::default(),
         };
-        self.0.lock().unwrap().push((owner.clone(), listed));
+        let new = (owner.clone(), listed, new.since);
+        self.0.lock().unwrap().push(new);
         Ok(())
+    }
+
+    async fn load(
+        &self,
+        owner: &PrincipalId,
+        scope: SubscriptionScope<'_>,
+    ) -> Result<Option<Box<dyn LoadedSubscriptions>>, CallError> {
+        let kept = self.0.lock().unwrap();
+        let own = kept.iter().filter(|(of, listed, _)| {
+            of == owner
+                && match scope {
+                    SubscriptionScope::All => true,
+                    SubscriptionScope::Client(client) => listed.client.as_ref() == Some(client),
+                    SubscriptionScope::One(id) => listed.id == *id,
+                }
+        });
+        let own: Vec<_> = own.map(versioned).collect();
+        let is_missing = own.is_empty() && matches!(scope, SubscriptionScope::One(_));
+        Ok((!is_missing).then(|| Box::new(Loaded(own)) as Box<dyn LoadedSubscriptions>))
     }
 
     async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError> {
         let mut kept = self.0.lock().unwrap();
         let before = kept.len();
-        kept.retain(|(of, listed)| of != owner || listed.id != *id);
+        kept.retain(|(of, listed, _)| of != owner || listed.id != *id);
         Ok(kept.len() < before)
     }
 
@@ -128,10 +188,10 @@ impl ClientSubscriptions for KeptSubscriptions {
         client: Option<&ClientId>,
     ) -> Result<ListedSubscriptions, CallError> {
         let kept = self.0.lock().unwrap();
-        let own = kept.iter().filter(|(of, listed)| {
+        let own = kept.iter().filter(|(of, listed, _)| {
             of == owner && client.is_none_or(|client| listed.client.as_ref() == Some(client))
         });
-        let mut own = own.map(|(_, listed)| listed.clone());
+        let mut own = own.map(|(_, listed, _)| listed.clone());
         Ok(ListedSubscriptions {
             subscriptions: own.by_ref().take(100).collect(),
             has_more: own.next().is_some(),
@@ -178,16 +238,25 @@ async fn server_beside(other: Toolset) -> OfferRegistry {
 
 /// A server that offers the toolset over a log with these events.
 async fn server_over(events: Vec<StoredEvent>, other: Toolset) -> OfferRegistry {
+    following_server(events, other).await.0
+}
+
+/// The same with its log, which is not full, and the hub that follows it.
+async fn following_server(
+    events: Vec<StoredEvent>,
+    other: Toolset,
+) -> (OfferRegistry, Arc<StoredLog<MemoryLogStore>>, Arc<Hub>) {
     let log = StoredLog::new(MemoryLogStore::new(
         &RandomIds,
-        NonZeroUsize::new(events.len() + 1).unwrap(),
+        NonZeroUsize::new(events.len() + 10_000).unwrap(),
     ));
+    let log = Arc::new(log);
     log.append(events).await.unwrap();
     let head = log.head().await.unwrap();
     let mut metrics = service_kit::metrics::MetricsRegistry::default();
     let age = MaxAge::new(0, 15);
     let hub = Hub::new(HubParts {
-        log: Arc::new(log),
+        log: Arc::<StoredLog<MemoryLogStore>>::clone(&log),
         names: Arc::default(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
@@ -203,8 +272,9 @@ async fn server_over(events: Vec<StoredEvent>, other: Toolset) -> OfferRegistry 
         head: head.last,
         tag: None,
     });
+    let hub = Arc::new(hub);
     let deps = EventToolDeps {
-        hub: Arc::new(hub),
+        hub: Arc::clone(&hub),
         resources: Arc::new(NoResources),
         sessions: Arc::new(NoSessions),
         subscriptions: Arc::new(KeptSubscriptions::default()),
@@ -217,12 +287,18 @@ async fn server_over(events: Vec<StoredEvent>, other: Toolset) -> OfferRegistry 
         capabilities: Capabilities::default(),
         instructions: None,
     };
-    OfferRegistry::new(profile, Extensions::none(), vec![toolset(&deps), other]).unwrap()
+    let offers = vec![toolset(&deps), other];
+    let server = OfferRegistry::new(profile, Extensions::none(), offers).unwrap();
+    (server, log, hub)
 }
 
 fn caller(sees: Visibility) -> Caller {
+    caller_named("me", sees)
+}
+
+fn caller_named(name: &str, sees: Visibility) -> Caller {
     let permissions = Permissions::from_iter([Permission::Read]);
-    let principal = Principal::new(PrincipalId::new("me").unwrap(), permissions, sees);
+    let principal = Principal::new(PrincipalId::new(name).unwrap(), permissions, sees);
     let principal = Arc::new(principal);
     let mut metrics = service_kit::metrics::MetricsRegistry::default();
     Caller {

@@ -53,12 +53,14 @@ fn push(log: &fixture::GatedLog, hub: Option<&Hub>, sequence: u64) {
 async fn the_newest_events_are_answered_without_reading_the_log() {
     let (log, hub) = followed(10);
     log.let_reads(100);
-    let page = ask(&hub, &newest_of(None, 3), &|_| true).await.unwrap();
+    let page = ask(&hub, &newest_of(None, 3), &|_: &EventFacts| true)
+        .await
+        .unwrap();
     assert_eq!(
         (sequences(&page), page.through),
         (vec![10, 9, 8], Sequence(10))
     );
-    let page = ask(&hub, &newest_of(Some("odd"), 9), &|_| true)
+    let page = ask(&hub, &newest_of(Some("odd"), 9), &|_: &EventFacts| true)
         .await
         .unwrap();
     assert_eq!(sequences(&page), [9, 7, 5, 3, 1], "to the log's beginning");
@@ -72,7 +74,9 @@ async fn what_the_log_has_trimmed_is_not_shown_though_the_ring_has_it() {
     let (log, hub) = followed(10);
     log.let_reads(100);
     log.trim_front(8);
-    let page = ask(&hub, &newest_of(None, 9), &|_| true).await.unwrap();
+    let page = ask(&hub, &newest_of(None, 9), &|_: &EventFacts| true)
+        .await
+        .unwrap();
     assert_eq!(sequences(&page), [10, 9]);
 }
 
@@ -88,7 +92,7 @@ async fn a_call_waits_for_the_edge_to_get_what_the_log_has() {
         hub.apply(Followed::Events(vec![fixture::event(11, "odd", 10)]));
     };
     let question = newest_of(None, 1);
-    let (page, ()) = tokio::join!(ask(&hub, &question, &|_| true), later);
+    let (page, ()) = tokio::join!(ask(&hub, &question, &|_: &EventFacts| true), later);
     assert_eq!(sequences(&page.unwrap()), [11]);
 }
 
@@ -98,7 +102,9 @@ async fn calls_that_wait_at_the_same_time_ask_the_log_twice_at_most() {
     let calls: Vec<_> = (0..50)
         .map(|_| {
             let hub = Arc::clone(&hub);
-            tokio::spawn(async move { ask(&hub, &newest_of(None, 1), &|_| true).await })
+            tokio::spawn(
+                async move { ask(&hub, &newest_of(None, 1), &|_: &EventFacts| true).await },
+            )
         })
         .collect();
     // The first call asks; the others arrived meanwhile, and share the request that follows.
@@ -113,13 +119,17 @@ async fn calls_that_wait_at_the_same_time_ask_the_log_twice_at_most() {
 async fn a_question_that_failed_or_was_dropped_is_asked_again() {
     let (log, hub) = followed(10);
     let question = newest_of(None, 1);
-    let dropped = timeout(Duration::from_millis(1), ask(&hub, &question, &|_| true)).await;
+    let dropped = timeout(
+        Duration::from_millis(1),
+        ask(&hub, &question, &|_: &EventFacts| true),
+    )
+    .await;
     assert!(dropped.is_err());
     log.let_reads(2);
     log.fail_next();
-    assert!(ask(&hub, &question, &|_| true).await.is_err());
+    assert!(ask(&hub, &question, &|_: &EventFacts| true).await.is_err());
     assert_eq!(
-        sequences(&ask(&hub, &question, &|_| true).await.unwrap()),
+        sequences(&ask(&hub, &question, &|_: &EventFacts| true).await.unwrap()),
         [10]
     );
 }
@@ -242,11 +252,15 @@ async fn the_events_after_a_recent_position_are_answered_without_reading_the_log
         after: Sequence(after),
         ..newest_of(Some("odd"), limit)
     };
-    let page = ask(&hub, &after(4, 2), &|_| true).await.unwrap();
+    let page = ask(&hub, &after(4, 2), &|_: &EventFacts| true)
+        .await
+        .unwrap();
     assert_eq!((sequences(&page), page.through), (vec![5, 7], Sequence(8)));
     assert!(page.has_more && page.through_tag.is_some());
     log.let_reads(1);
-    let page = ask(&hub, &after(8, 2), &|_| true).await.unwrap();
+    let page = ask(&hub, &after(8, 2), &|_: &EventFacts| true)
+        .await
+        .unwrap();
     assert_eq!((sequences(&page), page.through), (vec![9], Sequence(10)));
     assert!(!page.has_more && !page.truncated);
 }
@@ -260,7 +274,8 @@ async fn a_log_that_was_replaced_is_not_answered_for_from_the_ring() {
     for sequence in 1..=10 {
         hub.apply(Followed::Events(vec![fixture::event(sequence, "new", 10)]));
     }
-    let asked = tokio::spawn(async move { ask(&hub, &newest_of(None, 1), &|_| true).await });
+    let asked =
+        tokio::spawn(async move { ask(&hub, &newest_of(None, 1), &|_: &EventFacts| true).await });
     assert!(
         asked.await.is_err(),
         "this log's read_before panics: it was read"
@@ -278,15 +293,21 @@ async fn a_query_that_finds_no_turn_at_the_log_is_told_to_come_back() {
     let holding: Vec<_> = (0..FIRST_PAGE_TURNS)
         .map(|_| {
             let (hub, question) = (Arc::clone(&hub), from_the_log.clone());
-            tokio::spawn(async move { ask(&hub, &question, &|_| true).await })
+            tokio::spawn(async move { ask(&hub, &question, &|_: &EventFacts| true).await })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let refused = ask(&hub, &from_the_log, &|_| true).await.unwrap_err();
+    let refused = ask(&hub, &from_the_log, &|_: &EventFacts| true)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, HistoryError::Busy), "{refused}");
     log.let_reads(100);
     for query in holding {
         assert!(query.await.unwrap().is_ok());
     }
-    assert!(ask(&hub, &from_the_log, &|_| true).await.is_ok());
+    assert!(
+        ask(&hub, &from_the_log, &|_: &EventFacts| true)
+            .await
+            .is_ok()
+    );
 }

@@ -83,6 +83,13 @@ fn calls(given: &GivenOut) -> Vec<(&'static str, Value)> {
         ),
         (
             "tools/call",
+            call(
+                "get_subscribed_events",
+                json!({ "clientId": "fuzz", "cursor": given.cursor, "limit": 3 }),
+            ),
+        ),
+        (
+            "tools/call",
             call("manage_events", json!({ "action": "list" })),
         ),
         ("tasks/get", json!({ "taskId": given.task })),

@@ -177,7 +177,8 @@ impl Conversation {
         let (output, messages) = CallOutput::new(token, Some(log_level(&self.session)));
         let caller = adapted(self.caller(asking, output));
         let running = &self.edge.calls.running;
-        let running = running.begin(&self.session.id, &request.id)?;
+        let bytes = kept_bytes(&self.session, &request);
+        let running = running.begin(&self.session.id, &request.id, bytes)?;
         Ok(HandshakeCall {
             rights: caller.rights.clone(),
             work: Box::pin(run(Arc::clone(&self.edge), running, caller, request)),
@@ -231,7 +232,11 @@ async fn run(
     request: RpcRequest,
 ) -> Option<CallAnswer> {
     let id = request.id.clone();
-    let answer = handshake::message(&edge, &caller, Incoming::Request(request));
+    let answer = Box::pin(handshake::message(
+        &edge,
+        &caller,
+        Incoming::Request(request),
+    ));
     let answer = match running.cancelled.run_until_cancelled(answer).await {
         Some(answer) => answer,
         None if running.session_ended.is_cancelled() => Err(EdgeError::SessionGone),
@@ -243,7 +248,33 @@ async fn run(
     };
     let answer = CallAnswer::of(&id, Ok(message));
     let principal = &caller.principal.id;
-    Some(answer.within(&edge.answers, principal, Some(&id)).await)
+    Some(Box::pin(answer.within(&edge.answers, principal, Some(&id))).await)
+}
+
+/// Bytes that a call keeps while it runs, as JSON.
+fn kept_bytes(session: &Session, request: &RpcRequest) -> usize {
+    let params = request
+        .params
+        .as_deref()
+        .map_or(0, |params| params.get().len());
+    let mut record = ByteCount(0);
+    // A session is JSON in the store.
+    let _ = serde_json::to_writer(&mut record, session);
+    params + record.0
+}
+
+/// Counts what is written.
+struct ByteCount(usize);
+
+impl std::io::Write for ByteCount {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// `_meta.progressToken` of the params.

@@ -6,7 +6,6 @@
 //! only forwards its messages.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -16,10 +15,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, future::BoxFuture};
 use http::StatusCode;
-use http_body::Frame;
 use instruments::recording::line_span;
 use mcp::{RequestId, headers::AcceptedTypes};
 use mcp_server::{cpu_turns::in_turns, output::CallOutputItem};
+use stream_driver::{FillResult, OutgoingFrames, SendProgress, StreamSource};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep},
@@ -34,7 +33,7 @@ use super::{
 use crate::{
     answer_budget::AnswerBytes,
     calls::{CallAnswer, record::FirstResponse, unanswered::stopped_answer},
-    limits::STREAM_AFTER,
+    limits::{STREAM_AFTER, UNKEPT_CLIENT_WAIT},
 };
 
 /// Interval of the comments that keep proxies from cutting a call that sends nothing.
@@ -81,7 +80,7 @@ pub(super) async fn answer(
         )))),
         answer: None,
     };
-    sse::answer(KeepAliveBody::new(exchange))
+    sse::answer(AnswerSource::new(exchange))
 }
 
 /// The first item with which the answer begins as a stream.
@@ -102,9 +101,7 @@ pub(super) async fn recorded_response(
 ) -> Response {
     match begun.await {
         Ok(FirstResponse::Answer(answer)) => whole(accepts, Some(answer)),
-        Ok(FirstResponse::Stream(frames)) => {
-            sse::answer(KeepAliveBody::new(ReceivedFrames(frames)))
-        }
+        Ok(FirstResponse::Stream(frames)) => sse::answer(AnswerSource::new(ReceivedFrames(frames))),
         Ok(FirstResponse::Cancelled) => whole(accepts, None),
         // The process stops.
         Err(_) => whole(accepts, Some(stopped_answer(request))),
@@ -176,15 +173,16 @@ impl Stream for MessagesThenAnswer {
     }
 }
 
-/// A body of frames, with a comment after each long silence. Large frames are handed over in parts.
-pub(super) struct KeepAliveBody<S> {
+/// Frames for the driver of their connection, with a comment after each long silence. Large frames are handed over in
+/// parts. While nothing happens, an answer that is waited for costs what a stream costs: its connection leaves hyper.
+pub(super) struct AnswerSource<S> {
     frames: Pin<Box<S>>,
     /// The rest of a frame.
     rest: AnswerBytes,
     silence: Pin<Box<Sleep>>,
 }
 
-impl<S: Stream<Item = AnswerBytes>> KeepAliveBody<S> {
+impl<S: Stream<Item = AnswerBytes>> AnswerSource<S> {
     pub(super) fn new(frames: S) -> Self {
         Self {
             frames: Box::pin(frames),
@@ -194,33 +192,33 @@ impl<S: Stream<Item = AnswerBytes>> KeepAliveBody<S> {
     }
 }
 
-impl<S: Stream<Item = AnswerBytes>> http_body::Body for KeepAliveBody<S> {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+impl<S: Stream<Item = AnswerBytes> + Send> StreamSource for AnswerSource<S> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         if self.rest.is_empty()
             && let Poll::Ready(frame) = self.frames.as_mut().poll_next(cx)
         {
             match frame {
                 Some(frame) => self.rest = frame,
-                None => return Poll::Ready(None),
+                None => return Poll::Ready(FillResult::Last),
             }
         }
         if !self.rest.is_empty() {
             self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
-            return Poll::Ready(Some(Ok(Frame::data(self.rest.next_part()))));
+            let part = self.rest.next_part();
+            out.push_unrepeatable(|out| out.extend_from_slice(&part));
+            return Poll::Ready(FillResult::Frames);
         }
         if self.silence.as_mut().poll(cx).is_ready() {
             self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
-            // Polled again at once, so that the timer's waker is in place.
-            cx.waker().wake_by_ref();
-            let comment = Bytes::from_static(mcp::sse::KEEP_ALIVE);
-            return Poll::Ready(Some(Ok(Frame::data(comment))));
+            out.push_unrepeatable(|out| out.extend_from_slice(mcp::sse::KEEP_ALIVE));
+            return Poll::Ready(FillResult::Frames);
         }
         Poll::Pending
+    }
+
+    fn record_progress(&mut self, _: SendProgress) {}
+
+    fn should_give_up(&self, behind: Duration) -> bool {
+        behind >= UNKEPT_CLIENT_WAIT
     }
 }

@@ -26,7 +26,7 @@ use super::{
     authenticate::Authenticated,
     batch,
     conversation::Conversation,
-    exchange::{self, KeepAliveBody},
+    exchange::{self, AnswerSource},
     sse,
 };
 use crate::{
@@ -310,7 +310,7 @@ impl McpRequest<'_> {
             Box::new(conversation),
         );
         Ok(match frames.await {
-            Some(frames) => sse::answer(KeepAliveBody::new(frames)),
+            Some(frames) => sse::answer(AnswerSource::new(frames)),
             None => refuse(&HttpRefusal::session_not_found()),
         })
     }

@@ -4,10 +4,9 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use fanout::feed::Feed;
 use http::{HeaderValue, header};
-use stream_driver::Handover;
+use stream_driver::{Handover, StreamSource};
 
 use super::answer_body;
 use crate::answer_budget::AnswerBytes;
@@ -20,7 +19,11 @@ pub(crate) const STREAM_CACHE_CONTROL: HeaderValue =
 /// A long-lived stream, for the driver of its connection. The connection ends with the stream, so
 /// that the balancer chooses the edge for the client's next one.
 pub(crate) fn stream(feed: Feed) -> Response {
-    let handover = Handover::new(Box::new(feed));
+    handed_over(Box::new(feed))
+}
+
+fn handed_over(source: Box<dyn StreamSource>) -> Response {
+    let handover = Handover::new(source);
     let mut response = with_head(Body::new(handover.body()));
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
@@ -33,11 +36,10 @@ pub(crate) fn head() -> Response {
     with_head(Body::empty())
 }
 
-/// An SSE answer that is neither cached nor buffered by proxies.
-pub(crate) fn answer(
-    body: impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
-) -> Response {
-    with_head(Body::new(body))
+/// An SSE answer whose frames come later, for the driver of its connection, which ends with the answer as one that
+/// ends a stream does.
+pub(super) fn answer(source: impl StreamSource + 'static) -> Response {
+    handed_over(Box::new(source))
 }
 
 /// An SSE answer whose frames are all known.

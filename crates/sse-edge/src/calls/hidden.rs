@@ -1,17 +1,20 @@
 //! Entries of the stream of a call that are for edges and not for clients: which request it answers, who may see the
-//! messages, and how another edge goes on with the call.
+//! messages, how another edge goes on with the call, and which edge runs it.
 //!
-//! An edge of an earlier version passes over the last kind, and answers in place of a lost edge as it did.
+//! An edge of an earlier version passes over the last two kinds.
 
 use access::Visibility;
 use bytes::{BufMut, Bytes, BytesMut};
 use mcp::RequestId;
 use mcp_server::repeatable::RepeatableCall;
+use model::LeaseName;
 
 /// First byte of such an entry, with which no message begins.
 const HIDDEN_MARK: u8 = 0;
 /// Second byte of an entry about going on with a call; the others have JSON there.
 const CONTINUATION_MARK: u8 = 0;
+/// Second byte of an entry about the edge that runs the call.
+const EDGE_MARK: u8 = 1;
 
 /// Such an entry.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) enum HiddenEntry {
     Repeatable(Box<RepeatableCall>),
     /// The edge that ran the call has stopped, and whoever reads this goes on with it.
     HandedOver,
+    /// The edge with this lease runs the call from here on.
+    RunBy(LeaseName),
     /// Of a later version, or damaged.
     Unknown,
 }
@@ -32,6 +37,11 @@ impl HiddenEntry {
     /// `None` for a message.
     pub(super) fn of(entry: &[u8]) -> Option<Self> {
         let json = entry.strip_prefix(&[HIDDEN_MARK])?;
+        if let Some(name) = json.strip_prefix(&[EDGE_MARK]) {
+            let name = std::str::from_utf8(name).ok();
+            let name = name.and_then(|name| LeaseName::new(name).ok());
+            return Some(name.map_or(Self::Unknown, Self::RunBy));
+        }
         let known = match json.strip_prefix(&[CONTINUATION_MARK]) {
             Some([]) => Some(Self::HandedOver),
             Some(call) => serde_json::from_slice(call).ok().map(Self::Repeatable),
@@ -66,6 +76,10 @@ impl HiddenEntry {
         entry(&[HIDDEN_MARK, CONTINUATION_MARK], &json)
     }
 
+    pub(super) fn run_by(edge: &LeaseName) -> Bytes {
+        entry(&[HIDDEN_MARK, EDGE_MARK], edge.as_str().as_bytes())
+    }
+
     pub(super) fn handed_over() -> Bytes {
         entry(&[HIDDEN_MARK, CONTINUATION_MARK], &[])
     }
@@ -94,7 +108,10 @@ mod tests {
         assert_eq!(rights.into_rights(), Some(cats));
         let handed_over = HiddenEntry::of(&HiddenEntry::handed_over());
         assert!(matches!(handed_over, Some(HiddenEntry::HandedOver)));
-        for other in [&b"\0\0{}"[..], b"\0\0?", b"\0?", b"\0"] {
+        let edge = LeaseName::new("edge-calls:7").unwrap();
+        let run_by = HiddenEntry::of(&HiddenEntry::run_by(&edge));
+        assert!(matches!(run_by, Some(HiddenEntry::RunBy(name)) if name == edge));
+        for other in [&b"\0\0{}"[..], b"\0\x01", b"\0\0?", b"\0?", b"\0"] {
             let entry = HiddenEntry::of(other);
             assert!(matches!(entry, Some(HiddenEntry::Unknown)), "{other:?}");
         }

@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use mcp::RequestId;
-use model::{Classified, ErrorClass, Sequence, error_chain};
+use model::{Classified, ErrorClass, LeaseName, Sequence, error_chain};
 use ports::{LeaseToken, MailboxError, StoreFailure};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, error::Elapsed, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::{
     Calls,
+    edge_lease::EdgeLeaseError,
     hidden::HiddenEntry,
     stream_name::StreamName,
     unanswered::unkept_answer,
@@ -27,6 +28,9 @@ use crate::{
     session::Sessions,
 };
 
+/// Entries after the last one of this edge that are read for one of another edge, which begins with such an entry.
+const FOREIGN_ENTRIES: usize = 8;
+
 /// The reason why an entry is not stored.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
@@ -34,6 +38,10 @@ enum KeepError {
     Taken,
     #[error("the lease of the stream cannot be taken")]
     Lease(#[from] StoreFailure),
+    #[error(transparent)]
+    Edge(#[from] EdgeLeaseError),
+    #[error("another edge goes on with the call")]
+    Elsewhere,
     #[error("the stream of the mailbox cannot be read")]
     Read(#[source] MailboxError),
     #[error("a store did not answer in time")]
@@ -46,8 +54,13 @@ impl KeepError {
     /// Whether the entry may be stored a moment later.
     fn may_pass(&self) -> bool {
         let class = match self {
-            Self::Taken | Self::Timeout(_) => ErrorClass::Transient,
-            Self::Lease(error) => error.class(),
+            Self::Taken
+            | Self::Timeout(_)
+            | Self::Edge(
+                EdgeLeaseError::Timeout(_) | EdgeLeaseError::Taken | EdgeLeaseError::JustFailed,
+            ) => ErrorClass::Transient,
+            Self::Elsewhere => ErrorClass::Conflict,
+            Self::Lease(error) | Self::Edge(EdgeLeaseError::Store(error)) => error.class(),
             Self::Read(error) => error.class(),
             Self::Append(error) => error.class(),
         };
@@ -65,23 +78,19 @@ impl KeepError {
     }
 }
 
-/// Whether this edge alone writes a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LeaseHold {
-    /// As far as is known.
-    Ours,
-    /// Another edge writes it: it held this one for gone.
-    Taken,
-}
-
-/// The stream in the mailbox, which this edge alone writes while it holds the lease.
+/// The stream in the mailbox, which this edge alone writes while it holds its own lease and the stream says that it
+/// runs the call. Who says so first, or in place of another edge, holds the lease of the stream meanwhile.
 pub(super) struct StreamKeeper {
     calls: Arc<Calls>,
     sessions: Arc<Sessions>,
     name: StreamName,
     request: RequestId,
+    /// The lease of the stream, if it was taken over and does not say yet that this edge runs the call.
     lease: Option<LeaseToken>,
-    extended: Instant,
+    /// The lease of this edge that the stream names.
+    claimed: Option<LeaseName>,
+    /// Another edge runs the call: it held this one for gone.
+    pub(super) is_elsewhere: bool,
     /// What is not stored yet, in order.
     waiting: UnstoredEntries,
     /// The last entry that is known to be stored.
@@ -105,7 +114,8 @@ impl StreamKeeper {
             name,
             request,
             lease: None,
-            extended: Instant::now(),
+            claimed: None,
+            is_elsewhere: false,
             waiting: UnstoredEntries::default(),
             through: Sequence::START,
             has_given_up: false,
@@ -130,9 +140,19 @@ impl StreamKeeper {
         }
     }
 
+    /// What another edge has to know, again where it may no longer be kept.
     pub(super) async fn keep_head(&mut self) {
+        if let Some(edge) = self.claimed.clone() {
+            let entry = HiddenEntry::run_by(&edge);
+            self.keep(entry.into(), EntryKind::Hidden).await;
+        }
         let head = HiddenEntry::request(&self.request);
         self.keep(head.into(), EntryKind::Hidden).await;
+    }
+
+    /// Changes of the lease of this edge.
+    pub(super) fn edge_names(&self) -> watch::Receiver<Option<LeaseName>> {
+        self.calls.edge_lease.names()
     }
 
     pub(super) fn sessions(&self) -> &Sessions {
@@ -159,6 +179,8 @@ impl StreamKeeper {
         if self.has_given_up {
             return None;
         }
+        // A reader elsewhere may be there before this edge knows that its client is gone.
+        self.announces |= matches!(kind, EntryKind::Message | EntryKind::Answer);
         // What waits is tried again after a pause, and not with every message.
         let is_first = !self.is_waiting();
         self.waiting.push(bytes, kind);
@@ -177,6 +199,7 @@ impl StreamKeeper {
                     self.through = sequence;
                     self.waiting.pop();
                 }
+                Err(KeepError::Elsewhere) => self.let_go(),
                 Err(error) if error.is_of_the_entry() && self.replace_first(&error) => {}
                 Err(error) if error.may_pass() => {
                     self.tell(&error, "the stream of a call cannot be resumed now");
@@ -198,12 +221,9 @@ impl StreamKeeper {
     }
 
     async fn store_first(&mut self) -> Result<Sequence, KeepError> {
-        if self.lease.is_none() {
-            self.lease = Some(self.acquire().await?);
-        }
         let (calls, name) = (&self.calls, &self.name);
         let entry = self.waiting.first().expect("there is an entry");
-        if std::mem::replace(&mut entry.is_tried, true) {
+        if entry.is_tried {
             // This edge alone writes the stream, so an entry after the last one is the one that was tried.
             let (session, stream) = (&name.session, &name.stream);
             let read = calls.mailbox.read_after(session, stream, self.through, 1);
@@ -214,12 +234,92 @@ impl StreamKeeper {
                 return Ok(found.sequence);
             }
         }
-        let bytes = entry.bytes.bytes().clone();
-        let appended = calls.append(&name.session, &name.stream, bytes);
+        self.claim().await?;
+        let entry = self.waiting.first().expect("there is an entry");
+        entry.is_tried = true;
+        let (bytes, name) = (entry.bytes.bytes().clone(), &self.name);
+        let appended = self.calls.append(&name.session, &name.stream, bytes);
         Ok(appended.await?)
     }
 
-    /// Without the lease a reader on another edge would consider this edge gone.
+    /// Says in the stream that this edge runs the call, unless it says so already. After the lease of the edge was
+    /// lost, another edge may have gone on with the call.
+    async fn claim(&mut self) -> Result<(), KeepError> {
+        let calls = Arc::clone(&self.calls);
+        let edge = calls.edge_lease.name().await?;
+        if self.claimed.as_ref() == Some(&edge) {
+            return Ok(());
+        }
+        // Nobody else knows a stream that has not begun.
+        let is_new =
+            self.claimed.is_none() && self.lease.is_none() && self.through == Sequence::START;
+        if is_new {
+            self.through = self.append_claim(&edge).await?;
+            self.claimed = Some(edge);
+            return Ok(());
+        }
+        let _turn = calls.edge_lease.claims.acquire().await;
+        let lease = match self.lease.clone() {
+            Some(lease) => lease,
+            None => self.acquire().await?,
+        };
+        let claimed = match self.is_run_elsewhere().await {
+            Ok(false) => self.append_claim(&edge).await,
+            Ok(true) => Err(KeepError::Elsewhere),
+            Err(error) => Err(error),
+        };
+        let lock = self.name.lock();
+        let _ = timeout(CALL_DEADLINE, calls.locks.release(&lock, &lease)).await;
+        self.lease = None;
+        self.through = claimed?;
+        self.claimed = Some(edge);
+        Ok(())
+    }
+
+    async fn append_claim(&self, edge: &LeaseName) -> Result<Sequence, KeepError> {
+        let (calls, name) = (&self.calls, &self.name);
+        let entry = HiddenEntry::run_by(edge);
+        Ok(calls.append(&name.session, &name.stream, entry).await?)
+    }
+
+    /// Whether another edge has written what comes after the last entry of this one.
+    async fn is_run_elsewhere(&self) -> Result<bool, KeepError> {
+        let (calls, name) = (&self.calls, &self.name);
+        let (session, stream) = (&name.session, &name.stream);
+        let read = calls
+            .mailbox
+            .read_after(session, stream, self.through, FOREIGN_ENTRIES);
+        let page = timeout(CALL_DEADLINE, read).await?;
+        let page = page.map_err(KeepError::Read)?;
+        let own = |entry: &[u8]| match HiddenEntry::of(entry) {
+            Some(HiddenEntry::RunBy(edge)) => calls.edge_lease.is_own(&edge),
+            _ => true,
+        };
+        Ok(page.closed || !page.messages.iter().all(|message| own(&message.item)))
+    }
+
+    /// The lease of this edge is another one than the stream names: says so in the stream, or lets go of the call if
+    /// another edge runs it.
+    pub(super) async fn claim_again(&mut self) {
+        if self.claimed.is_none() || self.has_given_up {
+            return;
+        }
+        match self.claim().await {
+            Ok(()) => {}
+            Err(KeepError::Elsewhere) => self.let_go(),
+            // What is stored next tries again.
+            Err(error) => self.tell(&error, "the stream of a call cannot be claimed now"),
+        }
+    }
+
+    /// Another edge runs the call and writes its stream.
+    fn let_go(&mut self) {
+        self.is_elsewhere = true;
+        self.has_given_up = true;
+        self.waiting.clear();
+    }
+
+    /// Without the lease a reader on another edge may be taking the place of this one.
     async fn acquire(&self) -> Result<LeaseToken, KeepError> {
         let (calls, lock) = (&self.calls, self.name.lock());
         let take = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
@@ -252,26 +352,6 @@ impl StreamKeeper {
         self.sessions.announce_mail(session, stream).await;
     }
 
-    /// Extends the lease. If the store has lost it, takes it again: a reader of the stream would otherwise
-    /// answer in place of this edge.
-    pub(super) async fn extend_lease(&mut self) -> LeaseHold {
-        let Some(lease) = &self.lease else {
-            return LeaseHold::Ours;
-        };
-        self.extended = Instant::now();
-        let (locks, name) = (&self.calls.locks, self.name.lock());
-        let extend = locks.extend(&name, lease, CALL_LEASE);
-        if !matches!(timeout(CALL_DEADLINE, extend).await, Ok(Ok(false))) {
-            return LeaseHold::Ours;
-        }
-        match self.acquire().await {
-            Ok(lease) => self.lease = Some(lease),
-            Err(KeepError::Taken) => return LeaseHold::Taken,
-            Err(_) => {}
-        }
-        LeaseHold::Ours
-    }
-
     /// Lets another edge write the stream.
     pub(super) async fn release(&self) {
         if let Some(lease) = &self.lease {
@@ -280,18 +360,17 @@ impl StreamKeeper {
         }
     }
 
-    /// The call is over: stores what waits and closes the stream, and tries again for as long as the lease is held
-    /// and the edge does not have to stop. The client that is connected does not wait for that.
+    /// The call is over: stores what waits and closes the stream, and tries again for a while and as long as the edge does not have to stop. The client that is connected does not wait for that.
     pub(super) async fn finish(
         mut self,
         mut live: Option<mpsc::Sender<AnswerBytes>>,
         closed: CancellationToken,
     ) {
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;
+        self.announces = true;
         // A client that has no id of the stream cannot come back to it.
-        while self.through > Sequence::START && !self.try_to_end().await {
+        while self.through > Sequence::START && !self.is_elsewhere && !self.try_to_end().await {
             live = None;
-            self.announces = true;
             if closed.is_cancelled() || Instant::now() >= until {
                 self.end_without_the_rest().await;
                 break;
@@ -301,9 +380,6 @@ impl StreamKeeper {
                 () = closed.cancelled() => {}
                 () = sleep(CALL_STORE_PAUSE) => {}
             }
-            if self.extended.elapsed() >= CALL_LEASE / 3 {
-                let _ = self.extend_lease().await;
-            }
         }
         self.release().await;
         drop(live);
@@ -311,7 +387,7 @@ impl StreamKeeper {
 
     async fn try_to_end(&mut self) -> bool {
         self.store_waiting().await;
-        !self.is_waiting() && self.close().await
+        !self.is_waiting() && (self.is_elsewhere || self.close().await)
     }
 
     /// Closes the stream; false if another attempt may succeed. A reader of a closed stream without an answer says

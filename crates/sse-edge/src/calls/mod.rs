@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`asking`] | questions to the client, in both eras |
 //! | [`continuation`] | going on with a call whose edge is gone |
+//! | [`edge_lease`] | the lease that stands for all calls of this edge |
 //! | [`hidden`] | entries of such a stream that are for edges and not for clients |
 //! | [`hints`] | hints that a stream of a mailbox has new messages |
 //! | [`keeping`] | what the mailbox keeps of such a stream, now or later |
@@ -15,10 +16,12 @@
 //! | [`stream_name`] | the name of that stream, and the ids of its events |
 //! | [`unanswered`] | the answers in place of one that a call does not have |
 //! | [`unstored`] | what of it the mailbox does not have yet |
+//! | [`watched_edges`] | whether the edges are still there that run calls which are read here |
 //! | [`withheld`] | answers that show more than their reader may see |
 
 pub(crate) mod asking;
 pub(crate) mod continuation;
+pub(crate) mod edge_lease;
 mod hidden;
 pub(crate) mod hints;
 mod keeping;
@@ -29,6 +32,7 @@ pub(crate) mod running;
 pub(crate) mod stream_name;
 pub(crate) mod unanswered;
 mod unstored;
+pub(crate) mod watched_edges;
 pub(crate) mod withheld;
 
 use std::sync::Arc;
@@ -36,7 +40,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp::{HttpRefusal, RequestId};
-use model::{PrincipalId, SessionId, StreamId};
+use model::{IdSource, PrincipalId, SessionId, StreamId};
 use ports::{Leases, Mailbox, MailboxError, MailboxLimits};
 use tokio::time::timeout;
 
@@ -103,6 +107,10 @@ pub(crate) struct Calls {
     pub(crate) hints: hints::MailboxHints,
     pub(crate) mailbox: Arc<dyn Mailbox>,
     pub(super) locks: Arc<dyn Leases>,
+    /// Says that this edge runs its calls.
+    pub(crate) edge_lease: edge_lease::EdgeLease,
+    /// The edges that run the calls which are read here.
+    pub(crate) watched: watched_edges::WatchedEdges,
     answers: AnswerGate,
     pub(crate) metrics: AnswerMetrics,
 }
@@ -111,12 +119,15 @@ impl Calls {
     pub(crate) fn new(
         mailbox: Arc<dyn Mailbox>,
         locks: Arc<dyn Leases>,
+        ids: Arc<dyn IdSource>,
         metrics: AnswerMetrics,
     ) -> Self {
         Self {
             running: running::RunningCalls::default(),
             hints: hints::MailboxHints::default(),
             mailbox,
+            edge_lease: edge_lease::EdgeLease::new(Arc::clone(&locks), ids),
+            watched: watched_edges::WatchedEdges::new(Arc::clone(&locks)),
             locks,
             answers: AnswerGate::default(),
             metrics,

@@ -20,21 +20,13 @@ use tokio::{
 };
 
 use super::{
-    CallAnswer, Calls,
-    continuation::TakenCall,
-    hidden::HiddenEntry,
-    keeping::{LeaseHold, StreamKeeper},
-    stream_name::StreamName,
-    unanswered::stopped_answer,
-    unstored::EntryKind,
+    CallAnswer, Calls, continuation::TakenCall, hidden::HiddenEntry, keeping::StreamKeeper,
+    stream_name::StreamName, unanswered::stopped_answer, unstored::EntryKind,
 };
 use crate::{
     answer_budget::AnswerBytes,
     background::Background,
-    limits::{
-        CALL_LEASE, CALL_REFRESH, CALL_STORE_PAUSE, STREAM_AFTER, UNKEPT_CLIENT_WAIT,
-        WAITING_FRAMES,
-    },
+    limits::{CALL_REFRESH, CALL_STORE_PAUSE, STREAM_AFTER, UNKEPT_CLIENT_WAIT, WAITING_FRAMES},
     session::Sessions,
 };
 
@@ -70,8 +62,18 @@ pub(crate) struct RecordedCall {
     pub(crate) work: BoxFuture<'static, Option<CallAnswer>>,
 }
 
-/// Runs the call to its end, even if no client listens.
-pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstResponse>) {
+/// Runs the call to its end, even if no client listens. What was needed for its beginning is not kept while it waits.
+pub(crate) async fn record(call: RecordedCall, begun: oneshot::Sender<FirstResponse>) {
+    if let Some((writer, call)) = Box::pin(begin(call, begun)).await {
+        Box::pin(writer.run(call)).await;
+    }
+}
+
+/// Waits until the answer begins; `None` if that is all of it.
+async fn begin(
+    mut call: RecordedCall,
+    begun: oneshot::Sender<FirstResponse>,
+) -> Option<(Box<CallWriter>, RecordedCall)> {
     let mut repeatable = None;
     let first = tokio::select! {
         biased;
@@ -79,8 +81,14 @@ pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstR
         answer = &mut call.work => {
             let item = beginning(&mut call.messages, &mut repeatable).now_or_never();
             match (item.flatten(), answer) {
-                (None, Some(answer)) => return drop(begun.send(FirstResponse::Answer(answer))),
-                (_, None) => return drop(begun.send(FirstResponse::Cancelled)),
+                (None, Some(answer)) => {
+                    let _ = begun.send(FirstResponse::Answer(answer));
+                    return None;
+                }
+                (_, None) => {
+                    let _ = begun.send(FirstResponse::Cancelled);
+                    return None;
+                }
                 // An item was sent immediately before the answer.
                 (item, answer) => {
                     call.work = Box::pin(std::future::ready(answer));
@@ -100,10 +108,11 @@ pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstR
     let _ = begun.send(FirstResponse::Stream(stream));
     for item in repeatable.into_iter().chain(first) {
         if writer.write_item(item).await == CallPlace::Elsewhere {
-            return writer.keeper.release().await;
+            writer.keeper.release().await;
+            return None;
         }
     }
-    writer.run(call).await;
+    Some((Box::new(writer), call))
 }
 
 /// The first item with which the answer begins as a stream; how the call can be made again is put aside.
@@ -136,8 +145,8 @@ pub(crate) async fn take_over(call: RecordedCall, taken: TakenCall) {
         repeatable: Some(taken.call),
     };
     // What the other edge stored may be old.
-    writer.refresh(&call.session).await;
-    writer.run(call).await;
+    Box::pin(writer.refresh(&call.session)).await;
+    Box::pin(Box::new(writer).run(call)).await;
 }
 
 /// Where a call runs.
@@ -187,10 +196,12 @@ impl CallWriter {
         writer
     }
 
-    async fn run(mut self, mut call: RecordedCall) {
+    async fn run(mut self: Box<Self>, mut call: RecordedCall) {
         let background = call.recorder.background.clone();
         let (draining, closed) = (background.draining(), background.closed());
-        let mut extend = interval_at(Instant::now() + CALL_LEASE / 3, CALL_LEASE / 3);
+        let mut edge_names = self.keeper.edge_names();
+        // It may have changed before.
+        Box::pin(self.keeper.claim_again()).await;
         let mut refresh = interval_at(Instant::now() + CALL_REFRESH, CALL_REFRESH);
         let mut store = interval(CALL_STORE_PAUSE);
         store.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,8 +210,8 @@ impl CallWriter {
             tokio::select! {
                 biased;
                 item = call.messages.recv(), if is_open => match item {
-                    Some(item) => if self.write_item(item).await == CallPlace::Elsewhere {
-                        return self.keeper.release().await;
+                    Some(item) => if Box::pin(self.write_item(item)).await == CallPlace::Elsewhere {
+                        return Box::pin(self.keeper.release()).await;
                     },
                     None => is_open = false,
                 },
@@ -208,35 +219,34 @@ impl CallWriter {
                 () = closed.cancelled() => break Some(stopped_answer(&call.request)),
                 () = draining.cancelled(), if !is_draining => {
                     is_draining = true;
-                    self.disconnect().await;
+                    Box::pin(self.disconnect()).await;
                 }
-                _ = extend.tick() => {
-                    let is_taken = self.keeper.extend_lease().await == LeaseHold::Taken;
-                    if is_taken && self.repeatable.is_some() {
-                        // Another edge goes on with the call: this one did not run for a while.
-                        return;
-                    }
-                }
-                _ = refresh.tick() => self.refresh(&call.session).await,
+                Ok(()) = edge_names.changed() => Box::pin(self.keeper.claim_again()).await,
+                _ = refresh.tick() => Box::pin(self.refresh(&call.session)).await,
                 _ = store.tick(), if self.keeper.is_waiting() => {
                     self.store_waiting().await;
                     if is_draining {
-                        self.disconnect().await;
+                        Box::pin(self.disconnect()).await;
                     }
                 }
+            }
+            if self.keeper.is_elsewhere && self.repeatable.is_some() {
+                // Another edge goes on with the call: this one did not run for a while.
+                return;
             }
         };
         while let Ok(item) = call.messages.try_recv() {
             if let Some(message) = item.into_message() {
-                self.keep_and_send(message.into(), EntryKind::Message).await;
+                Box::pin(self.keep_and_send(message.into(), EntryKind::Message)).await;
             }
         }
         if let Some(answer) = answer {
             // Once more: a reader may begin after the earlier entry.
-            self.keep_rights(true).await;
-            self.keep_and_send(answer.message, EntryKind::Answer).await;
+            Box::pin(self.keep_rights(true)).await;
+            Box::pin(self.keep_and_send(answer.message, EntryKind::Answer)).await;
         }
-        self.keeper.finish(self.live, closed).await;
+        let Self { keeper, live, .. } = *self;
+        Box::pin(keeper.finish(live, closed)).await;
     }
 
     async fn write_item(&mut self, item: CallOutputItem) -> CallPlace {

@@ -2,7 +2,7 @@
 
 mod lost_edge;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::pending, sync::Arc, time::Duration};
 
 use access::{PresentRights, Visibility};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use mcp_server::repeatable::RepeatableCall;
 use model::{Classified, Clock, CursorScope, Sequence};
 use ports::{MailboxError, MailboxPage};
 use serde::{Deserialize, de::IgnoredAny};
-use tokio::time::{Instant, error::Elapsed, timeout};
+use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -29,23 +29,41 @@ use super::{
     hints::HintReceiver,
     stream_name::StreamName,
     unanswered::{lost_answer, session_gone_answer},
+    watched_edges::EdgeWatch,
     withheld::shown_to,
 };
 use crate::{
     answer_budget::{AnswerBudget, AnswerBytes, AnswerPermit},
-    limits::{ANSWER_POLL, CALL_DEADLINE, READER_PROGRESS_INTERVAL, SMALL_ANSWER_BYTES},
+    limits::{
+        ANSWER_POLL, CALL_DEADLINE, READER_POLL, READER_PROGRESS_INTERVAL, SMALL_ANSWER_BYTES,
+    },
     store_clock::StoreClock,
 };
 
 /// Maximum number of messages per read of the mailbox.
 const PAGE_MESSAGES: usize = 64;
-/// The first entries of a stream that are read for the request, what could be seen, and how the call can be made
-/// again. Where earlier ones are no longer kept, these come after the mark of an edge that stopped.
-const HEAD_ENTRIES: usize = 6;
-/// Time of silence after which the reader checks whether the edge that writes the stream is alive.
+/// The first entries of a stream that are read for the edge that runs the call, the request, what could be seen, and
+/// how the call can be made again. Where earlier ones are no longer kept, these come after the mark of an edge that
+/// stopped.
+const HEAD_ENTRIES: usize = 8;
+/// Time of silence after which the reader of a stream that names no edge, of an earlier version, checks whether that
+/// edge is alive.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Time for which the reader of a call that was handed over waits for the lease.
-const HANDED_OVER_WAIT: Duration = Duration::from_secs(1);
+/// Time for which a reader waits for the lease of a stream: another one may have it to see what is to be done.
+const TAKE_OVER_WAIT: Duration = Duration::from_secs(1);
+
+/// Who runs a call, as far as its stream says.
+#[derive(Debug)]
+enum CallRunner {
+    /// The stream does not say: an edge of an earlier version.
+    Unnamed,
+    /// This edge.
+    Here,
+    /// Another edge.
+    Edge(EdgeWatch),
+    /// No edge: the last one has stopped, and left the call to others.
+    HandedOver,
+}
 
 /// Whether a page has a message that needs room in the budget of answers.
 fn has_large(page: &MailboxPage) -> bool {
@@ -90,8 +108,15 @@ struct ResumedCall {
     last_progress: Instant,
     /// How the call can be made again, if it can.
     repeatable: Option<Box<RepeatableCall>>,
-    /// The edge that ran the call has stopped, and left the call to others.
-    is_handed_over: bool,
+    runner: CallRunner,
+    /// Where the stream says who runs the call: the last such entry that was read.
+    runner_at: Sequence,
+    /// Whether the stream could not be read, or not all of it: it is tried again soon.
+    is_behind: bool,
+    /// When the stream is read again without a hint.
+    reads_at: Instant,
+    /// The earliest time of the next attempt to take the place of an edge that is gone.
+    takes_over_at: Instant,
     go_on: Box<dyn GoOn>,
     /// The client has been sent the answer on this connection.
     is_answered: bool,
@@ -129,7 +154,11 @@ pub(crate) async fn follow(
         last_news: Instant::now(),
         last_progress: Instant::now(),
         repeatable: None,
-        is_handed_over: false,
+        runner: CallRunner::Unnamed,
+        runner_at: Sequence::START,
+        is_behind: false,
+        reads_at: Instant::now(),
+        takes_over_at: Instant::now(),
         go_on,
         is_answered: false,
         is_over: false,
@@ -150,6 +179,15 @@ pub(crate) async fn follow(
     }))
 }
 
+/// Ends when the edge that runs the call is gone.
+async fn gone(runner: &CallRunner) {
+    match runner {
+        CallRunner::Edge(watch) if !watch.gone.is_cancelled() => watch.gone.cancelled().await,
+        // Known already, or known from the stream alone.
+        _ => pending().await,
+    }
+}
+
 impl ResumedCall {
     async fn next(&mut self) -> Option<Bytes> {
         let draining = self.draining.clone();
@@ -162,29 +200,82 @@ impl ResumedCall {
             if self.is_over || self.reader.now().is_err() {
                 return None;
             }
-            if self.read_page().await {
+            let is_hinted = Instant::now() >= self.reads_at;
+            // What was shown last may not have been all.
+            if is_hinted && self.read_page().await {
                 continue;
             }
-            if std::mem::take(&mut self.is_handed_over) && !draining.is_cancelled() {
-                // The edge that says so gives its lease back next.
-                self.take_the_place_of_a_lost_edge(HANDED_OVER_WAIT).await;
-                continue;
+            let is_due = Instant::now() >= self.takes_over_at;
+            if is_due && self.is_orphaned() && !draining.is_cancelled() {
+                self.take_the_place_of_a_lost_edge().await;
+                if !self.ready.is_empty() || self.is_over {
+                    continue;
+                }
             }
+            if is_hinted || self.is_behind {
+                self.reads_at = Instant::now() + self.pause();
+            }
+            let wakes_at = self.reads_at.min(Instant::now() + READER_PROGRESS_INTERVAL);
             let is_ending = tokio::select! {
-                _ = timeout(ANSWER_POLL, self.hints.next_hint()) => self.place.is_due(),
+                biased;
                 () = draining.cancelled() => true,
+                () = self.hints.next_hint() => {
+                    self.reads_at = Instant::now();
+                    self.place.is_due()
+                }
+                () = gone(&self.runner) => false,
+                () = sleep_until(wakes_at) => self.place.is_due(),
             };
             if is_ending {
-                self.is_over = true;
-                return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
-            }
-            if self.last_news.elapsed() > SILENCE {
-                self.take_the_place_of_a_lost_edge(Duration::ZERO).await;
+                // With the ids of what is stored by now, the client comes back to less.
+                let _ = self.read_page().await;
+                if !std::mem::replace(&mut self.is_over, true) {
+                    let retry = format!("retry: {RETRY_MILLIS}\n\n");
+                    self.ready.push_back(retry.into());
+                }
+                continue;
             }
             if let Some(progress) = self.progress() {
                 return Some(progress);
             }
         }
+    }
+
+    /// Time after which the stream is read without a hint.
+    fn pause(&self) -> Duration {
+        match (self.is_behind, &self.runner) {
+            // An edge of an earlier version may not say when it stores something.
+            (true, _) | (_, CallRunner::Unnamed) => ANSWER_POLL,
+            (false, _) => READER_POLL,
+        }
+    }
+
+    /// Whether no edge runs the call any more.
+    fn is_orphaned(&self) -> bool {
+        match &self.runner {
+            CallRunner::Unnamed => self.last_news.elapsed() > SILENCE,
+            CallRunner::Here => false,
+            CallRunner::Edge(watch) => watch.gone.is_cancelled(),
+            CallRunner::HandedOver => true,
+        }
+    }
+
+    /// An entry at this position says who runs the call.
+    fn note_runner(&mut self, at: Sequence, entry: &HiddenEntry) {
+        if at < self.runner_at {
+            return;
+        }
+        let runner = match entry {
+            HiddenEntry::HandedOver => CallRunner::HandedOver,
+            HiddenEntry::RunBy(edge) if self.calls.edge_lease.is_own(edge) => CallRunner::Here,
+            HiddenEntry::RunBy(edge) => match &self.runner {
+                CallRunner::Edge(watch) if watch.name == *edge => return,
+                _ => CallRunner::Edge(self.calls.watched.watch(edge)),
+            },
+            _ => return,
+        };
+        self.runner = runner;
+        self.runner_at = at;
     }
 
     /// Tells a client that asked for progress, from time to time, that its call still runs: the call itself tells only
@@ -222,19 +313,23 @@ impl ResumedCall {
         let read = self.read_after(Sequence::START, HEAD_ENTRIES).await;
         if let Ok(Ok(page)) = &read {
             for message in &page.messages {
-                self.read_hidden(&message.item);
+                self.read_hidden(message.sequence, &message.item);
             }
         }
         read
     }
 
     /// Reads an entry that is not for clients; `None` if it is for them.
-    fn read_hidden(&mut self, entry: &[u8]) -> Option<HiddenEntry> {
+    fn read_hidden(&mut self, at: Sequence, entry: &[u8]) -> Option<HiddenEntry> {
         let hidden = HiddenEntry::of(entry)?;
+        self.note_runner(at, &hidden);
         match &hidden {
             HiddenEntry::Request(request) => self.request = Some(request.clone()),
             HiddenEntry::Repeatable(call) => self.repeatable = Some(call.clone()),
-            HiddenEntry::Rights(_) | HiddenEntry::HandedOver | HiddenEntry::Unknown => {}
+            HiddenEntry::Rights(_)
+            | HiddenEntry::HandedOver
+            | HiddenEntry::RunBy(_)
+            | HiddenEntry::Unknown => {}
         }
         Some(hidden)
     }
@@ -244,6 +339,7 @@ impl ResumedCall {
         let Ok(reader) = self.reader.now() else {
             return false;
         };
+        self.is_behind = true;
         let answers = Arc::clone(&self.answers);
         let page_room = answers.reserve_later(&reader.id, MailboxPage::MAX_BYTES);
         let mut room = page_room.await;
@@ -258,6 +354,7 @@ impl ResumedCall {
         match self.read_after(self.position, limit).await {
             Ok(Ok(page)) if room.is_none() && has_large(&page) => false,
             Ok(Ok(page)) => {
+                self.is_behind = false;
                 let has_news = self.accept_page(&page).await;
                 if let Some(room) = &mut room {
                     room.shrink_to(self.ready.iter().map(Bytes::len).sum());
@@ -288,6 +385,7 @@ impl ResumedCall {
             self.hub.record_set_back();
             // What is there is sent again: messages stored since may have lower sequences.
             self.position = Sequence::START;
+            self.runner_at = Sequence::START;
             let notice = set_back_notice();
             self.ready
                 .push_back(self.name.frame(self.position, &notice));
@@ -300,7 +398,7 @@ impl ResumedCall {
         }
         let mut is_refreshed = false;
         for message in &page.messages {
-            let Some(hidden) = self.read_hidden(&message.item) else {
+            let Some(hidden) = self.read_hidden(message.sequence, &message.item) else {
                 let is_response = is_response(&message.item);
                 // One that could not tell whether the answer was stored said that it is lost.
                 if is_response && std::mem::replace(&mut self.is_answered, true) {
@@ -313,16 +411,19 @@ impl ResumedCall {
             };
             match hidden {
                 HiddenEntry::Rights(made_for) => self.made_for = made_for,
-                HiddenEntry::HandedOver => self.is_handed_over = true,
                 HiddenEntry::Request(_) => is_refreshed = true,
-                HiddenEntry::Repeatable(_) | HiddenEntry::Unknown => {}
+                HiddenEntry::HandedOver
+                | HiddenEntry::RunBy(_)
+                | HiddenEntry::Repeatable(_)
+                | HiddenEntry::Unknown => {}
             }
         }
         let moved = page.through > self.position;
         self.position = self.position.max(page.through);
         if moved {
             self.last_news = Instant::now();
-            if is_refreshed && self.ready.is_empty() && !self.is_handed_over {
+            let is_handed_over = matches!(self.runner, CallRunner::HandedOver);
+            if is_refreshed && self.ready.is_empty() && !is_handed_over {
                 // The beginning is stored anew: clients come back from here, since what is before is not kept for
                 // ever. But the next edge has to read that the call was handed over.
                 self.ready.push_back(self.name.priming(self.position));

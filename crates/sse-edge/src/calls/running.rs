@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::EdgeError,
-    limits::{MAX_CALLS, MAX_CALLS_PER_SESSION},
+    limits::{CALL_BYTES, MAX_CALLS, MAX_CALLS_PER_SESSION},
 };
 
 /// The running calls. The calls of a client that disconnects keep running, so the number of
@@ -22,6 +22,8 @@ pub(crate) struct RunningCalls(Arc<Mutex<CallTable>>);
 struct CallTable {
     sessions: HashMap<SessionId, HashMap<RequestId, RunningEntry>>,
     calls: usize,
+    /// Bytes that the calls keep.
+    bytes: usize,
     next: u64,
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct RunningCall {
     session: SessionId,
     request: RequestId,
     number: u64,
+    bytes: usize,
     /// Cancelled when the client no longer wants the answer, or its session has ended.
     pub(crate) cancelled: CancellationToken,
     /// Cancelled before that when the session has ended: then the client is told.
@@ -46,18 +49,19 @@ pub(crate) struct RunningCall {
 }
 
 impl RunningCalls {
-    /// Adds a call.
+    /// Adds a call, which keeps this many bytes of its request and of its session's record.
     ///
     /// # Errors
-    /// The session or the edge has reached its maximum number of calls; or the session already runs
+    /// The session or the edge has reached its maximum number of calls, or of bytes that they keep; or the session already runs
     /// a call with this id, which a client must not do (JSON-RPC ids are unique within a session).
     pub(crate) fn begin(
         &self,
         session: &SessionId,
         request: &RequestId,
+        bytes: usize,
     ) -> Result<RunningCall, EdgeError> {
         let mut table = self.0.lock();
-        if table.calls >= MAX_CALLS {
+        if table.calls >= MAX_CALLS || table.bytes.saturating_add(bytes) > CALL_BYTES {
             return Err(EdgeError::TooManyCalls);
         }
         table.next += 1;
@@ -80,10 +84,12 @@ impl RunningCalls {
         };
         calls.insert(request.clone(), entry);
         table.calls += 1;
+        table.bytes += bytes;
         Ok(RunningCall {
             session: session.clone(),
             request: request.clone(),
             number,
+            bytes,
             cancelled,
             session_ended,
             table: Arc::clone(&self.0),
@@ -129,6 +135,7 @@ impl Drop for RunningCall {
                 table.sessions.remove(&self.session);
             }
             table.calls -= 1;
+            table.bytes -= self.bytes;
         }
     }
 }
@@ -146,7 +153,7 @@ mod tests {
         let running = RunningCalls::default();
         let (one, two) = (session("1"), session("2"));
         let id = RequestId::Integer(7);
-        let call = running.begin(&one, &id).unwrap();
+        let call = running.begin(&one, &id, 0).unwrap();
         assert!(!running.cancel(&two, &id));
         assert!(!running.cancel(&one, &RequestId::Text("7".into())));
         assert!(running.cancel(&one, &id));
@@ -162,28 +169,53 @@ mod tests {
         let running = RunningCalls::default();
         let one = session("1");
         let calls: Vec<_> = (0..MAX_CALLS_PER_SESSION)
-            .map(|n| running.begin(&one, &RequestId::Integer(i64::try_from(n).unwrap())))
+            .map(|n| running.begin(&one, &RequestId::Integer(i64::try_from(n).unwrap()), 0))
             .collect();
         assert!(calls.iter().all(Result::is_ok));
-        let more = running.begin(&one, &RequestId::Integer(-1));
+        let more = running.begin(&one, &RequestId::Integer(-1), 0);
         assert!(matches!(more, Err(EdgeError::TooManyCalls)));
         let other = running
-            .begin(&session("2"), &RequestId::Integer(0))
+            .begin(&session("2"), &RequestId::Integer(0), 0)
             .unwrap();
         drop(calls);
-        let again = running.begin(&session("2"), &RequestId::Integer(0));
+        let again = running.begin(&session("2"), &RequestId::Integer(0), 0);
         assert!(matches!(again, Err(EdgeError::Parameter { .. })));
         drop(other);
+    }
+
+    /// A wait keeps some hundred bytes, so that as many as fit in number fit; large ones have a bound in bytes.
+    #[test]
+    fn what_calls_keep_has_a_bound_and_is_given_back() {
+        let running = RunningCalls::default();
+        let begin = |n: usize, bytes| {
+            let session = session(&(n / MAX_CALLS_PER_SESSION).to_string());
+            running.begin(
+                &session,
+                &RequestId::Integer(i64::try_from(n).unwrap()),
+                bytes,
+            )
+        };
+        let waits: Vec<_> = (0..MAX_CALLS).map(|n| begin(n, 2 << 10)).collect();
+        assert!(waits.iter().all(Result::is_ok) && waits.len() >= 10_000);
+        assert!(matches!(begin(MAX_CALLS, 0), Err(EdgeError::TooManyCalls)));
+        drop(waits);
+        let large = CALL_BYTES / 4;
+        let calls: Vec<_> = (0..4).map(|n| begin(n, large)).collect();
+        assert!(calls.iter().all(Result::is_ok));
+        assert!(matches!(begin(4, 1), Err(EdgeError::TooManyCalls)));
+        drop(calls);
+        assert!(begin(4, large).is_ok());
+        assert_eq!(running.0.lock().bytes, 0);
     }
 
     #[test]
     fn the_end_of_a_session_cancels_its_calls_alone() {
         let running = RunningCalls::default();
         let mine = running
-            .begin(&session("1"), &RequestId::Integer(0))
+            .begin(&session("1"), &RequestId::Integer(0), 0)
             .unwrap();
         let other = running
-            .begin(&session("2"), &RequestId::Integer(0))
+            .begin(&session("2"), &RequestId::Integer(0), 0)
             .unwrap();
         running.cancel_all(&session("1"));
         assert!(mine.cancelled.is_cancelled() && !other.cancelled.is_cancelled());

@@ -12,11 +12,12 @@ use std::{
     },
 };
 
+use event_tools::subscriptions::LoadedSubscriptions;
 use model::PrincipalId;
 use parking_lot::Mutex;
 use subscriptions::{ClientId, SubscriptionPage, SubscriptionRecords, VersionedSubscription};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
     task::{spawn_blocking, yield_now},
     time::timeout,
 };
@@ -38,6 +39,36 @@ pub(super) struct LoadedClient {
     /// What was too large to be read at once has its turn until nobody needs it.
     turn: Option<LargeTurn>,
     working: tokio::sync::Mutex<()>,
+    /// One tool call at a time compares events with what was too large.
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Whose subscriptions are loaded, of one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum LoadScope {
+    /// Those of a client that its streams follow.
+    Streams(ClientId),
+    /// Those of a client, whatever their transport.
+    Client(ClientId),
+    /// All.
+    Owner,
+}
+
+/// What a tool call has of the subscriptions of its caller, and its turn with them.
+#[derive(Debug)]
+pub(super) struct AskedSubscriptions {
+    loaded: Arc<LoadedClient>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl LoadedSubscriptions for AskedSubscriptions {
+    fn all(&self) -> &[VersionedSubscription] {
+        &self.loaded.found
+    }
+
+    fn are_many(&self) -> bool {
+        self.loaded.turn.is_some()
+    }
 }
 
 impl LoadedClient {
@@ -47,6 +78,7 @@ impl LoadedClient {
             found,
             turn: None,
             working: tokio::sync::Mutex::default(),
+            asking: Arc::default(),
         }
     }
 
@@ -92,7 +124,7 @@ struct OwnTurns {
 #[derive(Debug)]
 pub(super) struct SubscriptionLoads {
     records: SubscriptionRecords,
-    clients: Mutex<HashMap<(PrincipalId, ClientId), Weak<SharedLoad>>>,
+    clients: Mutex<HashMap<(PrincipalId, LoadScope), Weak<SharedLoad>>>,
     owners: Mutex<HashMap<PrincipalId, Weak<OwnTurns>>>,
     small: Semaphore,
     large: Arc<Semaphore>,
@@ -121,6 +153,16 @@ async fn permit(of: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     permit.expect("these turns do not end")
 }
 
+impl AskedSubscriptions {
+    /// One subscription, which needs no turn.
+    pub(super) fn one(found: VersionedSubscription) -> Self {
+        Self {
+            loaded: Arc::new(LoadedClient::small(vec![found])),
+            _turn: None,
+        }
+    }
+}
+
 impl SubscriptionLoads {
     pub(super) fn new(records: SubscriptionRecords) -> Self {
         Self {
@@ -141,16 +183,49 @@ impl SubscriptionLoads {
         owner: &PrincipalId,
         client: &ClientId,
     ) -> Result<Arc<LoadedClient>, EdgeError> {
-        let of = (owner.clone(), client.clone());
+        self.of(owner, LoadScope::Streams(client.clone())).await
+    }
+
+    /// Those of a client, whatever their transport, or all of the owner, for a tool call.
+    ///
+    /// # Errors
+    /// As [`Self::of_client`].
+    pub(super) async fn asked(
+        &self,
+        owner: &PrincipalId,
+        client: Option<&ClientId>,
+    ) -> Result<AskedSubscriptions, EdgeError> {
+        let scope = client.map_or(LoadScope::Owner, |client| LoadScope::Client(client.clone()));
+        let loaded = self.of(owner, scope).await?;
+        let turn = match loaded.turn.is_some() {
+            true => {
+                let turn = Arc::clone(&loaded.asking).lock_owned();
+                let turn = timeout(SUBSCRIPTION_LOAD_WAIT, turn).await;
+                Some(turn.map_err(|_| EdgeError::SubscriptionsBusy)?)
+            }
+            false => None,
+        };
+        Ok(AskedSubscriptions {
+            loaded,
+            _turn: turn,
+        })
+    }
+
+    async fn of(
+        &self,
+        owner: &PrincipalId,
+        scope: LoadScope,
+    ) -> Result<Arc<LoadedClient>, EdgeError> {
+        let of = (owner.clone(), scope.clone());
         let load = shared(&self.clients, of, SharedLoad::default);
-        let joined = timeout(SUBSCRIPTION_LOAD_WAIT, self.join(&load, (owner, client)));
+        let joined = timeout(SUBSCRIPTION_LOAD_WAIT, self.join(&load, (owner, &scope)));
         joined.await.unwrap_or(Err(EdgeError::SubscriptionsBusy))
     }
 
     async fn join(
         &self,
         load: &SharedLoad,
-        of: (&PrincipalId, &ClientId),
+        of: (&PrincipalId, &LoadScope),
     ) -> Result<Arc<LoadedClient>, EdgeError> {
         let number = load.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut last = load.last.lock().await;
@@ -170,7 +245,7 @@ impl SubscriptionLoads {
 
     async fn load(
         &self,
-        of: (&PrincipalId, &ClientId),
+        of: (&PrincipalId, &LoadScope),
         asked: impl Fn() -> u64,
     ) -> Result<(u64, LoadedClient), EdgeError> {
         let turns = shared(&self.owners, of.0.clone(), || OwnTurns {
@@ -181,6 +256,7 @@ impl SubscriptionLoads {
             found,
             turn,
             working: tokio::sync::Mutex::default(),
+            asking: Arc::default(),
         };
         {
             let _own = turns.small.acquire().await;
@@ -200,7 +276,7 @@ impl SubscriptionLoads {
 
     async fn all(
         &self,
-        of: (&PrincipalId, &ClientId),
+        of: (&PrincipalId, &LoadScope),
     ) -> Result<Vec<VersionedSubscription>, EdgeError> {
         let (mut found, mut bytes, mut after) = (Vec::new(), 0, None);
         loop {
@@ -220,15 +296,22 @@ impl SubscriptionLoads {
 
     async fn step(
         &self,
-        of: (&PrincipalId, &ClientId),
+        of: (&PrincipalId, &LoadScope),
         after: Option<&model::SubscriptionId>,
     ) -> Result<SubscriptionPage, EdgeError> {
+        let (owner, scope) = of;
+        let (LoadScope::Streams(client) | LoadScope::Client(client)) = scope else {
+            let page = self.records.list(owner, after, SUBSCRIPTION_STEP_RECORDS);
+            return Ok(timeout(CALL_DEADLINE, page).await??);
+        };
         let page = self
             .records
-            .list_client(of, after, SUBSCRIPTION_STEP_RECORDS);
+            .list_client((owner, client), after, SUBSCRIPTION_STEP_RECORDS);
         let mut page = timeout(CALL_DEADLINE, page).await??;
-        page.subscriptions
-            .retain(|found| is_of_client(&found.subscription, of.1));
+        if matches!(scope, LoadScope::Streams(_)) {
+            page.subscriptions
+                .retain(|found| is_of_client(&found.subscription, client));
+        }
         Ok(page)
     }
 }

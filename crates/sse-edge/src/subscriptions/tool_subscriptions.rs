@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use event_tools::subscriptions::{
     ClientSubscription, ClientSubscriptions, ListedSubscription, ListedSubscriptions,
+    LoadedSubscriptions, SubscriptionScope,
 };
 use mcp::params::InputError;
 use mcp_server::CallError;
@@ -12,7 +13,10 @@ use model::{Classified, ErrorClass, PrincipalId, PublicError, SubscriptionId};
 use serde_json::Map;
 use subscriptions::{ClientId, SubscriptionLife, VersionedSubscription, limits::MAX_PAGE};
 
-use super::kept::{NewSubscription, Subscriptions};
+use super::{
+    kept::{NewSubscription, Subscriptions},
+    loads::AskedSubscriptions,
+};
 use crate::{
     error::EdgeError,
     limits::{LISTED_SUBSCRIPTION_BYTES, SUBSCRIPTION_STEP_RECORDS},
@@ -64,6 +68,34 @@ impl ClientSubscriptions for ToolSubscriptions {
             .subscriptions
             .end_with_session(&self.sessions, owner, id);
         Ok(ended.await?)
+    }
+
+    async fn load(
+        &self,
+        owner: &PrincipalId,
+        scope: SubscriptionScope<'_>,
+    ) -> Result<Option<Box<dyn LoadedSubscriptions>>, CallError> {
+        let client = match scope {
+            SubscriptionScope::All => None,
+            SubscriptionScope::Client(client) => Some(client),
+            SubscriptionScope::One(id) => {
+                return match self.0.load(owner, id).await {
+                    Ok(found) => Ok(Some(Box::new(AskedSubscriptions::one(found)))),
+                    Err(EdgeError::NoSuchSubscription) => Ok(None),
+                    Err(error) => Err(error.into()),
+                };
+            }
+        };
+        let asked = self.0.loads.asked(owner, client).await;
+        let asked = asked.map_err(|error| match error {
+            EdgeError::TooMuchToFollow => {
+                let reason = "your subscriptions are too large to be looked at together: name one of their clients, \
+                              or one by subscriptionId";
+                InputError::new("clientId", reason).into()
+            }
+            error => CallError::from(error),
+        })?;
+        Ok(Some(Box::new(asked)))
     }
 
     async fn list(

@@ -25,6 +25,7 @@ async fn any_edge_serves_a_session_at_once() {
         let tools = [
             "get_event",
             "get_recent_events",
+            "get_subscribed_events",
             "manage_events",
             "replay_events",
             "subscribe_to_events",

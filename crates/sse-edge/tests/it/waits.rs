@@ -186,9 +186,16 @@ async fn a_wait_of_three_hours_lasts_over_restarts() {
     }
 }
 
-/// The entries of a call that another edge has begun, and a lease without a holder: it was killed.
+/// The entries of a call that another edge has begun, and a lease without a holder: it was killed. An edge of an earlier
+/// version does not name its lease.
 #[tokio::test]
 async fn a_wait_whose_edge_was_killed_goes_on_and_its_answer_has_what_happened_meanwhile() {
+    for names_its_lease in [false, true] {
+        goes_on_after_a_kill(names_its_lease).await;
+    }
+}
+
+async fn goes_on_after_a_kill(names_its_lease: bool) {
     let (world, _a, b) = EdgeWorld::two().await;
     let client = connect(&b).await;
     let session = SessionId::new(client.session_id().unwrap()).unwrap();
@@ -200,6 +207,10 @@ async fn a_wait_whose_edge_was_killed_goes_on_and_its_answer_has_what_happened_m
         "since": { "epoch": since.epoch, "sequence": since.last }, "began": Timestamp::default(),
     });
     let stored = [b"\0\0", &*serde_json::to_vec(&stored).unwrap()].concat();
+    if names_its_lease {
+        let entry = b"\0\x01edge-calls:of-an-edge-that-was-killed";
+        world.left_behind(&session, &stream, entry).await;
+    }
     let mut sequence = world.left_behind(&session, &stream, b"\0\"seven\"").await;
     sequence = sequence.max(world.left_behind(&session, &stream, &stored).await);
     let cat = world.happens("cat").await;
@@ -247,4 +258,28 @@ async fn a_wait_that_was_handed_over_is_cancelled_on_any_edge() {
             .is_some_and(|message| message.get("result").is_some())
     };
     assert!(!frames.iter().any(is_answer), "{frames:?}");
+}
+
+/// The leases of all edges are over at once, as when nobody ran for a while: whoever goes on with a call then, there is
+/// one answer.
+#[tokio::test]
+async fn a_wait_whose_edge_lost_its_lease_has_one_answer() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(
+        1_790_000_000_000,
+    )));
+    let world = EdgeWorld::at(Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>).await;
+    let (a, b) = (world.node().await, world.node().await);
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 9, 3600).await;
+    let id = begun(&mut stream).await;
+    drop(stream);
+    let mut resumed = resume(&client, &b, &id).await;
+    clock.advance(Duration::from_secs(120));
+    // Long enough for both to have seen it.
+    let both_looked = tokio::time::sleep(Duration::from_secs(13));
+    both_looked.await;
+    let cat = world.happens("cat").await;
+    let told = answer(&mut resumed).await;
+    assert_eq!(events(&told), [cat]);
+    assert!(ended(&mut resumed).await.is_empty(), "one answer");
 }

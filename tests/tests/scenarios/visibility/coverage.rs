@@ -175,6 +175,7 @@ const OFFERS: &[(&str, Row)] = &[
         Reads(&[Surface::RecentTool, Surface::Summaries]),
     ),
     ("get_event", Reads(&[Surface::EventTool])),
+    ("get_subscribed_events", Reads(&[Surface::SubscribedTool])),
     ("replay_events", Both(&[Surface::ReplayTool], &["poll"])),
     (
         "wait_for_events",

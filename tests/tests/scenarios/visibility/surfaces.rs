@@ -24,6 +24,8 @@ pub(super) enum Surface {
     Summaries,
     /// Events one by one, by their ids.
     EventTool,
+    /// The events of a subscription to everything that the client made first.
+    SubscribedTool,
     EventList,
     OwnerList,
     RepositoryList,
@@ -46,7 +48,7 @@ pub(super) enum Surface {
 }
 
 impl Surface {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Recent,
         Self::Replay,
         Self::RecentTool,
@@ -55,6 +57,7 @@ impl Surface {
         Self::WaitTool,
         Self::Summaries,
         Self::EventTool,
+        Self::SubscribedTool,
         Self::EventList,
         Self::OwnerList,
         Self::RepositoryList,
@@ -156,6 +159,7 @@ impl World {
                 let newest = json!({ "limit": 1000, "maxBytes": 256 << 10 });
                 self.tool(edge, token, "get_recent_events", newest).await
             }
+            Surface::SubscribedTool => self.of_subscription(edge, token).await,
             Surface::EventTool => self.one_by_one(edge, token, repo).await,
             Surface::EventList => {
                 let uri = read("github://events".to_owned());
@@ -218,6 +222,24 @@ impl World {
             Surface::Connection => self.over_a_connection(edge, token, repo).await,
             Surface::Stdio => Self::over_stdio(edge, token, repo).await,
         }
+    }
+
+    /// The events of a subscription to everything, which the principal of the token has once.
+    async fn of_subscription(&self, edge: &Url, token: &str) -> Result<String> {
+        let mut followers = self.followers.lock().await;
+        if !followers.contains(token) {
+            let asked = json!({ "clientId": "matrix", "since": "2020-01-01T00:00:00Z" });
+            let request = self.http.post(edge.join("/events/subscribe")?);
+            let request = request.headers(Self::headers(token, "application/json"));
+            let made = request.json(&asked).send().await?;
+            if made.status().is_success() {
+                followers.insert(token.to_owned());
+            }
+        }
+        drop(followers);
+        let newest = whole(json!({ "clientId": "matrix", "limit": 1000 }));
+        self.tool(edge, token, "get_subscribed_events", newest)
+            .await
     }
 
     /// The newest events of a repository, each by its id.

@@ -1,7 +1,7 @@
 //! A system under tokens, a GitHub whose events the test makes, and clients of both eras.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -80,6 +80,8 @@ pub(super) struct World {
     count: AtomicU32,
     /// The sessions that stay, by token and revision.
     pub(super) sessions: Mutex<HashMap<(String, String), String>>,
+    /// The tokens whose principals follow everything since the beginning.
+    pub(super) followers: Mutex<HashSet<String>>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
             http: reqwest::Client::new(),
             count: AtomicU32::new(0),
             sessions: Mutex::default(),
+            followers: Mutex::default(),
         }
     }
 
