@@ -128,16 +128,25 @@ fn compared(
     let kept = kept.iter().map(|found| &found.subscription);
     let known: HashSet<_> = kept.clone().map(|kept| &kept.id).collect();
     let own = of_session.iter().filter(|own| !known.contains(&own.id));
-    let kept = kept.map(|kept| (&kept.id, &kept.filters, kept.since));
-    let all = kept.chain(own.map(|own| (&own.id, &own.filters, own.since)));
-    let all: Vec<_> = all.collect();
-    let events = all.iter().map(|(_, filters, since)| FollowedSubscription {
-        filters,
-        since: *since,
-        after: *since,
+    let kept = kept.map(|kept| {
+        let followed = FollowedSubscription {
+            filters: &kept.filters,
+            named_at: kept.names_position(),
+            after: kept.since,
+        };
+        (&kept.id, followed)
     });
-    let events = hub.subscribed_events(events);
-    (all.into_iter().map(|(id, ..)| id.clone()).collect(), events)
+    let own = own.map(|own| {
+        let followed = FollowedSubscription {
+            filters: &own.filters,
+            named_at: own.since,
+            after: own.since,
+        };
+        (&own.id, followed)
+    });
+    let all: Vec<_> = kept.chain(own).collect();
+    let events = hub.subscribed_events(all.iter().map(|(_, followed)| *followed));
+    (all.into_iter().map(|(id, _)| id.clone()).collect(), events)
 }
 
 impl FollowedByCaller {

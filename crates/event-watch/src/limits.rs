@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Longest part of a server's sentence that is repeated, in UTF-16 units.
 pub(crate) const MAX_DETAIL_UNITS: usize = 300;
+/// Notes about the filters that are repeated; an edge gives a few.
+pub(crate) const MAX_NOTES: usize = 16;
 /// Longest name of a watch, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 /// Largest file with the position, in bytes.

@@ -17,7 +17,7 @@ use crate::{
     error::{WatchError, WatchFailure},
     limits::{
         ANSWER_TIMEOUT, CONNECT_TIMEOUT, IDLE_TIMEOUT, LONGEST_ASKED_PAUSE, MAX_DETAIL_UNITS,
-        MAX_REFUSAL_BYTES, STREAM_SILENCE,
+        MAX_NOTES, MAX_REFUSAL_BYTES, STREAM_SILENCE,
     },
     options::WatchOptions,
 };
@@ -28,8 +28,11 @@ const AGENT: HeaderValue =
 /// What arrives on a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WatchedItem {
-    /// The stream is open, and begins after this cursor.
-    Opened { cursor: Option<String> },
+    /// The stream is open, and begins after this cursor; what the edge says of the filters.
+    Opened {
+        cursor: Option<String>,
+        notes: Vec<String>,
+    },
     /// An event.
     Event {
         json: String,
@@ -167,7 +170,10 @@ fn item(frame: ParsedFrame) -> Option<WatchedItem> {
     };
     let name = frame.event.unwrap_or_else(|| "message".to_owned());
     Some(match name.as_str() {
-        "connected" => WatchedItem::Opened { cursor },
+        "connected" => WatchedItem::Opened {
+            cursor,
+            notes: notes(&data),
+        },
         "event" => WatchedItem::Event { json: data, cursor },
         "truncated" => WatchedItem::Gap { json: data, cursor },
         "ended" => {
@@ -176,6 +182,16 @@ fn item(frame: ParsedFrame) -> Option<WatchedItem> {
         }
         _ => WatchedItem::Message { name, data },
     })
+}
+
+/// The notes of the head of a stream, as sentences that can be shown.
+fn notes(head: &str) -> Vec<String> {
+    let head: Value = serde_json::from_str(head).unwrap_or_default();
+    let notes = head["notes"].as_array().into_iter().flatten();
+    let notes = notes.filter_map(Value::as_str).take(MAX_NOTES);
+    notes
+        .map(|note| visible_within(note, MAX_DETAIL_UNITS))
+        .collect()
 }
 
 /// A member of JSON as a sentence that can be shown, or else the text itself.

@@ -60,6 +60,7 @@ pub async fn run<W: AsyncWrite + Unpin>(
         was_open: false,
         waiting: None,
         counted: None,
+        notes: Vec::new(),
         options,
         state,
         stop,
@@ -88,6 +89,8 @@ struct Watch<W> {
     waiting: Option<String>,
     /// The cursor of the last event that was only counted.
     counted: Option<String>,
+    /// What the edge said of the filters last.
+    notes: Vec<String>,
     stop: CancellationToken,
 }
 
@@ -187,15 +190,13 @@ impl<W: AsyncWrite + Unpin> Watch<W> {
                 let taken = self.sink.gap(&json, &self.stop).await?;
                 self.taken(taken, cursor, false).await
             }
-            // Where to begin is what the edge says only if nothing else does. A subscription has a cursor of its own,
-            // from which the edge tells a gap again.
-            WatchedItem::Opened {
-                cursor: Some(cursor),
-            } if self.state.after().is_none() && self.options.subscription.is_none() => {
-                self.state.save(cursor)?;
-                Ok(None)
+            WatchedItem::Opened { cursor, notes } => {
+                for note in notes.iter().filter(|note| !self.notes.contains(note)) {
+                    warn!("{note}");
+                }
+                self.notes = notes;
+                self.opened(cursor)
             }
-            WatchedItem::Opened { .. } => Ok(None),
             WatchedItem::Position { cursor } => {
                 match &mut self.counted {
                     Some(counted) => *counted = cursor,
@@ -218,6 +219,18 @@ impl<W: AsyncWrite + Unpin> Watch<W> {
                 Ok(None)
             }
         }
+    }
+
+    /// Where to begin is what the edge says only if nothing else does. A subscription has a cursor of its own, from which
+    /// the edge tells a gap again.
+    fn opened(&mut self, cursor: Option<String>) -> Result<Option<WatchEnd>, WatchFailure> {
+        if let Some(cursor) = cursor
+            && self.state.after().is_none()
+            && self.options.subscription.is_none()
+        {
+            self.state.save(cursor)?;
+        }
+        Ok(None)
     }
 
     /// Goes on from an event that the sink has taken.

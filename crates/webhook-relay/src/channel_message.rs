@@ -6,8 +6,9 @@
 //! | gosmee (`gosmee/server.go`) | `bodyB`, the bytes themselves in base64 |
 //!
 //! A signature is over bytes. GitHub's JSON is compact, so that what `JSON.stringify` writes has its bytes again, but
-//! for escapes, whose digits GitHub writes in upper case (octokit/webhooks.js, `toNormalizedJsonString`), and for keys
-//! that are numbers, which JavaScript puts first; the latter cannot be mended.
+//! for escapes, whose digits GitHub writes in upper case (octokit/webhooks.js, `toNormalizedJsonString`), for the scores of
+//! advisories, whose floats JavaScript writes otherwise ([`number_spelling`](crate::number_spelling)), and for keys that are
+//! numbers, which JavaScript puts first; the latter cannot be mended.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{ingest::RelayedDelivery, secrets::RelaySecrets};
+use crate::{ingest::RelayedDelivery, number_spelling::scores_as_floats, secrets::RelaySecrets};
 
 /// What a message is.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,7 +97,8 @@ impl MessageBody {
         let compact = compact(body.get());
         let upper = escapes_in_upper_case(&compact);
         let mut spellings = vec![Bytes::copy_from_slice(body.get().as_bytes())];
-        for other in [compact, upper] {
+        let scores = scores_as_floats(&upper);
+        for other in [compact, upper, scores] {
             if !spellings.iter().any(|known| known == other.as_bytes()) {
                 spellings.push(Bytes::from(other));
             }

@@ -32,6 +32,7 @@ mod ingest;
 mod limits;
 mod list_relay;
 mod listing;
+mod number_spelling;
 mod options;
 mod pace;
 mod quoted;

@@ -129,6 +129,8 @@ fn versioned(
             created_at: listed.created_at,
             life: SubscriptionLife::WhileUsed,
             fence: 0,
+            session: None,
+            named_at: None,
             metadata: serde_json::Map::new(),
         },
         revision: Revision(1),

@@ -209,7 +209,7 @@ fn update(
         }
         let followed = wanted.iter().map(|found| FollowedSubscription {
             filters: &found.subscription.filters,
-            since: found.subscription.since,
+            named_at: found.subscription.names_position(),
             after: follower.known[&found.subscription.id].after,
         });
         let stream = &follower.stream;

@@ -79,14 +79,14 @@ impl ClientSubscriptions for ToolSubscriptions {
             SubscriptionScope::All => None,
             SubscriptionScope::Client(client) => Some(client),
             SubscriptionScope::One(id) => {
-                return match self.0.load(owner, id).await {
+                return match self.subscriptions.load(owner, id).await {
                     Ok(found) => Ok(Some(Box::new(AskedSubscriptions::one(found)))),
                     Err(EdgeError::NoSuchSubscription) => Ok(None),
                     Err(error) => Err(error.into()),
                 };
             }
         };
-        let asked = self.0.loads.asked(owner, client).await;
+        let asked = self.subscriptions.loads.asked(owner, client).await;
         let asked = asked.map_err(|error| match error {
             EdgeError::TooMuchToFollow => {
                 let reason = "your subscriptions are too large to be looked at together: name one of their clients, \

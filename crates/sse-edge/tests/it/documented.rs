@@ -391,3 +391,34 @@ async fn an_action_and_a_numeric_id_select_on_every_surface() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_named_subscription_that_is_deleted_is_gone_from_its_session_too() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = client(&a).await;
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    let other = self::client(&b).await;
+    let filters = json!([{ "resourceType": "ISSUE" }]);
+    for by_tool in [false, true] {
+        let asked = json!({ "clientId": "planner-1", "filters": filters });
+        let made = call(&client, &a, "subscribe_to_events", asked).await;
+        let [.., issue, _, _] = one_of_each(&world).await;
+        assert_eq!(next_events(&mut stream, 1).await, [issue]);
+        let id = made["subscriptionId"].as_str().unwrap();
+        if by_tool {
+            let asked = json!({ "action": "unsubscribe", "subscriptionId": id });
+            call(&other, &b, "manage_events", asked).await;
+        } else {
+            let url = b.at(&format!("/events/subscribe/{id}"));
+            let deleted = reqwest::Client::new().delete(url).send().await.unwrap();
+            assert!(deleted.status().is_success(), "{deleted:?}");
+        }
+        let listed = call(&client, &a, "manage_events", json!({ "action": "list" })).await;
+        assert_eq!(listed["count"], 0, "{listed}");
+    }
+    one_of_each(&world).await;
+    let asked = json!({ "filters": [{ "resourceType": "MILESTONE" }] });
+    call(&client, &a, "subscribe_to_events", asked).await;
+    let [_, milestone, ..] = one_of_each(&world).await;
+    assert_eq!(next_events(&mut stream, 1).await, [milestone]);
+}

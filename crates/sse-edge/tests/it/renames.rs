@@ -517,3 +517,48 @@ async fn an_edge_begins_with_the_names_that_are_stored_though_the_log_has_none_o
     assert_eq!(ids(&b, Some(OF_OWNER), &replay(BY_OLD_NAME)).await, ["e3"]);
     assert_eq!(ids(&b, Some(OF_OWNER), &replay(BY_NEW_NAME)).await, ["e4"]);
 }
+
+#[tokio::test]
+async fn a_subscription_that_begins_in_the_past_means_what_its_names_mean_when_it_is_made() {
+    let (world, a, b) = EdgeWorld::two().await;
+    world.tell(issue("e0", "other", 9)).await;
+    let since = {
+        let url = a.at("/events/recent?limit=1");
+        let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        answer["nextCursor"].as_str().unwrap().to_owned()
+    };
+    for event in [
+        issue("e1", "rocket", 1),
+        renamed("e2", "rocket", "missile", 1),
+        issue("e3", "rocket", 2),
+    ] {
+        world.tell(event).await;
+    }
+    for (repo, wanted) in [
+        ("acme/rocket", &["e3", "e4"][..]),
+        ("acme/missile", &["e1", "e2", "e5"]),
+    ] {
+        let asked = json!({ "filters": [{ "repo": repo }], "since": since });
+        let request = reqwest::Client::new().post(b.at("/events/subscribe"));
+        let made: Value = request
+            .json(&asked)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let id = made["subscriptionId"].as_str().unwrap();
+        if repo == "acme/rocket" {
+            world.tell(issue("e4", "rocket", 2)).await;
+            world.tell(issue("e5", "missile", 1)).await;
+        }
+        for node in [&a, &b] {
+            let url = node.at(&format!(
+                "/events/stream?subscription={id}&lastEventId={since}"
+            ));
+            let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+            assert_eq!(next_ids(&mut stream, wanted.len()).await, wanted, "{repo}");
+        }
+    }
+}

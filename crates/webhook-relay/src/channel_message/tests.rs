@@ -59,6 +59,10 @@ fn the_signed_bytes_are_found_again_where_the_channel_has_spelled_them_anew() {
             r#"{"a":"\u001B[0m \\u001b"}"#,
             r#"{"a":"\u001b[0m \\u001b"}"#,
         ),
+        (
+            r#"{"cvss":{"score":7.0},"epss":{"percentage":4.5e-05}}"#,
+            r#"{"cvss":{"score":7},"epss":{"percentage":0.000045}}"#,
+        ),
         (r#"{"a":"<é 🙂 \" \\"}"#, r#"{"a":"<é 🙂 \" \\"}"#),
         ("payload=%7B%7D", r#""payload=%7B%7D""#),
     ] {

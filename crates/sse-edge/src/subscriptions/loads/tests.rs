@@ -174,6 +174,8 @@ pub(in crate::subscriptions) async fn make(
             created_at: Timestamp::default(),
             life: SubscriptionLife::WhileUsed,
             fence: 0,
+            session: None,
+            named_at: None,
             metadata: [("text".to_owned(), text)].into_iter().collect(),
         };
         let limits = SubscriptionLimits::of(&PrincipalId::anonymous());
