@@ -334,7 +334,7 @@ fn strangers_reach_only_what_is_for_them() -> Result<()> {
         (
             "forgewire-sync",
             "grpc",
-            [true, false, false, false, false, false],
+            [true, true, false, false, false, false],
         ),
         ("nats", "client", [true, true, true, false, false, false]),
         ("nats", "monitor", [false; 6]),

@@ -295,10 +295,7 @@ impl EdgeService {
                 hub: Arc::clone(&hub),
                 resources: deps.resources,
                 sessions: Arc::<Sessions>::clone(&sessions),
-                subscriptions: Arc::new(ToolSubscriptions {
-                    subscriptions: Arc::clone(&subscriptions),
-                    sessions: Arc::clone(&sessions),
-                }),
+                subscriptions: ToolSubscriptions::shared(&subscriptions, &sessions),
                 clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
                 filter_defaults: config.filter_defaults(),
@@ -307,7 +304,6 @@ impl EdgeService {
         ];
         toolsets.extend(deps.toolsets);
         let (profile, extensions) = profile::with_extensions(config.has_channels());
-        let server_info = Arc::new(profile.info.clone());
         // Derived from the declared capabilities, so that exactly the declared methods are
         // answered.
         let surface = Surface::of(&profile.capabilities, &extensions);
@@ -336,9 +332,9 @@ impl EdgeService {
             audit: self.audit,
             proxies: config.trusted_proxies()?,
             compression: AnswerCompression::new(config.compress_answers),
+            server_info: Arc::new(profile.info.clone()),
             registry: OfferRegistry::new(profile, extensions, toolsets)?
                 .observed_by(&self.call_metrics),
-            server_info,
             surface,
             rates: Arc::new(self.rates),
             call_metrics: self.call_metrics,

@@ -118,12 +118,18 @@ impl Examiner {
         body: &[u8],
         order: &DeliveryOrder,
     ) -> Result<VerifiedDelivery, DeliveryRefusal> {
-        let VerifiedSignature(digest) = received.signature;
+        let ReceivedDelivery {
+            signature: VerifiedSignature(digest),
+            at: received_at,
+            trace,
+            content,
+            max_event_bytes,
+        } = received;
         let envelope = Envelope {
             event: event(headers)?.to_owned(),
             delivery: delivery(headers)?,
             hook_id: hook_id(headers),
-            received_at: received.at,
+            received_at,
         };
         // Admission has refused any other content type.
         let form = BodyForm::of(headers).unwrap_or(BodyForm::Json);
@@ -143,7 +149,7 @@ impl Examiner {
         let mut place = None;
         let events = match github_events::normalise(&envelope, payload) {
             Ok(mut events) => {
-                if let Some(content) = &received.content {
+                if let Some(content) = &content {
                     let place = ItemPlace {
                         owner: &content.owner,
                         repo: &content.repo,
@@ -162,7 +168,7 @@ impl Examiner {
                     event.metadata.repeated_body = is_repeated;
                     event.metadata.body_digest = Some(body_digest.clone());
                 }
-                Ok(encode(events, received.trace, received.max_event_bytes)?)
+                Ok(encode(events, trace, max_event_bytes)?)
             }
             Err(skip) => Err(skip),
         };

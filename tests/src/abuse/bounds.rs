@@ -61,11 +61,10 @@ const OF_EDGE: &[MemoryBound] = &[
         (EDGE, "ANSWER_BYTES: usize = 256 << 20"),
         768,
     ),
-    bound("sessions that calls have loaded", (EDGE, "388 MiB"), 388),
     bound(
-        "what calls of sessions keep of their requests",
-        (EDGE, "64 KiB × [`MAX_CALLS`] = 256 MiB"),
-        256,
+        "what calls have loaded and keep of their requests",
+        (EDGE, "[`CALL_BYTES`] = 512 MiB"),
+        512,
     ),
     bound(
         "what waiting calls keep of their requests",

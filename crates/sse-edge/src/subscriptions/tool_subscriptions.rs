@@ -26,8 +26,20 @@ use crate::{
 /// The subscriptions, for tools.
 #[derive(Debug)]
 pub(crate) struct ToolSubscriptions {
-    pub(crate) subscriptions: Arc<Subscriptions>,
-    pub(crate) sessions: Arc<Sessions>,
+    subscriptions: Arc<Subscriptions>,
+    sessions: Arc<Sessions>,
+}
+
+impl ToolSubscriptions {
+    pub(crate) fn shared(
+        subscriptions: &Arc<Subscriptions>,
+        sessions: &Arc<Sessions>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            subscriptions: Arc::clone(subscriptions),
+            sessions: Arc::clone(sessions),
+        })
+    }
 }
 
 /// A refusal that the caller can act on names the argument.
