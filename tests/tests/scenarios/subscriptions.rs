@@ -369,7 +369,8 @@ async fn a_tool_says_on_every_edge_what_happened_to_what_its_caller_follows() ->
             "{none}"
         );
         issue_happens(&mut github).await?;
-        let life = Duration::from_millis(1500);
+        // Long enough to be made on a machine that is busy.
+        let life = Duration::from_secs(4);
         let end = SystemClock.now().plus(life);
         let mut asked = issues();
         asked["clientId"] = "planner".into();
