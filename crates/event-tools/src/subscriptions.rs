@@ -82,11 +82,17 @@ pub trait ClientSubscriptions: fmt::Debug + Send + Sync {
         new: ClientSubscription,
     ) -> Result<(), CallError>;
 
-    /// Deletes a subscription; returns whether the owner had it.
+    /// Deletes a subscription, also in the session that has it too, unless that is the caller's `own`, which it changes
+    /// itself; returns whether the owner had it.
     ///
     /// # Errors
     /// The store does not answer.
-    async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError>;
+    async fn delete(
+        &self,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+        own: Option<&SessionId>,
+    ) -> Result<bool, CallError>;
 
     /// The living subscriptions of an owner with their filters; `None` if there is no such one.
     ///

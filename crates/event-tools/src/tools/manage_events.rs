@@ -173,8 +173,10 @@ impl ManageEvents {
     ) -> Result<CallToolResult, CallError> {
         let missing = |reason: &str| InputError::new("subscriptionId", reason);
         let id = id.ok_or_else(|| missing("required to unsubscribe"))?;
+        let own = caller.session.as_deref().map(|session| &session.id);
+        let owner = &caller.principal.id;
         let deleted = match SubscriptionId::new(id) {
-            Ok(id) => self.subscriptions.delete(&caller.principal.id, &id).await?,
+            Ok(id) => self.subscriptions.delete(owner, &id, own).await?,
             Err(_) => false,
         };
         let removed = match caller.session.is_some() {
@@ -219,7 +221,10 @@ impl ManageEvents {
             ));
         }
         for id in &ids {
-            self.subscriptions.delete(&caller.principal.id, id).await?;
+            let own = Some(&session.id);
+            self.subscriptions
+                .delete(&caller.principal.id, id, own)
+                .await?;
         }
         // Only those that the user was asked about; a later one stays.
         let ended = change_session(&*self.sessions, caller, |session| {

@@ -222,7 +222,10 @@ impl Tool for SubscribeToEvents {
         let stored = self.of_session(caller, new, channel).await;
         if let (Err(_), Some(_)) = (&stored, &client_id) {
             // The call fails as a whole.
-            self.subscriptions.delete(&caller.principal.id, &id).await?;
+            let own = caller.session.as_deref().map(|session| &session.id);
+            self.subscriptions
+                .delete(&caller.principal.id, &id, own)
+                .await?;
         }
         let delivery = match stored? {
             true => "notifications/claude/channel on the session's GET stream",

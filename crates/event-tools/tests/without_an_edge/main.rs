@@ -177,7 +177,12 @@ impl ClientSubscriptions for KeptSubscriptions {
         Ok((!is_missing).then(|| Box::new(Loaded(own)) as Box<dyn LoadedSubscriptions>))
     }
 
-    async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError> {
+    async fn delete(
+        &self,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+        _: Option<&SessionId>,
+    ) -> Result<bool, CallError> {
         let mut kept = self.0.lock().unwrap();
         let before = kept.len();
         kept.retain(|(of, listed, _)| of != owner || listed.id != *id);

@@ -259,7 +259,7 @@ pub(super) async fn delete(
     let id = id_of(id)?;
     let ended = edge
         .subscriptions
-        .end_with_session(&edge.sessions, &principal.id, &id);
+        .end_with_session((&edge.sessions, None), &principal.id, &id);
     match ended.await? {
         true => Ok(Json(json!({ "success": true })).into_response()),
         false => Err(EdgeError::NoSuchSubscription),

@@ -184,15 +184,17 @@ impl Subscriptions {
         Ok(ended)
     }
 
-    /// As [`Self::end`], also in the session in which a tool made it, on whose stream its events are.
+    /// As [`Self::end`], also in the session in which a tool made it, on whose stream its events are. A caller in that
+    /// session (`own`) takes it out itself.
     pub(crate) async fn end_with_session(
         &self,
-        sessions: &Sessions,
+        (sessions, own): (&Sessions, Option<&SessionId>),
         owner: &PrincipalId,
         id: &SubscriptionId,
     ) -> Result<bool, EdgeError> {
         let found = timeout(CALL_DEADLINE, self.records.load(owner, id)).await??;
-        if let Some(session) = found.and_then(|found| found.subscription.session) {
+        let session = found.and_then(|found| found.subscription.session);
+        if let Some(session) = session.filter(|session| Some(session) != own) {
             // First, so that whoever tries again after a failure finds the subscription. A session that is gone or
             // cannot be read has no stream.
             let removed = sessions.update(&session, owner, |session| {

@@ -9,7 +9,7 @@ use event_tools::subscriptions::{
 };
 use mcp::params::InputError;
 use mcp_server::CallError;
-use model::{Classified, ErrorClass, PrincipalId, PublicError, SubscriptionId};
+use model::{Classified, ErrorClass, PrincipalId, PublicError, SessionId, SubscriptionId};
 use serde_json::Map;
 use subscriptions::{ClientId, SubscriptionLife, VersionedSubscription, limits::MAX_PAGE};
 
@@ -75,10 +75,15 @@ impl ClientSubscriptions for ToolSubscriptions {
         made.map(drop).map_err(refused)
     }
 
-    async fn delete(&self, owner: &PrincipalId, id: &SubscriptionId) -> Result<bool, CallError> {
+    async fn delete(
+        &self,
+        owner: &PrincipalId,
+        id: &SubscriptionId,
+        own: Option<&SessionId>,
+    ) -> Result<bool, CallError> {
         let ended = self
             .subscriptions
-            .end_with_session(&self.sessions, owner, id);
+            .end_with_session((&self.sessions, own), owner, id);
         Ok(ended.await?)
     }
 

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use fanout::{format::StreamEnd, hub::Hub};
 use futures_util::{StreamExt, stream};
 use model::{PrincipalId, SubscriptionId};
+use subscriptions::VersionedSubscription;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
@@ -139,16 +140,7 @@ impl Look<'_> {
                 let loaded = timeout(CALL_DEADLINE, loading).await??;
                 for id in ids {
                     let source = FollowedSource::One(id);
-                    let mut taken = self.take(&source);
-                    let missing = missing_one(&source, &taken, &loaded, store_time);
-                    let is_lost = match self.is_lost(missing).await {
-                        Ok(is_lost) => is_lost,
-                        Err(error) => {
-                            self.put_back(&source, taken, Vec::new());
-                            return Err(error);
-                        }
-                    };
-                    let moment = self.moment(store_time, is_lost);
+                    let (mut taken, moment) = self.begin(&source, &loaded, store_time).await?;
                     let uses = update_all(&source, &mut taken, &loaded, moment);
                     self.put_back(&source, taken, uses);
                 }
@@ -167,16 +159,7 @@ impl Look<'_> {
                     }
                     loaded => loaded?,
                 };
-                let mut taken = self.take(&source);
-                let missing = missing_one(&source, &taken, &loaded.found, store_time);
-                let is_lost = match self.is_lost(missing).await {
-                    Ok(is_lost) => is_lost,
-                    Err(error) => {
-                        self.put_back(&source, taken, Vec::new());
-                        return Err(error);
-                    }
-                };
-                let moment = self.moment(store_time, is_lost);
+                let (mut taken, moment) = self.begin(&source, &loaded.found, store_time).await?;
                 let of = source.clone();
                 let updating = loaded.work(move |found| {
                     let uses = update_all(&of, &mut taken, found, moment);
@@ -187,6 +170,25 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes the streams of a source, for which these are stored, and the moment of the look at them. They are put back
+    /// if the store cannot say what became of those that are missing.
+    async fn begin(
+        &self,
+        source: &FollowedSource,
+        loaded: &[VersionedSubscription],
+        store_time: model::Timestamp,
+    ) -> Result<(Vec<Follower>, LookMoment), EdgeError> {
+        let taken = self.take(source);
+        let missing = missing_one(source, &taken, loaded, store_time);
+        match self.is_lost(missing).await {
+            Ok(is_lost) => Ok((taken, self.moment(store_time, is_lost))),
+            Err(error) => {
+                self.put_back(source, taken, Vec::new());
+                Err(error)
+            }
+        }
     }
 
     /// Whether a subscription that is not stored was lost with its store.

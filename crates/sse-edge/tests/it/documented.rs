@@ -416,6 +416,13 @@ async fn a_named_subscription_that_is_deleted_is_gone_from_its_session_too() {
         let listed = call(&client, &a, "manage_events", json!({ "action": "list" })).await;
         assert_eq!(listed["count"], 0, "{listed}");
     }
+    for client_id in ["planner-1", "planner-2"] {
+        let asked = json!({ "clientId": client_id, "filters": filters });
+        call(&client, &a, "subscribe_to_events", asked).await;
+    }
+    let asked = json!({ "action": "unsubscribe", "all": true });
+    let ended = call(&client, &b, "manage_events", asked).await;
+    assert_eq!(ended["unsubscribedCount"], 2, "{ended}");
     one_of_each(&world).await;
     let asked = json!({ "filters": [{ "resourceType": "MILESTONE" }] });
     call(&client, &a, "subscribe_to_events", asked).await;
