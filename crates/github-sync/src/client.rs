@@ -216,16 +216,20 @@ impl ResourceFinder for Client {
     }
 }
 
+fn place_ids(owner: Option<u64>, repository: Option<u64>) -> GithubIds {
+    GithubIds {
+        owner: owner.map(OwnerId),
+        repository: repository.map(RepositoryId),
+        resource: None,
+    }
+}
+
 fn found_on_wire(answer: FindResourceResponse) -> FoundResource {
     FoundResource {
         owner: answer.owner,
         repo: answer.repo,
         number: answer.number,
-        ids: GithubIds {
-            owner: answer.owner_id.map(OwnerId),
-            repository: answer.repository_id.map(RepositoryId),
-            resource: None,
-        },
+        ids: place_ids(answer.owner_id, answer.repository_id),
     }
 }
 
@@ -245,11 +249,7 @@ fn from_wire(
     };
     Ok(ResourceState {
         uri: present,
-        ids: GithubIds {
-            owner: answer.owner_id.map(OwnerId),
-            repository: answer.repository_id.map(RepositoryId),
-            resource: None,
-        },
+        ids: place_ids(answer.owner_id, answer.repository_id),
         json: answer.json,
         event_id,
         sequence: Sequence(answer.sequence),

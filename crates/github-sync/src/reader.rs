@@ -65,11 +65,7 @@ impl MirrorReader {
             None => true,
         };
         let state = is_fresh.then(|| self.mirror.get(uri));
-        let outcome = match &state {
-            Some(Some(_)) => SyncCallOutcome::ok,
-            Some(None) => SyncCallOutcome::missing,
-            None => SyncCallOutcome::behind,
-        };
+        let outcome = outcome_of(state.as_ref());
         self.metrics.request(SyncMethod::get_resource, outcome);
         let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
         debug!(trace_id, %uri, ?outcome, "resource read");
@@ -94,27 +90,16 @@ impl MirrorReader {
             None => false,
         };
         let found = is_fresh.then(|| self.mirror.find(id));
-        let outcome = match &found {
-            Some(Some(_)) => SyncCallOutcome::ok,
-            Some(None) => SyncCallOutcome::missing,
-            None => SyncCallOutcome::behind,
-        };
+        let outcome = outcome_of(found.as_ref());
         self.metrics.request(SyncMethod::find_resource, outcome);
         let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
         debug!(trace_id, %id, ?outcome, "resource looked up");
         found.ok_or(ResourceError::Behind)
     }
 
-    /// Counts a request for a node id that cannot be one.
-    pub(crate) fn count_bad_id(&self) {
-        self.metrics
-            .request(SyncMethod::find_resource, SyncCallOutcome::caller);
-    }
-
-    /// Counts a request for a URI that names no single resource.
-    pub(crate) fn count_refusal(&self) {
-        self.metrics
-            .request(SyncMethod::get_resource, SyncCallOutcome::caller);
+    /// Counts a request that names no single resource.
+    pub(crate) fn count_refusal(&self, method: SyncMethod) {
+        self.metrics.request(method, SyncCallOutcome::caller);
     }
 
     /// Waits until the mirror is new enough; false if it is not in time.
@@ -150,6 +135,15 @@ impl MirrorReader {
                 None => std::future::pending().await,
             }
         }
+    }
+}
+
+/// The outcome of a read: `None` if the mirror was not new enough for it.
+fn outcome_of<T>(answer: Option<&Option<T>>) -> SyncCallOutcome {
+    match answer {
+        Some(Some(_)) => SyncCallOutcome::ok,
+        Some(None) => SyncCallOutcome::missing,
+        None => SyncCallOutcome::behind,
     }
 }
 

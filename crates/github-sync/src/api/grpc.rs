@@ -20,7 +20,10 @@ use tonic::{Request, Response, Status};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::BEHIND;
-use crate::{ServeError, limits::MAX_REQUEST_BYTES, mirror::Mirror, reader::MirrorReader};
+use crate::{
+    ServeError, limits::MAX_REQUEST_BYTES, metrics::SyncMethod, mirror::Mirror,
+    reader::MirrorReader,
+};
 
 /// `grpc.health.v1` knows the whole server as "" and each service by its full name.
 const HEALTH_NAMES: [&str; 2] = ["", "forgewire.v1.Sync"];
@@ -131,7 +134,7 @@ impl SyncRpc for Rpc {
             Err(error) => Err(error.to_string()),
         };
         let uri = uri.map_err(|text| {
-            self.reader.count_refusal();
+            self.reader.count_refusal(SyncMethod::get_resource);
             span.fail_as(ErrorClass::Caller.as_str());
             Status::invalid_argument(text)
         })?;
@@ -167,7 +170,7 @@ impl SyncRpc for Rpc {
     ) -> Result<Response<FindResourceResponse>, Status> {
         let (span, trace) = grpc::trace_of(&request, "FindResource", &*self.ids);
         let id = ResourceId::new(&request.get_ref().node_id).map_err(|error| {
-            self.reader.count_bad_id();
+            self.reader.count_refusal(SyncMethod::find_resource);
             span.fail_as(ErrorClass::Caller.as_str());
             Status::invalid_argument(format!("node_id: {error}"))
         })?;
