@@ -71,7 +71,7 @@ const OF_EDGE: &[MemoryBound] = &[
         (EDGE, "`edge.rates.waiting_calls` = 312 MiB"),
         312,
     ),
-    bound("batches", (EDGE, "[`BATCH_BYTES`] = 192 MiB"), 192),
+    bound("batches", (EDGE, "[`BATCH_BYTES`] = 448 MiB"), 448),
     bound(
         "states of tasks for streams that do not read, twice while they are written",
         (EDGE, "1 MiB × [`LARGE_TASKS`] = 64 MiB"),
