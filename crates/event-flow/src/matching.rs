@@ -1,18 +1,17 @@
-//! Finds what an event matches without scanning all filters: each filter is indexed by its most selective
-//! field, equal filters are one entry, and an entry is compared once per event.
+//! Finds what an event matches without scanning all filters: each filter is indexed by its place or resource, and there by
+//! a number, an actor, a tag or an action; equal filters are one entry, and an entry is compared once per event.
 //!
 //! No lock is held while filters are compared: an event is matched against the buckets as they were when it
 //! came, and a change of a bucket that is being read replaces it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::Arc,
-};
+mod bucket;
+mod index;
 
-use indexmap::{IndexMap, IndexSet};
+use std::collections::HashSet;
+
 use model::{CompiledFilter, EventDigest, EventFacts, Filter, PlaceId, Sequence};
-use stream_driver::sync::RwLock;
+
+pub use index::MatchIndex;
 
 /// The key under which a filter is indexed. Names are in lower case, because GitHub compares them without
 /// case.
@@ -129,93 +128,6 @@ pub struct MatchTerm {
     pub filter: CompiledFilter,
     /// Only events after this position.
     pub after: Sequence,
-}
-
-/// The items that want the events of one filter, each after a position.
-type Holders<T> = IndexSet<(T, Sequence)>;
-
-/// The filters under one key.
-type Bucket<T> = IndexMap<CompiledFilter, Arc<Holders<T>>>;
-
-/// An index of items `T` by what they want, for instance of streams.
-#[derive(Debug)]
-pub struct MatchIndex<T>(RwLock<HashMap<MatchKey, Arc<Bucket<T>>>>);
-
-impl<T> Default for MatchIndex<T> {
-    fn default() -> Self {
-        Self(RwLock::new(HashMap::new()))
-    }
-}
-
-impl<T: Clone + Eq + Hash> MatchIndex<T> {
-    /// Adds `item` under each of the terms.
-    pub fn add(&self, item: &T, terms: impl IntoIterator<Item = MatchTerm>) {
-        let mut buckets = self.0.write();
-        for MatchTerm { key, filter, after } in terms {
-            let bucket = Arc::make_mut(buckets.entry(key).or_default());
-            let holders = Arc::make_mut(bucket.entry(filter).or_default());
-            holders.insert((item.clone(), after));
-        }
-    }
-
-    /// Removes `item` from under each of the terms.
-    pub fn remove<'t>(&self, item: &T, terms: impl IntoIterator<Item = &'t MatchTerm>) {
-        let mut buckets = self.0.write();
-        for MatchTerm { key, filter, after } in terms {
-            let Some(bucket) = buckets.get_mut(key) else {
-                continue;
-            };
-            let bucket = Arc::make_mut(bucket);
-            if let Some(holders) = bucket.get_mut(filter) {
-                let holders = Arc::make_mut(holders);
-                holders.swap_remove(&(item.clone(), *after));
-                if holders.is_empty() {
-                    bucket.swap_remove(filter);
-                }
-            }
-            if bucket.is_empty() {
-                buckets.remove(key);
-            }
-        }
-    }
-
-    /// Visits each item that wants the event, once. Returns the number of comparisons: for an item, up to the
-    /// [cost](CompiledFilter::cost) of its filters, and less if others have the same filters.
-    pub fn visit(&self, event: MatchedEvent<'_>, mut visit: impl FnMut(&T)) -> usize {
-        let keys = event.keys();
-        let buckets: Vec<Arc<Bucket<T>>> = {
-            let all = self.0.read();
-            keys.iter()
-                .filter_map(|key| all.get(key).cloned())
-                .collect()
-        };
-        let mut comparisons = 0;
-        let mut found: Vec<&Holders<T>> = Vec::new();
-        for (filter, holders) in buckets.iter().flat_map(|bucket| bucket.iter()) {
-            if filter.count_matches(event.digest, &mut comparisons) {
-                comparisons += holders.len();
-                found.push(holders);
-            }
-        }
-        let wants = |(_, after): &&(T, Sequence)| event.sequence > *after;
-        if let [holders] = found.as_slice() {
-            let wanted = holders.iter().filter(wants);
-            wanted.for_each(|(item, _)| visit(item));
-            return comparisons;
-        }
-        let mut seen = HashSet::new();
-        for (item, _) in found.into_iter().flatten().filter(wants) {
-            if seen.insert(item) {
-                visit(item);
-            }
-        }
-        comparisons
-    }
-
-    /// Whether the index has no items.
-    pub fn is_empty(&self) -> bool {
-        self.0.read().is_empty()
-    }
 }
 
 /// The terms of several filters. One that wants every event makes those that begin later superfluous.

@@ -75,7 +75,7 @@ fn main() {
         received_at: Timestamp::default(),
     };
     let repo = |n: usize| format!("repo-{n}");
-    let cases: [(&str, MatchIndex<usize>); 5] = [
+    let cases: [(&str, MatchIndex<usize>); 7] = [
         (
             "each of another repository: one wants the event",
             index((0..SUBSCRIPTIONS).map(|n| set(vec![filter(Some("acme"), Some(&repo(n)))]))),
@@ -105,10 +105,28 @@ fn main() {
             index((0..SUBSCRIPTIONS).map(|_| set(Vec::new()))),
         ),
         (
-            "all of one owner, each with a label of its own: none wants it, and each is compared",
+            "all of one repository, each of another issue: one wants it",
+            index((0..SUBSCRIPTIONS).map(|n| {
+                set(vec![Filter {
+                    number: Some(n as u64),
+                    ..filter(Some("acme"), Some("repo-7"))
+                }])
+            })),
+        ),
+        (
+            "all of one owner, each with a label of its own: none wants it",
             index((0..SUBSCRIPTIONS).map(|n| {
                 set(vec![Filter {
                     tags: vec![format!("label-{n}")],
+                    ..filter(Some("acme"), None)
+                }])
+            })),
+        ),
+        (
+            "all of one owner, each with four labels of its own: none wants it, and each is compared",
+            index((0..SUBSCRIPTIONS).map(|n| {
+                set(vec![Filter {
+                    tags: (0..4).map(|m| format!("label-{n}-{m}")).collect(),
                     ..filter(Some("acme"), None)
                 }])
             })),

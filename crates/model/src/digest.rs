@@ -3,12 +3,16 @@
 //! A comparison is then one of two numbers, however long the texts are, and equal filters are one value
 //! however they were written.
 
+mod lookup;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::{
     EventFacts, EventOrigin, EventType, Filter, FilterSet, PlaceId, Rename, ResourceId,
     ResourceType, github_name,
 };
+
+pub use lookup::LookupValue;
 
 /// A digest of a text. Two texts have the same digest with a probability of 2^-128. It is never stored or
 /// sent: another build may compute another one.
@@ -99,7 +103,7 @@ const MARK_WORDS: usize = 32;
 /// by a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TagDigests {
-    /// Sorted.
+    /// Sorted, each once.
     sorted: Box<[TextDigest]>,
     /// `None` without tags.
     marks: Option<Box<[u64; MARK_WORDS]>>,
@@ -107,8 +111,9 @@ struct TagDigests {
 
 impl TagDigests {
     fn of(tags: impl Iterator<Item = TextDigest>) -> Self {
-        let mut sorted: Box<[_]> = tags.collect();
+        let mut sorted: Vec<_> = tags.collect();
         sorted.sort_unstable();
+        sorted.dedup();
         let marks = (!sorted.is_empty()).then(|| {
             let mut marks = Box::new([0; MARK_WORDS]);
             for tag in &sorted {
@@ -117,7 +122,10 @@ impl TagDigests {
             }
             marks
         });
-        Self { sorted, marks }
+        Self {
+            sorted: sorted.into(),
+            marks,
+        }
     }
 
     fn has(&self, tag: TextDigest) -> bool {
@@ -357,6 +365,20 @@ impl CompiledFilter {
     /// As [`Self::matches`]; adds the number of comparisons, which is up to [`Self::cost`] less one. A
     /// comparison of tags looks for one among the event's, and one of authors for the event's among the filter's.
     pub fn count_matches(&self, event: &EventDigest, comparisons: &mut usize) -> bool {
+        if !self.count_fields(event, comparisons) {
+            return false;
+        }
+        if self.tags.is_empty() {
+            return true;
+        }
+        self.tags.iter().any(|tag| {
+            *comparisons += 1;
+            event.tags.has(*tag)
+        })
+    }
+
+    /// Whether the event matches every field of the filter, whatever its tags are.
+    fn count_fields(&self, event: &EventDigest, comparisons: &mut usize) -> bool {
         let mut is_elsewhere = false;
         for (field, digest) in &self.fields {
             *comparisons += 1;
@@ -377,13 +399,7 @@ impl CompiledFilter {
                 return false;
             }
         }
-        if self.tags.is_empty() {
-            return true;
-        }
-        self.tags.iter().any(|tag| {
-            *comparisons += 1;
-            event.tags.has(*tag)
-        })
+        true
     }
 
     /// Whether an event whose address differs from the filter's matches all the same: by the address that it

@@ -36,7 +36,7 @@ pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{
     Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
 };
-pub use digest::{CompiledFilter, EventDigest, FilterMatcher, RenameDigest};
+pub use digest::{CompiledFilter, EventDigest, FilterMatcher, LookupValue, RenameDigest};
 pub use entry_tag::{EntryDigest, EntryTag};
 pub use error_chain::error_chain;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};

@@ -39,6 +39,15 @@ fn add(index: &MatchIndex<usize>, item: usize, filter: &Filter) -> usize {
     cost
 }
 
+fn remove(index: &MatchIndex<usize>, item: usize, filter: &Filter) {
+    let term = MatchTerm {
+        key: MatchKey::of(filter),
+        filter: CompiledFilter::of(filter),
+        after: Sequence::START,
+    };
+    index.remove(&item, &[term]);
+}
+
 fn found(index: &MatchIndex<usize>, facts: &EventFacts) -> (Vec<usize>, usize) {
     let mut found = Vec::new();
     let digest = EventDigest::of(facts);
@@ -107,14 +116,80 @@ fn equal_filters_are_compared_once_however_many_hold_them() {
     let index = MatchIndex::default();
     let filter = |case: bool| Filter {
         owner: Some(if case { "octo" } else { "OCTO" }.into()),
-        tags: vec!["a".into(), "b".into()],
+        tags: ["a", "b", "c", "d"].map(Into::into).into(),
         ..Filter::default()
     };
     for item in 0..1000 {
         add(&index, item, &filter(item % 2 == 0));
     }
     let (items, comparisons) = found(&index, &facts(100));
-    assert_eq!((items.len(), comparisons), (0, 3), "owner and two tags");
+    assert_eq!((items.len(), comparisons), (0, 5), "owner and four tags");
+}
+
+/// Subscriptions of one owner or repository that each want another issue, account, label or action.
+#[test]
+fn filters_that_differ_in_a_selective_field_are_not_compared() {
+    let by_field: [fn(usize) -> Filter; 4] = [
+        |n| Filter {
+            number: Some(n as u64),
+            ..Filter::default()
+        },
+        |n| Filter {
+            repo: Some("cat".into()),
+            actor: Some(format!("actor-{n}")),
+            ..Filter::default()
+        },
+        |n| Filter {
+            tags: [0, 1, 2].map(|tag| format!("label {}", 3 * n + tag)).into(),
+            ..Filter::default()
+        },
+        |n| Filter {
+            action: Some(format!("action-{n}")),
+            ..Filter::default()
+        },
+    ];
+    for (field, filter) in by_field.into_iter().enumerate() {
+        let index = MatchIndex::default();
+        for n in 0..10_000 {
+            let owner = Some("octo".to_owned());
+            add(&index, n, &Filter { owner, ..filter(n) });
+        }
+        let mut facts = facts(2);
+        facts.actor = Some("Actor-7".to_owned());
+        facts.action = Some("Action-7".to_owned());
+        let (items, comparisons) = found(&index, &facts);
+        let expected = if field == 2 { 0 } else { 7 };
+        assert_eq!(items, [expected], "field {field}");
+        assert!(comparisons <= 6, "{comparisons} for field {field}");
+        for n in 0..10_000 {
+            let owner = Some("octo".to_owned());
+            remove(&index, n, &Filter { owner, ..filter(n) });
+        }
+        assert!(index.is_empty(), "field {field}");
+    }
+}
+
+#[test]
+fn a_filter_with_several_tags_of_an_event_is_found_once() {
+    let index = MatchIndex::default();
+    let mut cost = 0;
+    for tags in [1, 2, 3, 4] {
+        let filter = Filter {
+            owner: Some("octo".into()),
+            tags: (0..tags).map(|n| format!("Label {n}")).collect(),
+            ..Filter::default()
+        };
+        cost += add(&index, tags, &filter);
+    }
+    for labels in 1..=4 {
+        let mut facts = facts(labels);
+        // GitHub compares labels without case.
+        facts.tags.push("LABEL 0".to_owned());
+        let (mut items, comparisons) = found(&index, &facts);
+        items.sort_unstable();
+        assert_eq!(items, [1, 2, 3, 4], "{labels} labels");
+        assert!(comparisons <= cost, "{comparisons} of {cost}");
+    }
 }
 
 /// 64 subscriptions of 64 filters with 32 tags each against an event with 100 labels: 13 million pairs of
