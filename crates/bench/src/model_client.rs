@@ -10,13 +10,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::wire::{AnswerLines, AnswerPiece};
 
 use crate::{
     clock::now_nanos,
     frames::{Stamp, find_stamp},
-    requests::stateless_wait,
+    requests::{session_stream, stateless_wait},
+    sessions::SessionOpener,
     subject::BINARY_VARIABLE,
 };
 
@@ -26,6 +27,10 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// Number of the call: each has a connection of its own.
 const CALL: u64 = 1;
+
+/// A client whose sessions have a channel.
+const CHANNEL_CLIENT: &str = "claude-code";
+const CHANNEL: &[u8] = b"notifications/claude/channel";
 
 /// An event that a client was shown.
 #[derive(Debug, Clone, Copy)]
@@ -64,38 +69,73 @@ fn one_wait(
     cursor: Option<&str>,
     stop: &AtomicBool,
 ) -> Result<Option<(Value, u64)>> {
+    let mut answer = None;
+    let request = stateless_wait(edge, CALL, None, cursor);
+    read_messages((edge, &request), stop, &mut |data, at| {
+        let message = serde_json::from_slice::<Value>(data).unwrap_or_default();
+        if message.get("id").is_some() && message.get("method").is_none() {
+            answer = Some((message, at));
+        }
+        answer.is_some()
+    })?;
+    Ok(answer)
+}
+
+/// Reads the notifications of a session's channel, as Claude Code does over HTTP.
+pub(crate) fn channel(
+    edge: SocketAddr,
+    stop: &AtomicBool,
+    seen: &mut dyn FnMut(ReceivedStamp),
+) -> Result<()> {
+    let session = SessionOpener::connect_as(edge, CHANNEL_CLIENT)?.subscribed(&json!({}))?;
+    let request = session_stream(edge, &session);
+    read_messages((edge, &request), stop, &mut |data, at_nanos| {
+        if data.windows(CHANNEL.len()).any(|here| here == CHANNEL)
+            && let Some(stamp) = find_stamp(data)
+        {
+            seen(ReceivedStamp { stamp, at_nanos });
+        }
+        false
+    })
+}
+
+/// Sends a request that is answered with SSE, and passes the data of each of its messages, and when it was there, to
+/// `seen`, until that says that it was the last, or the client is stopped.
+fn read_messages(
+    (edge, request): (SocketAddr, &[u8]),
+    stop: &AtomicBool,
+    seen: &mut dyn FnMut(&[u8], u64) -> bool,
+) -> Result<()> {
     ensure!(edge.ip().is_loopback(), "{edge} is not on this machine");
     let mut socket = TcpStream::connect(edge).context("connecting")?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(STOP_POLL))?;
-    socket.write_all(&stateless_wait(edge, CALL, None, cursor))?;
-    let (mut lines, mut answer) = (AnswerLines::new(MAX_LINE_BYTES), None);
+    socket.write_all(request)?;
+    let (mut lines, mut is_over) = (AnswerLines::new(MAX_LINE_BYTES), false);
     let mut buffer = vec![0; 64 << 10];
-    while answer.is_none() {
+    while !is_over {
         let length = match socket.read(&mut buffer) {
             Ok(length) => length,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 if stop.load(Ordering::Relaxed) {
-                    return Ok(None);
+                    return Ok(());
                 }
                 continue;
             }
             Err(error) => return Err(error).context("reading an answer"),
         };
-        ensure!(length > 0, "a call ended without an answer");
+        ensure!(length > 0, "an answer ended before its last message");
         let at = now_nanos();
         lines.feed(&buffer[..length], &mut |piece| -> Result<()> {
             if let AnswerPiece::Line(line) = piece
                 && let Some(data) = line.strip_prefix(b"data:")
-                && let Ok(message) = serde_json::from_slice::<Value>(data)
-                && message.get("method").is_none()
             {
-                answer = Some((message, at));
+                is_over |= seen(data, at);
             }
             Ok(())
         })?;
     }
-    Ok(answer)
+    Ok(())
 }
 
 /// A process that is killed when this is dropped.

@@ -109,6 +109,13 @@ pub(crate) fn wait_in_session(
     post(target, &fields_of(session), &call)
 }
 
+/// The request for the stream of a session.
+pub(crate) fn session_stream(target: SocketAddr, session: &str) -> Vec<u8> {
+    let fields = fields_of(session);
+    format!("GET /mcp HTTP/1.1\r\nHost: {target}\r\nAccept: text/event-stream\r\n{fields}\r\n")
+        .into_bytes()
+}
+
 /// A POST of a message to the MCP endpoint.
 pub(crate) fn post(target: SocketAddr, fields: &str, body: &Value) -> Vec<u8> {
     post_to(target, "/mcp", fields, body)

@@ -28,11 +28,16 @@ pub(crate) struct SessionOpener {
 
 impl SessionOpener {
     pub(crate) fn connect(target: SocketAddr) -> Result<Self> {
+        Self::connect_as(target, "bench")
+    }
+
+    /// As a client with this name.
+    pub(crate) fn connect_as(target: SocketAddr, client: &str) -> Result<Self> {
         let initialize = json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",
             "params": {
                 "protocolVersion": HANDSHAKE, "capabilities": {},
-                "clientInfo": { "name": "bench", "version": "1" },
+                "clientInfo": { "name": client, "version": "1" },
             },
         });
         Ok(Self {
@@ -62,6 +67,20 @@ impl SessionOpener {
         );
         Ok(id)
     }
+
+    /// Creates a session that subscribes to the events of these filters.
+    pub(crate) fn subscribed(&mut self, arguments: &Value) -> Result<String> {
+        let session = self.session()?;
+        let call = call_in_session(self.target, &session, 1, SUBSCRIBE, arguments);
+        let answer = self.connection.call(&call)?;
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(
+            answer.status == 200 && !text.contains("\"isError\":true"),
+            "subscribing was answered with {}: {text}",
+            answer.status
+        );
+        Ok(session)
+    }
 }
 
 /// Creates `count` sessions, each with one subscription: to the events of the repository that all
@@ -71,18 +90,7 @@ pub(crate) fn create_subscribed(target: SocketAddr, count: usize) -> Result<Vec<
     run_concurrently(count, || {
         let mut opener = SessionOpener::connect(target)?;
         let arguments = arguments.clone();
-        Ok(move |_| {
-            let session = opener.session()?;
-            let call = call_in_session(target, &session, 1, SUBSCRIBE, &arguments);
-            let answer = opener.connection.call(&call)?;
-            let text = String::from_utf8_lossy(&answer.body);
-            ensure!(
-                answer.status == 200 && !text.contains("\"isError\":true"),
-                "subscribing was answered with {}: {text}",
-                answer.status
-            );
-            Ok(session)
-        })
+        Ok(move |_| opener.subscribed(&arguments))
     })
 }
 

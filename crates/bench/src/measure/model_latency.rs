@@ -19,7 +19,7 @@ use crate::{
     frames::Stamp,
     helper_process::ReceiverProcess,
     load,
-    model_client::{ReceivedStamp, wait_for_events, watch},
+    model_client::{ReceivedStamp, channel, wait_for_events, watch},
     opening::Opening,
     repositories::Repositories,
     subject::{BenchSystem, Topology},
@@ -44,15 +44,18 @@ enum ModelWay {
     Wait,
     /// The lines of `forgewire watch`.
     Watch,
+    /// The notifications of Claude Code's channel, on the stream of a session.
+    Channel,
 }
 
 impl ModelWay {
-    const ALL: [Self; 2] = [Self::Wait, Self::Watch];
+    const ALL: [Self; 3] = [Self::Wait, Self::Watch, Self::Channel];
 
     fn name(self) -> &'static str {
         match self {
             Self::Wait => "wait_for_events",
             Self::Watch => "forgewire watch",
+            Self::Channel => "channel",
         }
     }
 
@@ -66,6 +69,7 @@ impl ModelWay {
     ) -> Result<()> {
         match self {
             Self::Wait => wait_for_events(edge, stop, seen),
+            Self::Channel => channel(edge, stop, seen),
             Self::Watch => watch(edge, &format!("bench-{number}"), scratch, stop, seen),
         }
     }
