@@ -25,8 +25,10 @@ class Sdk1:
     async def tools(self) -> list[str]:
         return [tool.name for tool in (await self._session.list_tools()).tools]
 
-    async def call(self, name: str, arguments: dict) -> str:
-        result = await self._session.call_tool(name, arguments)
+    async def call(self, name: str, arguments: dict, on_progress=None) -> str:
+        result = await self._session.call_tool(
+            name, arguments, progress_callback=on_progress
+        )
         if result.isError or not result.content:
             raise shared.Wrong(f"{name}: {result.content}")
         return result.content[0].text
@@ -75,7 +77,9 @@ async def connect(options, revision: str, expected: shared.Expected):
         async with ClientSession(
             read,
             write,
-            read_timeout_seconds=timedelta(seconds=REQUEST_TIMEOUT_SECONDS),
+            read_timeout_seconds=None
+            if options.wait_seconds
+            else timedelta(seconds=REQUEST_TIMEOUT_SECONDS),
             logging_callback=on_log,
             message_handler=on_message,
             elicitation_callback=answer if shared.asks(revision) else None,

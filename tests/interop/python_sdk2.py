@@ -24,8 +24,8 @@ class Sdk2:
     async def tools(self) -> list[str]:
         return [tool.name for tool in (await self._client.list_tools()).tools]
 
-    async def call(self, name: str, arguments: dict) -> str:
-        result = await self._client.call_tool(name, arguments)
+    async def call(self, name: str, arguments: dict, on_progress=None) -> str:
+        result = await self._client.call_tool(name, arguments, progress_callback=on_progress)
         if result.is_error or not result.content:
             raise shared.Wrong(f"{name}: {result.content}")
         return result.content[0].text
@@ -85,7 +85,7 @@ async def connect(options, revision: str, expected: shared.Expected):
     async with Client(
         f"{options.edge}/mcp",
         mode=revision if revision == shared.MODERN else "legacy",
-        read_timeout_seconds=shared.REQUEST_TIMEOUT_SECONDS,
+        read_timeout_seconds=None if options.wait_seconds else shared.REQUEST_TIMEOUT_SECONDS,
         logging_callback=on_log,
         message_handler=on_message,
         elicitation_callback=answer if shared.asks(revision) else None,

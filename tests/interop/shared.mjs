@@ -158,6 +158,29 @@ async function walk(sdk, revision, expected, options, report) {
   contains(`resources/read ${ISSUE_URI}`, await sdk.read(ISSUE_URI), expected.delivery);
 }
 
+// Waits for an event that happens late, as an agent that has nothing else to do. The SDK gives up 60 s after the last
+// message of progress.
+async function wait(sdk, expected, options, report) {
+  report.step = "wait";
+  const seconds = Number(options["wait-seconds"]);
+  const told = [];
+  const late = new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const happens = late.then(() => postWebhook(options, expected.delivery));
+  let input = { maxWaitSeconds: seconds * 2 };
+  // Others wait for events of their own: again after the cursor of an answer that has only those.
+  for (;;) {
+    const text = await sdk.wait("wait_for_events", input, ({ message }) => told.push(message));
+    const answer = JSON.parse(text);
+    if (JSON.stringify(answer.events).includes(expected.delivery)) break;
+    input = { ...input, cursor: answer.cursor };
+  }
+  await happens;
+  const least = Math.floor(seconds / 30);
+  if (told.length < least || !told.every((message) => message.includes("cursor"))) {
+    throw new Error(`${told.length} messages of progress, at least ${least} were expected: ${told}`);
+  }
+}
+
 // Runs `body(options, revision, report)` for each revision, reports, and ends the process.
 export async function reported(sdk, body) {
   const { values: options } = parseArgs({
@@ -166,6 +189,8 @@ export async function reported(sdk, body) {
       "webhook-url": { type: "string" },
       secret: { type: "string" },
       transport: { type: "string", default: "http" },
+      // Only wait for an event, which happens after this time.
+      "wait-seconds": { type: "string", default: "0" },
       revision: { type: "string", multiple: true },
     },
   });
@@ -176,8 +201,9 @@ export async function reported(sdk, body) {
   for (const revision of options.revision) {
     const report = { ok: false, sdk, revision, step: "connect" };
     try {
-      const late = () => `not finished after ${RUN_DEADLINE_MS} ms`;
-      await withDeadline(body(options, revision, report), RUN_DEADLINE_MS, late);
+      const deadline = RUN_DEADLINE_MS + Number(options["wait-seconds"]) * 1000;
+      const late = () => `not finished after ${deadline} ms`;
+      await withDeadline(body(options, revision, report), deadline, late);
       report.ok = true;
     } catch (error) {
       report.error = String(error);
@@ -196,22 +222,24 @@ export function main(name, connect) {
     const expected = new Expected(revision);
     const sdk = await connect(options, revision, expected);
     try {
-      await walk(sdk, revision, expected, options, report);
+      if (Number(options["wait-seconds"]) > 0) await wait(sdk, expected, options, report);
+      else await walk(sdk, revision, expected, options, report);
     } finally {
       await sdk.close();
     }
   });
 }
 
+export function textOf(name, result) {
+  if (result.isError) throw new Error(`${name}: ${JSON.stringify(result.content)}`);
+  return result.content[0]?.text;
+}
+
 // The calls that have the same form in both SDKs.
 export function adapter(client) {
   return {
     tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
-    call: async (name, given) => {
-      const result = await client.callTool({ name, arguments: given });
-      if (result.isError) throw new Error(`${name}: ${JSON.stringify(result.content)}`);
-      return result.content[0]?.text;
-    },
+    call: async (name, given) => textOf(name, await client.callTool({ name, arguments: given })),
     resources: async () => (await client.listResources()).resources.map((one) => one.uri),
     read: async (uri) => (await client.readResource({ uri })).contents[0]?.text,
     prompts: async () => (await client.listPrompts()).prompts.map((prompt) => prompt.name),

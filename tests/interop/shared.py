@@ -77,7 +77,7 @@ class Sdk(Protocol):
     protocol: str
 
     async def tools(self) -> list[str]: ...
-    async def call(self, name: str, arguments: dict) -> str: ...
+    async def call(self, name: str, arguments: dict, on_progress=None) -> str: ...
     async def resources(self) -> list[str]: ...
     async def read(self, uri: str) -> str: ...
     async def prompts(self) -> list[str]: ...
@@ -168,11 +168,47 @@ async def walk(sdk: Sdk, revision: str, expected: Expected, options, report: dic
     contains(f"resources/read {ISSUE_URI}", await sdk.read(ISSUE_URI), expected.delivery)
 
 
+async def wait(sdk: Sdk, expected: Expected, options, report: dict) -> None:
+    """Waits for an event that happens late, as an agent that has nothing else to do."""
+    report["step"] = "wait"
+    told: list[str] = []
+
+    async def on_progress(_progress: float, _total: float | None, message: str | None) -> None:
+        told.append(message or "")
+
+    async def happens_late() -> None:
+        await anyio.sleep(options.wait_seconds)
+        await anyio.to_thread.run_sync(
+            post_webhook, options.webhook_url, options.secret, expected.delivery
+        )
+
+    # Others wait for events of their own.
+    arguments = {"maxWaitSeconds": options.wait_seconds * 2}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(happens_late)
+        await until_told(sdk, arguments, on_progress, expected.delivery)
+    least = options.wait_seconds // 30
+    if len(told) < least or any("cursor" not in message for message in told):
+        raise Wrong(f"{len(told)} messages of progress, at least {least} were expected: {told}")
+
+
+async def until_told(sdk: Sdk, arguments: dict, on_progress, delivery: str) -> None:
+    """Waits again after the cursor of an answer that has other events only."""
+    while True:
+        answer = json.loads(await sdk.call("wait_for_events", arguments, on_progress))
+        if delivery in json.dumps(answer["events"]):
+            return
+        arguments = arguments | {"cursor": answer["cursor"]}
+
+
 async def bounded(connect: Connect, options, revision: str, report: dict) -> None:
-    with anyio.fail_after(RUN_DEADLINE_SECONDS):
+    with anyio.fail_after(RUN_DEADLINE_SECONDS + options.wait_seconds):
         expected = Expected(revision)
         async with connect(options, revision, expected) as sdk:
-            await walk(sdk, revision, expected, options, report)
+            if options.wait_seconds:
+                await wait(sdk, expected, options, report)
+            else:
+                await walk(sdk, revision, expected, options, report)
 
 
 def causes(error: BaseException) -> list[str]:
@@ -189,6 +225,12 @@ def main(sdk: str, connect: Connect) -> int:
     parser.add_argument("--webhook-url", required=True)
     parser.add_argument("--secret", required=True, help="the webhook secret")
     parser.add_argument("--transport", default="http", choices=["http", "sse"])
+    parser.add_argument(
+        "--wait-seconds",
+        type=int,
+        default=0,
+        help="only wait for an event, which happens after this time, with the SDK's own timeouts",
+    )
     parser.add_argument("--revision", required=True, action="append", help="may be repeated")
     options = parser.parse_args()
     failed = 0

@@ -1,6 +1,6 @@
 // Uses Forgewire through the official TypeScript SDK of MCP, 1.x: every handshake revision over
 // Streamable HTTP, and with `--transport sse` the original 2024-11-05, over HTTP+SSE.
-import { REQUEST_TIMEOUT_MS, adapter, asks, installed, main } from "./shared.mjs";
+import { REQUEST_TIMEOUT_MS, adapter, asks, installed, main, textOf } from "./shared.mjs";
 
 const SDK = "@modelcontextprotocol/sdk";
 const { Client } = await installed(`${SDK}/client/index.js`);
@@ -48,6 +48,12 @@ await main("typescript 1.x", async (options, revision, expected) => {
   await client.connect(asking(transport, revision), { timeout: REQUEST_TIMEOUT_MS });
   return {
     ...adapter(client),
+    // A client that follows progress waits on as long as there is some.
+    wait: async (name, given, onprogress) => {
+      const options = { onprogress, resetTimeoutOnProgress: true };
+      const called = client.callTool({ name, arguments: given }, undefined, options);
+      return textOf(name, await called);
+    },
     protocol: () => protocol,
     close: async () => {
       if (!sse) await transport.terminateSession().catch(() => {});

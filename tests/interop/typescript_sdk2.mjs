@@ -1,6 +1,6 @@
 // Uses Forgewire through the official TypeScript client of MCP, 2.x: the stateless era, and every
 // handshake revision.
-import { MODERN, REQUEST_TIMEOUT_MS, adapter, asks, installed, main } from "./shared.mjs";
+import { MODERN, REQUEST_TIMEOUT_MS, adapter, asks, installed, main, textOf } from "./shared.mjs";
 
 const { Client, StreamableHTTPClientTransport } = await installed("@modelcontextprotocol/client");
 
@@ -39,6 +39,12 @@ await main("typescript 2.x", async (options, revision, expected) => {
   await client.connect(transport, { timeout: REQUEST_TIMEOUT_MS });
   const sdk = {
     ...adapter(client),
+    // A client that follows progress waits on as long as there is some.
+    wait: async (name, given, onprogress) => {
+      const options = { onprogress, resetTimeoutOnProgress: true };
+      const called = client.callTool({ name, arguments: given }, options);
+      return textOf(name, await called);
+    },
     protocol: () => client.getNegotiatedProtocolVersion(),
     close: async () => {
       if (!modern) await transport.terminateSession().catch(() => {});

@@ -28,6 +28,7 @@ pub use reader::{EventReader, ReaderKind};
 pub use report::print_report;
 pub use retention::{remove_all_events, remove_events_before};
 pub use systems::{
-    both, both_and_kept_sockets, both_with, every_node_is_ready, log_lines, only, settle, until,
+    both, both_and_kept_sockets, both_at_once, both_with, every_node_is_ready, log_lines, only,
+    settle, until,
 };
 pub use watch::{WatchProcess, event_id};

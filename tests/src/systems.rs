@@ -61,6 +61,23 @@ pub async fn only(
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     let _turn = TURN.lock().await;
+    run(kind, adjust, scenario).await
+}
+
+/// Runs a scenario that waits for minutes on both topologies at once, and beside others: it needs next to no CPU.
+///
+/// # Errors
+/// The scenario's error, with the topology's name.
+pub async fn both_at_once(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<()> {
+    let runs = SystemKind::ALL.map(|kind| run(kind, |plan| plan, &scenario));
+    futures_util::future::try_join_all(runs).await.map(drop)
+}
+
+async fn run(
+    kind: SystemKind,
+    adjust: impl Fn(ClusterPlan) -> ClusterPlan,
+    scenario: impl AsyncFn(&mut System) -> Result<()>,
+) -> Result<()> {
     let mut system = System::start_with(kind, adjust).await?;
     if let Err(error) = scenario(&mut system).await {
         let lines = system.cluster().last_lines();

@@ -12,6 +12,17 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
+/// Characters of an answer's body that are kept for the report.
+const SHOWN_BODY: usize = 300;
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct LoadAnswer {
+    pub(crate) status: u16,
+    /// The beginning of the body, if it is not an answer with 2xx.
+    pub(crate) told: String,
+}
+
 /// A connection that is opened when it is needed.
 #[derive(Debug)]
 pub(crate) struct KeptConnection {
@@ -36,7 +47,7 @@ impl KeptConnection {
         Self { to, open: None }
     }
 
-    /// Sends a request once, and gives the status once the whole answer is there. A connection that was
+    /// Sends a request once, and gives the answer once it is there whole. A connection that was
     /// closed before the first byte was written is replaced: that request was not sent.
     ///
     /// # Errors
@@ -45,7 +56,7 @@ impl KeptConnection {
         &mut self,
         request: Request<Full<Bytes>>,
         within: Duration,
-    ) -> Result<u16> {
+    ) -> Result<LoadAnswer> {
         let answered = timeout(within, self.try_send(request)).await;
         let answered = answered.context("no answer in time").flatten();
         if answered.is_err() {
@@ -54,7 +65,7 @@ impl KeptConnection {
         answered
     }
 
-    async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<u16> {
+    async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<LoadAnswer> {
         let answer = loop {
             let open = self.opened().await?;
             match open.sender.try_send_request(request).await {
@@ -70,8 +81,15 @@ impl KeptConnection {
         };
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await;
-        body.context("cut in the middle of the answer")?;
-        Ok(status)
+        let body = body.context("cut in the middle of the answer")?.to_bytes();
+        let told = match status {
+            200..=299 => String::new(),
+            _ => String::from_utf8_lossy(&body)
+                .chars()
+                .take(SHOWN_BODY)
+                .collect(),
+        };
+        Ok(LoadAnswer { status, told })
     }
 
     /// The connection if it still accepts a request, or a new one.

@@ -19,7 +19,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{connection::KeptConnection, tally::AnswerTally};
+use super::{
+    connection::{KeptConnection, LoadAnswer},
+    tally::AnswerTally,
+};
 
 /// Time allowed for one answer. GitHub gives ten seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -160,7 +163,9 @@ impl LoadClient {
             let what = delivery.as_ref().map_or("request", |_| "delivery");
             let during = self.context.during.borrow().clone();
             self.tally.count(what, &during, &outcome);
-            if let (Ok(200..=299), Some(delivery)) = (&outcome, &delivery) {
+            if let (Ok(answer), Some(delivery)) = (&outcome, &delivery)
+                && (200..=299).contains(&answer.status)
+            {
                 self.context
                     .ledger
                     .record_acknowledged(delivery.guid.as_str());
@@ -168,7 +173,10 @@ impl LoadClient {
         }
     }
 
-    async fn send(&mut self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<u16> {
+    async fn send(
+        &mut self,
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+    ) -> Result<LoadAnswer> {
         let mut request = request?;
         let host = hyper::header::HeaderValue::from_static("localhost");
         request.headers_mut().insert(hyper::header::HOST, host);

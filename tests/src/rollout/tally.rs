@@ -9,6 +9,8 @@ use std::{
 use anyhow::Result;
 use serde::Serialize;
 
+use super::connection::LoadAnswer;
+
 /// Number of failures that are described in words.
 const EXAMPLES: usize = 10;
 
@@ -54,17 +56,19 @@ pub(crate) struct AnswerTally(Mutex<AnswerCounts>);
 
 impl AnswerTally {
     /// Counts one request; `during` is what the run did at the moment.
-    pub(crate) fn count(&self, what: &str, during: &str, outcome: &Result<u16>) {
+    pub(crate) fn count(&self, what: &str, during: &str, outcome: &Result<LoadAnswer>) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.sent += 1;
         let problem = match outcome {
-            Ok(200..=299) => {
+            Ok(LoadAnswer {
+                status: 200..=299, ..
+            }) => {
                 counts.successful += 1;
                 return;
             }
-            Ok(status) => {
+            Ok(LoadAnswer { status, told }) => {
                 *counts.refused.entry(*status).or_default() += 1;
-                format!("{what}: HTTP {status} ({during})")
+                format!("{what}: HTTP {status} ({during}): {told}")
             }
             Err(error) => {
                 counts.cut += 1;

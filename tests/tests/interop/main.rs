@@ -10,9 +10,12 @@ use access::TokenDigest;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::cluster::{ClusterPlan, System, workspace};
-use tests::{both, both_with};
+use tests::{both, both_at_once, both_with};
 use tokio::{process::Command, time::timeout};
 
+/// Seconds that a client waits for an event: longer than two minutes, after which Claude Code puts a call into the
+/// background.
+const WAIT_SECONDS: u64 = 130;
 /// Time allowed for a client: it needs a second for all its revisions, and more on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -94,6 +97,23 @@ impl Client {
     /// The client prints one JSON line for each revision, and exits with 0 if each met its
     /// expectations.
     async fn run(&self, system: &System, revisions: &[&str]) -> Result<()> {
+        self.run_with(system, revisions, (&[], DEADLINE)).await
+    }
+
+    /// The client does nothing but wait for an event, with the defaults of its SDK and a handler of progress.
+    async fn wait(&self, system: &System, revision: &str) -> Result<()> {
+        let seconds = WAIT_SECONDS.to_string();
+        let deadline = DEADLINE + Duration::from_secs(WAIT_SECONDS);
+        let only = ["--wait-seconds", seconds.as_str()];
+        self.run_with(system, &[revision], (&only, deadline)).await
+    }
+
+    async fn run_with(
+        &self,
+        system: &System,
+        revisions: &[&str],
+        (arguments, deadline): (&[&str], Duration),
+    ) -> Result<()> {
         let script = self.script;
         let edge = system.balancer().as_str().trim_end_matches('/');
         let mut command = Command::new(installed(self.program)?);
@@ -105,6 +125,7 @@ impl Client {
                 system.ingest_balancer().join("/webhooks/github")?.as_str(),
             ])
             .args(["--secret", system.secret()])
+            .args(arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         if self.sse {
@@ -113,7 +134,7 @@ impl Client {
         for revision in revisions {
             command.args(["--revision", revision]);
         }
-        let output = timeout(DEADLINE, command.output()).await;
+        let output = timeout(deadline, command.output()).await;
         let output = output.with_context(|| format!("{script} {revisions:?} hangs"))??;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let passed: Vec<String> = stdout
@@ -149,6 +170,24 @@ async fn the_typescript_sdk_1_speaks_every_handshake_revision() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_client_2_speaks_every_revision() -> Result<()> {
     TYPESCRIPT_2.run_on_both(&ALL).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sdks_wait_for_longer_than_two_minutes_with_their_own_defaults() -> Result<()> {
+    both_at_once(async |system| {
+        let system = &*system;
+        let waits = [
+            (PYTHON_1, HANDSHAKE[3]),
+            (PYTHON_2, HANDSHAKE[3]),
+            (PYTHON_2, MODERN),
+            (TYPESCRIPT_1, HANDSHAKE[3]),
+            (TYPESCRIPT_2, HANDSHAKE[3]),
+            (TYPESCRIPT_2, MODERN),
+        ];
+        let waits = waits.map(async |(client, revision)| client.wait(system, revision).await);
+        futures_util::future::try_join_all(waits).await.map(drop)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
