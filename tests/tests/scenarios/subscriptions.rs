@@ -368,7 +368,16 @@ async fn a_tool_says_on_every_edge_what_happened_to_what_its_caller_follows() ->
                 .is_some_and(|note| note.contains("subscribe_to_events")),
             "{none}"
         );
-        issue_happens(&mut github).await?;
+        let mut following = Vec::new();
+        for edge in &edges {
+            following.push(open(edge, "resourceType=ISSUE", None).await?);
+        }
+        let earlier = issue_happens(&mut github).await?;
+        // A subscription begins where its edge is in the log.
+        for stream in &mut following {
+            ensure!(next_id(stream).await? == earlier);
+        }
+        drop(following);
         // Long enough to be made on a machine that is busy.
         let life = Duration::from_secs(4);
         let end = SystemClock.now().plus(life);
