@@ -293,6 +293,7 @@ impl EdgeService {
                 clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
                 filter_defaults: config.filter_defaults(),
+                base_path: config.base_path.clone(),
             }),
             methods::tasks::toolset(&tasks),
         ];
