@@ -27,18 +27,25 @@ pub enum AuthError {
     Expired,
     /// The principal is known and lacks the permission.
     #[error(
-        "this needs the permission {:?}: list it under `permissions` of the token, in the file that \
-         auth.token_file names",
+        "this needs the permission {:?}, which this token does not have: use one that has it, or let the operator list \
+         it under `permissions` of the token in the file that auth.token_file names",
         .0.as_str()
     )]
     Forbidden(Permission),
+    /// The server asks nobody for a token, and the permission is not among those that everybody has.
+    #[error(
+        "this needs the permission {:?}, which nobody has while this server runs without authentication: its operator \
+         has to set auth.mode = \"tokens\" and give a token this permission",
+        .0.as_str()
+    )]
+    ForbiddenToAll(Permission),
 }
 
 impl AuthError {
     /// The HTTP status: 401 where a (better) token helps, 403 where it does not (RFC 6750 §3.1).
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ForbiddenToAll(_) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -51,13 +58,15 @@ impl AuthError {
             Self::InQuery => "token-in-query",
             Self::Unknown => "token-unknown",
             Self::Expired => "token-expired",
-            Self::Forbidden(_) => "permission-missing",
+            Self::Forbidden(_) | Self::ForbiddenToAll(_) => "permission-missing",
         }
     }
 
-    /// The `WWW-Authenticate` header. A request without a token gets no error code (RFC 6750 §3.1).
-    pub const fn challenge(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+    /// The `WWW-Authenticate` header; none where no token would help. A request without a token gets no error code
+    /// (RFC 6750 §3.1).
+    pub const fn challenge(self) -> Option<HeaderValue> {
+        Some(HeaderValue::from_static(match self {
+            Self::ForbiddenToAll(_) => return None,
             Self::NoToken | Self::InQuery => "Bearer",
             Self::Malformed | Self::Unknown => r#"Bearer error="invalid_token""#,
             Self::Expired => {
@@ -72,7 +81,7 @@ impl AuthError {
             Self::Forbidden(Permission::Admin) => {
                 r#"Bearer error="insufficient_scope", scope="admin""#
             }
-        })
+        }))
     }
 }
 
@@ -137,11 +146,12 @@ mod tests {
 
     #[test]
     fn only_who_showed_a_token_is_told_that_it_is_bad() {
-        assert_eq!(AuthError::NoToken.challenge(), "Bearer");
+        assert_eq!(AuthError::NoToken.challenge().unwrap(), "Bearer");
         for bad in [AuthError::Malformed, AuthError::Unknown, AuthError::Expired] {
             assert_eq!(bad.status(), StatusCode::UNAUTHORIZED);
             assert!(
                 bad.challenge()
+                    .unwrap()
                     .to_str()
                     .unwrap()
                     .starts_with(r#"Bearer error="invalid_token""#)
@@ -151,8 +161,25 @@ mod tests {
             let denied = AuthError::Forbidden(permission);
             assert_eq!(denied.status(), StatusCode::FORBIDDEN);
             let scope = format!(r#"scope="{}""#, permission.as_str());
-            assert!(denied.challenge().to_str().unwrap().contains(&scope));
+            let challenge = denied.challenge().unwrap();
+            assert!(challenge.to_str().unwrap().contains(&scope));
         }
+    }
+
+    #[test]
+    fn a_missing_permission_is_told_with_what_helps_here() {
+        let admin = Permission::Admin;
+        let of_token = AuthError::Forbidden(admin).to_string();
+        assert!(of_token.contains("use one that has it"), "{of_token}");
+        // Without authentication there is no token, and no file of tokens.
+        let of_nobody = AuthError::ForbiddenToAll(admin);
+        assert_eq!(of_nobody.status(), StatusCode::FORBIDDEN);
+        assert_eq!(of_nobody.challenge(), None);
+        let text = of_nobody.to_string();
+        assert!(
+            text.contains("auth.mode = \"tokens\"") && !text.contains("token_file"),
+            "{text}"
+        );
     }
 
     proptest! {

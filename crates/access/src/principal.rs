@@ -148,12 +148,20 @@ impl Principal {
     /// Refuses a principal without `permission`.
     ///
     /// # Errors
-    /// [`AuthError::Forbidden`].
-    pub const fn require(&self, permission: Permission) -> Result<(), AuthError> {
-        if self.permissions.has(permission) {
-            Ok(())
-        } else {
-            Err(AuthError::Forbidden(permission))
+    /// As [`Self::lacks`] says.
+    pub fn require(&self, permission: Permission) -> Result<(), AuthError> {
+        match self.permissions.has(permission) {
+            true => Ok(()),
+            false => Err(self.lacks(permission)),
+        }
+    }
+
+    /// The refusal for want of `permission`: no token is to blame where nobody has one.
+    #[must_use]
+    pub fn lacks(&self, permission: Permission) -> AuthError {
+        match self.id == PrincipalId::anonymous() {
+            true => AuthError::ForbiddenToAll(permission),
+            false => AuthError::Forbidden(permission),
         }
     }
 
@@ -245,7 +253,7 @@ mod tests {
     fn everybody_reads_and_nobody_operates_without_authentication() {
         let anonymous = Principal::anonymous();
         assert_eq!(anonymous.require(Permission::Read), Ok(()));
-        let denied = AuthError::Forbidden(Permission::Admin);
+        let denied = AuthError::ForbiddenToAll(Permission::Admin);
         assert_eq!(anonymous.require(Permission::Admin), Err(denied));
         assert!(anonymous.is_valid());
     }

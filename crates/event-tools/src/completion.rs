@@ -58,8 +58,7 @@ impl EventCompleter {
             ..FilterRequest::default()
         };
         let filter = filter.read();
-        let filter =
-            filter.map_err(|error| InputError::new("context.arguments", &error.to_string()))?;
+        let filter = filter.map_err(|error| InputError::within("context.arguments", &error))?;
         let filters = FilterSet::new(vec![filter]).expect("one filter is within the bounds");
         let question = EventQuery::new(filters, Order::NewestFirst, LOOKED_AT, MAX_ANSWER_BYTES);
         let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);

@@ -31,16 +31,23 @@ pub(crate) struct EventAccess {
     history: EventHistory,
     hub: Arc<Hub>,
     filter_defaults: FilterDefaults,
+    base_path: Arc<str>,
 }
 
 impl EventAccess {
-    pub(crate) fn new(hub: Arc<Hub>, filter_defaults: FilterDefaults) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, filter_defaults: FilterDefaults, base_path: &str) -> Self {
         let source: Arc<dyn EventSource> = Arc::<Hub>::clone(&hub);
         Self {
             history: EventHistory::new(source),
             hub,
             filter_defaults,
+            base_path: base_path.into(),
         }
+    }
+
+    /// A path of this server as its clients see it.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.base_path)
     }
 
     /// What filters mean where they do not say so themselves.

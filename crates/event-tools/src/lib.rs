@@ -64,12 +64,15 @@ pub struct EventToolDeps {
     pub ids: Arc<dyn IdSource>,
     /// What filters mean where they do not say so themselves.
     pub filter_defaults: FilterDefaults,
+    /// What the paths of the server begin with: empty, or for instance `/forgewire`.
+    pub base_path: String,
 }
 
 /// The toolset "events".
 #[must_use]
 pub fn toolset(deps: &EventToolDeps) -> Toolset {
-    let events = EventAccess::new(Arc::clone(&deps.hub), deps.filter_defaults);
+    let hub = Arc::clone(&deps.hub);
+    let events = EventAccess::new(hub, deps.filter_defaults, &deps.base_path);
     let github = GithubResources::new(events.clone(), Arc::clone(&deps.resources));
     let subscribe = SubscribeToEvents::new(
         events.clone(),
@@ -86,6 +89,7 @@ pub fn toolset(deps: &EventToolDeps) -> Toolset {
     let subscriptions = Arc::clone(&deps.subscriptions);
     Toolset::new("events")
         .with_tool(ManageEvents::new(
+            events.clone(),
             subscribe.clone(),
             (recent.clone(), event.clone(), replay.clone()),
             sessions,

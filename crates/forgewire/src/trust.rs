@@ -62,12 +62,15 @@ pub(crate) fn check_sync_port(roles: &RolesSection, listen: SocketAddr) -> anyho
     )
 }
 
-/// Checks the endpoint of a sync role elsewhere.
+/// Checks the endpoint of a sync role elsewhere, if there is one.
 ///
 /// # Errors
 /// The sync role there could not tell this process from a stranger.
-pub(crate) fn check_sync_endpoint(roles: &RolesSection, endpoint: &str) -> anyhow::Result<()> {
-    if grpc::is_loopback(endpoint) {
+pub(crate) fn check_sync_endpoint(
+    roles: &RolesSection,
+    endpoint: Option<&str>,
+) -> anyhow::Result<()> {
+    if endpoint.is_none_or(grpc::is_loopback) {
         return Ok(());
     }
     require_key(
@@ -134,7 +137,7 @@ mod tests {
             };
             [
                 check_sync_port(roles, listen.parse().unwrap()),
-                check_sync_endpoint(roles, endpoint),
+                check_sync_endpoint(roles, Some(endpoint)),
             ]
         };
         for refused in checks(&none, true) {

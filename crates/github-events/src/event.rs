@@ -76,7 +76,7 @@ impl Subject {
         self.is_pull_request = is_pull_request;
         if let Some(thread) = thread {
             self.resource.number = fields::number(thread, "/number");
-            self.resource.title = fields::owned(thread, "/title");
+            self.resource.title = fields::title(thread, "/title");
             self.tags = fields::label_names(thread);
         }
         self

@@ -3,10 +3,16 @@
 use model::{ResourceId, Timestamp};
 use serde_json::Value;
 
-use crate::limits::{MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES};
+use crate::{
+    limits::{MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES, READ_TITLE_BYTES},
+    safe_text::visible,
+};
+
+/// The end of a title that is cut.
+const CUT: &str = "…";
 
 /// The text at a JSON pointer, unless it is empty, longer than [`MAX_TEXT_BYTES`], or has a control character
-/// that JSON writes as six bytes: no name, title or URL on GitHub has one.
+/// that JSON writes as six bytes: no name or URL on GitHub has one, and half of one would name something else.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     let text = value.pointer(pointer)?.as_str()?;
     let fits = (1..=MAX_TEXT_BYTES).contains(&text.len()) && !text.bytes().any(is_escaped_long);
@@ -20,6 +26,24 @@ fn is_escaped_long(byte: u8) -> bool {
 /// As [`text`], owned.
 pub(crate) fn owned(value: &Value, pointer: &str) -> Option<String> {
     text(value, pointer).map(str::to_owned)
+}
+
+/// The title at a JSON pointer. It is for readers and identifies nothing, so one that is no [`text`] is shown as far as
+/// it can be: on one line without control characters, and cut to [`MAX_TEXT_BYTES`], where `…` says so.
+pub(crate) fn title(value: &Value, pointer: &str) -> Option<String> {
+    if let Some(text) = owned(value, pointer) {
+        return Some(text);
+    }
+    let given = value.pointer(pointer)?.as_str()?;
+    // What is cleaned is bounded too: most of a long text is not looked at.
+    let beginning = &given[..given.floor_char_boundary(READ_TITLE_BYTES)];
+    let mut title = visible(beginning);
+    if title.len() > MAX_TEXT_BYTES || beginning.len() < given.len() {
+        title.truncate(title.floor_char_boundary(MAX_TEXT_BYTES - CUT.len()));
+        title.truncate(title.trim_end().len());
+        title.push_str(CUT);
+    }
+    (!title.is_empty()).then_some(title)
 }
 
 /// The whole number at a JSON pointer.

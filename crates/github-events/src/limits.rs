@@ -9,9 +9,11 @@ pub const MAX_EVENT_BYTES: usize = 512 * 1024;
 /// of names, numbers, times and header texts.
 pub const MAX_BARE_EVENT_BYTES: usize = 80 * 1024;
 /// Maximum length in bytes of a text field that is read from a payload (name, title, URL); a longer one
-/// counts as absent, and so does one with control characters that JSON writes as six bytes. GitHub's longest is a title
-/// of 256 characters, which is up to 1 KiB.
+/// counts as absent, and so does one with control characters that JSON writes as six bytes. Of a title, which names
+/// nothing, what fits is kept. GitHub's longest is a title of 256 characters, which is up to 1 KiB.
 pub const MAX_TEXT_BYTES: usize = 1024;
+/// Bytes of a long title that are looked at for what is kept of it.
+pub(crate) const READ_TITLE_BYTES: usize = 4 * MAX_TEXT_BYTES;
 // An action that an event has can be filtered.
 const _: () = assert!(MAX_TEXT_BYTES <= model::limits::MAX_ACTION_BYTES);
 /// Maximum number of labels that become tags: GitHub allows 100 per issue.

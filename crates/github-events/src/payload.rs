@@ -138,7 +138,7 @@ impl<'p> Payload<'p> {
     /// The event of an object under a key, which has this id.
     pub(crate) fn about(self, kind: ResourceType, key: &str, id: ResourceId) -> Subject {
         let object = self.object(key);
-        let title = fields::owned(object, "/title").or_else(|| fields::owned(object, "/name"));
+        let title = fields::title(object, "/title").or_else(|| fields::title(object, "/name"));
         let event_type = event::event_type(self.action());
         let resource = ResourceRef {
             number: fields::number(object, "/number"),

@@ -13,12 +13,14 @@ use ports::{
 };
 use proto::v1::{
     self, FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, sync_client::SyncClient,
+    StatusRequest, StatusResponse, sync_client::SyncClient,
 };
 use role_keys::RoleTrust;
 use service_kit::grpc::{self, CallStamper};
 use tokio::time::{sleep, timeout};
-use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic::{
+    Code, Request, Response, Status, service::interceptor::InterceptedService, transport::Channel,
+};
 
 use crate::{
     ConnectError,
@@ -58,6 +60,14 @@ pub fn connect_finder(
 
 /// Each call carries a stamp.
 type StampedClient = SyncClient<InterceptedService<Channel, CallStamper>>;
+
+/// A method of the sync role, for traces and for errors.
+#[derive(Clone, Copy)]
+struct SyncCall {
+    name: &'static str,
+    /// What was being done, after "cannot".
+    op: &'static str,
+}
 
 struct Client {
     client: StampedClient,
@@ -116,6 +126,37 @@ impl Client {
             }),
         }
     }
+
+    /// Makes a call in a span of its own, which fails with it. `send` puts a request on a connection, and `read` makes
+    /// of the answer what the caller gets.
+    async fn traced<M, T, C, R>(
+        &self,
+        call: SyncCall,
+        trace: Option<TraceContext>,
+        message: M,
+        (send, read): (
+            impl Fn(StampedClient, Request<M>) -> C + Send + Sync,
+            impl FnOnce(Result<T, Status>) -> Result<R, ResourceError> + Send,
+        ),
+    ) -> Result<R, ResourceError>
+    where
+        M: Clone + Send + Sync,
+        C: Future<Output = Result<Response<T>, Status>> + Send,
+        T: Send,
+        R: Send,
+    {
+        let span = TraceSpan::below(SpanName::SyncCall, trace);
+        grpc::describe(&span, call.name);
+        let trace = span.context().or(trace);
+        let answer = self.read(call.op, |client| {
+            send(client, grpc::request(message.clone(), trace, self.deadline))
+        });
+        let outcome = span.enclose(answer).await.and_then(read);
+        if let Err(error) = &outcome {
+            span.fail(error);
+        }
+        outcome
+    }
 }
 
 #[async_trait]
@@ -129,7 +170,10 @@ impl ResourceReader for Client {
         if matches!(uri, ResourceUri::Events { .. }) {
             return Ok(None);
         }
-        const OP: &str = "read a resource";
+        const CALL: SyncCall = SyncCall {
+            name: "GetResource",
+            op: "read a resource",
+        };
         let message = GetResourceRequest {
             uri: uri.to_string(),
             seen: seen.map(|seen| v1::LogPosition {
@@ -137,46 +181,32 @@ impl ResourceReader for Client {
                 sequence: seen.sequence.0,
             }),
         };
-        let span = TraceSpan::below(SpanName::SyncCall, trace);
-        grpc::describe(&span, "GetResource");
-        let trace = span.context().or(trace);
-        let answer = self.read(OP, |mut client| {
-            let request = grpc::request(message.clone(), trace, self.deadline);
-            async move { client.get_resource(request).await }
-        });
-        let state = match span.enclose(answer).await {
-            Ok(Ok(answer)) => from_wire(uri, answer).map(Some),
-            Ok(Err(status)) if status.code() == Code::NotFound => Ok(None),
-            Ok(Err(status)) if status.code() == BEHIND => Err(ResourceError::Behind),
-            Ok(Err(status)) => Err(error(OP, status)),
-            Err(error) => Err(error),
+        let send =
+            |mut client: StampedClient, request| async move { client.get_resource(request).await };
+        let read = |answer| {
+            let found = found(CALL, answer)?;
+            found.map(|answer| from_wire(uri, answer)).transpose()
         };
-        if let Err(error) = &state {
-            span.fail(error);
-        }
-        state
+        self.traced(CALL, trace, message, (send, read)).await
     }
 
     async fn status(&self, trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
-        const OP: &str = "report its status";
-        let span = TraceSpan::below(SpanName::SyncCall, trace);
-        grpc::describe(&span, "Status");
-        let trace = span.context().or(trace);
-        let answer = self.read(OP, |mut client| {
-            let request = grpc::request(StatusRequest {}, trace, self.deadline);
-            async move { client.status(request).await }
-        });
-        let answer = span.enclose(answer).await;
-        let answer = answer.and_then(|answer| answer.map_err(|status| error(OP, status)));
-        if let Err(error) = &answer {
-            span.fail(error);
-        }
-        answer.map(|answer| SyncStatus {
-            position: Sequence(answer.position),
-            head: Sequence(answer.head),
-            resources: answer.resources,
-            caught_up: answer.caught_up,
-        })
+        const CALL: SyncCall = SyncCall {
+            name: "Status",
+            op: "report its status",
+        };
+        let send = |mut client: StampedClient, request| async move { client.status(request).await };
+        let read = |answer: Result<StatusResponse, Status>| {
+            let answer = answer.map_err(|status| error(CALL.op, status))?;
+            Ok(SyncStatus {
+                position: Sequence(answer.position),
+                head: Sequence(answer.head),
+                resources: answer.resources,
+                caught_up: answer.caught_up,
+            })
+        };
+        self.traced(CALL, trace, StatusRequest {}, (send, read))
+            .await
     }
 }
 
@@ -187,32 +217,31 @@ impl ResourceFinder for Client {
         id: &ResourceId,
         trace: Option<TraceContext>,
     ) -> Result<Option<FoundResource>, ResourceError> {
-        const OP: &str = "find a resource";
+        const CALL: SyncCall = SyncCall {
+            name: "FindResource",
+            op: "find a resource",
+        };
         let message = FindResourceRequest {
             node_id: id.to_string(),
         };
-        let span = TraceSpan::below(SpanName::SyncCall, trace);
-        grpc::describe(&span, "FindResource");
-        let trace = span.context().or(trace);
-        let answer = self.read(OP, |mut client| {
-            let request = grpc::request(message.clone(), trace, self.deadline);
-            async move { client.find_resource(request).await }
-        });
-        let found = match span.enclose(answer).await {
-            Ok(Ok(answer)) => Ok(Some(found_on_wire(answer))),
-            Ok(Err(status)) if status.code() == Code::NotFound => Ok(None),
-            Ok(Err(status)) if status.code() == BEHIND => Err(ResourceError::Behind),
-            Ok(Err(status)) => Err(error(OP, status)),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &found {
-            span.fail(error);
-        }
-        found
+        let send =
+            |mut client: StampedClient, request| async move { client.find_resource(request).await };
+        let read = |answer| Ok(found(CALL, answer)?.map(found_on_wire));
+        self.traced(CALL, trace, message, (send, read)).await
     }
 
     async fn check(&self) -> Result<(), ResourceError> {
         self.status(None).await.map(drop)
+    }
+}
+
+/// What an answer found, where there may be nothing to find.
+fn found<T>(call: SyncCall, answer: Result<T, Status>) -> Result<Option<T>, ResourceError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) if status.code() == BEHIND => Err(ResourceError::Behind),
+        Err(status) => Err(error(call.op, status)),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use model::Timestamp;
+use model::{JsonFault, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{
     Map, Value, json,
@@ -172,6 +172,17 @@ const NOT_AN_OBJECT: InvalidMessage = InvalidMessage::Invalid {
     reason: "the message is not an object with a method",
 };
 
+/// The refusal of a message that was not read: what it exceeds, or else `otherwise`.
+fn unread(error: &serde_json::Error, otherwise: InvalidMessage) -> InvalidMessage {
+    match JsonFault::of(error) {
+        Some(fault) => InvalidMessage::Invalid {
+            id: None,
+            reason: fault.as_str(),
+        },
+        None => otherwise,
+    }
+}
+
 /// A JSON-RPC message of these members.
 fn rpc_message(members: &[(&str, Option<&str>)]) -> Result<Incoming, InvalidMessage> {
     let mut text = "{\"jsonrpc\":\"2.0\"".to_owned();
@@ -211,7 +222,8 @@ impl PostedMessage {
                 ];
                 return rpc_message(&parts).map(Self::OneWay);
             }
-            let object = serde_json::from_str(message.get()).map_err(|_| NOT_AN_OBJECT)?;
+            let object = serde_json::from_str(message.get());
+            let object = object.map_err(|error| unread(&error, NOT_AN_OBJECT))?;
             return Ok(Self::Direct(direct(object, now)));
         };
         let params = text(members.params);
@@ -374,8 +386,8 @@ impl BroadcastMessage {
         };
         let members: PostedMembers<'_> = serde_json::from_str(message.get()).map_err(|_| WRONG)?;
         let Some(method) = members.method else {
-            let object: Map<String, Value> =
-                serde_json::from_str(message.get()).map_err(|_| WRONG)?;
+            let object = serde_json::from_str(message.get());
+            let object: Map<String, Value> = object.map_err(|error| unread(&error, WRONG))?;
             if object.contains_key("id") {
                 return Err(WRONG);
             }
@@ -400,7 +412,7 @@ impl BroadcastMessage {
         // On one line, as frames require, whatever white space the sender used.
         let params = notification.params.as_deref();
         let params = params.map(|params| serde_json::from_str::<Value>(params.get()));
-        let params = params.transpose().map_err(|_| WRONG)?;
+        let params = params.transpose().map_err(|error| unread(&error, WRONG))?;
         let rpc = envelope::notification(&notification.method, params.as_ref());
         let object = Bytes::from(shown(&rpc, now).1.into_owned());
         Ok(Self { rpc, object })

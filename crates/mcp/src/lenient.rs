@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Unexpected, Visitor},
+    de::{Error, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Map, Value, value::RawValue};
 
@@ -119,7 +119,36 @@ pub fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String,
         Value::Object(members) => Ok(members),
         Value::Null => Ok(Map::new()),
         Value::Array(items) if items.is_empty() => Ok(Map::new()),
-        _ => Err(D::Error::custom("expected an object")),
+        _ => Err(D::Error::custom("must be an object")),
+    }
+}
+
+/// An object with named members; null counts as absent. serde would take a list of the values of a structure too, and
+/// an empty list for one without any.
+///
+/// # Errors
+/// Any other value, or one that is no `T`.
+pub fn object<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
     }
 }
 
@@ -317,6 +346,30 @@ mod tests {
         assert!(read(r#"{"named":[]}"#).unwrap().named.is_empty());
         for bad in [r#"["a"]"#, r#"{"a":[]}"#, r#"{"a":{}}"#, "\"a\"", "7"] {
             assert!(read(&format!(r#"{{"named":{bad}}}"#)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_not_read_from_a_list() {
+        #[derive(Deserialize, Default, PartialEq, Debug)]
+        #[serde(default)]
+        struct Inner {
+            all: bool,
+        }
+        #[derive(Deserialize, Debug)]
+        struct Outer {
+            #[serde(deserialize_with = "object")]
+            inner: Inner,
+        }
+        let read = |json: &str| serde_json::from_str::<Outer>(json).map(|outer| outer.inner);
+        assert_eq!(read(r#"{"inner":null}"#).unwrap(), Inner::default());
+        assert_eq!(
+            read(r#"{"inner":{"all":true}}"#).unwrap(),
+            Inner { all: true }
+        );
+        for wrong in ["[]", "[true]", "\"\"", "0", "false"] {
+            let refused = read(&format!(r#"{{"inner":{wrong}}}"#)).unwrap_err();
+            assert!(refused.to_string().contains("an object"), "{wrong}");
         }
     }
 

@@ -100,11 +100,14 @@ pub struct Cursor {
 pub enum CursorError {
     /// Damaged, not issued by this server, or sealed with a key that it no longer has.
     #[error(
-        "the cursor is damaged, or was issued by another server, or under a key that is no longer among its keys"
+        "the cursor is damaged, or was issued by another server, or under a key that is no longer among its keys; use \
+         one of an answer of this server, or leave it out"
     )]
     Malformed,
     /// Issued to another principal or session.
-    #[error("the cursor was issued to another reader")]
+    #[error(
+        "the cursor was issued to another reader; use one of an answer to this one, or leave it out"
+    )]
     Foreign,
 }
 

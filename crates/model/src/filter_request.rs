@@ -393,6 +393,8 @@ fn node_id(text: &str) -> Result<NodeIdText, FilterError> {
         let named = GithubReference::read(text).map_err(refused)?;
         return match named {
             Some(named) if named.names_resource() => Ok(NodeIdText::Reference(named)),
+            Some(named) if named.repo.is_some() => Err(refused(NameError::RepositoryAsId)),
+            Some(named) if named.owner.is_some() => Err(refused(NameError::OwnerAsId)),
             _ => Err(refused(NameError::NodeId)),
         };
     }

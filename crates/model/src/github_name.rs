@@ -72,6 +72,15 @@ pub enum NameError {
          comment, review, alert, run, milestone or project"
     )]
     NodeId,
+    /// A repository in the place of one resource.
+    #[error(
+        "names a repository, and not one resource in it; put it into repo instead, for instance acme/rocket, with number \
+         for an issue or pull request"
+    )]
+    RepositoryAsId,
+    /// An owner in the place of one resource.
+    #[error("names an owner, and not one resource; put it into owner instead, for instance acme")]
+    OwnerAsId,
     /// An id whose path is not encoded as in events.
     #[error(
         "not as events have it: in the path of an id, `%` and what is not visible ASCII are percent-encoded, and in \

@@ -20,6 +20,7 @@ mod github_reference;
 mod guid_time;
 mod id_form;
 mod ids;
+mod json_fault;
 pub mod limits;
 mod name;
 mod rename;
@@ -51,6 +52,7 @@ pub use ids::{
     DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId, RepositoryId,
     ResourceId, SessionId, StreamId, SubscriptionId, TaskId,
 };
+pub use json_fault::JsonFault;
 pub use rename::{PlaceId, PlaceName, Rename};
 pub use resource::{ResourceUri, ResourceUriError};
 pub use resource_type::ResourceType;

@@ -1,17 +1,11 @@
 //! The `[edge]` section.
 
 mod addresses;
+mod keys;
 
-use std::{
-    io::Read,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use mcp::mrtr::{StateKey, StateKeys};
-use model::{FilterDefaults, IdSource, SharedKey, file_text};
+use model::FilterDefaults;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
@@ -30,12 +24,6 @@ use mcp_server::RateLimits;
 
 use self::addresses::{check_hosts, check_origins};
 use crate::{error::EdgeBuildError, limits, session::SessionBounds};
-
-const STATE_KEY_FILES: &str = "edge.state_key_files";
-/// Minimum length of a key; shorter text is a password.
-const MIN_KEY_CHARACTERS: usize = 32;
-/// Maximum size of a key file; a larger file is not a key.
-const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 /// The edge: MCP over HTTP and SSE, REST and SSE for browsers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -354,203 +342,7 @@ impl EdgeConfig {
             max_sessions_per_principal: self.max_sessions_per_principal,
         }
     }
-
-    /// The keys that the edges share; none if the operator gave them none.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or contains no key.
-    pub(crate) fn shared_keys(&self) -> Result<Vec<SharedKey>, EdgeBuildError> {
-        let mut keys = Vec::new();
-        for key in &self.state_keys {
-            let key = check_key(key.expose()).map_err(|reason| EdgeBuildError::Value {
-                key: "edge.state_keys",
-                reason,
-            })?;
-            keys.push(key);
-        }
-        for path in &self.state_key_files {
-            let key = read_key(path).map_err(|reason| EdgeBuildError::Value {
-                key: STATE_KEY_FILES,
-                reason,
-            })?;
-            keys.push(key);
-        }
-        Ok(keys)
-    }
-
-    /// The keys for `requestState`.
-    ///
-    /// # Errors
-    /// Two of the shared keys are the same.
-    pub(crate) fn state_keys(
-        shared: &[SharedKey],
-        ids: &dyn IdSource,
-    ) -> Result<StateKeys, EdgeBuildError> {
-        let random = || {
-            let numbers = (0..4).map(|_| format!("{:016x}", ids.random_u64()));
-            SharedKey::of_text(&numbers.collect::<String>())
-        };
-        let state_key = |key: &SharedKey| StateKey {
-            id: key.id(),
-            secret: *key.secret(),
-        };
-        let keys = match shared {
-            [] => vec![state_key(&random())],
-            shared => shared.iter().map(state_key).collect(),
-        };
-        StateKeys::new(keys).map_err(|error| EdgeBuildError::Value {
-            key: STATE_KEY_FILES,
-            reason: error.to_string(),
-        })
-    }
-}
-
-/// Reads one key. An error names the file and does not repeat its content.
-fn read_key(path: &Path) -> Result<SharedKey, String> {
-    let shown = path.display();
-    let file =
-        std::fs::File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_KEY_FILE_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let text = file_text(&bytes).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    check_key(text).map_err(|reason| format!("{shown}: {reason}"))
-}
-
-fn check_key(text: &str) -> Result<SharedKey, String> {
-    let text = text.trim();
-    if text.len() < MIN_KEY_CHARACTERS {
-        return Err(format!(
-            "a key has at least {MIN_KEY_CHARACTERS} characters; make one with `openssl rand -base64 32`"
-        ));
-    }
-    Ok(SharedKey::of_text(text))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::RandomIds;
-    use std::io::Write;
-
-    fn file(text: &str) -> tempfile::NamedTempFile {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        file
-    }
-
-    fn keys(files: &[&tempfile::NamedTempFile]) -> Result<StateKeys, String> {
-        let config = EdgeConfig {
-            state_key_files: files.iter().map(|file| file.path().to_owned()).collect(),
-            ..EdgeConfig::default()
-        };
-        let shared = config.shared_keys().map_err(|error| error.to_string())?;
-        let keys = EdgeConfig::state_keys(&shared, &RandomIds);
-        keys.map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_rate_limit_out_of_bounds_is_named() {
-        for (set, key) in [
-            (
-                (|rates| rates.memory_calls_per_second = 0) as fn(&mut RateLimits),
-                "memory_calls",
-            ),
-            (
-                |rates| rates.store_calls_per_second = 1_000_001,
-                "store_calls",
-            ),
-            (|rates| rates.waiting_calls = 0, "waiting_calls"),
-        ] {
-            let mut config = EdgeConfig::default();
-            config.check().unwrap();
-            set(&mut config.rates);
-            let wrong = config.check().unwrap_err().to_string();
-            assert!(wrong.contains(&format!("edge.rates.{key}")), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_stream_lives_for_some_heartbeats_or_for_ever() {
-        let config = |heartbeat_seconds, max_stream_seconds| EdgeConfig {
-            heartbeat_seconds,
-            max_stream_seconds,
-            ..EdgeConfig::default()
-        };
-        assert!(config(15, 120).check().is_ok());
-        assert!(config(15, 0).check().is_ok());
-        assert!(config(u64::MAX, 0).check().is_ok());
-        for wrong in [config(15, 119), config(15, 1), config(u64::MAX, 3600)] {
-            let refused = wrong.check().unwrap_err().to_string();
-            assert!(refused.contains("edge.max_stream_seconds"), "{refused}");
-        }
-    }
-
-    #[test]
-    fn idle_connections_close_within_bounds() {
-        let config = |idle_seconds| EdgeConfig {
-            idle_seconds,
-            ..EdgeConfig::default()
-        };
-        assert_eq!(EdgeConfig::default().idle_seconds, 75);
-        assert!(config(1).check().is_ok() && config(700).check().is_ok());
-        for wrong in [0, 701] {
-            let refused = config(wrong).check().unwrap_err().to_string();
-            assert!(refused.contains("edge.idle_seconds"), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_body_fits_into_the_memory_for_bodies() {
-        let config = |max_body_bytes| EdgeConfig {
-            max_body_bytes,
-            ..EdgeConfig::default()
-        };
-        assert!(config(1).check().is_ok() && config(64 << 20).check().is_ok());
-        for wrong in [0, (64 << 20) + 1] {
-            let refused = config(wrong).check().unwrap_err().to_string();
-            assert!(refused.contains("edge.max_body_bytes"), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_session_cannot_be_idle_for_longer_than_it_may_live() {
-        let config = |session_idle_seconds, session_max_seconds| EdgeConfig {
-            session_idle_seconds,
-            session_max_seconds,
-            ..EdgeConfig::default()
-        };
-        assert!(config(60, 60).check().is_ok());
-        let refused = config(60, 59).check().unwrap_err().to_string();
-        assert!(refused.contains("edge.session_max_seconds"), "{refused}");
-    }
-
-    #[test]
-    fn keys_come_from_files_and_what_is_no_key_is_refused_without_showing_it() {
-        let (one, two) = (
-            file(&"a".repeat(44)),
-            file(&format!("\u{feff}{}\r\n", "b".repeat(44))),
-        );
-        assert!(keys(&[]).is_ok());
-        assert!(keys(&[&one, &two]).is_ok());
-        let marked = keys(&[&two, &file(&"b".repeat(44))]).unwrap_err();
-        assert!(
-            marked.contains("same key") || marked.contains("edge.state_key_files"),
-            "{marked}"
-        );
-        let twice = keys(&[&one, &one]).unwrap_err();
-        assert!(twice.contains("edge.state_key_files"), "{twice}");
-        let short = keys(&[&file("hunter2")]).unwrap_err();
-        assert!(
-            short.contains("32 characters") && !short.contains("hunter2"),
-            "{short}"
-        );
-        let config = EdgeConfig {
-            state_key_files: vec!["/nowhere/key".into()],
-            ..EdgeConfig::default()
-        };
-        let missing = config.shared_keys().unwrap_err().to_string();
-        assert!(missing.contains("/nowhere/key"), "{missing}");
-    }
-}
+mod tests;

@@ -46,8 +46,12 @@ pub(crate) enum EdgeError {
     History(#[from] HistoryError),
     #[error("no room for another NDJSON connection: {0}")]
     TooManyLineConnections(NoPlace),
-    #[error("{0}")]
-    Cursor(#[from] CursorError),
+    #[error("{field}: {error}")]
+    Cursor {
+        /// The parameter that has it.
+        field: &'static str,
+        error: CursorError,
+    },
     #[error(transparent)]
     Query(#[from] ParameterError),
     /// A body that was not read to its end.
@@ -146,15 +150,18 @@ impl From<SubscriptionRecordsError> for EdgeError {
     }
 }
 
+/// What helps who has too many subscriptions, over REST and with tools.
+const END_ONE: &str = "end one first: DELETE its address, the Location with which it was made, or unsubscribe with the \
+                       tool manage_events";
+
 /// The bound of subscriptions that is reached, and what helps.
 fn too_many(bound: RecordBound, own: u64) -> String {
     match bound {
-        RecordBound::RecordsOfOwner => format!(
-            "one client may have {own}, and you have them; delete one first, with DELETE /events/subscribe/{{id}}"
-        ),
+        RecordBound::RecordsOfOwner => {
+            format!("one client may have {own}, and you have them; {END_ONE}")
+        }
         RecordBound::BytesOfOwner => format!(
-            "those of one client may take {own} bytes; delete one first, with DELETE /events/subscribe/{{id}}, or \
-             use fewer filters and tags"
+            "those of one client may take {own} bytes; {END_ONE}, or use fewer filters and tags"
         ),
         RecordBound::Records | RecordBound::Bytes => {
             "this server has as many as it may have; try again later".to_owned()
@@ -177,7 +184,7 @@ impl Classified for EdgeError {
             | Self::SubscriptionsBusy
             | Self::TooManyCalls => ErrorClass::Overloaded,
             Self::Body(refusal) if refusal.is_overload() => ErrorClass::Overloaded,
-            Self::Cursor(_)
+            Self::Cursor { .. }
             | Self::Query(_)
             | Self::Parameter { .. }
             | Self::Input(_)
@@ -230,8 +237,7 @@ impl PublicError for EdgeError {
             Self::History(error) => error.code(),
             Self::TooManyLineConnections(_) => "too-many-streams",
             Self::TooManySessions { .. } => "too-many-sessions",
-            Self::Cursor(CursorError::Malformed) => "cursor-malformed",
-            Self::Cursor(CursorError::Foreign) => "cursor-foreign",
+            Self::Cursor { error, .. } => cursor_code(*error),
             Self::Query(_) | Self::Parameter { .. } | Self::Input(_) => "parameter-invalid",
             Self::NoSuchSubscription => "subscription-not-found",
             Self::TooManySubscriptions { .. } | Self::TooMuchToFollow => "too-many-subscriptions",
@@ -274,6 +280,13 @@ impl PublicError for EdgeError {
             }
             error => error.to_string(),
         }
+    }
+}
+
+const fn cursor_code(error: CursorError) -> &'static str {
+    match error {
+        CursorError::Malformed => "cursor-malformed",
+        CursorError::Foreign => "cursor-foreign",
     }
 }
 
@@ -324,7 +337,8 @@ fn answers_full(error: &EdgeError) -> RpcError {
 
 /// The error in place of an answer that shows more than its reader may see now.
 pub(crate) fn rights_changed() -> RpcError {
-    let text = "the rights of the token have changed since this answer was made; call again";
+    let text = "the answer is withheld: the call was made with rights to see more than the reader of this answer has \
+                now; call again with the token that reads the answers";
     let data = serde_json::json!({ "code": "rights-changed" });
     RpcError::new(ErrorCode::InvalidRequest, text).with_data(data)
 }

@@ -1,5 +1,7 @@
 //! Builds the edge and starts it.
 
+mod background_tasks;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -9,8 +11,6 @@ use access::Authenticator;
 use axum::Router;
 use edge_records::{NameRecords, SessionRecords, TaskRecords};
 use event_flow::{
-    follow::{FollowOptions, FollowStart, Followed, follow},
-    health::FollowerHealth,
     history::{EventHistory, EventSource},
     statistics::LogStatisticsReader,
 };
@@ -19,15 +19,13 @@ use fanout::{
     bounds::StreamBounds,
     hub::{Hub, HubParts},
     metrics::FanoutMetrics,
-    prefill,
-    wheel::{self, WheelStops},
 };
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{
     OfferRegistry, RateLimiter, Toolset, call_metrics::CallMetrics, cpu_turns::CpuTurns,
 };
 use model::{Clock, CursorKeys, Epoch, IdSource, SharedKey};
-use ports::{Bus, BusMessage, EventLog, Leases, Mailbox, Records, ResourceReader, Topic};
+use ports::{Bus, EventLog, Leases, Mailbox, Records, ResourceReader};
 use service_kit::{
     admin::HealthDetail,
     audit::AuditLog,
@@ -35,19 +33,18 @@ use service_kit::{
     descriptors::Descriptors,
     http::{HttpLimits, MIN_SILENT_TIMEOUT},
     http_metrics::HttpMetrics,
-    lifecycle::{Lifecycle, OnExit},
+    lifecycle::Lifecycle,
     metrics,
     request_threads::cores,
 };
 use subscriptions::SubscriptionRecords;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
+use self::background_tasks::BackgroundTasks;
 use crate::{
     answer_budget::AnswerBudget,
     api,
     background::Background,
-    broadcast::{Broadcasts, answer_questions},
+    broadcast::Broadcasts,
     calls::{Calls, asking::RetryKeys},
     compression::AnswerCompression,
     config::EdgeConfig,
@@ -62,19 +59,16 @@ use crate::{
         withheld_texts,
     },
     names::NameKeeper,
-    news::{BusRouter, beat_by_name, poll_answers, watch_sessions},
-    peers::{AskedQuestions, EdgePeers, present},
+    peers::{AskedQuestions, EdgePeers},
     profile,
     session::{
         DeliveryReports, Inboxes, KeptBroadcasts, SessionBounds, SessionDeps, SessionMailboxes,
-        Sessions, report,
+        Sessions,
     },
     shared_bytes::SharedBytes,
-    store_clock::{StoreClock, measure},
-    subscriptions::{
-        SubscriptionWatch, Subscriptions, ToolSubscriptions, keep_cursor_books, watch_subscriptions,
-    },
-    tasks::{TaskDeps, TaskTeller, Tasks, watch_tasks},
+    store_clock::StoreClock,
+    subscriptions::{Subscriptions, ToolSubscriptions},
+    tasks::{TaskDeps, TaskTeller, Tasks},
 };
 
 /// The dependencies of the edge.
@@ -299,6 +293,7 @@ impl EdgeService {
                 clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
                 filter_defaults: config.filter_defaults(),
+                base_path: config.base_path.clone(),
             }),
             methods::tasks::toolset(&tasks),
         ];
@@ -428,140 +423,6 @@ impl ServingEdge {
     }
 }
 
-/// Starts the tasks of an edge.
-struct BackgroundTasks<'a> {
-    edge: &'a Arc<Edge>,
-    lifecycle: &'a Lifecycle,
-    closed: CancellationToken,
-    lockdown: Option<Lockdown>,
-}
-
-impl BackgroundTasks<'_> {
-    /// Starts the watchers of sessions, tasks, subscriptions, inboxes and tokens. What a socket took `proof` ago has
-    /// arrived.
-    fn watch(
-        &self,
-        reports: DeliveryReports,
-        questions: AskedQuestions,
-        proof: Option<Duration>,
-    ) -> BusRouter {
-        let (edge, lifecycle) = (self.edge, self.lifecycle);
-        let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
-        // Without one of them, streams would stay open and miss things for good.
-        let ends_process = OnExit::EndsProcess;
-        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), closed());
-        lifecycle.spawn_until_closed("edge-tasks", ends_process, watching);
-        let (calls, stop) = (Arc::clone(&edge.calls), closed());
-        let leasing = async move { calls.edge_lease.keep(stop).await };
-        lifecycle.spawn_until_closed("edge-call-lease", ends_process, leasing);
-        let (calls, stop) = (Arc::clone(&edge.calls), closed());
-        let looking = async move { calls.watched.run(stop).await };
-        lifecycle.spawn_until_closed("edge-call-owners", ends_process, looking);
-        let reporting = report(Arc::clone(&edge.sessions), reports, closed());
-        lifecycle.spawn_until_closed("edge-inboxes", ends_process, reporting);
-        let sessions = Arc::clone(&edge.sessions);
-        let (router, changes) = BusRouter::new(
-            Arc::clone(&sessions),
-            hub(),
-            Arc::clone(&edge.calls),
-            Arc::clone(&edge.tasks),
-            Arc::clone(&edge.peers),
-            Arc::clone(&edge.subscriptions),
-        );
-        let answering = answer_questions(Arc::clone(&edge.broadcasts), questions, closed());
-        lifecycle.spawn_until_closed("edge-questions", ends_process, answering);
-        let presence = present(Arc::clone(&edge.peers), closed());
-        lifecycle.spawn_until_closed("edge-presence", ends_process, presence);
-        let beating = beat_by_name(hub(), closed());
-        lifecycle.spawn_until_closed("edge-named-heartbeats", ends_process, beating);
-        let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
-        lifecycle.spawn("edge-sessions", ends_process, watching);
-        let watch = SubscriptionWatch { hub: hub(), proof };
-        let following = watch_subscriptions(Arc::clone(&edge.subscriptions), watch, closed());
-        lifecycle.spawn_until_closed("edge-subscriptions", ends_process, following);
-        let keeping = keep_cursor_books(Arc::clone(&edge.subscriptions), closed());
-        lifecycle.spawn_until_closed("edge-subscription-cursors", ends_process, keeping);
-        let looking = poll_answers(hub(), closed());
-        lifecycle.spawn_until_closed("edge-answers", ends_process, looking);
-        let latch = lifecycle.latch("edge knows the session store's clock");
-        let measuring = measure(Arc::clone(&edge.clock), latch, closed());
-        lifecycle.spawn_until_closed("edge-clock", ends_process, measuring);
-        edge.auth.spawn(lifecycle, closed());
-        let auditing = Arc::clone(&edge.audit).run(closed());
-        lifecycle.spawn_until_closed("edge-audit", ends_process, auditing);
-        let revoking = end_revoked(edge.auth.revoked(), hub(), closed());
-        lifecycle.spawn_until_closed("edge-revocations", ends_process, revoking);
-        router
-    }
-
-    fn follow(
-        &self,
-        log: Arc<dyn EventLog>,
-        bus: Arc<dyn Bus>,
-        router: BusRouter,
-        names: NameKeeper,
-        follower_health: FollowerHealth,
-    ) {
-        let latch = self.lifecycle.latch("edge follows the event log");
-        let hub = Arc::clone(&self.edge.hub);
-        let lockdown = self.lockdown.clone();
-        let sink = move |followed: Followed| {
-            let followed = match &lockdown {
-                Some(lockdown) => lockdown.followed(followed),
-                None => followed,
-            };
-            // Later faults show in the probes.
-            if matches!(followed, Followed::CaughtUp { .. }) {
-                latch.ready();
-                router.listens();
-            }
-            follower_health.note(&followed);
-            match followed {
-                Followed::Other(BusMessage::Edge(news)) => router.dispatch(news),
-                // The follower itself handles hints; what ingests tell each other is on a topic of their own.
-                Followed::Other(BusMessage::Events(_) | BusMessage::Ingest(_)) => {}
-                Followed::OtherGap => router.gap(),
-                followed => hub.apply(followed),
-            }
-        };
-        let also = Some(Topic::AllSessions);
-        let (mut keeper, stop) = (names, self.closed.clone());
-        let following = async move {
-            let loaded = stop.run_until_cancelled(keeper.load()).await;
-            let Some(position) = loaded else {
-                return;
-            };
-            let options = FollowOptions {
-                start: FollowStart::After(position),
-                ..FollowOptions::default()
-            };
-            let following = follow(log, bus, also, options, stop.clone(), sink);
-            tokio::join!(following, keeper.keep(stop));
-        };
-        self.lifecycle
-            .spawn_until_closed("edge-follower", OnExit::EndsProcess, following);
-        let filling = prefill::run(Arc::clone(&self.edge.hub), self.closed.clone());
-        self.lifecycle
-            .spawn_until_closed("edge-prefill", OnExit::EndsProcess, filling);
-    }
-
-    fn run_wheel(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {
-        let turning = wheel::run(
-            Arc::clone(&self.edge.hub),
-            Duration::from_secs(heartbeat_seconds),
-            Duration::from_secs(drain_seconds),
-            WheelStops {
-                draining: self.lifecycle.draining(),
-                stop_accepting: self.lifecycle.stop_accepting(),
-            },
-            // Its own: the wheel cancels it.
-            self.lifecycle.closed(),
-        );
-        self.lifecycle
-            .spawn("edge-wheel", OnExit::EndsProcess, turning);
-    }
-}
-
 fn subscriptions(
     deps: &EdgeDeps,
     clock: &Arc<StoreClock>,
@@ -584,14 +445,4 @@ fn tasks(deps: &EdgeDeps, clock: &Arc<StoreClock>, background: &Background) -> A
         ids: Arc::clone(&deps.ids),
         background: background.clone(),
     }))
-}
-
-/// Ends streams when a token is revoked.
-async fn end_revoked(mut revoked: watch::Receiver<u64>, hub: Arc<Hub>, stop: CancellationToken) {
-    let endless = async {
-        while revoked.changed().await.is_ok() {
-            hub.end_revoked();
-        }
-    };
-    stop.run_until_cancelled(endless).await;
 }

@@ -9,6 +9,9 @@ use crate::client_id::ClientId;
 /// one case in many billions, cost each other the reading of the other's records, and nothing else.
 const DIGEST_BYTES: usize = 8;
 
+/// Digits of the parts of a UUID.
+const UUID_PARTS: [usize; 5] = [8, 4, 4, 4, 12];
+
 /// How the ids of one client's subscriptions begin: because the records of an owner are ordered by id, those of a
 /// client are together, and listing them reads no others. It says nothing about the client's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +47,25 @@ impl ClientKey {
         id.as_str().starts_with(&*self.0)
     }
 
+    /// Whether an id has the form of those that servers give out: a UUID, after the digest of a client or not.
+    #[must_use]
+    pub fn is_issued(id: &SubscriptionId) -> bool {
+        let parts: Vec<_> = id.as_str().split('-').collect();
+        let (digest, uuid) = match parts.len() {
+            6 => (Some(parts[0]), &parts[1..]),
+            _ => (None, &parts[..]),
+        };
+        let is_hex = |text: &str, length| {
+            text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        digest.is_none_or(|digest| is_hex(digest, 2 * DIGEST_BYTES))
+            && uuid.len() == UUID_PARTS.len()
+            && uuid
+                .iter()
+                .zip(UUID_PARTS)
+                .all(|(part, length)| is_hex(part, length))
+    }
+
     pub(crate) fn prefix(&self) -> RecordId {
         RecordId::new(&self.0).expect("visible ASCII")
     }
@@ -64,8 +86,27 @@ mod tests {
         for another in [ClientKey::new(&bob, &one), ClientKey::new(&ann, &other)] {
             assert!(!another.is_of(&id), "{another:?}");
         }
+        assert!(ClientKey::is_issued(&id));
         // One without a client is nobody's: a UUID has its first dash earlier.
         let bare = SubscriptionId::new("9953bec1-aec5-40ff-b145-02d4e1d29882").unwrap();
-        assert!(!key.is_of(&bare));
+        assert!(!key.is_of(&bare) && ClientKey::is_issued(&bare));
+    }
+
+    #[test]
+    fn what_no_server_gives_out_is_told_by_its_form() {
+        for text in [
+            "zzz",
+            "9953bec1",
+            "9953bec1-aec5-40ff-b145-02d4e1d2988",
+            "9953bec1-aec5-40ff-b145-02d4e1d29882-",
+            "x-9953bec1-aec5-40ff-b145-02d4e1d29882",
+            "9953bec1_aec5_40ff_b145_02d4e1d29882",
+            "9953bec1-aec5-40ff-b145-02d4e1d2988z",
+        ] {
+            assert!(
+                !ClientKey::is_issued(&SubscriptionId::new(text).unwrap()),
+                "{text}"
+            );
+        }
     }
 }

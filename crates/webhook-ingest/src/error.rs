@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use axum::response::{IntoResponse, Response};
 use event_flow::record::AppendError;
 use http::{HeaderValue, StatusCode, header};
-use model::{Classified, ErrorClass};
+use model::{Classified, ErrorClass, JsonFault};
 use service_kit::{bodies::BodyRefusal, body_encoding::ACCEPTED_ENCODING, problem::Problem};
 
 use crate::{
@@ -179,6 +179,12 @@ pub enum DeliveryRefusal {
         /// Column of the syntax error, from 1.
         column: usize,
     },
+    /// 400 `unreadable_json`: the signed payload exceeds a limit of what is read as JSON, or its text is broken.
+    #[error("the payload {fault}")]
+    UnreadableJson {
+        /// The limit.
+        fault: JsonFault,
+    },
     /// 503 `event_log_unavailable`: the event may not be stored. Sending the delivery again is
     /// safe: its id makes it one event.
     #[error("the event could not be stored: send the delivery again, it will not be stored twice")]
@@ -190,7 +196,7 @@ pub enum DeliveryRefusal {
 
 impl DeliveryRefusal {
     /// The codes of all of them.
-    pub(crate) const CODES: [&'static str; 19] = [
+    pub(crate) const CODES: [&'static str; 20] = [
         "no_such_route",
         "method_not_allowed",
         "rate_limited",
@@ -208,6 +214,7 @@ impl DeliveryRefusal {
         "header_invalid",
         "invalid_form",
         "invalid_json",
+        "unreadable_json",
         "event_log_unavailable",
         "internal",
     ];
@@ -233,6 +240,7 @@ impl DeliveryRefusal {
             Self::HeaderInvalid { .. } => "header_invalid",
             Self::InvalidForm => "invalid_form",
             Self::InvalidJson { .. } => "invalid_json",
+            Self::UnreadableJson { .. } => "unreadable_json",
             Self::LogUnavailable => "event_log_unavailable",
             Self::Internal => "internal",
         }
@@ -261,6 +269,9 @@ impl DeliveryRefusal {
             },
             Self::InvalidForm,
             Self::InvalidJson { line: 1, column: 1 },
+            Self::UnreadableJson {
+                fault: JsonFault::TooDeep,
+            },
             Self::LogUnavailable,
             Self::Internal,
         ]
@@ -280,6 +291,7 @@ impl DeliveryRefusal {
             | Self::HeaderInvalid { .. }
             | Self::InvalidForm
             | Self::InvalidJson { .. }
+            | Self::UnreadableJson { .. }
             | Self::LogUnavailable => SourceConduct::Signed,
             _ => SourceConduct::Unknown,
         }
@@ -317,7 +329,8 @@ impl DeliveryRefusal {
             | Self::HeaderMissing { .. }
             | Self::HeaderInvalid { .. }
             | Self::InvalidForm
-            | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
+            | Self::InvalidJson { .. }
+            | Self::UnreadableJson { .. } => StatusCode::BAD_REQUEST,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -340,6 +353,7 @@ impl DeliveryRefusal {
             Self::HeaderInvalid { .. } => "Invalid header",
             Self::InvalidForm => "Invalid form",
             Self::InvalidJson { .. } => "Invalid JSON",
+            Self::UnreadableJson { .. } => "Unreadable JSON",
             Self::LogUnavailable => "Event log unavailable",
             Self::Internal => "Internal error",
         }
@@ -367,6 +381,19 @@ impl From<TooManyFailures> for DeliveryRefusal {
         let seconds = failures.wait.as_millis().div_ceil(1000).max(1);
         Self::RateLimited {
             seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl From<serde_json::Error> for DeliveryRefusal {
+    /// The refusal of a payload that was not read as JSON.
+    fn from(error: serde_json::Error) -> Self {
+        match JsonFault::of(&error) {
+            Some(fault) if !fault.is_of_grammar() => Self::UnreadableJson { fault },
+            _ => Self::InvalidJson {
+                line: error.line(),
+                column: error.column(),
+            },
         }
     }
 }

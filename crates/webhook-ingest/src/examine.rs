@@ -134,13 +134,7 @@ impl Examiner {
         // Admission has refused any other content type.
         let form = BodyForm::of(headers).unwrap_or(BodyForm::Json);
         let payload = form.payload(body).ok_or(DeliveryRefusal::InvalidForm)?;
-        let payload: Value =
-            serde_json::from_slice(without_byte_order_mark(&payload)).map_err(|error| {
-                DeliveryRefusal::InvalidJson {
-                    line: error.line(),
-                    column: error.column(),
-                }
-            })?;
+        let payload: Value = serde_json::from_slice(without_byte_order_mark(&payload))?;
         let is_repeated = self
             .bodies
             .is_repeated(&digest, &envelope.delivery, &envelope.event);

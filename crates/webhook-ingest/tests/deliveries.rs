@@ -318,11 +318,30 @@ async fn content_type_route_method_and_json_are_checked() {
     assert_eq!(answer.headers["allow"], "POST");
     let elsewhere = Request::post("/").body(Body::empty()).unwrap();
     ingest.send(elsewhere).await.problem(404, "no_such_route");
-    for body in ["", "{", "{\"a\":1}x", &"[".repeat(100_000)] {
+    for body in ["", "{", "{\"a\":1}x"] {
         ingest
             .send(signed("issues", GUID, body))
             .await
             .problem(400, "invalid_json");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_beyond_a_limit_is_told_the_limit_and_not_that_it_is_no_json() {
+    let ingest = Ingest::new();
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for (body, limit) in [
+        (deep.as_str(), "more than 127 deep"),
+        (&"[".repeat(100_000), "more than 127 deep"),
+        (r#"{"number":1e400}"#, "1.8e308"),
+        (r#"{"title":"\ud83d"}"#, "half a character"),
+    ] {
+        let answer = ingest.send(signed("issues", GUID, body)).await;
+        let detail = answer.problem(400, "unreadable_json");
+        assert!(
+            detail.contains(limit) && !detail.contains("not JSON"),
+            "{detail}"
+        );
     }
 }
 

@@ -108,10 +108,10 @@ impl PromptRepository {
             ..FilterRequest::default()
         };
         let named = named.read().map_err(|error| match error {
-            FilterError::Name { error, .. } => {
-                InputError::new("arguments.repo", &error.to_string())
+            FilterError::Number { .. } => {
+                InputError::new("arguments.repo", "names the number 0; numbers begin at 1")
             }
-            error => InputError::new("arguments.repo", &error.to_string()),
+            error => InputError::within("arguments", &error),
         })?;
         let item = named.resource_type.zip(named.number);
         let Some(repo) = named.repo else {

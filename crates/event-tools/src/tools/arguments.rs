@@ -63,17 +63,15 @@ impl Arguments {
 
     /// The error about an unknown field knows only those of the type that was read last.
     fn with_all_fields(&self, error: InputError) -> InputError {
-        let text = error.to_string();
-        let Some(named) = text.strip_prefix("unknown field `") else {
+        let Some((unknown, own)) = error.unknown_member() else {
             return error;
         };
-        let Some((unknown, own)) = named.split_once('`') else {
-            return error;
-        };
-        let own = own.split('`').skip(1).step_by(2);
+        let own = own.iter().map(String::as_str);
         let known: Vec<_> = own.chain(self.taken.iter().copied()).collect();
-        let known = known.join(", ");
-        InputError::naming(&format!("unknown field `{unknown}`; known: {known}"))
+        InputError::new(
+            unknown,
+            &format!("unknown field; known: {}", known.join(", ")),
+        )
     }
 }
 
@@ -149,11 +147,11 @@ mod tests {
         for (wrong, words) in [
             (
                 r#"{"limits":3}"#,
-                "unknown field `limits`; known: limit, owner",
+                "limits: unknown field; known: limit, owner",
             ),
-            (r#"{"owner":3}"#, "owner: invalid type"),
-            (r#"{"owner":"a","owner":"b"}"#, "duplicate field `owner`"),
-            ("3", "expected an object"),
+            (r#"{"owner":3}"#, "owner: must be a string"),
+            (r#"{"owner":"a","owner":"b"}"#, "owner: given twice"),
+            ("3", "must be an object, not the number 3"),
         ] {
             let refused = both(wrong).unwrap_err();
             assert!(refused.contains(words), "{wrong}: {refused}");

@@ -39,11 +39,11 @@ pub(super) fn read(
     }
     let read = |(place, input): (usize, &FilterInput)| {
         let filter = input.request().read_with(defaults);
-        filter.map_err(|error| InputError::new(&format!("filters[{place}]"), &error.to_string()))
+        filter.map_err(|error| InputError::within(&format!("filters[{place}]"), &error))
     };
     let filters = filters.iter().enumerate().map(read);
     let filters: Vec<Filter> = filters.collect::<Result<_, _>>()?;
-    FilterSet::new(filters).map_err(|error| InputError::new("filters", &error.to_string()))
+    FilterSet::new(filters).map_err(|error| InputError::naming(&error))
 }
 
 /// Filters as a body of REST has them: a list, or one filter without the list, with the fields that tools take.

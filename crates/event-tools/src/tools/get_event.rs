@@ -1,6 +1,7 @@
 //! `get_event`: one event whole.
 
 use async_trait::async_trait;
+use form_urlencoded::byte_serialize;
 use mcp::{
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
@@ -99,7 +100,8 @@ impl Tool for GetEvent {
         // The same for an event that the caller may not see.
         let missing = || InputError::new("id", "there is no such event, or it is no longer kept");
         let event = found.ok_or_else(missing)?;
-        Ok(EventOutput::of(&event, form).map_or_else(
+        let shown = EventOutput::of(&self.events, &event, form);
+        Ok(shown.map_or_else(
             || CallToolResult::failed("the stored event cannot be read"),
             |output| structured(&output),
         ))
@@ -108,7 +110,7 @@ impl Tool for GetEvent {
 
 impl EventOutput {
     /// The event in this form; `None` if its JSON is none.
-    fn of(event: &StoredEvent, form: AnswerForm) -> Option<Self> {
+    fn of(events: &EventAccess, event: &StoredEvent, form: AnswerForm) -> Option<Self> {
         let whole = form.whole(&event.json)?;
         let (bytes, room) = (whole.len(), form.max_bytes - NOTE_BYTES);
         let shortened = bytes > room;
@@ -125,23 +127,28 @@ impl EventOutput {
         Some(Self {
             success: true,
             shortened,
-            notes: Vec::from_iter(shortened.then(|| way_to_whole(event, bytes))),
+            notes: Vec::from_iter(shortened.then(|| way_to_whole(events, event, bytes))),
             event: RawValue::from_string(text).ok()?,
         })
     }
 }
 
 /// How to get an event of this many bytes.
-fn way_to_whole(event: &StoredEvent, bytes: usize) -> String {
+fn way_to_whole(events: &EventAccess, event: &StoredEvent, bytes: usize) -> String {
     let facts = &event.facts;
     match bytes + NOTE_BYTES {
         needed if needed <= MAX_RESULT_BYTES => {
             format!("The whole event has {bytes} bytes: call again with maxBytes {needed}.")
         }
-        _ => format!(
-            "The whole event has {bytes} bytes, more than an answer may have. GET /events/replay/{}?limit=1&resourceId={} \
-             on this server has it.",
-            facts.received_at, facts.resource_id
-        ),
+        _ => {
+            let replay = events.path("/events/replay");
+            // An id may have characters that end a query, and `%`.
+            let id: String = byte_serialize(facts.resource_id.as_str().as_bytes()).collect();
+            format!(
+                "The whole event has {bytes} bytes, more than an answer may have. \
+                 GET {replay}/{}?limit=1&resourceId={id} on this server has it.",
+                facts.received_at
+            )
+        }
     }
 }

@@ -23,6 +23,7 @@ use super::{
     answer_input::AnswerInput, arguments::Arguments, structured,
 };
 use crate::{
+    events::EventAccess,
     limits::NOTE_BYTES,
     sessions::{SessionEditor, change_session},
     subscriptions::{ClientSubscriptions, ListedSubscriptions},
@@ -31,9 +32,6 @@ use crate::{
 const NAME: &str = "manage_events";
 /// The field of the confirmation form, and the key of the question.
 const CONFIRM: &str = "unsubscribe";
-/// Where the rest of a list is.
-const THE_REST: &str = "there are more; GET /events/subscribe has all subscriptions with a clientId, in pages, list with \
-                        a clientId those of the client, and maxBytes makes this list longer";
 
 /// The action.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -81,6 +79,7 @@ struct SubscriptionEntry<'a> {
 
 /// The tool.
 pub(crate) struct ManageEvents {
+    events: EventAccess,
     subscribe: SubscribeToEvents,
     recent: GetRecentEvents,
     event: GetEvent,
@@ -91,12 +90,14 @@ pub(crate) struct ManageEvents {
 
 impl ManageEvents {
     pub(crate) fn new(
+        events: EventAccess,
         subscribe: SubscribeToEvents,
         (recent, event, replay): (GetRecentEvents, GetEvent, ReplayEvents),
         sessions: Arc<dyn SessionEditor>,
         subscriptions: Arc<dyn ClientSubscriptions>,
     ) -> Self {
         Self {
+            events,
             subscribe,
             recent,
             event,
@@ -165,6 +166,15 @@ impl Tool for ManageEvents {
 }
 
 impl ManageEvents {
+    /// Where the rest of a list is.
+    fn way_to_rest(&self) -> String {
+        format!(
+            "there are more; GET {} has all subscriptions with a clientId, in pages, list with a clientId those of the \
+             client, and maxBytes makes this list longer",
+            self.events.path("/events/subscribe")
+        )
+    }
+
     /// Ends a subscription of the session, of the client's name, or of both.
     async fn unsubscribe(
         &self,
@@ -291,7 +301,7 @@ impl ManageEvents {
         });
         if has_more {
             told["hasMore"] = true.into();
-            told["notes"] = vec![THE_REST].into();
+            told["notes"] = vec![self.way_to_rest()].into();
         }
         Ok(structured(&told))
     }

@@ -35,7 +35,7 @@ const MAX_EVENTS: usize = 1000;
 #[schemars(rename = "Input")]
 struct ReplayInput {
     /// Continue after this cursor (from get_recent_events, replay_events or subscribe_to_events, or
-    /// the id of a frame of GET /events/stream). Oldest first only.
+    /// the id of a frame of the stream events/stream). Oldest first only.
     #[serde(default)]
     cursor: Option<String>,
     /// An event has to match one of these; no filter means every event. The fields of a single filter may also

@@ -38,8 +38,8 @@ struct SubscribeInput {
     /// stand beside the others, in place of this list.
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
-    /// A name of the client's own, up to 256 bytes: GET /events/stream?clientId=… has the events of all
-    /// subscriptions under this name too, also after the session. Without it the subscription ends with the session.
+    /// A name of the client's own, up to 256 bytes: the stream events/stream?clientId=… of this server has the events of
+    /// all subscriptions under this name too, also after the session. Without it the subscription ends with the session.
     #[serde(default)]
     client_id: Option<String>,
     /// sse or internal; both push on the session's stream.

@@ -282,7 +282,7 @@ async fn an_event_larger_than_an_answer_is_shortened_and_says_how_to_get_it() {
     let told = call(&server, &caller, "get_event", largest).await["structuredContent"].take();
     let note = told["notes"][0].as_str().unwrap();
     assert!(
-        note.contains("GET /events/replay/2026-11-20T10:00:00"),
+        note.contains("GET /fw/events/replay/2026-11-20T10:00:00"),
         "{note}"
     );
 }

@@ -288,6 +288,7 @@ async fn following_server(
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         filter_defaults: model::FilterDefaults::default(),
+        base_path: "/fw".to_owned(),
     };
     let profile = ServerProfile {
         info: ServerInfo::new("test", "0"),

@@ -42,10 +42,7 @@ fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
              it is; set it, for instance to http://sync:3002"
         );
     }
-    match &config.sync.endpoint {
-        Some(endpoint) => trust::check_sync_endpoint(&config.roles, endpoint),
-        None => Ok(()),
-    }
+    trust::check_sync_endpoint(&config.roles, config.sync.endpoint.as_deref())
 }
 
 /// Checks `[auth]` for an edge that listens on `edge`.

@@ -36,10 +36,7 @@ fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
         "no webhook secret: without one, anyone could send events; set ingest.webhook_secrets or \
          ingest.webhook_secret_files (FORGEWIRE_INGEST__WEBHOOK_SECRETS, WEBHOOK_SECRET)"
     );
-    match &config.sync.endpoint {
-        Some(endpoint) => trust::check_sync_endpoint(&config.roles, endpoint),
-        None => Ok(()),
-    }
+    trust::check_sync_endpoint(&config.roles, config.sync.endpoint.as_deref())
 }
 
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ pub(super) const WORKFLOW_RUN: WebhookFamily = WebhookFamily {
         let mut subject = payload.subject(ResourceType::WORKFLOW_RUN, "workflow_run")?;
         let run = payload.object("workflow_run");
         let title = &mut subject.resource.title;
-        *title = fields::owned(run, "/display_title").or_else(|| title.take());
+        *title = fields::title(run, "/display_title").or_else(|| title.take());
         let subject = subject.typed(payload.action(), &[("requested", EventType::CREATED)]);
         Ok(subject.of_pull_request(payload, run))
     }),
@@ -47,8 +47,8 @@ pub(super) const WORKFLOW_DISPATCH: WebhookFamily = WebhookFamily {
     resource: "the workflow file that is started; the title is its path",
     rule: Rule::By(|payload| {
         let path = fields::owned(payload.json, "/workflow");
-        let mut subject = payload.at(ResourceType::WORKFLOW_DISPATCH, path.clone())?;
-        subject.resource.title = path;
+        let mut subject = payload.at(ResourceType::WORKFLOW_DISPATCH, path)?;
+        subject.resource.title = fields::title(payload.json, "/workflow");
         Ok(subject)
     }),
     ..WebhookFamily::PLAIN

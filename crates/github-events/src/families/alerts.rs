@@ -52,7 +52,7 @@ pub(super) const CODE_SCANNING: WebhookFamily = WebhookFamily {
         )?;
         let alert = payload.object("alert");
         let titles = ["/rule/description", "/rule/name", "/rule/id"];
-        subject.resource.title = titles.iter().find_map(|at| fields::owned(alert, at));
+        subject.resource.title = titles.iter().find_map(|at| fields::title(alert, at));
         Ok(subject)
     }),
     ..WebhookFamily::PLAIN
@@ -66,7 +66,7 @@ pub(super) const DEPENDABOT: WebhookFamily = WebhookFamily {
     rule: Rule::By(|payload| {
         let mut subject = alert(payload, ResourceType::DEPENDABOT_ALERT, "alert", "/number")?;
         let alert = payload.object("alert");
-        subject.resource.title = fields::owned(alert, "/security_advisory/summary");
+        subject.resource.title = fields::title(alert, "/security_advisory/summary");
         Ok(subject)
     }),
     ..WebhookFamily::PLAIN
@@ -116,7 +116,7 @@ pub(super) const VULNERABILITY: WebhookFamily = WebhookFamily {
     number: "its own",
     rule: Rule::By(|payload| {
         let mut subject = alert(payload, ResourceType::VULNERABILITY_ALERT, "alert", "/id")?;
-        let name = fields::owned(payload.object("alert"), "/affected_package_name");
+        let name = fields::title(payload.object("alert"), "/affected_package_name");
         subject.resource.title = name;
         Ok(subject)
     }),
@@ -131,7 +131,7 @@ pub(super) const REPOSITORY_ADVISORY: WebhookFamily = WebhookFamily {
         let kind = ResourceType::REPOSITORY_ADVISORY;
         let mut subject = alert(payload, kind, "repository_advisory", "/ghsa_id")?;
         let object = payload.object("repository_advisory");
-        subject.resource.title = fields::owned(object, "/summary");
+        subject.resource.title = fields::title(object, "/summary");
         Ok(subject.typed(payload.action(), &[("reported", EventType::CREATED)]))
     }),
     ..WebhookFamily::PLAIN
@@ -149,7 +149,7 @@ pub(super) const SECURITY_ADVISORY: WebhookFamily = WebhookFamily {
         let id = crate::identity::derived(None, &format!("{kind}/{ghsa}"));
         let id = id.ok_or_else(|| payload.missing("/security_advisory/ghsa_id"))?;
         let mut subject = payload.about(kind, "security_advisory", id);
-        subject.resource.title = fields::owned(advisory, "/summary");
+        subject.resource.title = fields::title(advisory, "/summary");
         let action = payload.action();
         let subject = subject.timed(action, advisory, &TIMES);
         let subject = subject.typed(action, &LIFE);
@@ -175,6 +175,6 @@ fn secret_scanning(payload: Payload<'_>) -> Result<Subject, Skip> {
     let mut subject = alert(payload, kind, "alert", "/number")?;
     let alert = payload.object("alert");
     let titles = ["/secret_type_display_name", "/secret_type"];
-    subject.resource.title = titles.iter().find_map(|at| fields::owned(alert, at));
+    subject.resource.title = titles.iter().find_map(|at| fields::title(alert, at));
     Ok(subject)
 }

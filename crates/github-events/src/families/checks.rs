@@ -30,7 +30,7 @@ pub(super) const CHECK_SUITE: WebhookFamily = WebhookFamily {
     rule: Rule::By(|payload| {
         let mut subject = payload.subject(ResourceType::CHECK_SUITE, "check_suite")?;
         let suite = payload.object("check_suite");
-        subject.resource.title = fields::owned(suite, "/app/name");
+        subject.resource.title = fields::title(suite, "/app/name");
         let subject = subject.typed(payload.action(), &[("requested", EventType::CREATED)]);
         Ok(subject.of_pull_request(payload, suite))
     }),

@@ -28,7 +28,7 @@ pub(super) const DEPLOYMENT_STATUS: WebhookFamily = WebhookFamily {
         let kind = ResourceType::DEPLOYMENT_STATUS;
         let mut subject = to_environment(payload, kind, "deployment_status")?;
         let title = &mut subject.resource.title;
-        let of_deployment = || fields::owned(payload.json, "/deployment/environment");
+        let of_deployment = || fields::title(payload.json, "/deployment/environment");
         *title = title.take().or_else(of_deployment);
         Ok(subject)
     }),
@@ -48,12 +48,11 @@ pub(super) const PROTECTION_RULE: WebhookFamily = WebhookFamily {
     kinds: &[ResourceType::DEPLOYMENT_PROTECTION_RULE],
     resource: "the deployment that waits, with the rule; the title is the environment",
     rule: Rule::By(|payload| {
-        let environment = fields::owned(payload.json, "/environment");
         let deployment = fields::number(payload.json, "/deployment/id");
         let path = deployment.map(|id| id.to_string());
-        let path = path.or_else(|| environment.clone());
+        let path = path.or_else(|| fields::owned(payload.json, "/environment"));
         let mut subject = payload.at(ResourceType::DEPLOYMENT_PROTECTION_RULE, path)?;
-        subject.resource.title = environment;
+        subject.resource.title = fields::title(payload.json, "/environment");
         let subject = subject.typed(payload.action(), &[("requested", EventType::CREATED)]);
         Ok(subject.of_pull_request(payload, payload.json))
     }),
@@ -62,7 +61,7 @@ pub(super) const PROTECTION_RULE: WebhookFamily = WebhookFamily {
 
 fn to_environment(payload: Payload<'_>, kind: ResourceType, key: &str) -> Result<Subject, Skip> {
     let mut subject = payload.subject(kind, key)?;
-    subject.resource.title = fields::owned(payload.object(key), "/environment");
+    subject.resource.title = fields::title(payload.object(key), "/environment");
     Ok(subject)
 }
 
@@ -70,8 +69,8 @@ fn review(payload: Payload<'_>) -> Result<Subject, Skip> {
     let run = payload.object("workflow_run");
     let path = fields::number(run, "/id").map(|id| id.to_string());
     let mut subject = payload.at(ResourceType::DEPLOYMENT_REVIEW, path)?;
-    let title = fields::owned(run, "/display_title");
-    subject.resource.title = title.or_else(|| fields::owned(run, "/name"));
+    let title = fields::title(run, "/display_title");
+    subject.resource.title = title.or_else(|| fields::title(run, "/name"));
     subject.resource.url = fields::owned(run, "/html_url");
     subject.happened_at = fields::time(payload.json, "/since");
     let subject = subject.typed(payload.action(), &[("requested", EventType::CREATED)]);

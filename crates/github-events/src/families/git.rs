@@ -100,7 +100,7 @@ fn reference(payload: Payload<'_>, name: &str, event_type: EventType) -> Result<
     let title = short.next().unwrap_or(name);
     let id = payload.derived_id(name);
     let resource = ResourceRef {
-        title: fields::owned(&Value::from(title), ""),
+        title: fields::title(&Value::from(title), ""),
         ..payload.resource(id.ok_or_else(|| payload.missing("/ref"))?)
     };
     Ok(Subject::new(kind, event_type, resource))
@@ -113,7 +113,7 @@ fn status(payload: Payload<'_>) -> Result<Subject, Skip> {
     let kind = ResourceType::COMMIT_STATUS;
     let id = payload.derived_id(&format!("{kind}/{sha}"));
     let resource = ResourceRef {
-        title: fields::owned(json, "/context"),
+        title: fields::title(json, "/context"),
         url: fields::owned(json, "/commit/html_url"),
         ..payload.resource(id.ok_or_else(|| payload.missing("/sha"))?)
     };

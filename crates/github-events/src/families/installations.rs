@@ -38,7 +38,7 @@ pub(super) const INSTALLATION_TARGET: WebhookFamily = WebhookFamily {
         Ok(Subject {
             resource: ResourceRef {
                 database_id: fields::number(account, "/id"),
-                title: fields::owned(account, "/login"),
+                title: fields::title(account, "/login"),
                 url: fields::owned(account, "/html_url"),
                 former_owner: fields::owned(payload.json, "/changes/login/from"),
                 ..payload::of_account(account, subject.resource.node_id)
@@ -82,7 +82,7 @@ fn installation(payload: Payload<'_>) -> Result<Subject, Skip> {
     Ok(Subject {
         resource: ResourceRef {
             database_id: Some(number),
-            title: fields::owned(object, "/app_slug"),
+            title: fields::title(object, "/app_slug"),
             url: subject.resource.url,
             ..place
         },

@@ -106,7 +106,7 @@ pub(super) const OTHERS: &[WebhookFamily] = &[
         rule: Rule::By(|payload| {
             let kind = ResourceType::MERGE_GROUP;
             let mut group = payload.numbered_subject(kind, "merge_group", "/head_sha")?;
-            group.resource.title = fields::owned(payload.object("merge_group"), "/head_ref");
+            group.resource.title = fields::title(payload.object("merge_group"), "/head_ref");
             let types = [
                 ("checks_requested", EventType::CREATED),
                 ("destroyed", EventType::DELETED),

@@ -75,7 +75,7 @@ pub(super) const ORGANIZATION: WebhookFamily = WebhookFamily {
         Ok(Subject {
             resource: ResourceRef {
                 database_id: fields::number(organization, "/id"),
-                title: fields::owned(organization, "/login"),
+                title: fields::title(organization, "/login"),
                 former_owner: fields::owned(payload.json, "/changes/login/from"),
                 ..place
             },
@@ -120,7 +120,7 @@ pub(super) const USER: WebhookFamily = WebhookFamily {
         let user = payload.object("user");
         Ok(Subject {
             resource: ResourceRef {
-                title: fields::owned(user, "/login"),
+                title: fields::title(user, "/login"),
                 url: fields::owned(user, "/html_url"),
                 database_id: fields::number(user, "/id"),
                 ..payload::of_account(user, subject.resource.node_id)
@@ -146,7 +146,7 @@ fn user_id(payload: Payload<'_>, key: &str) -> Option<String> {
 /// Makes a user the title and the object of an event.
 fn show_user(subject: &mut Subject, payload: Payload<'_>, key: &str) {
     let user = payload.object(key);
-    subject.resource.title = fields::owned(user, "/login");
+    subject.resource.title = fields::title(user, "/login");
     subject.resource.url = fields::owned(user, "/html_url");
     subject.content = Content::Member(key.to_owned());
 }

@@ -16,7 +16,7 @@ pub(super) const RELEASE: WebhookFamily = WebhookFamily {
         let release = payload.object("release");
         // A release without a title is known by its tag.
         let title = &mut subject.resource.title;
-        *title = title.take().or_else(|| fields::owned(release, "/tag_name"));
+        *title = title.take().or_else(|| fields::title(release, "/tag_name"));
         let times = [
             ("published", "/published_at"),
             ("prereleased", "/published_at"),

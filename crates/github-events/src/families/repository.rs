@@ -105,6 +105,6 @@ fn fork(payload: Payload<'_>) -> Result<Subject, Skip> {
 
 fn of_sender(payload: Payload<'_>, kind: ResourceType) -> Result<Subject, Skip> {
     let mut subject = payload.at(kind, fields::owned(payload.json, "/sender/node_id"))?;
-    subject.resource.title = fields::owned(payload.json, "/sender/login");
+    subject.resource.title = fields::title(payload.json, "/sender/login");
     Ok(subject)
 }

@@ -91,13 +91,47 @@ fn the_bound_of_a_bare_event_holds_for_the_largest_of_all_its_parts() {
 }
 
 #[test]
-fn a_text_with_control_characters_counts_as_absent() {
+fn a_name_with_control_characters_counts_as_absent() {
     let mut payload = in_repository("issue", "edited");
-    payload["issue"]["title"] = json!("a\u{1}b");
-    payload["sender"]["login"] = json!("tab\tstays");
+    payload["sender"]["login"] = json!("a\u{1}b");
+    payload["issue"]["html_url"] =
+        json!(format!("https://github.com/{}", "x".repeat(MAX_TEXT_BYTES)));
     let event = one("issues", &payload);
-    assert_eq!(event.resource.title, None);
-    assert_eq!(event.actor.as_deref(), Some("tab\tstays"));
+    assert_eq!((event.actor, event.resource.url), (None, None));
+    payload["sender"]["login"] = json!("tab\tstays");
+    assert_eq!(one("issues", &payload).actor.as_deref(), Some("tab\tstays"));
+}
+
+#[test]
+fn a_title_that_is_long_or_odd_is_kept_as_far_as_it_can_be_shown() {
+    let longest = "é".repeat(MAX_TEXT_BYTES / 2);
+    let cut = format!("{}…", "é".repeat((MAX_TEXT_BYTES - 3) / 2));
+    for (given, kept) in [
+        ("Fix it", Some("Fix it")),
+        ("tab\tand\nline stay", Some("tab\tand\nline stay")),
+        (&longest, Some(longest.as_str())),
+        ("a\u{1}b\u{0}", Some("a b")),
+        ("\u{1b}[31mred", Some("[31mred")),
+        (&format!("{longest}é"), Some(&cut)),
+        (&"é".repeat(100_000), Some(&cut)),
+        ("\u{1}\u{2}", None),
+        ("", None),
+    ] {
+        let mut payload = in_repository("issue", "edited");
+        payload["issue"]["title"] = json!(given);
+        let event = one("issues", &payload);
+        assert_eq!(event.resource.title.as_deref(), kept, "{given:.40}");
+        // The title of what an event belongs to, and those of other fields, are the same kind of text.
+        let mut comment = in_repository("comment", "created");
+        comment["issue"] = payload["issue"].clone();
+        let event = one("issue_comment", &comment);
+        assert_eq!(event.resource.title.as_deref(), kept, "{given:.40}");
+        let mut label = in_repository("label", "created");
+        label["label"]["title"] = json!(null);
+        label["label"]["name"] = json!(given);
+        let event = one("label", &label);
+        assert_eq!(event.resource.title.as_deref(), kept, "{given:.40}");
+    }
 }
 
 #[test]

@@ -238,9 +238,33 @@ fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
         (
             r#"{"resourceId":"https://github.com/a/b"}"#.into(),
             "resourceId",
+            "put it into repo",
+        ),
+        (
+            r#"{"resourceId":"git@github.com:a/b.git"}"#.into(),
+            "resourceId",
+            "put it into repo",
+        ),
+        (
+            r#"{"resourceId":"github://events/a/b"}"#.into(),
+            "resourceId",
+            "put it into repo",
+        ),
+        (
+            r#"{"resourceId":"a/b"}"#.into(),
+            "resourceId",
+            "put it into repo",
+        ),
+        (
+            r#"{"resourceId":"https://github.com/a"}"#.into(),
+            "resourceId",
+            "put it into owner",
+        ),
+        (
+            r#"{"resourceId":"github://events"}"#.into(),
+            "resourceId",
             "node id",
         ),
-        (r#"{"resourceId":"a/b"}"#.into(), "resourceId", "node id"),
         (r##"{"resourceId":"#7"}"##.into(), "resourceId", "node id"),
         (
             r##"{"resourceId":"rocket#3"}"##.into(),

@@ -134,11 +134,17 @@ pub(super) fn json_rpc(denied: AuthError) -> Response {
     let error = error.with_data(serde_json::json!({ "code": denied.code() }));
     let body = HttpRefusal::new(denied.status(), error).body();
     let json = HeaderValue::from_static("application/json");
-    let headers = [
-        (header::CONTENT_TYPE, json),
-        (header::WWW_AUTHENTICATE, denied.challenge()),
-    ];
-    (denied.status(), headers, body).into_response()
+    let head = [(header::CONTENT_TYPE, json)];
+    challenged(denied, (denied.status(), head, body).into_response())
+}
+
+/// The refusal with the challenge, where a token would help.
+fn challenged(denied: AuthError, mut response: Response) -> Response {
+    if let Some(challenge) = denied.challenge() {
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// Whether a refusal leaves a part of the body unread.
@@ -235,12 +241,7 @@ impl IntoResponse for EdgeError {
                 .retry_after_seconds(limited.retry_after_seconds())
                 .into_response(),
             Self::Denied(denied) => {
-                let mut response = problem.status(denied.status()).into_response();
-                let challenge = denied.challenge();
-                response
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, challenge);
-                response
+                challenged(denied, problem.status(denied.status()).into_response())
             }
             _ => problem.into_response(),
         }

@@ -12,31 +12,28 @@ use axum::{
 use fanout::census::StreamCensus;
 use mcp::{
     connection::BroadcastMessage,
-    lenient::{null_as_default, optional_flag},
+    lenient,
+    params::{self, InputError},
 };
 use ports::EdgeName;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::{authenticate::Authenticated, messages::read_json};
+use super::authenticate::Authenticated;
 use crate::{
     broadcast_filter::BroadcastFilter, edge::Edge, error::EdgeError, limits::BROADCAST_BYTES,
     peers::EdgeAnswers,
 };
 
 #[derive(Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    deny_unknown_fields,
-    expecting = "an object with message"
-)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BroadcastRequest<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "lenient::object")]
     filter: BroadcastFilter,
     /// Whether sessions that are away get it later.
-    #[serde(default, deserialize_with = "optional_flag")]
+    #[serde(default, deserialize_with = "lenient::optional_flag")]
     durable: Option<bool>,
 }
 
@@ -50,13 +47,10 @@ pub(super) async fn broadcast(
     edge.admit(&principal)?;
     let (parts, body) = request.into_parts();
     let body = super::answers::read(&edge, &principal, &parts, body).await?;
-    let request: BroadcastRequest<'_> = read_json(&body.bytes)?;
-    let wrong = |reason: String| EdgeError::Parameter {
-        field: "message".to_owned(),
-        reason,
-    };
+    let request: BroadcastRequest<'_> = params::parse_body(&body.bytes)?;
+    let wrong = |reason: String| InputError::new("message", &reason);
     if request.message.get().len() > BROADCAST_BYTES {
-        return Err(wrong(format!("must be at most {BROADCAST_BYTES} bytes")));
+        return Err(wrong(format!("must be at most {BROADCAST_BYTES} bytes")).into());
     }
     let now = edge.sessions.now().await?;
     BroadcastMessage::read(request.message, now).map_err(|error| wrong(error.to_string()))?;

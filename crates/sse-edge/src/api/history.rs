@@ -117,7 +117,14 @@ async fn begin(
         return Ok(false);
     };
     let scope = CursorScope::events(&principal.id);
-    let cursor = edge.hub.open_cursor(cursor, scope)??;
+    let opened = edge.hub.open_cursor(cursor, scope)?;
+    let cursor = opened.map_err(|error| EdgeError::Cursor {
+        field: match question.order {
+            Order::OldestFirst => "cursor",
+            Order::NewestFirst => "before",
+        },
+        error,
+    })?;
     let (hub, reader) = (&edge.hub, &principal.id);
     let gone;
     match question.order {

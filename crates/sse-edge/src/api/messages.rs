@@ -12,8 +12,9 @@ use mcp::{
     Incoming,
     envelope::{self, MessageBody},
     lenient::optional_flag,
+    params::{self, InputError},
 };
-use model::{SessionId, without_byte_order_mark};
+use model::{JsonFault, SessionId};
 use ports::MailboxLimits;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -21,14 +22,10 @@ use service_kit::trace::Trace;
 
 use super::{authenticate::Authenticated, connection};
 use crate::{edge::Edge, error::EdgeError, session::KeptBroadcasts};
-use access::{AuthError, Permission, Principal};
+use access::{Permission, Principal};
 
 #[derive(Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    deny_unknown_fields,
-    expecting = "an object with connectionId or sessionId, and message"
-)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SendRequest<'a> {
     /// The message is from the client of this connection.
     #[serde(default)]
@@ -56,11 +53,11 @@ pub(super) async fn send(
         .any(|permission| principal.permissions.has(permission))
     {
         // Before the body is read.
-        return Err(AuthError::Forbidden(Permission::Send).into());
+        return Err(principal.lacks(Permission::Send).into());
     }
     let (parts, body) = request.into_parts();
     let body = super::answers::read(&edge, &principal, &parts, body).await?;
-    let request: SendRequest<'_> = read_json(&body.bytes)?;
+    let request: SendRequest<'_> = params::parse_body(&body.bytes)?;
     match (&request.connection_id, &request.session_id) {
         (Some(connection), None) => {
             let trace = trace.map(|Trace(trace)| trace);
@@ -100,29 +97,26 @@ async fn to_session(
     Ok(Json(json!({ "result": sent })).into_response())
 }
 
-pub(super) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EdgeError> {
-    let json = without_byte_order_mark(body);
-    serde_json::from_slice(json).map_err(|error| EdgeError::Parameter {
-        field: "body".to_owned(),
-        reason: error.to_string(),
-    })
-}
+/// The refusal of a message to a session that is none.
+const NO_NOTIFICATION: &str = "must be one JSON-RPC notification, with jsonrpc and method";
 
 /// The message in the form in which it is sent. Only the server makes requests, so only a
 /// notification may be sent.
 fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
-    let wrong = |reason: &str| EdgeError::Parameter {
-        field: "message".to_owned(),
-        reason: reason.to_owned(),
-    };
+    let wrong = |reason: &str| InputError::new("message", reason);
     let json = message.get();
     if json.len() > MailboxLimits::MAX_PAYLOAD_BYTES {
-        return Err(wrong("must be at most 1 MiB"));
+        return Err(wrong("must be at most 1 MiB").into());
     }
-    let Ok(MessageBody::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
-        return Err(wrong("must be one JSON-RPC notification"));
-    };
+    match envelope::parse(json.as_bytes()) {
+        Ok(MessageBody::One(Incoming::Notification(_))) => {}
+        Ok(_) => return Err(wrong(NO_NOTIFICATION).into()),
+        Err(error) => return Err(wrong(&format!("{NO_NOTIFICATION}; {error}")).into()),
+    }
     // On one line, as SSE frames require, whatever white space the sender used.
-    let value: Value = serde_json::from_str(json).map_err(|_| wrong("is not JSON"))?;
+    let value: Value = serde_json::from_str(json).map_err(|error| {
+        let fault = JsonFault::of(&error).unwrap_or(JsonFault::Syntax);
+        wrong(fault.as_str())
+    })?;
     Ok(Bytes::from(value.to_string()))
 }

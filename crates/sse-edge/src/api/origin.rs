@@ -19,8 +19,9 @@ use crate::{error::EdgeError, origins::Origins};
 /// Headers that a page may send.
 const ALLOWED_HEADERS: &str = "content-type, accept, authorization, last-event-id, mcp-session-id, \
                                mcp-protocol-version, mcp-method, mcp-name, traceparent";
-/// Headers that a page may read.
-const EXPOSED_HEADERS: &str = "mcp-session-id, retry-after, traceparent, www-authenticate";
+/// Headers of answers that a page may read, beside those that it always may (the type, the length, the cache).
+const EXPOSED_HEADERS: &str =
+    "accept-encoding, allow, location, mcp-session-id, retry-after, traceparent, www-authenticate";
 
 /// What the host and the origin of a request have to pass.
 #[derive(Debug, Clone)]

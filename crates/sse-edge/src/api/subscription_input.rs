@@ -4,9 +4,9 @@ use access::Principal;
 use axum::extract::Request;
 use event_tools::FilterList;
 use mcp::params::{self, InputError};
-use model::{Timestamp, without_byte_order_mark};
+use model::Timestamp;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 use subscriptions::{
     ClientId, SubscriptionLife, SubscriptionRecordsError, SubscriptionTransport,
     limits::{MAX_LIFE, MAX_METADATA_BYTES},
@@ -80,7 +80,7 @@ pub(super) struct SubscribeRequest {
     /// A cursor or a time: events after it come first.
     #[serde(default)]
     since: Option<Value>,
-    #[serde(default, deserialize_with = "mcp::lenient::members")]
+    #[serde(default, deserialize_with = "mcp::lenient::object")]
     metadata: Map<String, Value>,
 }
 
@@ -91,7 +91,8 @@ impl SubscribeRequest {
         read.map_err(|error| InputError::new("clientId", &error.to_string()))
     }
 
-    pub(super) fn transport(&self) -> Result<SubscriptionTransport, InputError> {
+    /// The transport; a refusal names the stream, whose path begins with `base_path`.
+    pub(super) fn transport(&self, base_path: &str) -> Result<SubscriptionTransport, InputError> {
         let given = self.transport.as_deref().map(str::trim);
         let read = match given.filter(|text| !text.is_empty()) {
             None => Ok(SubscriptionTransport::Sse),
@@ -103,8 +104,10 @@ impl SubscribeRequest {
             return Err(InputError::new("transport", &refused.to_string()));
         }
         if self.endpoint.as_ref().is_some_and(|given| !given.is_null()) {
-            let reason = "nothing is posted there: events come on GET /events/stream?subscription={id}; leave it out";
-            return Err(InputError::new("endpoint", reason));
+            let reason = format!(
+                "nothing is posted there: events come on GET {base_path}/events/stream?subscription={{id}}; leave it out"
+            );
+            return Err(InputError::new("endpoint", &reason));
         }
         Ok(read)
     }
@@ -147,14 +150,5 @@ pub(super) async fn read<T: DeserializeOwned>(
 ) -> Result<T, EdgeError> {
     let (parts, body) = request.into_parts();
     let body = answers::read(edge, principal, &parts, body).await?;
-    let refused = |reason: String| EdgeError::Parameter {
-        field: "body".to_owned(),
-        reason,
-    };
-    let json: &RawValue = serde_json::from_slice(without_byte_order_mark(&body.bytes))
-        .map_err(|error| refused(error.to_string()))?;
-    if !json.get().starts_with('{') {
-        return Err(refused("must be a JSON object".to_owned()));
-    }
-    Ok(params::parse(Some(json))?)
+    Ok(params::parse_body(&body.bytes)?)
 }

@@ -16,7 +16,8 @@ use model::{CursorScope, FilterSet, LogPosition, SubscriptionId, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use subscriptions::{
-    ClientId, SubscriptionLife, SubscriptionTransport, VersionedSubscription, limits::MAX_PAGE,
+    ClientId, ClientKey, SubscriptionLife, SubscriptionTransport, VersionedSubscription,
+    limits::MAX_PAGE,
 };
 
 use super::{
@@ -109,7 +110,7 @@ pub(super) async fn create(
     principal.require(Permission::Read)?;
     edge.admit(&principal)?;
     let request: SubscribeRequest = read(&edge, &principal, request).await?;
-    let (client, transport) = (request.client()?, request.transport()?);
+    let (client, transport) = (request.client()?, request.transport(&edge.base_path)?);
     let (filters, metadata) = (
         request.filters.read(edge.filter_defaults)?,
         request.metadata()?,
@@ -190,11 +191,7 @@ pub(super) async fn list(
     principal.require(Permission::Read)?;
     edge.admit(&principal)?;
     let asked = SubscriptionListParameters::read(pairs, MAX_PAGE)?;
-    let after = asked.cursor.as_deref().map(SubscriptionId::new).transpose();
-    let after = after.map_err(|_| EdgeError::Parameter {
-        field: "cursor".to_owned(),
-        reason: "is not a nextCursor of this list".to_owned(),
-    })?;
+    let after = asked.cursor.as_deref().map(page_end).transpose()?;
     let page = edge
         .subscriptions
         .page(&principal.id, after.as_ref(), asked.limit);
@@ -264,6 +261,18 @@ pub(super) async fn delete(
         true => Ok(Json(json!({ "success": true })).into_response()),
         false => Err(EdgeError::NoSuchSubscription),
     }
+}
+
+/// The last subscription of the page before, which its `nextCursor` names.
+fn page_end(cursor: &str) -> Result<SubscriptionId, InputError> {
+    let id = SubscriptionId::new(cursor).ok();
+    let refused = || {
+        InputError::new(
+            "cursor",
+            "is no nextCursor of this list; use one, or leave it out",
+        )
+    };
+    id.filter(ClientKey::is_issued).ok_or_else(refused)
 }
 
 /// The id in the path. What is no id names no subscription.

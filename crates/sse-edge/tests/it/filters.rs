@@ -145,7 +145,7 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
         let filters = json!({ "filters": [{ field: value }] });
         for name in ["get_recent_events", "replay_events", "subscribe_to_events"] {
             let refused = tool(&client, &b, name, filters.clone()).await.unwrap_err();
-            let named = format!("filters[0]: {field}: ");
+            let named = format!("filters[0].{field}: ");
             assert!(
                 refused.starts_with(&named) && refused.contains(fix),
                 "{refused}"

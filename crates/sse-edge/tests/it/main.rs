@@ -37,6 +37,7 @@ mod prompts;
 mod queries;
 mod rates;
 mod raw;
+mod refusals;
 mod renames;
 mod requests;
 mod rest;
