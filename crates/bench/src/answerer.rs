@@ -46,6 +46,11 @@ pub(crate) fn run(args: &AnswererArgs) -> Result<()> {
         true => rmcp_server(args.body_bytes),
         false => bare_server(args.body_bytes),
     };
+    serve_until_stdin_ends(router)
+}
+
+/// Serves on a free port, which it prints.
+pub(crate) fn serve_until_stdin_ends(router: Router) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 /// Time allowed for one request; GitHub itself gives up after ten seconds.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The answer to a request.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct HttpAnswer {
 /// A reusable connection.
 pub(crate) struct HttpConnection {
     reader: BufReader<TcpStream>,
+    /// The line that was read last.
+    line: String,
 }
 
 impl HttpConnection {
@@ -38,12 +40,18 @@ impl HttpConnection {
         socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(Self {
             reader: BufReader::new(socket),
+            line: String::new(),
         })
     }
 
     /// Sends a request and reads the whole answer, which must state its length.
     pub(crate) fn call(&mut self, request: &[u8]) -> Result<HttpAnswer> {
         self.send(request)?;
+        self.answer()
+    }
+
+    /// Reads the answer to the last request.
+    pub(crate) fn answer(&mut self) -> Result<HttpAnswer> {
         let line = self.line()?;
         let status = line
             .split(' ')
@@ -59,10 +67,10 @@ impl HttpConnection {
             let Some((name, value)) = line.split_once(':') else {
                 continue;
             };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.trim().parse()?,
-                "mcp-session-id" => session = Some(value.trim().to_owned()),
-                _ => {}
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse()?;
+            } else if name.eq_ignore_ascii_case("mcp-session-id") {
+                session = Some(value.trim().to_owned());
             }
         }
         let mut body = vec![0; length];
@@ -74,6 +82,11 @@ impl HttpConnection {
         })
     }
 
+    /// The socket, to wait for an answer.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
     /// Sends any bytes; [`Self::line`] reads the answer.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let socket = self.reader.get_mut();
@@ -81,14 +94,13 @@ impl HttpConnection {
     }
 
     /// The next line, without its end.
-    pub(crate) fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        let read = self.reader.read_line(&mut line);
+    pub(crate) fn line(&mut self) -> Result<&str> {
+        self.line.clear();
+        let read = self.reader.read_line(&mut self.line);
         ensure!(
             read.context("waiting for an answer")? > 0,
             "the connection was closed"
         );
-        line.truncate(line.trim_end().len());
-        Ok(line)
+        Ok(self.line.trim_end())
     }
 }

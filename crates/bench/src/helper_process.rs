@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
@@ -199,6 +200,28 @@ impl FloorProcess {
         self.helper.send_line(&serde_json::to_string(send)?)?;
         let lasts = Duration::from_nanos(send.interval_nanos.saturating_mul(send.rounds));
         self.helper.read_answer(lasts * 3 + ANSWER_TIMEOUT)
+    }
+}
+
+/// The floor of durable ingest.
+#[derive(Debug)]
+pub(crate) struct BareIngestProcess {
+    _helper: HelperProcess,
+    /// Its address.
+    pub(crate) address: SocketAddr,
+}
+
+impl BareIngestProcess {
+    /// Starts a server that knows this secret and writes to this file.
+    pub(crate) fn start(secret: &str, file: &Path) -> Result<Self> {
+        let file = file.to_str().context("the path is no text")?;
+        let arguments = ["bare-ingest", "--secret", secret, "--file", file];
+        let helper = HelperProcess::start(&arguments.map(str::to_owned))?;
+        let HelperPort { port } = helper.read_answer(ANSWER_TIMEOUT)?;
+        Ok(Self {
+            _helper: helper,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+        })
     }
 }
 

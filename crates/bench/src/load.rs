@@ -5,19 +5,24 @@
 //! omission).
 
 use std::{
+    io::Write as _,
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use serde_json::json;
-use testkit::fake_github::signature;
+use testkit::fake_github::SignedPrefix;
 
 use crate::{
     clock::{now_nanos, sleep_until},
-    connection::HttpConnection,
+    closed_loop,
+    connection::{HttpAnswer, HttpConnection},
     frames::stamp,
     repositories::{OWNER, Repositories},
 };
@@ -30,7 +35,7 @@ const MANY_SENDERS: usize = 128;
 /// Time from the call to the first delivery.
 const LEAD_NANOS: u64 = 50_000_000;
 /// Upper end of the histogram in microseconds; longer waits count as this value.
-const MAX_MICROS: u64 = 60_000_000;
+pub(crate) const MAX_MICROS: u64 = 60_000_000;
 /// Pads the issue so that its event is about 1 KiB on the wire.
 const BODY: &str = "The quick brown fox jumps over the lazy dog. ";
 
@@ -58,12 +63,32 @@ pub(crate) struct LoadResult {
     pub(crate) acknowledged: Histogram<u64>,
 }
 
+impl LoadResult {
+    /// The result of a load that began then and has ended now.
+    pub(crate) fn since(started: u64, acknowledged: Histogram<u64>) -> Self {
+        let nanos = Duration::from_nanos(now_nanos() - started);
+        Self {
+            accepted: acknowledged.len(),
+            seconds: nanos.as_secs_f64(),
+            acknowledged,
+        }
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "figures for display, far below 2^52"
+    )]
+    pub(crate) fn per_second(&self) -> f64 {
+        self.accepted as f64 / self.seconds
+    }
+}
+
 /// The requests of a load and their targets.
 pub(crate) trait LoadSource: Sync {
     /// Addresses of the servers, assigned to the senders in turn.
     fn addresses(&self) -> &[SocketAddr];
-    /// The request with a number, from 1, and its set time.
-    fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8>;
+    /// Appends the request with a number, from 1, and its set time.
+    fn request(&self, to: SocketAddr, number: u64, intended: u64, request: &mut Vec<u8>);
     /// Whether an answer with this status means success.
     fn is_accepted(&self, status: u16) -> bool;
 }
@@ -165,12 +190,9 @@ pub(crate) fn flat_out(
     senders: usize,
     lasting: Duration,
 ) -> Result<LoadResult> {
-    let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
     let source = Webhooks::new(ingest, repositories).with_body(body_bytes);
-    send(&source, senders, |_| {
-        let now = now_nanos();
-        (now < end).then_some(now)
-    })
+    let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
+    closed_loop::send_until(&source, senders, end)
 }
 
 /// `moment` gives the set time of each delivery, by number from 1, or ends the load.
@@ -185,20 +207,17 @@ fn send(
         let address = addresses[index % addresses.len()];
         let mut connection = HttpConnection::open(address)?;
         let mut acknowledged = Histogram::new_with_max(MAX_MICROS, 3)?;
+        let mut request = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(intended) = moment(number) else {
                 return Ok(acknowledged);
             };
-            let request = source.request(address, number, intended);
+            request.clear();
+            source.request(address, number, intended, &mut request);
             sleep_until(intended);
             let answer = connection.call(&request).context("sending a delivery")?;
-            ensure!(
-                source.is_accepted(answer.status),
-                "delivery {number} was answered with {}: {}",
-                answer.status,
-                String::from_utf8_lossy(&answer.body)
-            );
+            ensure_accepted(source, number, &answer)?;
             acknowledged.saturating_record(now_nanos().saturating_sub(intended) / 1000);
         }
     };
@@ -216,12 +235,22 @@ fn send(
         }
         Ok(())
     })?;
-    let nanos = Duration::from_nanos(now_nanos() - started);
-    Ok(LoadResult {
-        accepted: all.len(),
-        seconds: nanos.as_secs_f64(),
-        acknowledged: all,
-    })
+    Ok(LoadResult::since(started, all))
+}
+
+/// Fails unless an answer means success.
+pub(crate) fn ensure_accepted(
+    source: &dyn LoadSource,
+    number: u64,
+    answer: &HttpAnswer,
+) -> Result<()> {
+    ensure!(
+        source.is_accepted(answer.status),
+        "delivery {number} was answered with {}: {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    );
+    Ok(())
 }
 
 /// Signed webhooks in GitHub's format.
@@ -232,6 +261,8 @@ struct Webhooks<'a> {
     run: String,
     /// The text of the issue.
     text: String,
+    /// What the deliveries about one repository have in common, by repository.
+    prepared: Vec<OnceLock<PreparedBody>>,
 }
 
 /// Number of loads so far: two may begin at the same moment.
@@ -240,11 +271,13 @@ static LOADS: AtomicU64 = AtomicU64::new(0);
 impl<'a> Webhooks<'a> {
     fn new(ingest: &'a IngestTarget, repositories: &'a Repositories) -> Self {
         let (moment, load) = (now_nanos() >> 20, LOADS.fetch_add(1, Ordering::Relaxed));
+        let prepared = (0..repositories.count).map(|_| OnceLock::new()).collect();
         Self {
             ingest,
             repositories,
             run: format!("{:08x}-{:04x}", moment & 0xffff_ffff, load & 0xffff),
             text: BODY.to_owned(),
+            prepared,
         }
     }
 
@@ -256,6 +289,27 @@ impl<'a> Webhooks<'a> {
             ..self
         }
     }
+
+    fn prepare(&self, index: u64) -> PreparedBody {
+        let repository = self.repositories.name(index);
+        let sample = stamp(0, 0);
+        let body = edited(&repository, index, &sample, &self.text);
+        let parts = body.split_once(&sample);
+        let (prefix, suffix) = parts.expect("the title is the stamp");
+        PreparedBody {
+            signed: SignedPrefix::new(&self.ingest.secret, prefix.as_bytes()),
+            prefix: prefix.to_owned(),
+            suffix: suffix.to_owned(),
+        }
+    }
+}
+
+/// The body of the deliveries about one repository without the stamp, which is near its end. It is made and hashed once:
+/// the sender runs on the cores of what it measures.
+struct PreparedBody {
+    prefix: String,
+    signed: SignedPrefix,
+    suffix: String,
 }
 
 impl LoadSource for Webhooks<'_> {
@@ -263,19 +317,22 @@ impl LoadSource for Webhooks<'_> {
         &self.ingest.addresses
     }
 
-    fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8> {
+    fn request(&self, to: SocketAddr, number: u64, intended: u64, request: &mut Vec<u8>) {
         let index = self.repositories.of_event(number);
-        let repository = self.repositories.name(index);
-        let body = edited(&repository, index, number, intended, &self.text);
-        let (length, signed) = (body.len(), signature(&self.ingest.secret, body.as_bytes()));
-        let run = &self.run;
-        format!(
+        let place = usize::try_from(index).expect("a repository has an index");
+        let prepared = self.prepared[place].get_or_init(|| self.prepare(index));
+        let (run, prefix) = (&self.run, &prepared.prefix);
+        let rest = stamp(number, intended) + &prepared.suffix;
+        let signed = prepared.signed.signature(rest.as_bytes());
+        let length = prefix.len() + rest.len();
+        let written = write!(
+            request,
             "POST /webhooks/github HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
              User-Agent: GitHub-Hookshot/bench\r\nX-GitHub-Event: issues\r\nX-GitHub-Hook-ID: 1\r\n\
              X-GitHub-Delivery: {run}-{number:012}\r\nX-Hub-Signature-256: {signed}\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        )
-        .into_bytes()
+             Content-Length: {length}\r\n\r\n{prefix}{rest}"
+        );
+        written.expect("writing into a vector cannot fail");
     }
 
     fn is_accepted(&self, status: u16) -> bool {
@@ -283,14 +340,14 @@ impl LoadSource for Webhooks<'_> {
     }
 }
 
-/// The body of an `issues.edited` delivery whose title carries the stamp.
-fn edited(repository: &str, index: u64, number: u64, intended: u64, text: &str) -> String {
+/// The body of an `issues.edited` delivery whose title is this stamp.
+fn edited(repository: &str, index: u64, stamp: &str, text: &str) -> String {
     let full_name = format!("{OWNER}/{repository}");
     let body = json!({
         "action": "edited",
         "issue": {
             "id": 3 + index, "node_id": format!("I_bench{index:05}"), "number": 7, "state": "open",
-            "title": stamp(number, intended), "labels": [],
+            "title": stamp, "labels": [],
             "html_url": format!("https://github.com/{full_name}/issues/7"),
             "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:00Z",
             "body": text,

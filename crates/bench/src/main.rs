@@ -6,8 +6,10 @@
 //! figures. Traffic stays on 127.0.0.0/8.
 
 mod answerer;
+mod bare_ingest;
 mod caller;
 mod clock;
+mod closed_loop;
 mod connection;
 mod floor;
 mod frames;
@@ -94,6 +96,9 @@ enum HelperCommand {
     /// The bare HTTP server.
     #[command(hide = true)]
     Answerer(answerer::AnswererArgs),
+    /// The bare durable server.
+    #[command(hide = true)]
+    BareIngest(bare_ingest::BareIngestArgs),
 }
 
 fn main() -> ExitCode {
@@ -102,6 +107,7 @@ fn main() -> ExitCode {
         Some(HelperCommand::Client(args)) => receiver::run(args),
         Some(HelperCommand::Floor(args)) => floor::run(args),
         Some(HelperCommand::Answerer(args)) => answerer::run(args),
+        Some(HelperCommand::BareIngest(args)) => bare_ingest::run(args),
         // testkit would take the newest build, but the figures must be those of the release build.
         None if env::var_os(BINARY_VARIABLE).is_none() => with_release_binary(),
         None => bench(&arguments),

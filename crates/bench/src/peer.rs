@@ -170,15 +170,15 @@ impl LoadSource for Messages<'_> {
         &self.addresses
     }
 
-    fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8> {
+    fn request(&self, to: SocketAddr, number: u64, intended: u64, request: &mut Vec<u8>) {
         let body = with_stamp(self.data, &stamp(number, intended));
         let body = body.expect("it has been tried");
         let length = body.len();
-        format!(
+        let whole = format!(
             "POST /pub HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
              X-EventSource-Event: event\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .into_bytes()
+        );
+        request.extend_from_slice(whole.as_bytes());
     }
 
     /// 201: it has subscribers; 202: it is kept for later ones.

@@ -10,6 +10,7 @@
 
 mod answers;
 mod deadline;
+mod pace;
 mod reading;
 mod receipt;
 mod set_back;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use deadline::within;
+use pace::PacedSubscription;
 use state::{FollowerState, answer_of};
 use trail::{FollowedEntry, TRAIL_ENTRIES, Trail};
 
@@ -347,10 +349,11 @@ impl Driver {
     async fn run(
         &mut self,
         state: &mut FollowerState,
-        mut broadcast: BusSubscription,
+        broadcast: BusSubscription,
         mut also: Option<BusSubscription>,
         sink: &mut impl FnMut(Followed),
     ) {
+        let mut broadcast = PacedSubscription::new(broadcast);
         loop {
             let read_at = state.read_at.unwrap_or(state.poll_at);
             tokio::select! {
@@ -361,7 +364,7 @@ impl Driver {
                     state.read = None;
                     self.on_answer(state, answer, sink);
                 },
-                event = broadcast.0.next() => match event {
+                event = broadcast.next() => match event {
                     Some(event) => self.on_bus(state, event, sink),
                     None => return,
                 },

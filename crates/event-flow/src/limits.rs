@@ -34,3 +34,10 @@ pub(crate) const SEARCH_TIME: Duration = Duration::from_secs(3);
 pub(crate) const STATISTICS_LIFETIME: Duration = Duration::from_secs(1);
 /// Time after which a page is shown without statistics: below the 5 s that probes of balancers wait.
 pub(crate) const STATISTICS_TIME: Duration = Duration::from_secs(2);
+
+/// The period over which a follower counts the messages of the bus.
+pub(crate) const BUSY_WINDOW: Duration = Duration::from_millis(10);
+/// Messages in [`BUSY_WINDOW`] from which it takes those of [`BUSY_REST`] together: 2,000 a second.
+pub(crate) const BUSY_MESSAGES: u32 = 20;
+/// Time for which it rests when it has taken all of them; so much later does it learn of an event.
+pub(crate) const BUSY_REST: Duration = Duration::from_millis(1);

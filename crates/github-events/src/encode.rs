@@ -22,20 +22,27 @@ pub fn encode(
 ) -> Result<StoredEvent, serde_json::Error> {
     let max_bytes = max_bytes.min(MAX_EVENT_BYTES);
     // 25 MB are not encoded to find out that they are too many.
+    let mut expected = FACTS_BYTES;
     for part in PARTS {
-        if is_larger(part.of(&mut event), max_bytes) {
-            part.omit(&mut event);
+        match least_bytes(part.of(&mut event), max_bytes) {
+            Some(bytes) => expected += bytes + bytes / ESCAPES_PART,
+            None => part.omit(&mut event),
         }
     }
     for part in PARTS {
-        let stored = event.store(trace)?;
+        let stored = event.store_expecting(trace, expected)?;
         if stored.json.len() <= max_bytes {
             return Ok(stored);
         }
         part.omit(&mut event);
     }
-    event.store(trace)
+    event.store_expecting(trace, expected)
 }
+
+/// What the parts of an event that are not GitHub's take of its JSON, as a rule.
+const FACTS_BYTES: usize = 1024;
+/// Escapes (line breaks and quotes in texts) take one of so many bytes, as a rule.
+const ESCAPES_PART: usize = 16;
 
 /// A part of an event that has GitHub's JSON.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,10 +70,10 @@ impl Part {
     }
 }
 
-/// Whether the JSON of a value certainly has more bytes than this. Looks at no more of it than that.
-fn is_larger(value: &Value, max_bytes: usize) -> bool {
+/// The bytes that the JSON of a value has at least; `None` if it has more than this. Looks at no more of it than that.
+fn least_bytes(value: &Value, max_bytes: usize) -> Option<usize> {
     let mut rest = max_bytes;
-    !takes(value, &mut rest)
+    takes(value, &mut rest).then(|| max_bytes - rest)
 }
 
 /// Takes the least that the JSON of a value can have from `rest`; whether it was there.
@@ -106,17 +113,18 @@ mod tests {
     fn what_is_larger_is_known_without_encoding_it() {
         let value = json!({"a": ["x".repeat(100), 1, null, true], "b": {}});
         let bytes = value.to_string().len();
-        assert!(!is_larger(&value, bytes));
-        assert!(is_larger(&value, bytes - 1));
-        assert!(is_larger(&json!(vec![0; 1000]), 2000));
-        assert!(!is_larger(&json!(vec![0; 1000]), 2001));
+        assert_eq!(least_bytes(&value, bytes), Some(bytes));
+        assert_eq!(least_bytes(&value, bytes - 1), None);
+        assert_eq!(least_bytes(&json!(vec![0; 1000]), 2000), None);
+        assert_eq!(least_bytes(&json!(vec![0; 1000]), 2001), Some(2001));
     }
 
     proptest! {
         #[test]
         fn no_value_that_fits_counts_as_larger(texts in prop::collection::vec("\\PC{0,9}", 0..9), number in any::<f64>()) {
             let value = json!({"texts": texts, "number": number, "nested": {"texts": [texts, [], {}]}});
-            prop_assert!(!is_larger(&value, value.to_string().len()));
+            let bytes = value.to_string().len();
+            prop_assert!(least_bytes(&value, bytes).is_some_and(|least| least <= bytes));
         }
     }
 }

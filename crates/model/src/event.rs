@@ -231,10 +231,23 @@ impl ResourceEvent {
     /// # Errors
     /// `data` cannot be encoded as JSON, which does not occur for events of this workspace.
     pub fn store(&self, trace: TraceContext) -> Result<StoredEvent, serde_json::Error> {
-        let json = serde_json::to_vec(self)?.into();
+        self.store_expecting(trace, 0)
+    }
+
+    /// As [`Self::store`], where about so many bytes of JSON are expected: a large one is not moved while it grows.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub fn store_expecting(
+        &self,
+        trace: TraceContext,
+        expected_bytes: usize,
+    ) -> Result<StoredEvent, serde_json::Error> {
+        let mut json = Vec::with_capacity(expected_bytes);
+        serde_json::to_writer(&mut json, self)?;
         Ok(StoredEvent {
             facts: self.facts(),
-            json,
+            json: json.into(),
             trace: Some(trace),
         })
     }

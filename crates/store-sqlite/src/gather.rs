@@ -13,9 +13,8 @@ use crate::backlog::{Backlog, Lane};
 const MAX_JOBS: usize = 256;
 /// Number of jobs in a commit from which its callers are a load worth waiting for.
 const LOAD_JOBS: usize = 8;
-/// Longest wait. It is also bounded by a quarter of the last commit's duration, so that it costs little where syncs are
-/// fast.
-const MAX_WAIT: Duration = Duration::from_millis(1);
+/// Longest wait. It is also bounded by half of the last commit's duration, so that it costs little where syncs are fast.
+const MAX_WAIT: Duration = Duration::from_millis(2);
 /// Interval at which the queue is looked at meanwhile.
 const STEP: Duration = Duration::from_micros(50);
 
@@ -44,7 +43,7 @@ impl Gatherer {
             return jobs;
         }
         let expected = (jobs.len() + returning).min(MAX_JOBS);
-        let until = Instant::now() + MAX_WAIT.min(took / 4);
+        let until = Instant::now() + MAX_WAIT.min(took / 2);
         while jobs.len() < expected && Instant::now() < until {
             pause(STEP);
             jobs.extend(queue.take(MAX_JOBS - jobs.len()));

@@ -14,6 +14,7 @@ mod database;
 mod error;
 mod files;
 mod gather;
+mod job;
 mod leases;
 mod log_store;
 mod mail_account;

@@ -186,7 +186,7 @@ fn keep_newest_trimmed(connection: &Connection, through: i64) -> rusqlite::Resul
     Ok(())
 }
 
-fn insert(connection: &Connection, entries: Vec<LogEntry>) -> rusqlite::Result<Vec<AppendResult>> {
+fn insert(connection: &Connection, entries: &[LogEntry]) -> rusqlite::Result<Vec<AppendResult>> {
     let mut known = connection.prepare_cached(POSITION_OF_ID)?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, received_at, watermark, body) VALUES (?1, ?2, ?3, ?4)",
@@ -217,11 +217,11 @@ fn insert(connection: &Connection, entries: Vec<LogEntry>) -> rusqlite::Result<V
             Some(sequence) => sequence,
             None => {
                 watermark = watermark.max(received_at.min(latest));
-                insert.insert(params![id.as_str(), received_at, watermark, &*body])?
+                insert.insert(params![id.as_str(), received_at, watermark, body.as_ref()])?
             }
         };
         appended.push(AppendResult {
-            id,
+            id: id.clone(),
             sequence: position(sequence),
             duplicate: there.is_some(),
         });
@@ -326,11 +326,8 @@ impl LogStore for SqliteLogStore {
         }
         let bytes = entries.iter().map(|entry| entry.body.len()).sum();
         let inner = &self.0.0;
-        let insert = move |connection: &Connection| insert(connection, entries);
-        let appended = inner
-            .writer
-            .run(Lane::Log, CALL_DEADLINE, bytes, insert)
-            .await;
+        let insert = move |connection: &Connection| insert(connection, &entries);
+        let appended = inner.writer.append(CALL_DEADLINE, bytes, insert).await;
         inner.append_trials.note(bytes, &appended);
         appended.map_err(|error| error.failing("append"))
     }

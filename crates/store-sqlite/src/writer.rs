@@ -19,6 +19,7 @@ use crate::{
     backlog::{Backlog, BacklogRefusal, Lane},
     files::{DatabaseFailure, DatabaseFiles},
     gather::Gatherer,
+    job::{Job, JobWork, Once, QueueReservation, Repeatable, TypedJob},
 };
 
 /// Maximum bytes of waiting jobs, so that a queue of large ones is refused early as well.
@@ -44,64 +45,6 @@ pub(crate) struct Writer {
     files: Arc<DatabaseFiles>,
     /// Closed when the thread has ended, for whatever reason.
     running: watch::Receiver<()>,
-}
-
-/// A write that runs inside a savepoint of a shared transaction.
-trait Job: Send {
-    /// Returns whether the caller no longer waits for the answer.
-    fn is_abandoned(&self) -> bool;
-    /// Approximate number of bytes that the job writes.
-    fn bytes(&self) -> usize;
-    /// Performs the write; false means that it failed and its savepoint has to be rolled back.
-    fn work(&mut self, connection: &Connection) -> bool;
-    /// Answers the caller once the outcome of the transaction is known.
-    fn answer(self: Box<Self>, committed: Result<(), SqliteCallError>);
-}
-
-/// Reserved space in the queue, released on drop.
-struct QueueReservation(Arc<AtomicUsize>, usize);
-
-impl Drop for QueueReservation {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
-    }
-}
-
-struct TypedJob<T, F> {
-    write: Option<F>,
-    result: Option<rusqlite::Result<T>>,
-    caller: oneshot::Sender<Result<T, SqliteCallError>>,
-    reservation: QueueReservation,
-}
-
-impl<T, F> Job for TypedJob<T, F>
-where
-    T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
-{
-    fn is_abandoned(&self) -> bool {
-        self.caller.is_closed()
-    }
-
-    fn bytes(&self) -> usize {
-        self.reservation.1
-    }
-
-    fn work(&mut self, connection: &Connection) -> bool {
-        self.result = self.write.take().map(|write| write(connection));
-        matches!(self.result, Some(Ok(_)))
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), SqliteCallError>) {
-        let answer = match (self.result, committed) {
-            (Some(Err(error)), _) => Err(error.into()),
-            (_, Err(error)) => Err(error),
-            (Some(Ok(result)), Ok(())) => Ok(result),
-            (None, Ok(())) => Err(SqliteCallError::Stopped),
-        };
-        // The send fails only if the caller dropped the call and needs no answer.
-        let _ = self.caller.send(answer);
-    }
 }
 
 impl Writer {
@@ -149,14 +92,31 @@ impl Writer {
         bytes: usize,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SqliteCallError> {
+        self.queue(lane, deadline, bytes, Once(Some(write))).await
+    }
+
+    /// As [`Self::run`], for entries of the log. Those of one commit are written together; `write` is called again if
+    /// one of them fails.
+    pub(crate) async fn append<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        bytes: usize,
+        write: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
+        let write = Repeatable(write);
+        self.queue(Lane::Log, deadline, bytes, write).await
+    }
+
+    async fn queue<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        deadline: Duration,
+        bytes: usize,
+        work: impl JobWork<T> + 'static,
+    ) -> Result<T, SqliteCallError> {
         let reservation = self.reserve(lane, bytes)?;
         let (caller, answer) = oneshot::channel();
-        let job = Box::new(TypedJob {
-            write: Some(write),
-            result: None,
-            caller,
-            reservation,
-        });
+        let job = Box::new(TypedJob::new(work, caller, reservation));
         self.jobs.push(lane, job).map_err(|refused| match refused {
             BacklogRefusal::Full => SqliteCallError::QueueFull,
             BacklogRefusal::Closed if self.is_closed() => SqliteCallError::Closed,
@@ -220,7 +180,8 @@ impl Writer {
         queued
             .fetch_update(order, order, add)
             .map_err(|_| SqliteCallError::QueueFull)?;
-        Ok(QueueReservation(Arc::clone(queued), bytes))
+        let queued = Arc::clone(queued);
+        Ok(QueueReservation { queued, bytes })
     }
 }
 
@@ -322,7 +283,8 @@ impl WriterThread {
         let began = Instant::now();
         let mut done = 0;
         let mut work = || {
-            for (lane, job) in &mut *jobs {
+            done = self.append_all(jobs)?;
+            for (lane, job) in &mut jobs[done..] {
                 let is_late = *lane == Lane::State && done > 0 && began.elapsed() > STATE_WORK;
                 if is_late && self.queue.0.has_log() {
                     break;
@@ -356,6 +318,26 @@ impl WriterThread {
             run("ROLLBACK").map_err(|error| TransactionFailure { error, fatal: true })?;
         }
         committed
+    }
+
+    /// Writes the entries of the log, which come first, without savepoints: a savepoint costs a copy of each page that
+    /// is written in it. Returns the number of jobs that are done: none if one of them failed. Then all are rolled
+    /// back, and each is done again by itself, so that one takes no other along.
+    fn append_all(&self, jobs: &mut [(Lane, Box<dyn Job>)]) -> rusqlite::Result<usize> {
+        let can_repeat = |(_, job): &&(Lane, Box<dyn Job>)| job.can_repeat();
+        let appends = jobs.iter().take_while(can_repeat).count();
+        let mut all = jobs[..appends].iter_mut();
+        if all.all(|(_, job)| job.work(&self.connection)) {
+            return Ok(appends);
+        }
+        // After an I/O error SQLite may already have rolled back everything.
+        if !self.connection.is_autocommit() {
+            self.connection.prepare_cached("ROLLBACK")?.execute([])?;
+        }
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        Ok(0)
     }
 
     /// Copies the write-ahead log into the database from time to time; returns false if the disk

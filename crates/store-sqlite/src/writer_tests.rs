@@ -213,3 +213,51 @@ fn sqlite_cuts_the_write_ahead_log_to_the_length_that_is_allowed() {
     let limit = writer.query_row("PRAGMA journal_size_limit", [], |row| row.get::<_, i64>(0));
     assert_eq!(limit, Ok(crate::files::WAL_KEPT_BYTES.cast_signed()));
 }
+
+/// An append that notes each of its calls.
+fn noted_append(
+    order: &WorkOrder,
+    name: &'static str,
+    number: i64,
+) -> impl Fn(&Connection) -> rusqlite::Result<usize> + Send + 'static {
+    let order = Arc::clone(order);
+    move |connection| {
+        order.lock().push(name);
+        connection.execute("INSERT INTO numbers VALUES (?1)", [number])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_of_one_commit_are_written_together_and_apart_where_one_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = writer(&folder);
+    let order = WorkOrder::default();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (started, mut has_started) = mpsc::channel(1);
+    let block = move |_: &Connection| {
+        started.blocking_send(()).ok();
+        released.recv().ok();
+        Ok(())
+    };
+    let append =
+        |name, number| Box::pin(writer.append(DEADLINE, 0, noted_append(&order, name, number)));
+    let mut blocking = Box::pin(writer.run(Lane::State, DEADLINE, 0, block));
+    let (mut first, mut again, mut last) = (append("1", 1), append("1 again", 1), append("2", 2));
+    assert!(poll_once(blocking.as_mut()).is_none());
+    has_started.recv().await.unwrap();
+    for waiting in [&mut first, &mut again, &mut last] {
+        assert!(poll_once(waiting.as_mut()).is_none());
+    }
+    release.send(()).unwrap();
+    let (first, again, last) = tokio::join!(first, again, last);
+    assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+    assert!(
+        matches!(again, Err(SqliteCallError::Statement(_))),
+        "{again:?}"
+    );
+    blocking.await.unwrap();
+    let together = ["1", "1 again"];
+    let apart = ["1", "1 again", "2"];
+    assert_eq!(*order.lock(), [&together[..], &apart].concat());
+    assert_eq!(count(&writer).await, 2);
+}

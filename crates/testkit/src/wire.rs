@@ -157,7 +157,7 @@ impl AnswerLines {
         mut data: &[u8],
         take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', data) {
             if self.rest.is_empty() {
                 take(AnswerPiece::Line(&data[..end]))?;
             } else {

@@ -5,19 +5,18 @@ use std::{fmt, sync::Arc, time::Instant};
 use bytes::Bytes;
 use event_flow::record::Recorder;
 use http::HeaderMap;
-use instruments::{SpanName, TraceSpan, recording::line_span};
+use instruments::{SpanName, TraceSpan};
 use model::{Timestamp, TraceContext};
 use ports::EventHint;
 use service_kit::{
     audit::{AuditLog, SecurityRefusal},
     bodies::BodySender,
 };
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use crate::{
     api::{AdmittedRequest, DeliveryAnswer},
+    delivery_lines::DeliveryLines,
     error::DeliveryRefusal,
     examine::{self, DeliveryDescription, Examiner, ReceivedDelivery, VerifiedDelivery},
     item_contents::ItemContents,
@@ -28,6 +27,7 @@ use crate::{
     order::DeliveryOrder,
     parse_turns::ParseTurns,
     sources::Sources,
+    uninterrupted::{Uninterrupted, begin},
 };
 
 /// Processes deliveries.
@@ -43,6 +43,7 @@ pub(crate) struct Deliveries {
     pub(crate) large_bodies: LargeBodies,
     pub(crate) sources: Sources,
     pub(crate) audit: Arc<AuditLog>,
+    pub(crate) lines: Arc<DeliveryLines>,
     /// Deliveries in progress, for the drain.
     pub(crate) in_progress: TaskTracker,
 }
@@ -59,37 +60,29 @@ pub(crate) struct DeliveryContext {
 impl Deliveries {
     /// Processes a delivery and answers as soon as its events are durable.
     ///
-    /// The work runs in a task of its own: a sender that disconnects drops the handler, and that
-    /// must not interrupt the work between the append and the hint. The hint is published after the
-    /// answer has been handed over, so that a slow bus does not delay the answer. The memory of
-    /// these tasks is bounded by their share of the budget for bodies, which they keep until they
-    /// end.
+    /// A sender that disconnects drops the handler, and that must not interrupt the work between the append and the
+    /// hint: then a task ends the work. A bus that does not take the hint at once does not delay the answer. The memory
+    /// of all this is bounded by the share of the budget for bodies, which is kept until the end.
     pub(crate) async fn process(
         self: &Arc<Self>,
         admitted: AdmittedRequest,
         context: DeliveryContext,
     ) -> DeliveryAnswer {
-        let (reply, answer) = oneshot::channel();
         let span = TraceSpan::child(SpanName::Delivery, Some(context.trace));
         let context = DeliveryContext {
             trace: span.context().unwrap_or(context.trace),
             ..context
         };
-        let run = Arc::clone(self).run(admitted, context, reply);
-        self.in_progress
-            .spawn(span.enclose(run).instrument(line_span()));
-        // The task ends without an answer only if the runtime shuts down.
-        answer
-            .await
-            .unwrap_or(DeliveryAnswer::Refused(DeliveryRefusal::Internal))
+        let run = Arc::clone(self).run(admitted, context);
+        let answer = Uninterrupted::new(&self.in_progress, span.enclose(run)).await;
+        answer.unwrap_or(DeliveryAnswer::Refused(DeliveryRefusal::Internal))
     }
 
     async fn run(
         self: Arc<Self>,
         admitted: AdmittedRequest,
         mut context: DeliveryContext,
-        reply: oneshot::Sender<DeliveryAnswer>,
-    ) {
+    ) -> DeliveryAnswer {
         let AdmittedRequest {
             headers,
             body,
@@ -108,13 +101,15 @@ impl Deliveries {
             Err(refusal) => (DeliveryAnswer::Refused(refusal), None),
         };
         self.report(&answer, &context);
-        // An error means that the sender has disconnected; the events are stored, and a redelivery
-        // is answered as a duplicate.
-        let _ = reply.send(answer);
         if let Some(hint) = hint {
-            self.recorder.hint(hint, trace).await;
+            let recorder = Arc::clone(&self.recorder);
+            let hinting = async move {
+                recorder.hint(hint, trace).await;
+                drop(share);
+            };
+            begin(&self.in_progress, hinting).await;
         }
-        drop(share);
+        answer
     }
 
     /// Examines a delivery. Large ones do not hold up a thread of the runtime, and are parsed in turns: a
@@ -197,8 +192,8 @@ impl Deliveries {
         }
     }
 
-    /// Counts a delivery and logs one line for it, which never contains its body or its signature. Refusals that
-    /// strangers cause go to the audit log instead, whose lines have a bound.
+    /// Counts a delivery and logs one line for it, which never contains its body or its signature, unless too many were
+    /// accepted in this second. Refusals that strangers cause go to the audit log instead, whose lines have a bound.
     pub(crate) fn report(&self, answer: &DeliveryAnswer, context: &DeliveryContext) {
         let (outcome, description) = (answer.outcome(), &context.description);
         let span = TraceSpan::current();
@@ -218,6 +213,10 @@ impl Deliveries {
         }
         if description.is_repeated {
             self.metrics.repeated_body();
+        }
+        let is_usual = matches!(answer, DeliveryAnswer::Accepted(_)) && !description.is_repeated;
+        if is_usual && !self.lines.has_room() {
+            return;
         }
         tracing::info!(
             delivery = description.delivery.as_ref().map(tracing::field::display),

@@ -2,8 +2,8 @@
 //!
 //! The path of a delivery: `api` reads the body within its bounds, `examine` verifies the signature
 //! over the raw bytes and only then parses, [`github_events`] makes resource events of it,
-//! [`event_flow`] appends them and sends the hint, `delivery` holds these steps together in a task
-//! that a disconnect of the sender does not interrupt.
+//! [`event_flow`] appends them and sends the hint, `delivery` holds these steps together, and a disconnect of the
+//! sender does not interrupt them.
 //!
 //! Deliberately absent: calls of GitHub's API (a job of the sync role) and everything for clients
 //! (a job of the edge). The role keeps no state: every replica accepts every delivery, and the
@@ -12,6 +12,7 @@
 mod api;
 mod config;
 mod delivery;
+mod delivery_lines;
 mod error;
 mod examine;
 mod form;
@@ -27,6 +28,7 @@ mod roles_reader;
 mod service;
 pub mod signature;
 mod sources;
+mod uninterrupted;
 
 pub use api::{WEBHOOK_PATH, openapi_document};
 pub use config::IngestConfig;

@@ -9,6 +9,7 @@
 //! | deliveries that wait for their place | those above; and [`MAX_FOREIGN_NOTICES`] of other ingests for each of [`REMEMBERED_RESOURCES`] resources, each for [`ORDER_PATIENCE`] | the oldest resource about which nothing waits is forgotten | `the_memory_of_places_is_bounded` |
 //! | bodies that are remembered | 12 MiB | [`REMEMBERED_BODIES`] × 96 bytes | `the_memory_is_bounded_and_forgets_the_oldest` |
 //! | sources whose failures are remembered | 3 MiB | [`SOURCES`] and [`GOOD_SOURCES`], some 150 bytes each | `the_tables_are_bounded_and_strangers_displace_no_good_source` |
+//! | lines about accepted deliveries | 200 a second, and their sum in ten seconds | [`ACCEPTED_LINES_PER_SECOND`] | `many_deliveries_have_a_bounded_number_of_lines_and_the_rest_is_a_number` |
 //! | lines about refusals of strangers | 44 in ten seconds: ten of each kind, and their sums | [`AuditLog`](service_kit::audit::AuditLog) | `a_flood_of_bad_signatures_keeps_no_delivery_out_and_does_not_fill_the_log` |
 
 use std::time::Duration;
@@ -96,6 +97,12 @@ pub const ITEM_CONTENT_PATIENCE: Duration = Duration::from_millis(500);
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(8);
 /// `Retry-After` of retryable refusals, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// Number of accepted deliveries with a line of their own in the log, in a second. A hundred times what a busy
+/// organization has; beyond it one line says how many there were.
+pub const ACCEPTED_LINES_PER_SECOND: u32 = 200;
+/// Interval of the lines that say how many accepted deliveries had none.
+pub const ACCEPTED_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Default of `ingest.failures_per_minute`.
 pub const DEFAULT_FAILURES_PER_MINUTE: u32 = 100;

@@ -47,6 +47,8 @@ pub struct IngestDeps {
     pub log: Arc<dyn EventLog>,
     /// Announces new events to the edges.
     pub bus: Arc<dyn Bus>,
+    /// Whether the bus reaches other ingests: then they are told of deliveries that wait here, and asked for theirs.
+    pub has_peers: bool,
     /// The current time by this process; the log's own clock corrects it.
     pub clock: Arc<dyn Clock>,
     /// The source of trace and span ids.
@@ -98,7 +100,7 @@ impl IngestService {
             Duration::from_millis(config.order_window_milliseconds),
             deps.ids.as_ref(),
             Arc::clone(&recorder),
-            deps.bus,
+            deps.has_peers.then_some(deps.bus),
             metrics.clone(),
             in_progress.clone(),
         );
@@ -117,6 +119,7 @@ impl IngestService {
                 "ingest",
                 DeliveryRefusal::AUDIT_KINDS,
             )),
+            lines: Arc::default(),
             in_progress,
         };
         let in_progress = deliveries.in_progress.clone();
@@ -175,6 +178,8 @@ impl IngestService {
         spawn_drain(Arc::clone(deliveries), lifecycle);
         let auditing = Arc::clone(&deliveries.audit).run(lifecycle.closed());
         lifecycle.spawn_until_closed("ingest-audit", OnExit::EndsProcess, auditing);
+        let summing = Arc::clone(&deliveries.lines).run(lifecycle.closed());
+        lifecycle.spawn_until_closed("ingest-lines", OnExit::EndsProcess, summing);
         let measuring = log_clock::measure(self.clock, lifecycle.draining());
         lifecycle.spawn("ingest-clock", OnExit::EndsProcess, measuring);
         let health = IngestHealthPage {
@@ -268,6 +273,7 @@ mod tests {
             bodies: BodyBudget::new(&mut registry),
             log: Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, count))),
             bus: Arc::new(InProcessBus::new(count)),
+            has_peers: false,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             finder: None,

@@ -58,10 +58,16 @@ pub(crate) fn digest_for_readers(signature: &[u8; DIGEST_BYTES]) -> String {
         .chain_update(READERS_CONTEXT)
         .chain_update(signature)
         .finalize();
-    let half = &digest[..DIGEST_BYTES / 2];
-    half.iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    let mut text = String::with_capacity(DIGEST_BYTES);
+    for byte in &digest[..DIGEST_BYTES / 2] {
+        for digit in [byte >> 4, byte & 0xf] {
+            text.push(char::from(HEX_DIGITS[usize::from(digit)]));
+        }
+    }
+    text
 }
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 fn nibble(digit: u8) -> Result<u8, SignatureError> {
     match digit {

@@ -4,8 +4,13 @@
 
 mod harness;
 
+use std::sync::atomic::Ordering;
+
+use futures_util::{FutureExt, StreamExt};
 use harness::{Ingest, guid, issue};
+use ports::Topic;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 fn titled(number: u64, title: &str, updated_at: &str) -> Value {
     let mut payload = issue(number, "edited");
@@ -85,6 +90,50 @@ async fn many_deliveries_about_one_issue_at_three_ingests_keep_githubs_order() {
     let titles: Vec<String> = (0..60).map(|place| format!("{place:02}")).collect();
     let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
     assert_eq!(stored(&one, 7).await, in_order(&titles));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ingest_that_is_alone_keeps_githubs_order_and_asks_nobody() {
+    let secrets = json!({"webhook_secrets": [harness::SECRET]});
+    let ingest = Ingest::alone(&secrets, tokio::sync::Semaphore::MAX_PERMITS);
+    let mut told = ingest.bus.subscribe(&Topic::Deliveries).await.unwrap();
+    settle().await;
+    let now = model::Clock::now(&model::SystemClock);
+    let sent = (0..60).map(|place: u64| place ^ 1).map(|place| {
+        let id = guid(&now, place * 10_000);
+        let payload = titled(7, &format!("{place:02}"), "2026-11-20T10:00:00Z");
+        let ingest = &ingest;
+        async move { ingest.post("issues", &id, &payload).await.status.as_u16() }
+    });
+    let answers = futures_util::future::join_all(sent).await;
+    assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
+    let titles: Vec<String> = (0..60).map(|place| format!("{place:02}")).collect();
+    let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+    assert_eq!(stored(&ingest, 7).await, in_order(&titles));
+    assert!(told.0.next().now_or_never().is_none(), "nobody is told");
+}
+
+/// Whoever's request stores the deliveries about a resource may go: the others are stored all the same.
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_hangs_up_takes_no_other_delivery_along() {
+    let secrets = json!({"webhook_secrets": [harness::SECRET]});
+    let ingest = Ingest::alone(&secrets, 0);
+    let delivery = |id, title| {
+        let payload = titled(7, title, "2026-11-20T10:00:00Z");
+        harness::signed("issues", id, &payload.to_string())
+    };
+    let first = tokio::spawn(ingest.router.clone().oneshot(delivery("d1", "first")));
+    harness::eventually("the append begins", async || {
+        ingest.log.appends.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    let second = tokio::spawn(ingest.router.clone().oneshot(delivery("d2", "second")));
+    settle().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    ingest.log.open.add_permits(2);
+    assert_eq!(second.await.unwrap().unwrap().status(), 202);
+    assert_eq!(stored(&ingest, 7).await, in_order(&["first", "second"]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{MeasurePlan, TAIL, millis};
 use crate::{
-    helper_process::ReceiverProcess,
-    load,
+    helper_process::{BareIngestProcess, ReceiverProcess},
+    load::{self, IngestTarget},
     opening::Opening,
     process::rss_kib_of,
     repositories::Repositories,
@@ -21,6 +21,8 @@ use crate::{
 const SENDERS: usize = 64;
 /// Number of streams, each for the events of one repository.
 const STREAMS: u16 = 100;
+/// The secret of the floor's webhook.
+const SECRET: &str = "the secret of a bare server";
 /// Sizes of the bodies, in bytes.
 const BODIES: [usize; 2] = [1000, 25_000];
 /// Design §8, deliveries per second.
@@ -30,11 +32,32 @@ const TARGET_P99_MICROS: u64 = 20_000;
 
 pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
     for body_bytes in BODIES {
+        let floor = floor(plan, body_bytes)?;
         let subject = BenchSystem::start(topology, &plan.scratch)?;
-        let rate = flat_out(plan, topology, &subject, body_bytes, rows)?;
+        let rate = flat_out(plan, topology, &subject, (body_bytes, floor), rows)?;
         half(plan, topology, &subject, (body_bytes, rate), rows)?;
     }
     Ok(())
+}
+
+/// Deliveries per second of a bare server that checks signatures and syncs bodies, under the same load.
+fn floor(plan: &MeasurePlan, body_bytes: usize) -> Result<f64> {
+    let file = plan.scratch.join(format!("bare-{body_bytes}"));
+    let bare = BareIngestProcess::start(SECRET, &file)?;
+    let target = IngestTarget {
+        addresses: vec![bare.address],
+        secret: SECRET.to_owned(),
+    };
+    let all = repositories();
+    let load = |seconds| {
+        let lasting = Duration::from_secs(seconds);
+        load::flat_out(&all, &target, body_bytes, SENDERS, lasting)
+    };
+    load(1)?;
+    let floor = load(plan.ingest_seconds)?.per_second();
+    drop(bare);
+    std::fs::remove_file(&file)?;
+    Ok(floor)
 }
 
 fn streams_of(subject: &BenchSystem, repositories: &Repositories) -> Result<ReceiverProcess> {
@@ -46,15 +69,11 @@ fn repositories() -> Repositories {
     Repositories::of("bench", u64::from(STREAMS))
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "figures for display, far below 2^52"
-)]
 fn flat_out(
     plan: &MeasurePlan,
     topology: Topology,
     subject: &BenchSystem,
-    body_bytes: usize,
+    (body_bytes, floor): (usize, f64),
     rows: &mut Vec<Row>,
 ) -> Result<f64> {
     let all = repositories();
@@ -68,7 +87,7 @@ fn flat_out(
     let sent = load(Duration::from_secs(plan.ingest_seconds))?;
     streams.expect(sent.accepted, TAIL)?;
     let grown = rss_kib_of(&processes)?.saturating_sub(before);
-    let rate = sent.accepted as f64 / sent.seconds;
+    let rate = sent.per_second();
     let p50 = sent.acknowledged.value_at_quantile(0.5);
     let p99 = sent.acknowledged.value_at_quantile(0.99);
     rows.push(Row {
@@ -83,14 +102,14 @@ fn flat_out(
             millis(p99),
             grown / 1024
         ),
-        floor: None,
-        ratio: None,
+        floor: Some(format!("{floor:.0}/s, signature and sync alone")),
+        ratio: Some(rate / floor),
         target: Some(format!("≥ {TARGET}/s")),
         met: Some(rate >= TARGET),
         values: json!({
             "topology": topology.name(), "body_bytes": body_bytes, "senders": SENDERS,
             "accepted": sent.accepted, "seconds": sent.seconds, "per_second": rate,
-            "p50_micros": p50, "p99_micros": p99, "grown_kib": grown,
+            "floor_per_second": floor, "p50_micros": p50, "p99_micros": p99, "grown_kib": grown,
         }),
     });
     Ok(rate)

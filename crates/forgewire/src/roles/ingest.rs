@@ -13,7 +13,7 @@ use super::{
     startup::Startup,
 };
 use crate::{
-    config::{BackendKey, Config},
+    config::{BackendKey, BusBackend, Config},
     trust,
 };
 
@@ -45,6 +45,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let deps = webhook_ingest::IngestDeps {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
+        has_peers: startup.config.backends.bus != BusBackend::InProcess,
         clock: Arc::clone(&backends.clock),
         ids: Arc::clone(&backends.ids),
         finder: resource_finder(startup)?,

@@ -158,8 +158,9 @@ impl Table {
             updated_at,
             deleted,
         };
-        self.remove(&key);
-        self.insert(key, state, version);
+        if let Err(state) = self.replace(&key, state, version) {
+            self.insert(key, state, version);
+        }
         ApplyOutcome::Newer {
             evicted: self.shrink(),
         }
@@ -256,6 +257,32 @@ impl Table {
             updated_at: state.updated_at,
             deleted: state.deleted,
         })
+    }
+
+    /// Puts a state in the place of the one under its key, most often another of the same resource; gives it back if there
+    /// is none, or one of another resource.
+    fn replace(
+        &mut self,
+        key: &MirrorKey,
+        state: KeptState,
+        version: StateVersion,
+    ) -> Result<(), KeptState> {
+        let same = |entry: &&mut Entry| entry.state.node_id == state.node_id;
+        let Some(entry) = self.entries.get_mut(key).filter(same) else {
+            self.remove(key);
+            return Err(state);
+        };
+        self.uses += 1;
+        self.bytes = self.bytes - entry.state.json.len() + state.json.len();
+        if let Some(key) = self.by_use.remove(&entry.last_use) {
+            if self.by_node.get(&state.node_id) != Some(&key) {
+                // Another place had it meanwhile.
+                self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
+            }
+            self.by_use.insert(self.uses, key);
+        }
+        (entry.state, entry.version, entry.last_use) = (state, version, self.uses);
+        Ok(())
     }
 
     fn insert(&mut self, key: MirrorKey, state: KeptState, version: StateVersion) {

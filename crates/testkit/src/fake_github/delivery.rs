@@ -118,20 +118,50 @@ impl fmt::Debug for Delivery {
 
 /// The value of `X-Hub-Signature-256`: `sha256=` and the HMAC-SHA256 of the raw body in hex, as
 /// specified in "Validating webhook deliveries" in GitHub's documentation.
-///
-/// # Panics
-/// Never: HMAC takes a key of any length.
 #[must_use]
 pub fn signature(secret: &str, body: &[u8]) -> String {
-    use fmt::Write as _;
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(body);
-    let mut text = String::from("sha256=");
-    for byte in mac.finalize().into_bytes() {
-        write!(text, "{byte:02x}").expect("writing into a String cannot fail");
+    SignedPrefix::new(secret, body).signature(b"")
+}
+
+/// The beginning of bodies that begin alike: it is hashed once for all of them.
+#[derive(Clone)]
+pub struct SignedPrefix(Hmac<Sha256>);
+
+impl fmt::Debug for SignedPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedPrefix")
     }
-    text
+}
+
+impl SignedPrefix {
+    /// The beginning of a body.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
+    #[must_use]
+    pub fn new(secret: &str, prefix: &[u8]) -> Self {
+        let key = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
+        let mut mac = key.expect("HMAC takes a key of any length");
+        mac.update(prefix);
+        Self(mac)
+    }
+
+    /// The signature of the body that goes on with `rest`, as [`signature`].
+    ///
+    /// # Panics
+    /// Never: writing into a text cannot fail.
+    #[must_use]
+    pub fn signature(&self, rest: &[u8]) -> String {
+        use fmt::Write as _;
+        let mut mac = self.0.clone();
+        mac.update(rest);
+        let mut text = String::with_capacity("sha256=".len() + 64);
+        text.push_str("sha256=");
+        for byte in mac.finalize().into_bytes() {
+            write!(text, "{byte:02x}").expect("writing into a String cannot fail");
+        }
+        text
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "github-api")]
 pub use deliveries_api::DeliveriesApiServer;
-pub use delivery::{Delivery, ExpectedEvent, signature};
+pub use delivery::{Delivery, ExpectedEvent, SignedPrefix, signature};
 pub use sender::{ReceiverAnswer, SendDeliveryError, WEBHOOK_PATH, WebhookSender};
 pub use step::StoryStep;
 

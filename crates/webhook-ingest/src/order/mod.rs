@@ -32,6 +32,7 @@ use crate::{
     error::DeliveryRefusal,
     limits::{QUIET_PART, SUBSCRIBE_PAUSE},
     metrics::IngestMetrics,
+    uninterrupted::begin,
 };
 
 /// The place of a delivery among those about its resource.
@@ -59,18 +60,20 @@ pub(crate) struct DeliveryOrder {
     /// The number by which other ingests know this one.
     ingest: u64,
     recorder: Arc<Recorder>,
-    bus: Arc<dyn Bus>,
+    /// Reaches the other ingests; `None` if there are none.
+    bus: Option<Arc<dyn Bus>>,
     metrics: IngestMetrics,
     in_progress: TaskTracker,
 }
 
 impl DeliveryOrder {
-    /// Holds deliveries for up to `window`; zero stores each as it arrives.
+    /// Holds deliveries for up to `window`; zero stores each as it arrives. `bus` reaches the other ingests, if there
+    /// are any.
     pub(crate) fn new(
         window: Duration,
         ids: &dyn IdSource,
         recorder: Arc<Recorder>,
-        bus: Arc<dyn Bus>,
+        bus: Option<Arc<dyn Bus>>,
         metrics: IngestMetrics,
         in_progress: TaskTracker,
     ) -> Self {
@@ -120,8 +123,13 @@ impl DeliveryOrder {
         let notice = place.notice;
         let now = Instant::now();
         let arrival = self.table.lock().arrived(notice, held, times, now);
-        if arrival.needs_task {
-            let serving = Arc::clone(self).serve(notice.resource);
+        let serving = arrival
+            .needs_task
+            .then(|| Arc::clone(self).serve(notice.resource));
+        if self.bus.is_none() {
+            return self.served(serving, answered).await;
+        }
+        if let Some(serving) = serving {
             self.in_progress.spawn(serving.instrument(line_span()));
         }
         let announced = async {
@@ -136,6 +144,27 @@ impl DeliveryOrder {
             () = announced => {}
         }
         answered.await.ok()
+    }
+
+    /// Waits for the answer to a delivery, and stores the deliveries about its resource meanwhile if nobody else does:
+    /// where no other ingest is asked, most are stored without a task of their own.
+    async fn served(
+        &self,
+        serving: Option<impl Future<Output = ()> + Send + 'static>,
+        mut answered: oneshot::Receiver<DeliveryAnswer>,
+    ) -> Option<DeliveryAnswer> {
+        let Some(serving) = serving else {
+            return answered.await.ok();
+        };
+        let mut serving = Box::pin(serving);
+        tokio::select! {
+            biased;
+            answer = &mut answered => {
+                self.in_progress.spawn(serving.instrument(line_span()));
+                answer.ok()
+            }
+            () = &mut serving => answered.try_recv().ok(),
+        }
     }
 
     /// Stores the deliveries about one resource, until none waits.
@@ -209,9 +238,9 @@ impl DeliveryOrder {
         };
         if let Some(hint) = hint {
             // The next deliveries do not wait for a slow bus.
-            let all = Arc::clone(self);
-            let hinting = async move { all.recorder.hint(hint, trace).await };
-            self.in_progress.spawn(hinting.instrument(line_span()));
+            let recorder = Arc::clone(&self.recorder);
+            let hinting = async move { recorder.hint(hint, trace).await };
+            begin(&self.in_progress, hinting).await;
         }
         self.tell_all(news).await;
     }
@@ -224,7 +253,10 @@ impl DeliveryOrder {
 
     /// Tells the other ingests; returns whether the bus took it. What does not reach them costs order, and no event.
     async fn tell(&self, news: IngestNews) -> bool {
-        let told = self.bus.publish(&Topic::Deliveries, news.into(), None);
+        let Some(bus) = &self.bus else {
+            return false;
+        };
+        let told = bus.publish(&Topic::Deliveries, news.into(), None);
         let told = timeout(self.times.active, told).await;
         let error: &dyn Display = match &told {
             Ok(Ok(())) => return true,
@@ -240,18 +272,22 @@ impl DeliveryOrder {
     /// # Errors
     /// The log or the bus does not answer, or the bus refuses messages.
     pub(crate) async fn check(&self) -> Result<(), HintCheckError> {
-        if self.times.active.is_zero() {
+        let Some(bus) = self.bus.as_ref().filter(|_| !self.times.active.is_zero()) else {
             return Ok(());
-        }
+        };
         let epoch = self.recorder.epoch().await?;
-        Ok(self.bus.check_publish(&[Topic::Deliveries], epoch).await?)
+        Ok(bus.check_publish(&[Topic::Deliveries], epoch).await?)
     }
 
     /// Hears what the other ingests hold. Runs until `stop`.
     pub(crate) async fn listen(self: Arc<Self>, stop: CancellationToken) {
+        let Some(bus) = &self.bus else {
+            stop.cancelled().await;
+            return;
+        };
         let endless = async {
             loop {
-                match self.bus.subscribe(&Topic::Deliveries).await {
+                match bus.subscribe(&Topic::Deliveries).await {
                     Ok(mut messages) => {
                         self.table.lock().hears(true);
                         while let Some(event) = messages.0.next().await {

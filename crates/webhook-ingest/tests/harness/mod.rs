@@ -159,6 +159,16 @@ impl Ingest {
 
     /// Like `with`, on the test's own bus.
     pub(crate) fn on(config: &Value, open: usize, bus: Arc<dyn Bus>) -> Self {
+        Self::on_new_log(config, open, bus, true)
+    }
+
+    /// Like `with`, and the only ingest of its installation.
+    pub(crate) fn alone(config: &Value, open: usize) -> Self {
+        let bus = InProcessBus::new(NonZeroUsize::new(1000).unwrap());
+        Self::on_new_log(config, open, Arc::new(bus), false)
+    }
+
+    fn on_new_log(config: &Value, open: usize, bus: Arc<dyn Bus>, has_peers: bool) -> Self {
         let config: IngestConfig = serde_json::from_value(config.clone()).unwrap();
         let log = Arc::new(Gate {
             log: StoredLog::new(MemoryLogStore::new(
@@ -172,14 +182,15 @@ impl Ingest {
             open: Semaphore::new(open),
             time: Mutex::default(),
         });
-        Self::over(&config, log, bus, None)
+        Self::over(&config, log, bus, None, has_peers)
     }
 
     /// A second ingest over the same log, which remembers nothing of what the first one received.
     pub(crate) fn beside(&self) -> Self {
         let secrets = serde_json::json!({"webhook_secrets": ["older", SECRET]});
         let config: IngestConfig = serde_json::from_value(secrets).unwrap();
-        Self::over(&config, Arc::clone(&self.log), Arc::clone(&self.bus), None)
+        let (log, bus) = (Arc::clone(&self.log), Arc::clone(&self.bus));
+        Self::over(&config, log, bus, None, true)
     }
 
     /// A second ingest over the same log, which asks this sync role.
@@ -191,6 +202,7 @@ impl Ingest {
             Arc::clone(&self.log),
             Arc::clone(&self.bus),
             Some(finder),
+            true,
         )
     }
 
@@ -199,6 +211,7 @@ impl Ingest {
         log: Arc<Gate>,
         bus: Arc<dyn Bus>,
         finder: Option<Arc<dyn ResourceFinder>>,
+        has_peers: bool,
     ) -> Self {
         let clock = Arc::new(OwnClock::default());
         let mut registry = MetricsRegistry::default();
@@ -206,6 +219,7 @@ impl Ingest {
             bodies: BodyBudget::new(&mut registry),
             log: log.clone(),
             bus: bus.clone(),
+            has_peers,
             clock: clock.clone(),
             ids: Arc::new(RandomIds),
             finder,
