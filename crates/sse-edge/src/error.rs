@@ -151,17 +151,17 @@ impl From<SubscriptionRecordsError> for EdgeError {
 }
 
 /// What helps who has too many subscriptions, over REST and with tools.
-const END_ONE: &str = "end one first: DELETE its address, the Location with which it was made, or unsubscribe with the \
+const DELETE_ONE: &str = "delete one first, with DELETE at its address (the Location with which it was made) or with the \
                        tool manage_events";
 
 /// The bound of subscriptions that is reached, and what helps.
 fn too_many(bound: RecordBound, own: u64) -> String {
     match bound {
         RecordBound::RecordsOfOwner => {
-            format!("one client may have {own}, and you have them; {END_ONE}")
+            format!("one client may have {own}, and you have them; {DELETE_ONE}")
         }
         RecordBound::BytesOfOwner => format!(
-            "those of one client may take {own} bytes; {END_ONE}, or use fewer filters and tags"
+            "those of one client may take {own} bytes; {DELETE_ONE}, or use fewer filters and tags"
         ),
         RecordBound::Records | RecordBound::Bytes => {
             "this server has as many as it may have; try again later".to_owned()
