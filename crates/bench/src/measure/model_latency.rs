@@ -4,9 +4,9 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread::{Scope, ScopedJoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -34,7 +34,9 @@ const MAX_MICROS: u64 = 60_000_000;
 const WARM_UP: u64 = 20;
 const WARM_UP_NANOS: u64 = 100_000_000;
 /// Time allowed for the last events to arrive after the last send.
-const TAIL: Duration = Duration::from_secs(5);
+const TAIL: Duration = Duration::from_secs(60);
+/// Pause between two looks whether they have.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A way in which a model's client gets events. Another one is a variant, and a function that reports each event that
 /// it shows.
@@ -75,6 +77,24 @@ impl ModelWay {
     }
 }
 
+/// What the clients and the sender of one run share.
+#[derive(Debug, Default)]
+struct ModelRun {
+    stop: AtomicBool,
+    /// When the events that count began; `u64::MAX` before.
+    began_nanos: AtomicU64,
+    /// Number of those that were shown, by all clients together.
+    shown: AtomicU64,
+}
+
+impl ModelRun {
+    fn counts(&self, seen: &ReceivedStamp) {
+        if seen.stamp.intended_nanos >= self.began_nanos.load(Ordering::Relaxed) {
+            self.shown.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What one client was shown.
 #[derive(Debug, Default)]
 struct ShownEvents {
@@ -105,17 +125,20 @@ fn one(
     way: ModelWay,
     repositories: &Repositories,
 ) -> Result<Vec<u64>> {
-    let (edges, stop) = (subject.edge_addresses(), AtomicBool::new(false));
-    let pace = plan.model;
+    let (edges, pace) = (subject.edge_addresses(), plan.model);
+    let run = ModelRun {
+        began_nanos: AtomicU64::new(u64::MAX),
+        ..ModelRun::default()
+    };
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..pace.clients)
             .map(|number| {
                 let edge = edges[number % edges.len()];
-                client(scope, (way, edge, number), &plan.scratch, &stop)
+                client(scope, (way, edge, number), &plan.scratch, &run)
             })
             .collect();
-        let sent = send(subject, pace, repositories);
-        stop.store(true, Ordering::Relaxed);
+        let sent = send(subject, pace, repositories, &run);
+        run.stop.store(true, Ordering::Relaxed);
         let mut shown = Vec::new();
         for client in clients {
             match client.join() {
@@ -128,14 +151,23 @@ fn one(
     })
 }
 
-/// Sends the events, and waits for their tail; returns when they began.
-fn send(subject: &BenchSystem, pace: ModelPace, repositories: &Repositories) -> Result<u64> {
+/// Sends the events, and waits until every client was shown each, or for their tail; returns when they began.
+fn send(
+    subject: &BenchSystem,
+    pace: ModelPace,
+    repositories: &Repositories,
+    run: &ModelRun,
+) -> Result<u64> {
     load::paced_over(repositories, &subject.ingest, WARM_UP, WARM_UP_NANOS)?;
     let began = now_nanos();
+    run.began_nanos.store(began, Ordering::Relaxed);
     let interval = 1_000_000_000 / pace.events_per_second;
     let events = pace.events_per_second * pace.seconds;
     load::paced_over(repositories, &subject.ingest, events, interval)?;
-    std::thread::sleep(TAIL.min(Duration::from_secs(pace.seconds)));
+    let (all, sent) = (events * pace.clients as u64, Instant::now());
+    while run.shown.load(Ordering::Relaxed) < all && sent.elapsed() < TAIL {
+        std::thread::sleep(POLL);
+    }
     Ok(began)
 }
 
@@ -143,12 +175,15 @@ fn client<'scope, 'env: 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     (way, edge, number): (ModelWay, SocketAddr, usize),
     scratch: &'env Path,
-    stop: &'env AtomicBool,
+    run: &'env ModelRun,
 ) -> ScopedJoinHandle<'scope, Result<ShownEvents>> {
     scope.spawn(move || {
         let mut shown = ShownEvents::default();
-        let mut seen = |stamp| shown.stamps.push(stamp);
-        way.receive((edge, number), scratch, stop, &mut seen)?;
+        let mut seen = |stamp| {
+            run.counts(&stamp);
+            shown.stamps.push(stamp);
+        };
+        way.receive((edge, number), scratch, &run.stop, &mut seen)?;
         Ok(shown)
     })
 }
