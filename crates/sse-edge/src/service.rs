@@ -10,10 +10,7 @@ use std::{
 use access::Authenticator;
 use axum::Router;
 use edge_records::{NameRecords, SessionRecords, TaskRecords};
-use event_flow::{
-    history::{EventHistory, EventSource},
-    statistics::LogStatisticsReader,
-};
+use event_flow::{history::EventHistory, statistics::LogStatisticsReader};
 use event_tools::EventToolDeps;
 use fanout::{
     bounds::StreamBounds,
@@ -302,10 +299,9 @@ impl EdgeService {
         // Derived from the declared capabilities, so that exactly the declared methods are
         // answered.
         let surface = Surface::of(&profile.capabilities, &extensions);
-        let source: Arc<dyn EventSource> = Arc::<Hub>::clone(&hub);
         let edge = Edge {
+            history: EventHistory::new(Arc::<Hub>::clone(&hub)),
             hub,
-            history: EventHistory::new(source),
             sessions,
             subscriptions,
             calls: calls(mailboxes, deps.leases, &deps.ids, self.answer_metrics),
