@@ -60,7 +60,7 @@ impl InputError {
         }
     }
 
-    fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
+    fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
         Self {
             unknown: words::unknown_member(&path, error.inner()).map(Box::new),
@@ -148,7 +148,7 @@ fn read<'p, T: Deserialize<'p>>(params: Option<&'p RawValue>) -> Result<T, Input
         return Err(InputError::of_message(reason.to_owned()));
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json).map_err(InputError::from_serde)
+    serde_path_to_error::deserialize(&mut json).map_err(|error| InputError::from_serde(&error))
 }
 
 #[cfg(test)]
