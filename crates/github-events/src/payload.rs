@@ -67,7 +67,7 @@ impl<'p> Payload<'p> {
     /// A resource of the payload's organization, or of the account on which the app is installed.
     pub(crate) fn resource_of_owner(self, id: ResourceId) -> ResourceRef {
         let accounts = ["/organization", "/installation/account"];
-        let mut accounts = accounts.iter().filter_map(|at| self.json.pointer(at));
+        let mut accounts = accounts.iter().filter_map(|at| fields::at(self.json, at));
         let account = accounts.find(|account| fields::text(account, "/login").is_some());
         match account {
             Some(account) => of_account(account, id),
