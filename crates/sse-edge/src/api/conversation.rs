@@ -229,7 +229,11 @@ pub(super) struct HandshakeCall {
     pub(super) messages: QueueReceiver<CallOutputItem>,
 }
 
-/// The work of a call. Not an `async fn`, which would hold its arguments twice for as long as the call waits.
+/// The work of a call.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, for as long as the call waits"
+)]
 fn run(
     edge: Arc<Edge>,
     running: RunningCall,

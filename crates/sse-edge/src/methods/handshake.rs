@@ -108,6 +108,10 @@ fn answer<'a>(
     Box::new(observed).observe(dispatch(edge, caller, request))
 }
 
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the request twice"
+)]
 fn dispatch<'a>(
     edge: &'a Edge,
     caller: &'a Caller,
