@@ -120,7 +120,7 @@ fn several() -> Vec<Box<dyn Tool>> {
                     let requests = InputRequests::new()
                         .with("user_name", name())
                         .with("greeting", sample("Generate a greeting", 50));
-                    let possible = requests.possible(caller.version, &caller.client);
+                    let possible = requests.possible(caller.version, &caller.client().capabilities);
                     let answers = caller.ask_all(possible).await?;
                     Ok(said(format!("{} answers", answers.len())))
                 })

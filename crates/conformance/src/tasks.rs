@@ -147,7 +147,7 @@ fn confirm_delete<'a>(
 ) -> BoxFuture<'a, Result<CallToolResult, CallError>> {
     Box::pin(async {
         let ConfirmDelete { filename } = call.arguments()?;
-        if !caller.client.declares(&["elicitation"]) {
+        if !caller.client().capabilities.declares(&["elicitation"]) {
             return Ok(text(format!("{filename}: this client cannot be asked")));
         }
         let question = confirm_form(&format!("Delete {filename}?"));

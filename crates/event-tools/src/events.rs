@@ -18,12 +18,12 @@ use fanout::{
 use mcp::{params::InputError, tool::CallToolParams};
 use mcp_server::{CallError, Caller};
 use model::{
-    CursorScope, EventFacts, EventId, FilterDefaults, FilterSet, LogPosition, ResourceUri,
-    Sequence, Session, StoredEvent,
+    CursorScope, EntryTag, EventFacts, EventId, FilterDefaults, FilterSet, LogPosition,
+    ResourceUri, Sequence, Session, StoredEvent,
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::PROGRESS_INTERVAL;
+use crate::{limits::PROGRESS_INTERVAL, summaries::RecentSummaries};
 
 /// Events, restricted to the caller's visibility. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,6 +32,7 @@ pub(crate) struct EventAccess {
     hub: Arc<Hub>,
     filter_defaults: FilterDefaults,
     base_path: Arc<str>,
+    summaries: Arc<RecentSummaries>,
 }
 
 impl EventAccess {
@@ -42,12 +43,18 @@ impl EventAccess {
             hub,
             filter_defaults,
             base_path: base_path.into(),
+            summaries: Arc::default(),
         }
     }
 
     /// A path of this server as its clients see it.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.base_path)
+    }
+
+    /// The summaries of events.
+    pub(crate) fn summaries(&self) -> &RecentSummaries {
+        &self.summaries
     }
 
     /// What filters mean where they do not say so themselves.
@@ -110,7 +117,7 @@ impl EventAccess {
         question: &mut EventQuery,
         gone: bool,
         wait_seconds: u64,
-    ) -> Result<WaitedPage, CallError> {
+    ) -> Result<Box<WaitedPage>, CallError> {
         let began = Instant::now();
         let rest = Duration::from_secs(wait_seconds).saturating_sub(caller.ran_before);
         let until = began + rest;
@@ -119,15 +126,17 @@ impl EventAccess {
         let generation = self.hub.generation();
         // What the names mean now, they mean as long as the call waits.
         let (filters, names) = (question.filters.clone(), self.hub.names());
-        let began_at = names.at(self.hub.position().sequence);
+        let position = self.hub.position().sequence;
+        let began_at = names.at(position);
         question.filters = began_at.bind(&filters).into_owned();
         // A call that waits keeps what it needs meanwhile: what is done before and after has memory of its own.
         // Before the first read, so that no event is missed.
         let mut waiting = match wait_seconds {
             0 => None,
-            _ => Some(self.begin_wait(caller, &question.filters)?),
+            _ => Some(self.begin_wait(caller, &filters, position)?),
         };
-        let mut page = WaitedPage::from(Box::pin(self.query(caller, question)).await?);
+        let found = Box::pin(self.query(caller, question)).await?;
+        let mut page = Box::new(WaitedPage::from(found));
         loop {
             if let Some(moved) = self.hub.moved_since(generation, page.through) {
                 // The log was replaced, or put back to an earlier state: what follows there may be new.
@@ -145,29 +154,38 @@ impl EventAccess {
             if has_events || Instant::now() >= until {
                 return Ok(page);
             }
+            let parked = ParkedPage::of(&page);
+            drop(page);
+            // The filters with what their names mean are made again for each look.
+            question.filters = filters.clone();
             // Asked again after each interval, so that a wait ends with its token.
             let reader = caller.reader()?;
             let history = self.history.of(&reader);
             if !std::mem::replace(&mut is_begun, true) {
+                caller.release_client();
                 Box::pin(caller.allow_repeat(call)).await;
                 // At once: a client gives up where no answer begins.
-                Box::pin(self.report(caller, (began, wait_seconds), page.through)).await?;
+                Box::pin(self.report(caller, (began, wait_seconds), parked.through)).await?;
             }
             let fits = |event: &EventFacts| history.sees(event);
-            let next = waiting.next(generation, page.through, fits);
+            let next = waiting.next(generation, parked.through, fits);
             let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
             let Ok(reached) = timeout_at(soon, next).await else {
                 let examined = waiting.examined_through(generation);
-                let through = examined.map_or(page.through, |examined| examined.max(page.through));
+                let through = examined.unwrap_or_default().max(parked.through);
                 Box::pin(self.report(caller, (began, wait_seconds), through)).await?;
+                question.filters = began_at.bind(&filters).into_owned();
+                page = parked.into_page();
                 continue;
             };
+            question.filters = began_at.bind(&filters).into_owned();
             if self.hub.generation() != generation {
+                page = parked.into_page();
                 continue;
             }
             question.after = reached;
-            question.filters = began_at.bind(&filters).into_owned();
-            page.page = Box::pin(self.query(caller, question)).await?;
+            let found = Box::pin(self.query(caller, question)).await?;
+            page = Box::new(WaitedPage::from(found));
             if !page.events.is_empty() {
                 // After the query, so that the calls which one event woke share the log's head.
                 page.turn = Some(Box::pin(self.hub.woken_turn(&reader.id)).await);
@@ -236,8 +254,13 @@ impl EventAccess {
     }
 
     /// The place of a call that waits: until it ends, events are compared with its filters.
-    fn begin_wait(&self, caller: &Caller, filters: &FilterSet) -> Result<EventWait, InputError> {
-        let place = self.hub.begin_wait(&caller.principal.id, filters);
+    fn begin_wait(
+        &self,
+        caller: &Caller,
+        filters: &FilterSet,
+        began_at: Sequence,
+    ) -> Result<EventWait, InputError> {
+        let place = self.hub.begin_wait(&caller.principal.id, filters, began_at);
         place.map_err(|bound| InputError::new("filters", &bound.to_string()))
     }
 
@@ -342,6 +365,36 @@ impl WaitedPage {
         let answer = make(page);
         drop(turn);
         answer
+    }
+}
+
+/// What a call that waits keeps of a page without events.
+#[derive(Debug, Clone, Copy)]
+struct ParkedPage {
+    through: Sequence,
+    through_tag: Option<EntryTag>,
+    has_more: bool,
+}
+
+impl ParkedPage {
+    fn of(page: &QueryPage) -> Self {
+        Self {
+            through: page.through,
+            through_tag: page.through_tag,
+            has_more: page.has_more,
+        }
+    }
+
+    fn into_page(self) -> Box<WaitedPage> {
+        let page = QueryPage {
+            events: Vec::new(),
+            through: self.through,
+            through_tag: self.through_tag,
+            has_more: self.has_more,
+            older: None,
+            truncated: false,
+        };
+        Box::new(page.into())
     }
 }
 

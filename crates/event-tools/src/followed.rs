@@ -100,8 +100,9 @@ impl FollowedFinder {
 }
 
 fn of_session(caller: &Caller, wish: &FollowedWish) -> Vec<OfSession> {
-    let session = caller.session.as_deref();
+    let session = caller.session();
     let own = session
+        .as_deref()
         .into_iter()
         .flat_map(|session| &session.subscriptions);
     let own = own.filter(|own| match wish {

@@ -22,6 +22,7 @@ mod prompts;
 mod resources;
 pub mod sessions;
 pub mod subscriptions;
+mod summaries;
 mod tools;
 
 use std::sync::Arc;

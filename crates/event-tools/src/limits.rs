@@ -26,6 +26,10 @@ pub(crate) const MIN_RESULT_BYTES: usize = 4096;
 pub(crate) const MAX_READ_BYTES: usize = 2 << 20;
 /// Room that a result keeps for what is known only after its events: a note, and longer cursors. In bytes.
 pub(crate) const NOTE_BYTES: usize = 700;
+/// Summaries that are kept for the next answers: the events that wake calls are the newest ones.
+pub(crate) const RECENT_SUMMARIES: usize = 8;
+/// JSON of an event whose summary is kept, at most, in bytes: it is kept too.
+pub(crate) const SUMMARISED_BYTES: usize = 256 << 10;
 /// Subscriptions that an event of an answer names; of others it says how many they are.
 pub(crate) const NAMED_SUBSCRIPTIONS: usize = 8;
 /// Bytes of their ids in JSON, with the name of the member: an id has up to 53.

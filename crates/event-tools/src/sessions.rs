@@ -35,7 +35,7 @@ pub(crate) async fn change_session<T: Send>(
     caller: &Caller,
     mut change: impl FnMut(&mut Session) -> T + Send,
 ) -> Result<T, CallError> {
-    let session = caller.session.as_deref().ok_or(CallError::SessionGone)?;
+    let session = caller.session().ok_or(CallError::SessionGone)?;
     let mut answer = None;
     let mut keep = |session: &mut Session| answer = Some(change(session));
     let lives = sessions

@@ -2,16 +2,17 @@
 //! matches them wakes it; until then it costs an event at most the comparisons of its share.
 
 use std::{
-    collections::HashSet,
+    future::poll_fn,
     hash::{Hash, Hasher},
     ptr,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
 };
 
 use event_flow::matching::{MatchIndex, MatchTerm};
+use futures_util::task::AtomicWaker;
 use model::{EventFacts, FilterMatcher, FilterSet, PrincipalId, Sequence};
 use stream_driver::sync::AtomicU64;
-use tokio::sync::{Notify, watch};
 
 use crate::{
     budget::{MatchBound, MatchShare},
@@ -30,7 +31,7 @@ const UNMARKED: u64 = u64::MAX;
 pub(crate) struct EventWaits {
     index: MatchIndex<WaitRef>,
     /// Rises when the ring begins anew: what a call has examined may be gone.
-    resets: watch::Sender<u64>,
+    resets: AtomicU64,
     /// The last event for which all calls that it matches were woken.
     settled: AtomicU64,
 }
@@ -48,7 +49,7 @@ pub(crate) struct WakeWork {
 #[derive(Debug)]
 struct WaitMark {
     first: AtomicU64,
-    woken: Notify,
+    waker: AtomicWaker,
 }
 
 /// A call in the index.
@@ -79,7 +80,7 @@ impl EventWaits {
         let sequence = entry.sequence.0;
         work.comparisons = self.index.visit(entry.matched(), |WaitRef(mark)| {
             mark.first.fetch_min(sequence, Ordering::AcqRel);
-            mark.woken.notify_one();
+            mark.waker.wake();
             work.calls += 1;
         });
         work
@@ -97,7 +98,12 @@ impl EventWaits {
 
     /// Wakes all calls: the ring has begun anew.
     pub(crate) fn wake_all(&self) {
-        self.resets.send_modify(|resets| *resets += 1);
+        self.resets.fetch_add(1, Ordering::AcqRel);
+        self.index.for_each(|WaitRef(mark)| mark.waker.wake());
+    }
+
+    fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Acquire)
     }
 
     #[cfg(test)]
@@ -114,18 +120,20 @@ pub struct EventWait {
     filters: FilterSet,
     /// The filters' names mean what they meant at this position.
     began_at: Sequence,
-    /// The filters with what their names mean, of this revision of the directory.
-    matcher: FilterMatcher,
+    /// The terms in the index, with what the names mean by this revision of the directory. The filters in the form in
+    /// which events are compared are made when there is an event: a call may wait for hours without one.
     names_revision: u64,
-    terms: HashSet<MatchTerm>,
+    terms: Box<[MatchTerm]>,
     /// The position up to which no event fits, and the generation of the log to which it belongs.
     examined: Option<(u32, Sequence)>,
-    resets: watch::Receiver<u64>,
+    /// The resets that the call has seen.
+    resets: u64,
     share: Option<MatchShare>,
 }
 
 impl Hub {
-    /// A place for a call of `principal` that waits for an event matching `filters`. To be taken before the
+    /// A place for a call of `principal` that waits for an event matching `filters`, whose names mean what they meant at
+    /// `began_at`. To be taken before the
     /// call reads the log for the first time, so that it misses no event.
     ///
     /// # Errors
@@ -134,15 +142,15 @@ impl Hub {
         self: &Arc<Self>,
         principal: &PrincipalId,
         filters: &FilterSet,
+        began_at: Sequence,
     ) -> Result<EventWait, MatchBound> {
         let share = self.take_match_share(principal, filters.cost())?;
-        let began_at = self.ring.head();
-        let (matcher, names_revision, terms) = self.compile(filters, began_at);
+        let (names_revision, terms) = self.compile(filters, began_at);
         let mark = WaitRef(Arc::new(WaitMark {
             first: AtomicU64::new(UNMARKED),
-            woken: Notify::new(),
+            waker: AtomicWaker::new(),
         }));
-        let resets = self.waits.resets.subscribe();
+        let resets = self.waits.resets();
         self.waits.index.add(&mark, terms.iter().cloned());
         self.metrics.set_match_cost(self.streams.budget.total());
         Ok(EventWait {
@@ -150,7 +158,6 @@ impl Hub {
             mark,
             filters: filters.clone(),
             began_at,
-            matcher,
             names_revision,
             terms,
             examined: None,
@@ -159,17 +166,13 @@ impl Hub {
         })
     }
 
-    fn compile(
-        &self,
-        filters: &FilterSet,
-        at: Sequence,
-    ) -> (FilterMatcher, u64, HashSet<MatchTerm>) {
+    fn compile(&self, filters: &FilterSet, at: Sequence) -> (u64, Box<[MatchTerm]>) {
         let names = self.names.at(at);
         // First: a rename in between is followed once more.
         let revision = names.revision();
         let bound = names.bind(filters);
         let terms = StreamInterest::events(&bound, names).terms();
-        (FilterMatcher::of(&bound), revision, terms)
+        (revision, terms.into_iter().collect())
     }
 
     /// The turn of a call that an event woke, for the work on its answer: one event may wake all calls of a
@@ -186,13 +189,21 @@ impl EventWait {
             return;
         }
         let terms;
-        (self.matcher, self.names_revision, terms) = self.hub.compile(&self.filters, self.began_at);
+        (self.names_revision, terms) = self.hub.compile(&self.filters, self.began_at);
         let index = &self.hub.waits.index;
-        index.add(&self.mark, terms.difference(&self.terms).cloned());
-        index.remove(&self.mark, self.terms.difference(&terms));
+        let is_new = |term: &&MatchTerm| !self.terms.contains(*term);
+        index.add(&self.mark, terms.iter().filter(is_new).cloned());
+        let is_old = |term: &&MatchTerm| !terms.contains(*term);
+        index.remove(&self.mark, self.terms.iter().filter(is_old));
         self.terms = terms;
         // What came since the rename was not compared with these.
         self.examined = None;
+    }
+
+    /// The filters with what their names mean now.
+    fn matcher(&self) -> FilterMatcher {
+        let names = self.hub.names.at(self.began_at);
+        FilterMatcher::of(&names.bind(&self.filters))
     }
 
     /// A position up to which nothing fits, if the last look at the ring reached its end and no event has matched
@@ -206,7 +217,7 @@ impl EventWait {
         let is_other = of != generation
             || self.hub.generation() != generation
             || self.names_revision != self.hub.names.revision()
-            || self.resets.has_changed().unwrap_or(true);
+            || self.resets != self.hub.waits.resets();
         (!is_marked && !is_other).then(|| examined.max(settled))
     }
 
@@ -222,8 +233,8 @@ impl EventWait {
         let draining = self.hub.draining.clone();
         loop {
             self.follow_names();
-            let is_reset = self.resets.has_changed().unwrap_or(false);
-            self.resets.mark_unchanged();
+            let resets = self.hub.waits.resets();
+            let is_reset = std::mem::replace(&mut self.resets, resets) != resets;
             let marked = self.mark.0.first.swap(UNMARKED, Ordering::AcqRel);
             let examined = self.examined.filter(|(of, _)| *of == generation);
             let reached = examined.map_or(position, |(_, through)| through.max(position));
@@ -236,7 +247,7 @@ impl EventWait {
                 _ => reached,
             };
             if examined.is_none() || is_reset || marked != UNMARKED {
-                let matcher = &self.matcher;
+                let matcher = self.matcher();
                 let fits = |event: &EventFacts| fits(event) && matcher.matches(event);
                 match self.hub.first_fitting(from, &fits) {
                     Some((through, false)) => self.examined = Some((generation, through)),
@@ -251,19 +262,27 @@ impl EventWait {
                     }
                 }
             }
-            let woken = self.mark.0.woken.notified();
             tokio::select! {
-                () = woken => {}
-                changed = self.resets.changed() => {
-                    // Not marked as seen: the loop asks.
-                    self.resets.mark_changed();
-                    if changed.is_err() {
-                        return reached;
-                    }
-                }
+                biased;
+                () = self.woken() => {}
                 () = draining.cancelled() => return reached,
             }
         }
+    }
+
+    /// Waits until an event has matched, or the ring has begun anew, since the call last looked. Safe to drop and to
+    /// call again.
+    fn woken(&self) -> impl Future<Output = ()> {
+        let (mark, waits) = (&self.mark.0, &self.hub.waits);
+        poll_fn(move |cx| {
+            // Before the look, so that what happens in between is not missed.
+            mark.waker.register(cx.waker());
+            let is_marked = mark.first.load(Ordering::Acquire) != UNMARKED;
+            match is_marked || waits.resets() != self.resets {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
     }
 }
 
@@ -293,7 +312,7 @@ impl Hub {
 
 impl Drop for EventWait {
     fn drop(&mut self) {
-        self.hub.waits.index.remove(&self.mark, &self.terms);
+        self.hub.waits.index.remove(&self.mark, self.terms.iter());
         self.share = None;
         let cost = self.hub.streams.budget.total();
         self.hub.metrics.set_match_cost(cost);

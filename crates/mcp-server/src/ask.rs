@@ -52,7 +52,7 @@ impl Caller {
         &self,
         requests: InputRequests,
     ) -> Result<BTreeMap<String, ClientResult>, CallError> {
-        match &self.asking {
+        match self.client().asking.clone() {
             Some(asking) => asking.ask_all(self, requests).await,
             None => Err(RpcError::new(
                 ErrorCode::InvalidRequest,
@@ -65,6 +65,7 @@ impl Caller {
     /// Whether the client can be asked this: it declares the capability and can be reached.
     #[must_use]
     pub fn can_ask(&self, request: &ClientRequest) -> bool {
-        self.asking.is_some() && request.check(self.version, &self.client).is_ok()
+        let client = self.client();
+        client.asking.is_some() && request.check(self.version, &client.capabilities).is_ok()
     }
 }

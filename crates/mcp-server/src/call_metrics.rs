@@ -188,17 +188,18 @@ impl ObservedCall {
         self.outcome = outcome;
     }
 
-    /// Runs a whole call and ends it.
-    ///
-    /// # Errors
-    /// Those of the call.
-    pub async fn observe(
-        self,
-        call: impl Future<Output = Result<Bytes, HttpRefusal>>,
-    ) -> Result<Bytes, HttpRefusal> {
-        let result = self.within(call).await;
-        self.finish(CallOutcome::of(&result));
-        result
+    /// Runs a whole call and ends it. Call and observation are in memory once: an `async fn` would hold its arguments
+    /// two or three times, for as long as the call waits.
+    pub fn observe(
+        self: Box<Self>,
+        call: impl Future<Output = Result<Bytes, HttpRefusal>> + Send,
+    ) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send {
+        let call = Box::pin(self.span.enclose(call));
+        async move {
+            let result = call.await;
+            self.finish(CallOutcome::of(&result));
+            result
+        }
     }
 }
 

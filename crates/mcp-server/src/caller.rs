@@ -1,6 +1,9 @@
 //! The client of one call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use access::{PresentRights, Principal};
 use bytes::Bytes;
@@ -13,6 +16,7 @@ use mcp::{
     tool::CallToolParams,
 };
 use model::{LogPosition, Session, Timestamp, TraceContext};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -35,10 +39,8 @@ pub struct Caller {
     pub rights: PresentRights,
     /// The revision of the request.
     pub version: ProtocolVersion,
-    /// The session, in the handshake era.
-    pub session: Option<Arc<Session>>,
-    /// The client's capabilities, declared with this request or for its session.
-    pub client: ClientCapabilities,
+    /// The client, until the call only waits ([`Self::release_client`]).
+    pub client: ClientSlot,
     /// The trace that the request belongs to.
     pub trace: Option<TraceContext>,
     /// The position of this server in the log when the request arrived: "from now on" means after
@@ -48,11 +50,6 @@ pub struct Caller {
     pub began: Timestamp,
     /// How long other edges have worked on the call before.
     pub ran_before: Duration,
-    /// Arguments that are repeated in headers, so that a balancer can route by them (stateless
-    /// era).
-    pub param_headers: HeaderMap,
-    /// The way to ask the client; `None` if it cannot be asked.
-    pub asking: Option<Arc<dyn Ask>>,
     /// Messages that are sent before the answer.
     pub output: CallOutput,
     /// Whether the call continues as a task after its answer, for up to a day.
@@ -66,7 +63,61 @@ pub struct Caller {
     pub rates: Arc<RateLimiter>,
 }
 
+/// The client of a call, for as long as the call may ask it something or change its session.
+#[derive(Debug, Clone, Default)]
+pub struct CallClient {
+    /// The session, in the handshake era.
+    pub session: Option<Arc<Session>>,
+    /// The client's capabilities, declared with this request or for its session.
+    pub capabilities: ClientCapabilities,
+    /// Arguments that are repeated in headers, so that a balancer can route by them (stateless
+    /// era).
+    pub param_headers: HeaderMap,
+    /// The way to ask the client; `None` if it cannot be asked.
+    pub asking: Option<Arc<dyn Ask>>,
+}
+
+/// The client of calls that only wait.
+static RELEASED: LazyLock<Arc<CallClient>> = LazyLock::new(Arc::default);
+
+/// The place of a call's client.
+#[derive(Debug)]
+pub struct ClientSlot(Mutex<Arc<CallClient>>);
+
+impl From<CallClient> for ClientSlot {
+    fn from(client: CallClient) -> Self {
+        Self(Mutex::new(Arc::new(client)))
+    }
+}
+
+impl Default for ClientSlot {
+    fn default() -> Self {
+        Self(Mutex::new(Arc::clone(&RELEASED)))
+    }
+}
+
 impl Caller {
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> Arc<CallClient> {
+        Arc::clone(&self.client.0.lock())
+    }
+
+    /// The session, in the handshake era.
+    #[must_use]
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.client.0.lock().session.clone()
+    }
+
+    /// The call only waits from here on, for hours perhaps: it asks its client nothing, and needs neither its session
+    /// nor its capabilities, which are larger than what a wait needs.
+    pub fn release_client(&self) {
+        let released = Arc::clone(&RELEASED);
+        let client = std::mem::replace(&mut *self.client.0.lock(), released);
+        // Outside the lock.
+        drop(client);
+    }
+
     /// The answer to a request.
     pub fn answer<T: Serialize>(&self, id: &RequestId, body: &T) -> Bytes {
         VersionedResult::new(self.version, &self.server, body).encode(id)

@@ -222,7 +222,7 @@ impl CpuAccount {
     }
 
     /// A future that runs in turns of this account.
-    pub fn run<F: Future>(&self, future: F) -> FutureInTurns<F> {
+    pub fn run<F: Future>(&self, future: F) -> FutureInTurns<Pin<Box<F>>> {
         FutureInTurns {
             account: Some(self.clone()),
             ticket: None,
@@ -243,12 +243,13 @@ impl fmt::Debug for CpuAccount {
     }
 }
 
-/// A future that runs in turns of the account of the present turn; outside of one it runs without.
-pub fn in_turns<F: Future>(future: F) -> FutureInTurns<F> {
+/// A future that runs in turns of the account of the present turn; outside of one it runs without. One that cannot be
+/// moved is boxed by the caller, who may have it in a box already.
+pub fn in_turns<F: Future + Unpin>(future: F) -> FutureInTurns<F> {
     FutureInTurns {
         account: CpuAccount::current(),
         ticket: None,
-        future: Box::pin(future),
+        future,
     }
 }
 
@@ -258,19 +259,19 @@ pub struct FutureInTurns<F> {
     account: Option<CpuAccount>,
     /// While it waits for its turn.
     ticket: Option<u64>,
-    future: Pin<Box<F>>,
+    future: F,
 }
 
-impl<F: Future> Future for FutureInTurns<F> {
+impl<F: Future + Unpin> Future for FutureInTurns<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         let Some(account) = &this.account else {
-            return this.future.as_mut().poll(cx);
+            return Pin::new(&mut this.future).poll(cx);
         };
         if this.ticket.is_none() && CURRENT.with_borrow(Option::is_some) {
-            return this.future.as_mut().poll(cx);
+            return Pin::new(&mut this.future).poll(cx);
         }
         let turns = &account.0.turns;
         if turns
@@ -280,7 +281,7 @@ impl<F: Future> Future for FutureInTurns<F> {
             return Poll::Pending;
         }
         let _turn = RunningTurn::begin(account);
-        this.future.as_mut().poll(cx)
+        Pin::new(&mut this.future).poll(cx)
     }
 }
 

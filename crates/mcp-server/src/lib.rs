@@ -5,6 +5,7 @@
 //! | [`caller`] | the client of one call: principal, revision, capabilities, ways to reach it |
 //! | [`ask`] | questions to that client, in the form of its revision |
 //! | [`output`] | messages sent before the answer |
+//! | [`item_queue`] | their queue, which is small while it is empty |
 //! | [`repeatable`] | a call that another edge can go on with |
 //! | [`call_metrics`] | spans and latencies of calls |
 //! | [`call_error`] | the reason for which a call has no result |
@@ -25,6 +26,7 @@ pub mod call_metrics;
 pub mod caller;
 pub mod completion;
 pub mod cpu_turns;
+pub mod item_queue;
 pub mod lists;
 pub mod method;
 mod metrics;

@@ -8,9 +8,12 @@ use mcp::{
 };
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::repeatable::RepeatableCall;
+use crate::{
+    item_queue::{QueueReceiver, QueueSender, item_queue},
+    repeatable::RepeatableCall,
+};
 
 /// Messages that may wait for a client that reads slowly; beyond that the call waits, without
 /// delaying others.
@@ -52,7 +55,7 @@ impl CallOutputItem {
 /// The channel for messages that a call sends before its answer.
 #[derive(Debug)]
 pub struct CallOutput {
-    to: mpsc::Sender<CallOutputItem>,
+    to: QueueSender<CallOutputItem>,
     /// `None` if the client did not ask for progress.
     progress: Option<Mutex<ProgressReporter>>,
     progress_token: Option<RequestId>,
@@ -65,8 +68,8 @@ impl CallOutput {
     pub fn new(
         progress_token: Option<RequestId>,
         log_level: Option<LogLevel>,
-    ) -> (Self, mpsc::Receiver<CallOutputItem>) {
-        let (to, messages) = mpsc::channel(WAITING_MESSAGES);
+    ) -> (Self, QueueReceiver<CallOutputItem>) {
+        let (to, messages) = item_queue(WAITING_MESSAGES);
         let reporter = |token: &RequestId| Mutex::new(ProgressReporter::new(token.clone()));
         let output = Self {
             to,

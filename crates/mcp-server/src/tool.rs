@@ -134,7 +134,11 @@ impl Tools {
         let place = place.map_err(|_| call.unknown_tool())?;
         if caller.version.era() == Era::Stateless {
             let arguments = call.arguments.as_deref();
-            check_param_headers(&self.descriptors[place], arguments, &caller.param_headers)?;
+            check_param_headers(
+                &self.descriptors[place],
+                arguments,
+                &caller.client().param_headers,
+            )?;
         }
         let tool = &self.tools[place];
         name_span(self.descriptors[place].name());
@@ -149,7 +153,7 @@ impl Tools {
             self.latencies[place].observe(began, is_ok);
             return Ok(ToolCall::Done(outcome));
         }
-        Ok(match before_task(&**tool, caller, &call).await {
+        Ok(match Box::pin(before_task(&**tool, caller, &call)).await {
             Ok(()) => ToolCall::Task(Arc::clone(tool), call),
             Err(error) => ToolCall::Done(Err(error)),
         })
@@ -195,7 +199,7 @@ fn becomes_task(caller: &Caller, execution: Execution) -> Result<bool, HttpRefus
     if execution == Execution::Inline || caller.version.era() == Era::Handshake {
         return Ok(false);
     }
-    let declared = require_extension(&caller.client);
+    let declared = require_extension(&caller.client().capabilities);
     if execution == Execution::TaskOnly {
         declared?;
         return Ok(true);

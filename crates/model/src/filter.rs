@@ -1,7 +1,9 @@
 //! Filters that select events: fields of one filter are combined with AND, filters of a set with OR; an empty
 //! set selects all events.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     EventOrigin, EventType, PlaceId, ResourceId, ResourceType,
@@ -108,10 +110,21 @@ impl Filter {
     }
 }
 
-/// A set of filters of which at least one has to match; an empty set matches everything.
+/// A set of filters of which at least one has to match; an empty set matches everything. Clones share the filters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct FilterSet(Box<[Filter]>);
+#[serde(from = "Box<[Filter]>")]
+pub struct FilterSet(#[serde(serialize_with = "serialize_shared")] Arc<[Filter]>);
+
+/// What was stored is read as it is: another build may have had other limits.
+impl From<Box<[Filter]>> for FilterSet {
+    fn from(filters: Box<[Filter]>) -> Self {
+        Self(filters.into())
+    }
+}
+
+fn serialize_shared<S: Serializer>(filters: &Arc<[Filter]>, to: S) -> Result<S::Ok, S::Error> {
+    filters.as_ref().serialize(to)
+}
 
 impl FilterSet {
     /// The empty set, which matches everything.

@@ -270,9 +270,10 @@ impl Lifecycle {
         *self.inner.running.lock().entry(name).or_default() += 1;
         let life = self.clone();
         let dropped = self.inner.dropped.clone();
+        // No lock is held while the task runs, so that a panic leaves no broken state behind. Boxed, because the block
+        // would hold it twice.
+        let task = Box::pin(AssertUnwindSafe(task).catch_unwind());
         tracker.spawn(async move {
-            // No lock is held while the task runs, so that a panic leaves no broken state behind.
-            let task = AssertUnwindSafe(task).catch_unwind();
             let ended = tokio::select! {
                 ended = task => Some(ended.is_ok()),
                 () = dropped.cancelled() => None,

@@ -2,48 +2,70 @@
 
 use instruments::recording::line_span;
 use mcp_server::cpu_turns::in_turns;
+use model::TraceContext;
 use service_kit::lifecycle::{Lifecycle, OnExit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::request_line::InRequestLine;
+
 /// Runs work that outlives its request: it continues when the request has ended, and the drain
 /// waits for it.
 #[derive(Debug, Clone)]
-pub(crate) struct Background(Lifecycle);
+pub(crate) struct Background {
+    lifecycle: Lifecycle,
+    // Each child token has memory of its own, so all calls have clones of one.
+    draining: CancellationToken,
+    closed: CancellationToken,
+}
 
 impl Background {
     pub(crate) fn new(lifecycle: &Lifecycle) -> Self {
-        Self(lifecycle.clone())
+        Self {
+            lifecycle: lifecycle.clone(),
+            draining: lifecycle.draining(),
+            closed: lifecycle.closed(),
+        }
     }
 
     /// Cancelled when the process begins to drain.
     pub(crate) fn draining(&self) -> CancellationToken {
-        self.0.draining()
+        self.draining.clone()
     }
 
     /// Cancelled when the process stops hard.
     pub(crate) fn closed(&self) -> CancellationToken {
-        self.0.closed()
+        self.closed.clone()
     }
 
-    /// Starts work; its result can be awaited, but need not be. It runs in turns of the account of the request that
+    /// Starts work whose result can be awaited, but need not be. It runs in turns of the account of the request that
     /// starts it, and its log lines name that request.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> oneshot::Receiver<T> {
         let (done, answer) = oneshot::channel();
+        // In memory once, however many futures are around it.
+        let work = Box::pin(work);
         let task = async move {
             // The request may have ended; the work is complete anyway.
             let _ = done.send(work.await);
         };
-        self.0.spawn(
-            "mcp-call",
-            OnExit::MayFinish,
-            in_turns(task.instrument(line_span())),
-        );
+        let task = in_turns(Box::pin(task.instrument(line_span())));
+        self.lifecycle.spawn("mcp-call", OnExit::MayFinish, task);
         answer
+    }
+
+    /// As [`Self::spawn`], for work without a result, which may wait for hours: its log lines name its request by the
+    /// trace.
+    pub(crate) fn start(
+        &self,
+        trace: Option<TraceContext>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let work = in_turns(InRequestLine::new(trace, Box::pin(work)));
+        self.lifecycle.spawn("mcp-call", OnExit::MayFinish, work);
     }
 }
 
@@ -51,6 +73,7 @@ impl Background {
 mod tests {
     use std::time::Duration;
 
+    use model::RandomIds;
     use tracing::Span;
 
     use super::*;
@@ -64,5 +87,13 @@ mod tests {
         let within = request.in_scope(|| background.spawn(span_of_work()));
         assert_eq!(within.await, Ok(Some("request")));
         assert_eq!(background.spawn(span_of_work()).await, Ok(None));
+        for trace in [None, Some(TraceContext::start(&RandomIds))] {
+            let (told, name) = oneshot::channel();
+            background.start(trace, async move {
+                tokio::task::yield_now().await;
+                let _ = told.send(span_of_work().await);
+            });
+            assert_eq!(name.await, Ok(trace.map(|_| "request")));
+        }
     }
 }

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 use access::{Authenticator, PresentRights, Principal};
 use event_flow::history::EventHistory;
 use fanout::hub::Hub;
-use http::HeaderMap;
-use mcp::{ProtocolVersion, Surface, capability::ClientCapabilities, profile::ServerInfo};
+use mcp::{ProtocolVersion, Surface, profile::ServerInfo};
 use mcp_server::{
     Caller, OfferRegistry, RateClass, RateLimited, RateLimiter, call_metrics::CallMetrics,
-    cpu_turns::CpuTurns, output::CallOutput,
+    caller::CallClient, cpu_turns::CpuTurns, output::CallOutput,
 };
 use model::{Clock, FilterDefaults, IdSource, SessionId, TraceContext};
 use service_kit::{
@@ -117,7 +116,7 @@ impl Edge {
         &self,
         principal: &Arc<Principal>,
         version: ProtocolVersion,
-        client: ClientCapabilities,
+        client: CallClient,
         trace: Option<TraceContext>,
         output: CallOutput,
     ) -> Caller {
@@ -125,12 +124,9 @@ impl Edge {
             principal: Arc::clone(principal),
             rights: PresentRights::new(Arc::clone(principal)),
             version,
-            session: None,
-            client,
+            client: client.into(),
             trace,
             since: self.hub.position(),
-            param_headers: HeaderMap::new(),
-            asking: None,
             output,
             is_task: false,
             waits_until: None,

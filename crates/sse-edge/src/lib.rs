@@ -20,6 +20,7 @@
 //! | `parameters` | query parameters of the REST routes |
 //! | `lockdown` | events and resources without the texts of strangers |
 //! | `compression` | whole answers in gzip |
+//! | `request_line` | log lines of work that outlives its request |
 //! | `origins` | the web pages that may use the edge |
 //!
 //! Streams are in the crate `fanout`; tools, prompts and resources come from toolsets
@@ -47,6 +48,7 @@ mod origins;
 pub mod parameters;
 mod peers;
 mod profile;
+mod request_line;
 mod service;
 mod session;
 mod shared_bytes;

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::{Response, Url};
+use reqwest::{Response, Url, header::HeaderMap};
 use serde_json::{Value, json};
 use testkit::{
     fake_github::{FakeGithub, PayloadSize},
-    mcp_client::ModernClient,
+    mcp_client::{McpClient, ModernClient},
 };
 use tests::both;
 use tokio::{io::AsyncReadExt, task::JoinSet};
@@ -137,6 +137,69 @@ async fn listen_streams_that_do_not_read_do_not_hold_the_states_of_their_tasks()
         println!("{}: {more} KiB more", system.kind());
         ensure!(more <= MOST_KIB, "{more} KiB are held");
         drop(unread);
+        Ok(())
+    })
+    .await
+}
+
+/// Calls of each era that wait at once; together fewer than one principal may have.
+const WAITS: usize = 480;
+/// Calls that one session has at once.
+const WAITS_PER_SESSION: usize = 48;
+/// Memory of each of these calls: those of the stateless era held 12 KiB, and those of a session 22.
+const MOST_KIB_PER_WAIT: u64 = 9;
+
+/// Sends a call that waits for events of a repository and asks for progress, and returns when its answer has begun.
+async fn begin_wait(edge: &Url, headers: HeaderMap, message: Value) -> Result<Response> {
+    let request = reqwest::Client::new()
+        .post(edge.join("/mcp")?)
+        .headers(headers)
+        .header("accept", "application/json, text/event-stream")
+        .json(&message);
+    let answer = request.send().await?;
+    let is_stream = answer.headers()["content-type"] == "text/event-stream";
+    ensure!(answer.status() == 200 && is_stream, "{answer:?}");
+    Ok(answer)
+}
+
+/// A call that waits is in memory once, without what it needed to begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_wait_for_an_event_hold_little_each() -> Result<()> {
+    both(async |system| {
+        let edge = system.edges()[0].clone();
+        let params = json!({
+            "name": "wait_for_events",
+            "arguments": { "filters": [{ "owner": "octo", "repo": "nothing" }] },
+            "_meta": { "progressToken": 1 },
+        });
+        let stateless = ModernClient::new();
+        let mut sessions = Vec::new();
+        for _ in 0..WAITS / WAITS_PER_SESSION {
+            sessions.push(McpClient::connect(&edge).await?);
+        }
+        let mut calls = Vec::new();
+        for n in 0..WAITS {
+            let mut message = stateless.message("tools/call", params.clone());
+            message["params"]["_meta"]["progressToken"] = json!(n);
+            calls.push((ModernClient::headers(&message), message));
+            let message = json!({ "jsonrpc": "2.0", "id": 1000 + n, "method": "tools/call", "params": params });
+            calls.push((sessions[n % sessions.len()].headers(), message));
+        }
+        let mut waiting = Vec::new();
+        let mut calls = calls.into_iter();
+        // What an edge allocates once, and what its allocator keeps.
+        for (headers, message) in calls.by_ref().take(2 * WAITS / 4) {
+            waiting.push(begin_wait(&edge, headers, message).await?);
+        }
+        let (before, begun) = (resident_kib(system)?, waiting.len());
+        for (headers, message) in calls {
+            waiting.push(begin_wait(&edge, headers, message).await?);
+        }
+        let more = resident_kib(system)?.saturating_sub(before);
+        let count = u64::try_from(waiting.len() - begun)?;
+        println!("{}: {more} KiB more for {count} calls", system.kind());
+        ensure!(more <= count * MOST_KIB_PER_WAIT, "{more} KiB are held by {count} calls");
+        drop(waiting);
         Ok(())
     })
     .await

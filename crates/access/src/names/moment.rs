@@ -112,11 +112,18 @@ impl NamesAt<'_> {
         if state.book.is_empty() {
             return Cow::Borrowed(filters);
         }
-        let bound = filters.filters().iter().map(|filter| Filter {
-            place: filter.place.or_else(|| {
+        let place = |filter: &Filter| {
+            filter.place.or_else(|| {
                 let (owner, repo) = (filter.owner.as_deref()?, filter.repo.as_deref());
                 state.book.meaning(PlaceName { owner, repo }, self.at)
-            }),
+            })
+        };
+        let mut all = filters.filters().iter();
+        if all.all(|filter| place(filter) == filter.place) {
+            return Cow::Borrowed(filters);
+        }
+        let bound = filters.filters().iter().map(|filter| Filter {
+            place: place(filter),
             ..filter.clone()
         });
         let bound = FilterSet::new(bound.collect());

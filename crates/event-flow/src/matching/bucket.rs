@@ -83,6 +83,13 @@ impl<T: Clone + Eq + Hash> Bucket<T> {
         self.by_value.is_empty() && self.others.0.is_empty()
     }
 
+    /// The holders of all filters; those of a filter with several tags more than once.
+    pub(super) fn holders(&self) -> impl Iterator<Item = &Holders<T>> {
+        let by_value = self.by_value.values().map(Arc::as_ref);
+        let all = by_value.chain([&self.others]);
+        all.flat_map(|held| held.0.values().map(Arc::as_ref))
+    }
+
     /// Passes the holders of each filter that the event matches to `found`, once.
     pub(super) fn find<'b>(
         &'b self,

@@ -81,6 +81,13 @@ impl<T: Clone + Eq + Hash> MatchIndex<T> {
         comparisons
     }
 
+    /// Visits every item, once or more often.
+    pub fn for_each(&self, mut visit: impl FnMut(&T)) {
+        let buckets: Vec<Arc<Bucket<T>>> = self.0.read().values().cloned().collect();
+        let holders = buckets.iter().flat_map(|bucket| bucket.holders());
+        holders.for_each(|holders| holders.iter().for_each(|(item, _)| visit(item)));
+    }
+
     /// Whether the index has no items.
     pub fn is_empty(&self) -> bool {
         self.0.read().is_empty()

@@ -148,7 +148,12 @@ impl EventsOutput {
         };
         let frame = serde_json::to_vec(&answer).map_or(0, |json| json.len());
         let room = form.max_bytes.saturating_sub(frame + NOTE_BYTES);
-        let shown = ShownEvents::of(&mut page, question.order, form, (room, added));
+        let shown = ShownEvents::of(
+            &mut page,
+            question.order,
+            (form, events.summaries()),
+            (room, added),
+        );
         let cursor = events.cursor_after(caller, &page)?;
         answer.previous_cursor = events.cursor_before(caller, &page)?;
         answer.next_cursor = cursor.clone();

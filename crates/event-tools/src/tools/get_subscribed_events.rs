@@ -137,7 +137,7 @@ impl GetSubscribedEvents {
             (false, FollowedWish::Client(_)) => {
                 "you have no subscription under this clientId: call subscribe_to_events with it"
             }
-            (false, _) if caller.session.is_none() => {
+            (false, _) if caller.session().is_none() => {
                 "you have no subscriptions: call subscribe_to_events with a clientId, under which they are kept"
             }
             (false, _) => "you have no subscriptions: call subscribe_to_events",

@@ -183,13 +183,14 @@ impl ManageEvents {
     ) -> Result<CallToolResult, CallError> {
         let missing = |reason: &str| InputError::new("subscriptionId", reason);
         let id = id.ok_or_else(|| missing("required to unsubscribe"))?;
-        let own = caller.session.as_deref().map(|session| &session.id);
+        let session = caller.session();
+        let own = session.as_deref().map(|session| &session.id);
         let owner = &caller.principal.id;
         let deleted = match SubscriptionId::new(id) {
             Ok(id) => self.subscriptions.delete(owner, &id, own).await?,
             Err(_) => false,
         };
-        let removed = match caller.session.is_some() {
+        let removed = match session.is_some() {
             true => {
                 change_session(&*self.sessions, caller, |session| {
                     let before = session.subscriptions.len();
@@ -202,7 +203,7 @@ impl ManageEvents {
             }
             false => false,
         };
-        match (deleted || removed, caller.session.is_some()) {
+        match (deleted || removed, session.is_some()) {
             (true, _) => Ok(structured(
                 &serde_json::json!({ "success": true, "unsubscribed": id }),
             )),
@@ -216,7 +217,7 @@ impl ManageEvents {
 
     /// Ends every subscription of the session, also where it lives beyond it, unless the user declines.
     async fn unsubscribe_all(&self, caller: &Caller) -> Result<CallToolResult, CallError> {
-        let Some(session) = caller.session.as_deref() else {
+        let Some(session) = caller.session() else {
             let reason = "this protocol version has no sessions: end those with a clientId by subscriptionId";
             return Err(InputError::new("all", reason).into());
         };
@@ -257,7 +258,8 @@ impl ManageEvents {
         client: Option<&ClientId>,
         max_bytes: usize,
     ) -> Result<CallToolResult, CallError> {
-        let session = caller.session.as_deref();
+        let session = caller.session();
+        let session = session.as_deref();
         let owner = &caller.principal.id;
         let kept = match session.is_some() || client.is_some() {
             true => self.subscriptions.list(owner, client).await?,

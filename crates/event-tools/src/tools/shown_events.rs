@@ -1,11 +1,13 @@
 //! The events of an answer, within its size.
 
+use bytes::Bytes;
 use event_flow::query::{Order, QueryPage};
 use github_events::{EventTrim, summarise_event, trim_event};
 use model::{Sequenced, StoredEvent};
 use serde_json::value::RawValue;
 
 use super::answer_input::AnswerForm;
+use crate::summaries::RecentSummaries;
 
 /// Events as an answer has them.
 #[derive(Debug, Default)]
@@ -51,13 +53,13 @@ impl ShownEvents {
     pub(super) fn of<A: AddedMembers>(
         page: &mut QueryPage,
         order: Order,
-        form: AnswerForm,
+        (form, summaries): (AnswerForm, &RecentSummaries),
         (max_bytes, added): (usize, &A),
     ) -> Self {
         let (mut shown, mut left, mut fitting) = (Self::default(), max_bytes, 0);
         for event in &page.events {
             let json = &event.item.json;
-            let Some(text) = form.show(json) else {
+            let Some(text) = form.show(json, summaries) else {
                 shown.has_hole = true;
                 fitting += 1;
                 continue;
@@ -90,10 +92,10 @@ impl ShownEvents {
 
 impl AnswerForm {
     /// An event in this form; `None` if its JSON is none.
-    fn show(self, json: &[u8]) -> Option<String> {
+    fn show(self, json: &Bytes, summaries: &RecentSummaries) -> Option<String> {
         match self.has_data {
             true => self.whole(json),
-            false => summarise_event(json),
+            false => summaries.of(json),
         }
     }
 

@@ -184,7 +184,7 @@ impl Tool for SubscribeToEvents {
             Some(client) => ClientKey::new(owner, client).id(&unique),
             None => SubscriptionId::new(&unique).expect("a UUID fits a subscription id"),
         };
-        if client_id.is_some() || caller.session.is_some() {
+        if client_id.is_some() || caller.session().is_some() {
             self.events.check_match_cost(caller, &filters)?;
         }
         if let Some(client) = &client_id {
@@ -196,7 +196,7 @@ impl Tool for SubscribeToEvents {
                     .and_then(Result::ok)
                     .unwrap_or(SubscriptionTransport::Sse),
                 since,
-                session: caller.session.as_deref().map(|session| session.id.clone()),
+                session: caller.session().map(|session| session.id.clone()),
             };
             self.subscriptions.make(owner, &id, new).await?;
         }
@@ -211,7 +211,7 @@ impl Tool for SubscribeToEvents {
             transport,
             notes,
         };
-        if caller.session.is_none() {
+        if caller.session().is_none() {
             let listen_uris = uris(&filters);
             return Ok(structured(&SubscribeOutput {
                 listen_uris,
@@ -222,9 +222,9 @@ impl Tool for SubscribeToEvents {
         let stored = self.of_session(caller, new, channel).await;
         if let (Err(_), Some(_)) = (&stored, &client_id) {
             // The call fails as a whole.
-            let own = caller.session.as_deref().map(|session| &session.id);
+            let own = caller.session().map(|session| session.id.clone());
             self.subscriptions
-                .delete(&caller.principal.id, &id, own)
+                .delete(&caller.principal.id, &id, own.as_ref())
                 .await?;
         }
         let delivery = match stored? {

@@ -144,7 +144,7 @@ impl Tool for WaitForEvents {
             gone,
             seconds,
             form,
-        } = self.checked(caller, call).await?;
+        } = Box::pin(self.checked(caller, call)).await?;
         let longest = match caller.output.progress_token() {
             _ if caller.is_task => MAX_TASK_WAIT_SECONDS,
             Some(_) => MAX_WAIT_SECONDS,

@@ -26,10 +26,9 @@ use fanout::{
     lag::LagLimits,
     metrics::FanoutMetrics,
 };
-use http::HeaderMap;
 use mcp::{
     ErrorCode, ProtocolVersion, RequestId,
-    capability::{Capabilities, ClientCapabilities},
+    capability::Capabilities,
     completion::{CompleteParams, CompleteResult},
     extension::Extensions,
     method,
@@ -39,7 +38,11 @@ use mcp::{
 };
 use mcp_server::{
     CallError, Caller, OfferRegistry, Policy, RateClass, RateLimiter, RateLimits, Toolset,
-    completion::Completer, output::CallOutput, prompt::Prompt, resource::ResourceSource,
+    caller::{CallClient, ClientSlot},
+    completion::Completer,
+    output::CallOutput,
+    prompt::Prompt,
+    resource::ResourceSource,
     tool::ToolCall,
 };
 use model::{
@@ -313,16 +316,13 @@ fn caller_named(name: &str, sees: Visibility) -> Caller {
         rights: PresentRights::new(Arc::clone(&principal)),
         principal,
         version: ProtocolVersion::V2026_07_28,
-        session: None,
-        client: ClientCapabilities::default(),
+        client: ClientSlot::default(),
         trace: None,
         since: LogPosition {
             epoch: Epoch(1),
             sequence: Sequence::START,
             tag: None,
         },
-        param_headers: HeaderMap::new(),
-        asking: None,
         output: CallOutput::new(None, None).0,
         is_task: false,
         waits_until: None,

@@ -175,7 +175,11 @@ async fn a_session_has_its_own_subscriptions_beside_those_that_are_kept() {
         subscription("of-session", "theirs", 2),
     ];
     let me = Caller {
-        session: Some(Arc::new(session)),
+        client: CallClient {
+            session: Some(Arc::new(session)),
+            ..CallClient::default()
+        }
+        .into(),
         ..caller(Visibility::all())
     };
     let (first, second) = (world.happens("mine").await, world.happens("theirs").await);

@@ -40,7 +40,9 @@ fn happen(hub: &Hub, sequence: u64, repo: &str) {
 /// A place of a call that waits for events of octo/`repo`.
 fn begin(hub: &Arc<Hub>, repo: &str) -> (EventWait, FilterMatcher) {
     let filters = fixture::repo_filter(repo);
-    let place = hub.begin_wait(&principal("one"), &filters).unwrap();
+    let began_at = hub.position().sequence;
+    let place = hub.begin_wait(&principal("one"), &filters, began_at);
+    let place = place.unwrap();
     (place, FilterMatcher::of(&filters))
 }
 

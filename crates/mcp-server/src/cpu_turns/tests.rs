@@ -27,7 +27,7 @@ impl Wake for WakeCount {
     }
 }
 
-fn poll<F: Future>(future: &mut FutureInTurns<F>) -> Poll<F::Output> {
+fn poll<F: Future + Unpin>(future: &mut FutureInTurns<F>) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -153,7 +153,7 @@ fn work_that_is_started_in_a_turn_inherits_its_account() {
         let started = &mut started;
         let mut starting = one.run(async move {
             // Needs no turn of its own: it runs within this one.
-            in_turns(async {}).await;
+            in_turns(Box::pin(async {})).await;
             *started = Some(in_turns(pending::<()>()));
         });
         assert!(poll(&mut starting).is_ready());
@@ -164,5 +164,5 @@ fn work_that_is_started_in_a_turn_inherits_its_account() {
         .as_ref()
         .map(|account| account.0.principal.clone());
     assert_eq!(name, PrincipalId::new("one").ok());
-    assert!(in_turns(async {}).account.is_none());
+    assert!(in_turns(Box::pin(async {})).account.is_none());
 }

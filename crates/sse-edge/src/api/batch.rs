@@ -12,11 +12,12 @@ use mcp::{
     headers::AcceptedTypes,
     mrtr,
 };
-use mcp_server::{Caller, RateClass, output::CallOutputItem};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout_at},
+use mcp_server::{
+    Caller, RateClass,
+    item_queue::{QueueSender, item_queue},
+    output::CallOutputItem,
 };
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     conversation::{Conversation, HandshakeCall},
@@ -72,7 +73,7 @@ pub(super) async fn answer(
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     let lost = lost_answers(&parts, BatchAnswers::new(hold()));
-    let (out, messages) = mpsc::channel(WAITING_FRAMES);
+    let (out, messages) = item_queue(WAITING_FRAMES);
     let task = conversation.edge.background.spawn(async move {
         let run = BatchRun { edge, silent, out };
         let principal = run.silent.principal.id.clone();
@@ -83,7 +84,7 @@ pub(super) async fn answer(
     });
     // The process stops.
     let work = Box::pin(async move { task.await.unwrap_or(lost) });
-    Ok(exchange::answer(accepts, work, messages).await)
+    Ok(exchange::answer(accepts, conversation.trace, work, messages).await)
 }
 
 /// Registers the calls, and separates the messages that get no answer.
@@ -132,7 +133,7 @@ fn begin(
 struct BatchRun {
     edge: Arc<Edge>,
     silent: Caller,
-    out: mpsc::Sender<CallOutputItem>,
+    out: QueueSender<CallOutputItem>,
 }
 
 impl BatchRun {
@@ -195,7 +196,7 @@ impl BatchRun {
                 answer = &mut work => break answer,
             }
         };
-        while let Ok(item) = messages.try_recv() {
+        while let Some(item) = messages.try_recv() {
             self.send(item).await;
         }
         answer

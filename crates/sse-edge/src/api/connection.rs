@@ -203,7 +203,7 @@ pub(super) async fn send(
     } else {
         principal.require(Permission::Read)?;
     }
-    if !edge.sessions.touch_served(&session).await? {
+    if !edge.sessions.touch_served(&session.id, &session).await? {
         return Err(EdgeError::NoSuchSession);
     }
     let version = ProtocolVersion::parse(&session.protocol_version);

@@ -14,16 +14,15 @@ use mcp::{
 use mcp_server::{
     Caller,
     ask::Ask,
+    caller::CallClient,
+    item_queue::{QueueReceiver, item_queue},
     output::{CallOutput, CallOutputItem},
     repeatable::RepeatableCall,
 };
 use model::{Clock, CursorKeys, Session, TraceContext};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     answers::{unavailable, within_budget},
@@ -35,12 +34,13 @@ use crate::{
         asking::AskOnStream,
         continuation::{GoOn, TakenCall},
         record::{CallRecorder, RecordedCall, record, take_over},
-        running::RunningCall,
+        running::{CallEnd, RunningCall},
         stream_name::StreamName,
     },
     edge::Edge,
     error::EdgeError,
     methods::handshake,
+    session::SessionLife,
 };
 use access::{PresentRights, Principal};
 
@@ -56,14 +56,14 @@ pub(super) struct Conversation {
 impl Conversation {
     fn caller(&self, asking: Option<Arc<dyn Ask>>, output: CallOutput) -> Caller {
         let client = ClientCapabilities::from_value(self.session.client_capabilities.clone());
-        let client = client.unwrap_or_default();
-        Caller {
+        let client = CallClient {
             session: Some(Arc::clone(&self.session)),
+            capabilities: client.unwrap_or_default(),
             asking,
-            ..self
-                .edge
-                .caller(&self.principal, self.version, client, self.trace, output)
-        }
+            ..CallClient::default()
+        };
+        self.edge
+            .caller(&self.principal, self.version, client, self.trace, output)
     }
 
     /// The caller of messages that send nothing before their answer.
@@ -112,7 +112,7 @@ impl Conversation {
         let task = self.edge.background.spawn(call.work);
         let failed = CallAnswer::of(&id, Err(RpcError::internal().into()));
         let work = Box::pin(async move { task.await.unwrap_or(Some(failed)) });
-        Ok(exchange::answer(accepts, work, call.messages).await)
+        Ok(exchange::answer(accepts, self.trace, work, call.messages).await)
     }
 
     async fn recorded(
@@ -125,7 +125,9 @@ impl Conversation {
         let name = StreamName::of_call(keys, &self.principal.id, &self.session.id, &*self.edge.ids);
         let recorded = self.recorded_call(name, request, call);
         let (begun, beginning) = oneshot::channel();
-        drop(self.edge.background.spawn(record(recorded, begun)));
+        self.edge
+            .background
+            .start(self.trace, record(recorded, begun));
         exchange::recorded_response(accepts, &id, beginning).await
     }
 
@@ -134,20 +136,20 @@ impl Conversation {
         name: StreamName,
         request: RequestId,
         call: HandshakeCall,
-    ) -> RecordedCall {
-        RecordedCall {
+    ) -> Box<RecordedCall> {
+        Box::new(RecordedCall {
             recorder: CallRecorder {
                 calls: Arc::clone(&self.edge.calls),
                 sessions: Arc::clone(&self.edge.sessions),
                 background: self.edge.background.clone(),
             },
-            name,
-            session: Arc::clone(&self.session),
+            name: Arc::new(name),
+            session: SessionLife::from(&*self.session),
             rights: call.rights,
             request,
             messages: call.messages,
             work: call.work,
-        }
+        })
     }
 
     /// A call that has not started; `waits_until` is the time at which its waits have to end, if there is one.
@@ -209,10 +211,12 @@ impl GoOn for Conversation {
                 &taken.request,
                 Err(error.into()),
             )))),
-            messages: mpsc::channel(1).1,
+            messages: item_queue(1).1,
         });
         let call = self.recorded_call(taken.name.clone(), taken.request.clone(), call);
-        drop(self.edge.background.spawn(take_over(call, taken)));
+        self.edge
+            .background
+            .start(self.trace, take_over(call, taken));
     }
 }
 
@@ -222,33 +226,34 @@ pub(super) struct HandshakeCall {
     /// What the call may see, and saw.
     pub(super) rights: PresentRights,
     pub(super) work: exchange::Work,
-    pub(super) messages: mpsc::Receiver<CallOutputItem>,
+    pub(super) messages: QueueReceiver<CallOutputItem>,
 }
 
-async fn run(
+/// The work of a call.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, for as long as the call waits"
+)]
+fn run(
     edge: Arc<Edge>,
     running: RunningCall,
     caller: Caller,
     request: RpcRequest,
-) -> Option<CallAnswer> {
-    let id = request.id.clone();
-    let answer = Box::pin(handshake::message(
-        &edge,
-        &caller,
-        Incoming::Request(request),
-    ));
-    let answer = match running.cancelled.run_until_cancelled(answer).await {
-        Some(answer) => answer,
-        None if running.session_ended.is_cancelled() => Err(EdgeError::SessionGone),
-        None => return None,
-    };
-    let message = match answer {
-        Ok(message) => message.unwrap_or_default(),
-        Err(error) => envelope::error(Some(&id), &error.into()),
-    };
-    let answer = CallAnswer::of(&id, Ok(message));
-    let principal = &caller.principal.id;
-    Some(Box::pin(answer.within(&edge.answers, principal, Some(&id))).await)
+) -> impl Future<Output = Option<CallAnswer>> + Send {
+    async move {
+        let id = request.id.clone();
+        let answer = Box::pin(handshake::request(&edge, &caller, request));
+        let message = match running.run(answer).await {
+            Ok(message) => message,
+            Err(CallEnd::SessionEnded) => {
+                envelope::error(Some(&id), &EdgeError::SessionGone.into())
+            }
+            Err(CallEnd::Cancelled) => return None,
+        };
+        let answer = CallAnswer::of(&id, Ok(message));
+        let principal = &caller.principal.id;
+        Some(Box::pin(answer.within(&edge.answers, principal, Some(&id))).await)
+    }
 }
 
 /// Bytes that a call keeps while it runs, as JSON.

@@ -15,16 +15,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, future::BoxFuture};
 use http::StatusCode;
-use instruments::recording::line_span;
 use mcp::{RequestId, headers::AcceptedTypes};
-use mcp_server::{cpu_turns::in_turns, output::CallOutputItem};
+use mcp_server::{cpu_turns::in_turns, item_queue::QueueReceiver, output::CallOutputItem};
+use model::TraceContext;
 use stream_driver::{FillResult, OutgoingFrames, SendProgress, StreamSource};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, Sleep, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
 
 use super::{
     answers::{json_or_sse, retry_later},
@@ -34,6 +33,7 @@ use crate::{
     answer_budget::AnswerBytes,
     calls::{CallAnswer, record::FirstResponse, unanswered::stopped_answer},
     limits::{STREAM_AFTER, UNKEPT_CLIENT_WAIT},
+    request_line::InRequestLine,
 };
 
 /// Interval of the comments that keep proxies from cutting a call that sends nothing.
@@ -46,8 +46,9 @@ pub(super) type Work = BoxFuture<'static, Option<CallAnswer>>;
 /// whichever is first.
 pub(super) async fn answer(
     accepts: AcceptedTypes,
+    trace: Option<TraceContext>,
     mut work: Work,
-    mut messages: mpsc::Receiver<CallOutputItem>,
+    mut messages: QueueReceiver<CallOutputItem>,
 ) -> Response {
     if !accepts.sse {
         // Messages that cannot be streamed are dropped; the answer is sent.
@@ -71,20 +72,20 @@ pub(super) async fn answer(
         },
         () = sleep(STREAM_AFTER) => None,
     };
+    let first = first.and_then(CallOutputItem::into_message);
     let exchange = MessagesThenAnswer {
-        first,
+        frame: first.map(|message| mcp::sse::message(None, &message).into()),
         messages,
         // Not within the body, which nobody polls while the client does not read, and others need the turn.
         work: Some(AbortOnDropHandle::new(tokio::spawn(in_turns(
-            work.instrument(line_span()),
+            InRequestLine::new(trace, work),
         )))),
-        answer: None,
     };
     sse::answer(AnswerSource::new(exchange))
 }
 
 /// The first item with which the answer begins as a stream.
-async fn beginning(messages: &mut mpsc::Receiver<CallOutputItem>) -> Option<CallOutputItem> {
+async fn beginning(messages: &mut QueueReceiver<CallOutputItem>) -> Option<CallOutputItem> {
     loop {
         let item = messages.recv().await?;
         if item.begins_stream() {
@@ -124,7 +125,7 @@ fn whole(accepts: AcceptedTypes, answer: Option<CallAnswer>) -> Response {
     response
 }
 
-struct ReceivedFrames(mpsc::Receiver<AnswerBytes>);
+struct ReceivedFrames(QueueReceiver<AnswerBytes>);
 
 impl Stream for ReceivedFrames {
     type Item = AnswerBytes;
@@ -136,66 +137,67 @@ impl Stream for ReceivedFrames {
 
 /// The stream of one request: messages, then the answer, then the end.
 struct MessagesThenAnswer {
-    first: Option<CallOutputItem>,
-    messages: mpsc::Receiver<CallOutputItem>,
+    /// The first frame; once the work has ended, that of its answer.
+    frame: Option<AnswerBytes>,
+    messages: QueueReceiver<CallOutputItem>,
     /// It ends with the stream.
     work: Option<AbortOnDropHandle<Option<CallAnswer>>>,
-    answer: Option<CallAnswer>,
 }
 
 impl Stream for MessagesThenAnswer {
     type Item = AnswerBytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AnswerBytes>> {
+        let this = &mut *self;
         let frame = |message: &Bytes| mcp::sse::message(None, message);
-        if let Some(first) = self.first.take().and_then(CallOutputItem::into_message) {
-            return Poll::Ready(Some(frame(&first).into()));
-        }
-        if let Some(work) = &mut self.work
-            && let Poll::Ready(answer) = Pin::new(work).poll(cx)
-        {
-            // An error is a panic, which is in the log.
-            self.answer = answer.ok().flatten();
-            self.work = None;
+        if let Some(work) = &mut this.work {
+            if let Some(first) = this.frame.take() {
+                return Poll::Ready(Some(first));
+            }
+            if let Poll::Ready(answer) = Pin::new(work).poll(cx) {
+                // An error is a panic, which is in the log.
+                let answer = answer.ok().flatten();
+                this.frame = answer.map(|answer| answer.message.map(frame));
+                this.work = None;
+            }
         }
         // Messages are in the queue before the work that sent them ends.
-        while let Poll::Ready(Some(item)) = self.messages.poll_recv(cx) {
+        while let Poll::Ready(Some(item)) = this.messages.poll_recv(cx) {
             // This client cannot reconnect, so it stays connected.
             if let Some(message) = item.into_message() {
                 return Poll::Ready(Some(frame(&message).into()));
             }
         }
-        if self.work.is_some() {
+        if this.work.is_some() {
             return Poll::Pending;
         }
-        let answer = self.answer.take();
-        Poll::Ready(answer.map(|answer| answer.message.map(frame)))
+        Poll::Ready(this.frame.take())
     }
 }
 
 /// Frames for the driver of their connection, with a comment after each long silence. Large frames are handed over in
 /// parts. While nothing happens, an answer that is waited for costs what a stream costs: its connection leaves hyper.
 pub(super) struct AnswerSource<S> {
-    frames: Pin<Box<S>>,
+    frames: S,
     /// The rest of a frame.
     rest: AnswerBytes,
     silence: Pin<Box<Sleep>>,
 }
 
-impl<S: Stream<Item = AnswerBytes>> AnswerSource<S> {
+impl<S: Stream<Item = AnswerBytes> + Unpin> AnswerSource<S> {
     pub(super) fn new(frames: S) -> Self {
         Self {
-            frames: Box::pin(frames),
+            frames,
             rest: AnswerBytes::default(),
             silence: Box::pin(sleep(KEEP_ALIVE)),
         }
     }
 }
 
-impl<S: Stream<Item = AnswerBytes> + Send> StreamSource for AnswerSource<S> {
+impl<S: Stream<Item = AnswerBytes> + Send + Unpin> StreamSource for AnswerSource<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         if self.rest.is_empty()
-            && let Poll::Ready(frame) = self.frames.as_mut().poll_next(cx)
+            && let Poll::Ready(frame) = Pin::new(&mut self.frames).poll_next(cx)
         {
             match frame {
                 Some(frame) => self.rest = frame,

@@ -160,7 +160,7 @@ pub(super) async fn messages(
     let Some(session) = session.filter(|session| session.ends_with_stream) else {
         return refuse(&HttpRefusal::stream_session_not_found());
     };
-    match edge.sessions.touch_served(&session).await {
+    match edge.sessions.touch_served(&session.id, &session).await {
         Ok(true) => {}
         Ok(false) => return refuse(&HttpRefusal::stream_session_not_found()),
         Err(error) => return unavailable(error, None),
@@ -286,7 +286,7 @@ pub(super) async fn relay(
             answer = &mut call.work => break answer,
         }
     };
-    while let Ok(item) = call.messages.try_recv() {
+    while let Some(item) = call.messages.try_recv() {
         if let Some(message) = item.into_message().and_then(|message| shown(&message)) {
             keep(edge, session, to, message, lost_notice).await;
         }

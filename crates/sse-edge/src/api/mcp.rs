@@ -17,7 +17,7 @@ use mcp::{
     handshake::initialize_result,
     method, mrtr,
 };
-use mcp_server::{Caller, ask::Ask, call_metrics::CallOutcome, output::CallOutput};
+use mcp_server::{ask::Ask, call_metrics::CallOutcome, caller::CallClient, output::CallOutput};
 use model::{Sequence, Session, SessionId, TraceContext};
 use service_kit::{bodies::HeldBody, trace::Trace};
 
@@ -121,16 +121,17 @@ impl McpRequest<'_> {
         let meta = request.meta;
         let (output, messages) = CallOutput::new(meta.progress_token, meta.log_level);
         let metrics = &self.edge.call_metrics;
-        let observed = metrics.begin(method, request.version, self.trace, meta.trace);
+        let observed = Box::new(metrics.begin(method, request.version, self.trace, meta.trace));
         let trace = observed.trace();
-        let client = meta.capabilities;
-        let caller = Caller {
+        let client = CallClient {
+            session: None,
+            capabilities: meta.capabilities,
             param_headers: request.param_headers,
             asking,
-            ..self
-                .edge
-                .caller(&self.principal, request.version, client, trace, output)
         };
+        let caller = self
+            .edge
+            .caller(&self.principal, request.version, client, trace, output);
         let accepts = request.accepts;
         let (id, method, params) = (request.id, request.method, request.params);
         let edge = Arc::clone(self.edge);
@@ -139,9 +140,10 @@ impl McpRequest<'_> {
             let outcome = observed.observe(call).await;
             let answer = CallAnswer::of(&id, outcome);
             let principal = &caller.principal.id;
-            Some(answer.within(&edge.answers, principal, Some(&id)).await)
+            // A wait has no room for that.
+            Some(Box::pin(answer.within(&edge.answers, principal, Some(&id))).await)
         };
-        exchange::answer(accepts, Box::pin(work), messages).await
+        exchange::answer(accepts, self.trace, Box::pin(work), messages).await
     }
 
     async fn listen(&self, request: &ModernRequest) -> Response {
@@ -241,7 +243,8 @@ impl McpRequest<'_> {
             return Ok(refuse(&refusal));
         }
         let sessions = &self.edge.sessions;
-        if !sessions.touch_served(&conversation.session).await? {
+        let session = &*conversation.session;
+        if !sessions.touch_served(&session.id, session).await? {
             return Ok(refuse(&HttpRefusal::session_not_found()));
         }
         let accepts = message.accepts;
@@ -310,7 +313,7 @@ impl McpRequest<'_> {
             Box::new(conversation),
         );
         Ok(match frames.await {
-            Some(frames) => sse::answer(AnswerSource::new(frames)),
+            Some(frames) => sse::answer(AnswerSource::new(Box::pin(frames))),
             None => refuse(&HttpRefusal::session_not_found()),
         })
     }

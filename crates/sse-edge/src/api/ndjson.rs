@@ -320,7 +320,7 @@ impl LineConnection {
             }
             let shared = Arc::clone(&self.shared);
             self.exchanges
-                .spawn(in_turns(shared.exchange(call, cancel)));
+                .spawn(in_turns(Box::pin(shared.exchange(call, cancel))));
             while self.exchanges.try_join_next().is_some() {}
             return;
         }

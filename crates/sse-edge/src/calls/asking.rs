@@ -107,7 +107,7 @@ impl AskByRetry {
         }
         let missing = collected.missing;
         missing
-            .check(caller.version, &caller.client)
+            .check(caller.version, &caller.client().capabilities)
             .map_err(CallError::Refused)?;
         let Some(question) = InputRequired::ask(caller.version, &missing) else {
             return Ok(collected.answers);
@@ -220,7 +220,7 @@ impl Ask for AskOnStream {
         requests: InputRequests,
     ) -> Result<BTreeMap<String, ClientResult>, CallError> {
         for (_, request) in requests.iter() {
-            let possible = request.check(caller.version, &caller.client);
+            let possible = request.check(caller.version, &caller.client().capabilities);
             possible
                 .map_err(|reason| RpcError::new(ErrorCode::InvalidRequest, reason.to_string()))?;
         }

@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use mcp::RequestId;
+use mcp_server::item_queue::QueueSender;
 use model::{Classified, ErrorClass, LeaseName, Sequence, error_chain};
 use ports::{LeaseToken, MailboxError, StoreFailure};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, error::Elapsed, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -83,7 +84,7 @@ impl KeepError {
 pub(super) struct StreamKeeper {
     calls: Arc<Calls>,
     sessions: Arc<Sessions>,
-    name: StreamName,
+    name: Arc<StreamName>,
     request: RequestId,
     /// The lease of the stream, if it was taken over and does not say yet that this edge runs the call.
     lease: Option<LeaseToken>,
@@ -105,7 +106,7 @@ pub(super) struct StreamKeeper {
 impl StreamKeeper {
     pub(super) fn new(
         (calls, sessions): (Arc<Calls>, Arc<Sessions>),
-        name: StreamName,
+        name: Arc<StreamName>,
         request: RequestId,
     ) -> Self {
         Self {
@@ -363,7 +364,7 @@ impl StreamKeeper {
     /// The call is over: stores what waits and closes the stream, and tries again for a while and as long as the edge does not have to stop. The client that is connected does not wait for that.
     pub(super) async fn finish(
         mut self,
-        mut live: Option<mpsc::Sender<AnswerBytes>>,
+        mut live: Option<QueueSender<AnswerBytes>>,
         closed: CancellationToken,
     ) {
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;

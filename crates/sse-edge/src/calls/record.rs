@@ -12,11 +12,15 @@ use bytes::Bytes;
 use fanout::limits::RETRY_MILLIS;
 use futures_util::{FutureExt, future::BoxFuture};
 use mcp::RequestId;
-use mcp_server::{output::CallOutputItem, repeatable::RepeatableCall};
-use model::{Sequence, Session};
+use mcp_server::{
+    item_queue::{QueueReceiver, QueueSender, item_queue},
+    output::CallOutputItem,
+    repeatable::RepeatableCall,
+};
+use model::Sequence;
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
+    sync::oneshot,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -27,7 +31,7 @@ use crate::{
     answer_budget::AnswerBytes,
     background::Background,
     limits::{CALL_REFRESH, CALL_STORE_PAUSE, STREAM_AFTER, UNKEPT_CLIENT_WAIT, WAITING_FRAMES},
-    session::Sessions,
+    session::{SessionLife, Sessions},
 };
 
 /// The beginning of the response to a call.
@@ -36,7 +40,7 @@ pub(crate) enum FirstResponse {
     /// The answer itself.
     Answer(CallAnswer),
     /// A stream of SSE frames.
-    Stream(mpsc::Receiver<AnswerBytes>),
+    Stream(QueueReceiver<AnswerBytes>),
     /// Nothing: the client cancelled the call.
     Cancelled,
 }
@@ -52,18 +56,19 @@ pub(crate) struct CallRecorder {
 /// A call whose answer is recorded.
 pub(crate) struct RecordedCall {
     pub(crate) recorder: CallRecorder,
-    pub(crate) name: StreamName,
-    pub(crate) session: Arc<Session>,
+    pub(crate) name: Arc<StreamName>,
+    /// Until when its session lasts.
+    pub(crate) session: SessionLife,
     pub(crate) request: RequestId,
     /// What the call may see, and saw.
     pub(crate) rights: PresentRights,
-    pub(crate) messages: mpsc::Receiver<CallOutputItem>,
+    pub(crate) messages: QueueReceiver<CallOutputItem>,
     /// `None` when it was cancelled.
     pub(crate) work: BoxFuture<'static, Option<CallAnswer>>,
 }
 
 /// Runs the call to its end, even if no client listens. What was needed for its beginning is not kept while it waits.
-pub(crate) async fn record(call: RecordedCall, begun: oneshot::Sender<FirstResponse>) {
+pub(crate) async fn record(call: Box<RecordedCall>, begun: oneshot::Sender<FirstResponse>) {
     if let Some((writer, call)) = Box::pin(begin(call, begun)).await {
         Box::pin(writer.run(call)).await;
     }
@@ -71,9 +76,9 @@ pub(crate) async fn record(call: RecordedCall, begun: oneshot::Sender<FirstRespo
 
 /// Waits until the answer begins; `None` if that is all of it.
 async fn begin(
-    mut call: RecordedCall,
+    mut call: Box<RecordedCall>,
     begun: oneshot::Sender<FirstResponse>,
-) -> Option<(Box<CallWriter>, RecordedCall)> {
+) -> Option<(Box<CallWriter>, Box<RecordedCall>)> {
     let mut repeatable = None;
     let first = tokio::select! {
         biased;
@@ -98,12 +103,14 @@ async fn begin(
         },
         () = sleep(STREAM_AFTER) => None,
     };
-    let (frames, stream) = mpsc::channel(WAITING_FRAMES);
+    let (frames, stream) = item_queue(WAITING_FRAMES);
     let CallRecorder {
         calls, sessions, ..
     } = call.recorder.clone();
-    let keeper = StreamKeeper::new((calls, sessions), call.name.clone(), call.request.clone());
-    let opening = CallWriter::open(keeper, call.name.clone(), call.rights.clone(), frames);
+    let name = Arc::clone(&call.name);
+    let keeper = StreamKeeper::new((calls, sessions), name, call.request.clone());
+    let name = Arc::clone(&call.name);
+    let opening = CallWriter::open(keeper, name, call.rights.clone(), frames);
     let mut writer = opening.await;
     let _ = begun.send(FirstResponse::Stream(stream));
     for item in repeatable.into_iter().chain(first) {
@@ -117,7 +124,7 @@ async fn begin(
 
 /// The first item with which the answer begins as a stream; how the call can be made again is put aside.
 async fn beginning(
-    messages: &mut mpsc::Receiver<CallOutputItem>,
+    messages: &mut QueueReceiver<CallOutputItem>,
     repeatable: &mut Option<CallOutputItem>,
 ) -> Option<CallOutputItem> {
     loop {
@@ -130,14 +137,15 @@ async fn beginning(
 }
 
 /// Goes on with a call that another edge has begun; its client reads the stream.
-pub(crate) async fn take_over(call: RecordedCall, taken: TakenCall) {
+pub(crate) async fn take_over(call: Box<RecordedCall>, taken: TakenCall) {
     let CallRecorder {
         calls, sessions, ..
     } = call.recorder.clone();
-    let keeper = StreamKeeper::new((calls, sessions), taken.name.clone(), taken.request.clone());
+    let name = Arc::clone(&call.name);
+    let keeper = StreamKeeper::new((calls, sessions), name, taken.request.clone());
     let mut writer = CallWriter {
         keeper: keeper.taken(taken.lease, taken.through),
-        name: taken.name,
+        name: Arc::clone(&call.name),
         live: None,
         has_id: true,
         rights: call.rights.clone(),
@@ -145,7 +153,7 @@ pub(crate) async fn take_over(call: RecordedCall, taken: TakenCall) {
         repeatable: Some(taken.call),
     };
     // What the other edge stored may be old.
-    Box::pin(writer.refresh(&call.session)).await;
+    Box::pin(writer.refresh(call.session)).await;
     Box::pin(Box::new(writer).run(call)).await;
 }
 
@@ -159,9 +167,9 @@ enum CallPlace {
 
 struct CallWriter {
     keeper: StreamKeeper,
-    name: StreamName,
+    name: Arc<StreamName>,
     /// The client that is connected to this edge, while it is.
-    live: Option<mpsc::Sender<AnswerBytes>>,
+    live: Option<QueueSender<AnswerBytes>>,
     /// The client has been sent an id with which it can come back.
     has_id: bool,
     /// What the call may see, and saw.
@@ -175,9 +183,9 @@ struct CallWriter {
 impl CallWriter {
     async fn open(
         keeper: StreamKeeper,
-        name: StreamName,
+        name: Arc<StreamName>,
         rights: PresentRights,
-        frames: mpsc::Sender<AnswerBytes>,
+        frames: QueueSender<AnswerBytes>,
     ) -> Self {
         let mut writer = Self {
             keeper: keeper.opened().await,
@@ -196,17 +204,25 @@ impl CallWriter {
         writer
     }
 
-    async fn run(mut self: Box<Self>, mut call: RecordedCall) {
-        let background = call.recorder.background.clone();
+    async fn run(mut self: Box<Self>, mut call: Box<RecordedCall>) {
+        let background = &call.recorder.background;
         let (draining, closed) = (background.draining(), background.closed());
         let mut edge_names = self.keeper.edge_names();
         // It may have changed before.
         Box::pin(self.keeper.claim_again()).await;
-        let mut refresh = interval_at(Instant::now() + CALL_REFRESH, CALL_REFRESH);
-        let mut store = interval(CALL_STORE_PAUSE);
-        store.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One timer for both.
+        let mut refreshes_at = Instant::now() + CALL_REFRESH;
+        let mut stores_at = Instant::now();
+        let mut timer = Box::pin(sleep_until(refreshes_at));
         let (mut is_open, mut is_draining) = (true, false);
         let answer = loop {
+            let wakes_at = match self.keeper.is_waiting() {
+                true => stores_at.min(refreshes_at),
+                false => refreshes_at,
+            };
+            if timer.deadline() != wakes_at {
+                timer.as_mut().reset(wakes_at);
+            }
             tokio::select! {
                 biased;
                 item = call.messages.recv(), if is_open => match item {
@@ -222,9 +238,12 @@ impl CallWriter {
                     Box::pin(self.disconnect()).await;
                 }
                 Ok(()) = edge_names.changed() => Box::pin(self.keeper.claim_again()).await,
-                _ = refresh.tick() => Box::pin(self.refresh(&call.session)).await,
-                _ = store.tick(), if self.keeper.is_waiting() => {
-                    self.store_waiting().await;
+                () = &mut timer => if Instant::now() >= refreshes_at {
+                    Box::pin(self.refresh(call.session)).await;
+                    refreshes_at = Instant::now() + CALL_REFRESH;
+                } else {
+                    Box::pin(self.store_waiting()).await;
+                    stores_at = Instant::now() + CALL_STORE_PAUSE;
                     if is_draining {
                         Box::pin(self.disconnect()).await;
                     }
@@ -235,7 +254,7 @@ impl CallWriter {
                 return;
             }
         };
-        while let Ok(item) = call.messages.try_recv() {
+        while let Some(item) = call.messages.try_recv() {
             if let Some(message) = item.into_message() {
                 Box::pin(self.keep_and_send(message.into(), EntryKind::Message)).await;
             }
@@ -301,9 +320,10 @@ impl CallWriter {
     }
 
     /// Mailboxes keep a message for an hour and a session has a time without use, and a call may last for longer.
-    async fn refresh(&mut self, session: &Session) {
+    async fn refresh(&mut self, session: SessionLife) {
         // An edge that finds the session gone cancels the call.
-        let _ = self.keeper.sessions().touch_served(session).await;
+        let id = &self.name.session;
+        let _ = self.keeper.sessions().touch_served(id, session).await;
         let Some(call) = self.repeatable.clone() else {
             return;
         };

@@ -3,10 +3,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use mcp::RequestId;
 use model::SessionId;
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use crate::{
     error::EdgeError,
@@ -20,7 +21,8 @@ pub(crate) struct RunningCalls(Arc<Mutex<CallTable>>);
 
 #[derive(Debug, Default)]
 struct CallTable {
-    sessions: HashMap<SessionId, HashMap<RequestId, RunningEntry>>,
+    /// The calls of each session, which are few.
+    sessions: HashMap<SessionId, Vec<RunningEntry>>,
     calls: usize,
     /// Bytes that the calls keep.
     bytes: usize,
@@ -29,22 +31,39 @@ struct CallTable {
 
 #[derive(Debug)]
 struct RunningEntry {
+    request: RequestId,
     number: u64,
-    cancelled: CancellationToken,
-    session_ended: CancellationToken,
+    end: Option<CallEnd>,
+    /// Tells the call of its end; a token would be three times as large.
+    ended: Arc<Notify>,
+}
+
+impl RunningEntry {
+    /// Ends the call; the first reason counts.
+    fn end(&mut self, why: CallEnd) {
+        if self.end.is_none() {
+            self.end = Some(why);
+            self.ended.notify_one();
+        }
+    }
+}
+
+/// The reason why a call ends without its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallEnd {
+    /// The client no longer wants the answer.
+    Cancelled,
+    /// Its session has ended: the client is told.
+    SessionEnded,
 }
 
 /// A running call; it is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunningCall {
     session: SessionId,
-    request: RequestId,
     number: u64,
     bytes: usize,
-    /// Cancelled when the client no longer wants the answer, or its session has ended.
-    pub(crate) cancelled: CancellationToken,
-    /// Cancelled before that when the session has ended: then the client is told.
-    pub(crate) session_ended: CancellationToken,
+    ended: Arc<Notify>,
     table: Arc<Mutex<CallTable>>,
 }
 
@@ -66,57 +85,80 @@ impl RunningCalls {
         }
         table.next += 1;
         let number = table.next;
-        let (cancelled, session_ended) = (CancellationToken::new(), CancellationToken::new());
-        let calls = table.sessions.entry(session.clone()).or_default();
-        if calls.len() >= MAX_CALLS_PER_SESSION {
+        let ended = Arc::new(Notify::new());
+        let running = table.sessions.get(session).map_or(&[][..], Vec::as_slice);
+        if running.len() >= MAX_CALLS_PER_SESSION {
             return Err(EdgeError::TooManyCalls);
         }
-        if calls.contains_key(request) {
+        if running.iter().any(|entry| entry.request == *request) {
             return Err(EdgeError::Parameter {
                 field: "id".to_owned(),
                 reason: "a request with this id is still running".to_owned(),
             });
         }
-        let entry = RunningEntry {
+        let calls = table.sessions.entry(session.clone()).or_default();
+        // Most sessions have one.
+        calls.reserve_exact(usize::from(calls.is_empty()));
+        calls.push(RunningEntry {
+            request: request.clone(),
             number,
-            cancelled: cancelled.clone(),
-            session_ended: session_ended.clone(),
-        };
-        calls.insert(request.clone(), entry);
+            end: None,
+            ended: Arc::clone(&ended),
+        });
         table.calls += 1;
         table.bytes += bytes;
         Ok(RunningCall {
             session: session.clone(),
-            request: request.clone(),
             number,
             bytes,
-            cancelled,
-            session_ended,
+            ended,
             table: Arc::clone(&self.0),
         })
     }
 
     /// Cancels a call; returns whether it runs here.
     pub(crate) fn cancel(&self, session: &SessionId, request: &RequestId) -> bool {
-        let table = self.0.lock();
-        let found = table
-            .sessions
-            .get(session)
-            .and_then(|calls| calls.get(request));
+        let mut table = self.0.lock();
+        let calls = table.sessions.get_mut(session);
+        let found = calls.and_then(|calls| calls.iter_mut().find(|call| call.request == *request));
         found.is_some_and(|entry| {
-            entry.cancelled.cancel();
+            entry.end(CallEnd::Cancelled);
             true
         })
     }
 
     /// Cancels all calls of a session that ended.
     pub(crate) fn cancel_all(&self, session: &SessionId) {
-        let table = self.0.lock();
-        let calls = table.sessions.get(session);
-        for (_, entry) in calls.into_iter().flatten() {
-            entry.session_ended.cancel();
-            entry.cancelled.cancel();
+        let mut table = self.0.lock();
+        let calls = table.sessions.get_mut(session);
+        for entry in calls.into_iter().flatten() {
+            entry.end(CallEnd::SessionEnded);
         }
+    }
+}
+
+impl RunningCall {
+    /// Runs the work, unless the call is ended before.
+    ///
+    /// # Errors
+    /// The reason why it was.
+    pub(crate) async fn run<T>(&self, mut work: BoxFuture<'_, T>) -> Result<T, CallEnd> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.ended.notified() => if let Some(end) = self.end() {
+                    return Err(end);
+                },
+                done = &mut work => return Ok(done),
+            }
+        }
+    }
+
+    /// The reason why the call was ended, if it was.
+    fn end(&self) -> Option<CallEnd> {
+        let table = self.table.lock();
+        let mut calls = table.sessions.get(&self.session).into_iter().flatten();
+        calls.find(|call| call.number == self.number)?.end
     }
 }
 
@@ -126,17 +168,15 @@ impl Drop for RunningCall {
         let Some(calls) = table.sessions.get_mut(&self.session) else {
             return;
         };
-        if calls
-            .get(&self.request)
-            .is_some_and(|entry| entry.number == self.number)
-        {
-            calls.remove(&self.request);
-            if calls.is_empty() {
-                table.sessions.remove(&self.session);
-            }
-            table.calls -= 1;
-            table.bytes -= self.bytes;
+        let Some(place) = calls.iter().position(|call| call.number == self.number) else {
+            return;
+        };
+        calls.swap_remove(place);
+        if calls.is_empty() {
+            table.sessions.remove(&self.session);
         }
+        table.calls -= 1;
+        table.bytes -= self.bytes;
     }
 }
 
@@ -157,7 +197,7 @@ mod tests {
         assert!(!running.cancel(&two, &id));
         assert!(!running.cancel(&one, &RequestId::Text("7".into())));
         assert!(running.cancel(&one, &id));
-        assert!(call.cancelled.is_cancelled() && !call.session_ended.is_cancelled());
+        assert_eq!(call.end(), Some(CallEnd::Cancelled));
         drop(call);
         assert!(!running.cancel(&one, &id));
         assert!(running.0.lock().sessions.is_empty());
@@ -218,7 +258,25 @@ mod tests {
             .begin(&session("2"), &RequestId::Integer(0), 0)
             .unwrap();
         running.cancel_all(&session("1"));
-        assert!(mine.cancelled.is_cancelled() && !other.cancelled.is_cancelled());
-        assert!(mine.session_ended.is_cancelled());
+        assert_eq!(mine.end(), Some(CallEnd::SessionEnded));
+        assert_eq!(other.end(), None);
+    }
+
+    #[tokio::test]
+    async fn the_work_of_a_call_ends_with_the_call() {
+        let running = RunningCalls::default();
+        let (one, id) = (session("1"), RequestId::Integer(0));
+        let call = running.begin(&one, &id, 0).unwrap();
+        assert_eq!(call.run(Box::pin(async { 7 })).await, Ok(7));
+        // Also if it is ended before it runs.
+        assert!(running.cancel(&one, &id));
+        let ended = call.run(Box::pin(std::future::pending::<()>())).await;
+        assert_eq!(ended, Err(CallEnd::Cancelled));
+        running.cancel_all(&one);
+        assert_eq!(
+            call.end(),
+            Some(CallEnd::Cancelled),
+            "the first reason counts"
+        );
     }
 }

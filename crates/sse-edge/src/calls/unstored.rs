@@ -68,8 +68,12 @@ impl UnstoredEntries {
         self.0.front_mut()
     }
 
+    /// Removes the first entry; what waits for hours with nothing to store holds no memory for that.
     pub(super) fn pop(&mut self) {
         self.0.pop_front();
+        if self.0.is_empty() {
+            self.0 = VecDeque::new();
+        }
     }
 
     /// Adds an entry. Of a call that sends many messages while the store takes none, a notice takes their place.

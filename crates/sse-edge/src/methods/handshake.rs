@@ -27,22 +27,33 @@ pub(crate) async fn message(
     message: Incoming,
 ) -> Result<Option<Bytes>, EdgeError> {
     match message {
-        Incoming::Request(request) => {
-            let id = request.id.clone();
-            Ok(Some(match answer(edge, caller, request).await {
-                Ok(bytes) => bytes,
-                Err(refusal) => envelope::error(Some(&id), &refusal.error),
-            }))
-        }
+        Incoming::Request(request) => Ok(Some(self::request(edge, caller, request).await)),
         Incoming::Notification(notification) => {
             notice(edge, caller, notification).await?;
             Ok(None)
         }
         Incoming::Response(response) => {
-            if let Some(session) = &caller.session {
+            if let Some(session) = caller.session() {
                 take_answer(edge, &session.id, &response).await?;
             }
             Ok(None)
+        }
+    }
+}
+
+/// Answers one request. Neither this nor what it calls is an `async fn`, which would hold the request twice for as long
+/// as the call waits.
+pub(crate) fn request<'a>(
+    edge: &'a Edge,
+    caller: &'a Caller,
+    request: RpcRequest,
+) -> impl Future<Output = Bytes> + Send + 'a {
+    let id = request.id.clone();
+    let answer = answer(edge, caller, request);
+    async move {
+        match answer.await {
+            Ok(bytes) => bytes,
+            Err(refusal) => envelope::error(Some(&id), &refusal.error),
         }
     }
 }
@@ -72,7 +83,7 @@ async fn notice(
         method::CANCELLED => {
             let params = params::parse::<CancelledParams>(notification.params.as_deref());
             drop(notification);
-            if let (Ok(params), Some(session)) = (params, &caller.session) {
+            if let (Ok(params), Some(session)) = (params, caller.session()) {
                 let request = params.request_id;
                 debug!(session = %session.id, %request, reason = params.reason, "cancelled");
                 if !edge.calls.running.cancel(&session.id, &request) {
@@ -87,25 +98,40 @@ async fn notice(
     }
 }
 
-async fn answer(edge: &Edge, caller: &Caller, request: RpcRequest) -> Result<Bytes, HttpRefusal> {
+fn answer<'a>(
+    edge: &'a Edge,
+    caller: &'a Caller,
+    request: RpcRequest,
+) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send + 'a {
     let metrics = &edge.call_metrics;
     let observed = metrics.begin(&request.method, caller.version, caller.trace, None);
-    observed.observe(dispatch(edge, caller, request)).await
+    Box::new(observed).observe(dispatch(edge, caller, request))
 }
 
-async fn dispatch(edge: &Edge, caller: &Caller, request: RpcRequest) -> Result<Bytes, HttpRefusal> {
-    let (id, params) = (&request.id, request.params);
-    match request.method.as_str() {
-        method::PING => Ok(caller.done(id)),
-        method::SET_LEVEL | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
-            Ok(change(edge, caller, (id, &request.method), params).await?)
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the request twice"
+)]
+fn dispatch<'a>(
+    edge: &'a Edge,
+    caller: &'a Caller,
+    request: RpcRequest,
+) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send + 'a {
+    async move {
+        let (id, params) = (&request.id, request.params);
+        match request.method.as_str() {
+            method::PING => Ok(caller.done(id)),
+            method::SET_LEVEL | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
+                let changed = Box::pin(change(edge, caller, (id, &request.method), params));
+                Ok(changed.await?)
+            }
+            // Methods of the stateless era alone. The tasks of 2025-11-25 were another, experimental protocol, which
+            // this server does not offer.
+            name if name == method::DISCOVER || method::TASKS.contains(&name) => {
+                Err(RpcError::method_not_found(name).into())
+            }
+            name => call(edge, caller, id, name, params).await,
         }
-        // Methods of the stateless era alone. The tasks of 2025-11-25 were another, experimental protocol, which
-        // this server does not offer.
-        name if name == method::DISCOVER || method::TASKS.contains(&name) => {
-            Err(RpcError::method_not_found(name).into())
-        }
-        name => call(edge, caller, id, name, params).await,
     }
 }
 
@@ -132,7 +158,7 @@ pub(crate) async fn update<T>(
     caller: &Caller,
     change: impl FnMut(&mut model::Session) -> T,
 ) -> Result<T, EdgeError> {
-    let session = caller.session.as_deref().ok_or(EdgeError::SessionGone)?;
+    let session = caller.session().ok_or(EdgeError::SessionGone)?;
     let updated = edge
         .sessions
         .update(&session.id, &caller.principal.id, change)

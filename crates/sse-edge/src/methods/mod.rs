@@ -24,10 +24,11 @@ pub(crate) async fn call(
     params: Option<Box<RawValue>>,
 ) -> Result<Bytes, HttpRefusal> {
     if name != method::TOOLS_CALL {
-        return edge.registry.call(caller, id, name, params).await;
+        // In memory of its own while it runs: a tool that waits for long has no part in it.
+        return Box::pin(edge.registry.call(caller, id, name, params)).await;
     }
     match edge.registry.tools().call(caller, params).await? {
         ToolCall::Done(outcome) => OfferRegistry::tool_answer(caller, id, outcome),
-        ToolCall::Task(tool, call) => edge.tasks.start(caller, id, tool, call).await,
+        ToolCall::Task(tool, call) => Box::pin(edge.tasks.start(caller, id, tool, call)).await,
     }
 }

@@ -18,6 +18,25 @@ pub(crate) struct SessionBounds {
     pub(crate) max_sessions_per_principal: u32,
 }
 
+/// What decides when a session ends: a call that waits keeps this of its session, and not the record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLife {
+    created_at: Timestamp,
+    times: Option<SessionTimes>,
+    /// It ends soon after its stream.
+    is_of_stream: bool,
+}
+
+impl From<&Session> for SessionLife {
+    fn from(session: &Session) -> Self {
+        Self {
+            created_at: session.created_at,
+            times: session.times,
+            is_of_stream: session.ends_with_stream || session.is_connection,
+        }
+    }
+}
+
 impl SessionBounds {
     /// The times of a session that is created here.
     pub(super) fn times(&self) -> SessionTimes {
@@ -28,7 +47,12 @@ impl SessionBounds {
     }
 
     /// Time that a session used now has left, by its own times; `None` if its lifetime is over.
-    pub(super) fn time_to_live(&self, session: &Session, now: Timestamp) -> Option<Duration> {
+    pub(super) fn time_to_live(
+        &self,
+        session: impl Into<SessionLife>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let session = session.into();
         // A session whose creation is in our future, by the clock of another edge, has its whole
         // lifetime left.
         let lifetime = Duration::from_secs(self.times_of(session).max_seconds);
@@ -37,15 +61,16 @@ impl SessionBounds {
     }
 
     /// Time without use after which a session ends, by its own times: it never has more left.
-    pub(super) fn idle_of(&self, session: &Session) -> Duration {
+    pub(super) fn idle_of(&self, session: impl Into<SessionLife>) -> Duration {
+        let session = session.into();
         let idle = Duration::from_secs(self.times_of(session).idle_seconds);
-        match session.ends_with_stream || session.is_connection {
+        match session.is_of_stream {
             true => idle.min(STREAM_SESSION_IDLE),
             false => idle,
         }
     }
 
-    fn times_of(&self, session: &Session) -> SessionTimes {
+    fn times_of(&self, session: SessionLife) -> SessionTimes {
         session.times.unwrap_or_else(|| self.times())
     }
 

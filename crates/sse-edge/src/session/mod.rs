@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-pub(crate) use bounds::SessionBounds;
+pub(crate) use bounds::{SessionBounds, SessionLife};
 pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, StoredMessage, report};
 pub(crate) use kept::KeptBroadcasts;
 pub(crate) use mailboxes::SessionMailboxes;
@@ -191,7 +191,8 @@ impl Sessions {
         let Some(found) = self.find(id, principal).await? else {
             return Ok(None);
         };
-        let lives = self.touch_served(&found.session).await?;
+        let session = &found.session;
+        let lives = self.touch_served(&session.id, session).await?;
         Ok(lives.then_some(found))
     }
 
@@ -208,12 +209,17 @@ impl Sessions {
 
     /// Keeps a session alive because one of its requests is served; returns whether it still
     /// exists.
-    pub(crate) async fn touch_served(&self, session: &Session) -> Result<bool, EdgeError> {
+    pub(crate) async fn touch_served(
+        &self,
+        id: &SessionId,
+        life: impl Into<SessionLife>,
+    ) -> Result<bool, EdgeError> {
+        let life = life.into();
         let now = self.clock.current().await?;
-        if self.touches.is_fresh(&session.id, now) {
+        if self.touches.is_fresh(id, now) {
             return Ok(true);
         }
-        self.touch(session, now).await
+        self.touch(id, life, now).await
     }
 
     /// Whether this edge has touched the session recently.
@@ -221,17 +227,19 @@ impl Sessions {
         self.touches.is_fresh(id, self.clock.now())
     }
 
-    async fn touch(&self, session: &Session, now: Timestamp) -> Result<bool, EdgeError> {
-        let Some(ttl) = self.time_to_live(session).await? else {
-            self.retire(&session.id).await?;
+    async fn touch(
+        &self,
+        id: &SessionId,
+        life: SessionLife,
+        now: Timestamp,
+    ) -> Result<bool, EdgeError> {
+        let Some(ttl) = self.time_to_live(life).await? else {
+            self.retire(id).await?;
             return Ok(false);
         };
         let touches = async {
             let (store, mailboxes) = (&self.store, &self.mailboxes);
-            tokio::join!(
-                store.touch(&session.id, ttl),
-                mailboxes.touch(&session.id, ttl)
-            )
+            tokio::join!(store.touch(id, ttl), mailboxes.touch(id, ttl))
         };
         let (lives, mailbox) = timeout(CALL_DEADLINE, touches).await?;
         let lives = lives?;
@@ -239,7 +247,7 @@ impl Sessions {
         let _may_have_one: bool = mailbox?;
         if lives {
             let until = now.plus(ttl / TOUCHES_PER_IDLE_TIME);
-            self.touches.record(&session.id, now, until);
+            self.touches.record(id, now, until);
         }
         Ok(lives)
     }
@@ -348,7 +356,11 @@ impl Sessions {
 
     /// Time that a session used now has left; `None` if its lifetime is over. That ends it for all edges,
     /// so it is judged by the store's own answer and not by what this edge believes of the store's clock.
-    async fn time_to_live(&self, session: &Session) -> Result<Option<Duration>, EdgeError> {
+    async fn time_to_live(
+        &self,
+        session: impl Into<SessionLife>,
+    ) -> Result<Option<Duration>, EdgeError> {
+        let session = session.into();
         let left = self
             .bounds
             .time_to_live(session, self.clock.current().await?);
@@ -386,7 +398,8 @@ impl Sessions {
             return Ok(None);
         };
         let now = self.clock.current().await?;
-        let lives = self.touch(&found.session, now).await?;
+        let life = SessionLife::from(&found.session);
+        let lives = self.touch(id, life, now).await?;
         Ok(lives.then_some(found))
     }
 

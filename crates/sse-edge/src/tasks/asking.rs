@@ -40,7 +40,7 @@ impl Ask for AskInTask {
             return Ok(settled.answers);
         }
         missing
-            .check(caller.version, &caller.client)
+            .check(caller.version, &caller.client().capabilities)
             .map_err(CallError::Refused)?;
         let tasks = &self.tasks;
         let (owner, now) = (&caller.principal.id, tasks.now());

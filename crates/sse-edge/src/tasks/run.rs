@@ -13,6 +13,7 @@ use mcp::{
 use mcp_server::{
     CallError, Caller,
     ask::Ask,
+    caller::CallClient,
     output::CallOutput,
     tool::{Tool, as_result},
 };
@@ -57,7 +58,11 @@ impl Tasks {
         // Before it is stored, so that a change that arrives at once finds the work.
         let begun = self.begin(&id);
         self.create(caller, &id, &stored).await?;
-        let settled = caller.asking.as_ref().map(|asking| asking.settled());
+        let settled = caller
+            .client()
+            .asking
+            .as_ref()
+            .map(|asking| asking.settled());
         let asking: Arc<dyn Ask> = Arc::new(AskInTask {
             tasks: Arc::clone(self),
             id: id.clone(),
@@ -107,12 +112,14 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
         principal: Arc::clone(&caller.principal),
         rights: caller.rights.clone(),
         version: caller.version,
-        session: None,
-        client: caller.client.clone(),
+        client: CallClient {
+            capabilities: caller.client().capabilities.clone(),
+            asking: Some(asking),
+            ..CallClient::default()
+        }
+        .into(),
         trace: caller.trace,
         since: caller.since,
-        param_headers: http::HeaderMap::new(),
-        asking: Some(asking),
         // A task sends nothing on the stream of its call, which is already answered.
         output: CallOutput::new(None, None).0,
         is_task: true,
