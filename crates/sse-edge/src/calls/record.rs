@@ -110,14 +110,14 @@ async fn begin(
     let name = Arc::clone(&call.name);
     let keeper = StreamKeeper::new((calls, sessions), name, call.request.clone());
     let name = Arc::clone(&call.name);
-    let opening = CallWriter::open(keeper, name, call.rights.clone(), frames);
+    let opening = CallWriter::open(keeper, name, call.rights.clone(), (frames, repeatable));
     let mut writer = opening.await;
     let _ = begun.send(FirstResponse::Stream(stream));
-    for item in repeatable.into_iter().chain(first) {
-        if writer.write_item(item).await == CallPlace::Elsewhere {
-            writer.keeper.release().await;
-            return None;
-        }
+    if let Some(item) = first
+        && writer.write_item(item).await == CallPlace::Elsewhere
+    {
+        writer.keeper.release().await;
+        return None;
     }
     Some((Box::new(writer), call))
 }
@@ -185,7 +185,7 @@ impl CallWriter {
         keeper: StreamKeeper,
         name: Arc<StreamName>,
         rights: PresentRights,
-        frames: QueueSender<AnswerBytes>,
+        (frames, repeatable): (QueueSender<AnswerBytes>, Option<CallOutputItem>),
     ) -> Self {
         let mut writer = Self {
             keeper: keeper.opened().await,
@@ -196,9 +196,15 @@ impl CallWriter {
             made_for: Visibility::all(),
             repeatable: None,
         };
-        if writer.keeper.is_kept() {
-            let id = writer.keeper.through();
+        let id = writer.keeper.is_kept().then(|| writer.keeper.through());
+        if id.is_some() {
             writer.keep_rights(false).await;
+        }
+        // Before the client has an id: with it, another edge makes the call again if this one is killed.
+        if let Some(item) = repeatable {
+            writer.write_item(item).await;
+        }
+        if let Some(id) = id {
             writer.send_id(id).await;
         }
         writer
