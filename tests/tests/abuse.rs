@@ -70,7 +70,8 @@ fn in_a_cluster_strangers_on_the_bus_and_at_sync_are_not_believed() -> Result<()
 fn an_ingest_gives_the_memory_of_large_bodies_back() -> Result<()> {
     let only = ["--surface", "ingest", "--side", "stranger"];
     let large = ["withheld-bodies", "largest-unsigned"].map(|name| ["--attacker", name]);
-    let all_of_them = ["--force-percent", "100", "--seconds", "8"];
+    // Long enough for each of them to have a turn on a busy machine.
+    let all_of_them = ["--force-percent", "100", "--seconds", "20"];
     let report = abuse(
         "cluster",
         &[&only, &large.concat()[..], &all_of_them].concat(),

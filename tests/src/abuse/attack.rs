@@ -122,7 +122,7 @@ async fn attack_here(order: AttackOrder) -> AttackTallies {
     tokio::time::sleep(Duration::from_secs(order.seconds)).await;
     // On a busy machine those with the lowest priority may not have begun by then.
     let begun = async {
-        while !tallies.values().all(|tally| copy_of(tally).attempts > 0) {
+        while !tallies.values().any(|tally| copy_of(tally).attempts > 0) {
             tokio::time::sleep(BEGIN_POLL).await;
         }
     };
