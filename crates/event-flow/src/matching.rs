@@ -1,8 +1,5 @@
 //! Finds what an event matches without scanning all filters: each filter is indexed by its place or resource, and there by
 //! a number, an actor, a tag or an action; equal filters are one entry, and an entry is compared once per event.
-//!
-//! No lock is held while filters are compared: an event is matched against the buckets as they were when it
-//! came, and a change of a bucket that is being read replaces it.
 
 mod bucket;
 mod index;

@@ -170,15 +170,15 @@ impl EventAccess {
             let fits = |event: &EventFacts| history.sees(event);
             let next = waiting.next(generation, parked.through, fits);
             let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
-            let Ok(reached) = timeout_at(soon, next).await else {
+            let reached = timeout_at(soon, next).await;
+            question.filters = began_at.bind(&filters).into_owned();
+            let Ok(reached) = reached else {
                 let examined = waiting.examined_through(generation);
                 let through = examined.unwrap_or_default().max(parked.through);
                 Box::pin(self.report(caller, (began, wait_seconds), through)).await?;
-                question.filters = began_at.bind(&filters).into_owned();
                 page = parked.into_page();
                 continue;
             };
-            question.filters = began_at.bind(&filters).into_owned();
             if self.hub.generation() != generation {
                 page = parked.into_page();
                 continue;

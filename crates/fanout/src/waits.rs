@@ -133,8 +133,7 @@ pub struct EventWait {
 
 impl Hub {
     /// A place for a call of `principal` that waits for an event matching `filters`, whose names mean what they meant at
-    /// `began_at`. To be taken before the
-    /// call reads the log for the first time, so that it misses no event.
+    /// `began_at`. To be taken before the call reads the log for the first time, so that it misses no event.
     ///
     /// # Errors
     /// The bound on comparisons that the call would exceed.

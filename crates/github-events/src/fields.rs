@@ -49,7 +49,7 @@ pub(crate) fn title(value: &Value, pointer: &str) -> Option<String> {
     if let Some(text) = owned(value, pointer) {
         return Some(text);
     }
-    let given = value.pointer(pointer)?.as_str()?;
+    let given = at(value, pointer)?.as_str()?;
     // What is cleaned is bounded too: most of a long text is not looked at.
     let beginning = &given[..given.floor_char_boundary(READ_TITLE_BYTES)];
     let mut title = visible(beginning);

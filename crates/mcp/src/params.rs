@@ -130,7 +130,7 @@ pub fn parse_body<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, InputErro
         return Err(refused("is empty; send a JSON object"));
     }
     let json: &RawValue = serde_json::from_slice(body).map_err(|error| {
-        let fault = JsonFault::of(&error).unwrap_or(JsonFault::Syntax);
+        let fault = JsonFault::of_text(&error);
         refused(&format!("{fault}; send a JSON object"))
     })?;
     if !json.get().starts_with('{') {

@@ -45,6 +45,12 @@ impl JsonFault {
         }
     }
 
+    /// The fault of a text that was read as any JSON value, which has no type that it might not fit.
+    #[must_use]
+    pub fn of_text(error: &serde_json::Error) -> Self {
+        Self::of(error).unwrap_or(Self::Syntax)
+    }
+
     /// The words for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

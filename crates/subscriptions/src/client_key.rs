@@ -2,15 +2,13 @@
 
 use model::{PrincipalId, RecordId, SubscriptionId};
 use sha2::{Digest, Sha256};
+use uuid::{Uuid, fmt::Hyphenated};
 
 use crate::client_id::ClientId;
 
 /// Bytes of a client's digest in the ids of its subscriptions. Two clients of one owner that share it, which is
 /// one case in many billions, cost each other the reading of the other's records, and nothing else.
 const DIGEST_BYTES: usize = 8;
-
-/// Digits of the parts of a UUID.
-const UUID_PARTS: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// How the ids of one client's subscriptions begin: because the records of an owner are ordered by id, those of a
 /// client are together, and listing them reads no others. It says nothing about the client's name.
@@ -50,20 +48,16 @@ impl ClientKey {
     /// Whether an id has the form of those that servers give out: a UUID, after the digest of a client or not.
     #[must_use]
     pub fn is_issued(id: &SubscriptionId) -> bool {
-        let parts: Vec<_> = id.as_str().split('-').collect();
-        let (digest, uuid) = match parts.len() {
-            6 => (Some(parts[0]), &parts[1..]),
-            _ => (None, &parts[..]),
+        let text = id.as_str();
+        let is_hex = |digit: u8| digit.is_ascii_hexdigit();
+        let uuid = match text.split_once('-') {
+            Some((digest, uuid)) if digest.len() == 2 * DIGEST_BYTES => {
+                digest.bytes().all(is_hex).then_some(uuid)
+            }
+            _ => Some(text),
         };
-        let is_hex = |text: &str, length| {
-            text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit())
-        };
-        digest.is_none_or(|digest| is_hex(digest, 2 * DIGEST_BYTES))
-            && uuid.len() == UUID_PARTS.len()
-            && uuid
-                .iter()
-                .zip(UUID_PARTS)
-                .all(|(part, length)| is_hex(part, length))
+        // Other forms of a UUID have other lengths.
+        uuid.is_some_and(|uuid| uuid.len() == Hyphenated::LENGTH && Uuid::try_parse(uuid).is_ok())
     }
 
     pub(crate) fn prefix(&self) -> RecordId {

@@ -114,9 +114,7 @@ fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
         Err(error) => return Err(wrong(&format!("{NO_NOTIFICATION}; {error}")).into()),
     }
     // On one line, as SSE frames require, whatever white space the sender used.
-    let value: Value = serde_json::from_str(json).map_err(|error| {
-        let fault = JsonFault::of(&error).unwrap_or(JsonFault::Syntax);
-        wrong(fault.as_str())
-    })?;
+    let value: Value =
+        serde_json::from_str(json).map_err(|error| wrong(JsonFault::of_text(&error).as_str()))?;
     Ok(Bytes::from(value.to_string()))
 }
