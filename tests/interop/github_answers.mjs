@@ -40,6 +40,10 @@ const translated = (schema, closed, inAllOf = false) => {
   if (closed && result.properties && result.additionalProperties === undefined && !inAllOf && !composed) {
     result.additionalProperties = false;
   }
+  // Where the type may be null and the alternatives forget it.
+  if (Array.isArray(result.type) && result.type.includes("null") && result.oneOf) {
+    result.oneOf = [...result.oneOf, { type: "null" }];
+  }
   if (schema.nullable !== true) return result;
   if (result.enum && !result.enum.includes(null)) result.enum = [...result.enum, null];
   if (typeof result.type === "string" && !composed && !result.$ref) {
@@ -70,6 +74,10 @@ const checker = (document, id) => {
 };
 
 const published = read("@octokit/openapi/generated/api.github.com.json");
+// Here the description has an old copy of an installation, whose account is a user and an enterprise at once.
+published.paths["/app/installations"].get.responses[200].content["application/json"].schema.items = {
+  $ref: "#/components/schemas/installation",
+};
 const older = { ...published, components: translated(published.components, true), paths: translated(published.paths, true) };
 const newer = structuredClone(older);
 for (const [name, members] of Object.entries(gone)) {

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::Value;
 
-use crate::world::AccountKey;
+use crate::keys::AccountKey;
 
 /// The longest life of the app's claims.
 const CLAIMS_LIVE: i64 = 600;

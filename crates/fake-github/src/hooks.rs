@@ -9,8 +9,8 @@ use std::{
 use model::Timestamp;
 
 use crate::{
+    keys::{AccountKey, RepoKey},
     sign::signature,
-    world::{AccountKey, RepoKey},
 };
 
 /// How long deliveries are kept and can be asked for: three days on github.com.
@@ -131,6 +131,7 @@ pub struct FakeHooks {
     /// By id: ids rise with time.
     deliveries: BTreeMap<u64, FakeDelivery>,
     outbox: VecDeque<u64>,
+    most_kept: Option<usize>,
 }
 
 impl FakeHooks {
@@ -207,7 +208,18 @@ impl FakeHooks {
         self.forget(new.queued_at);
     }
 
+    /// Forgets the oldest deliveries beyond this many, as GitHub does not: for a demo that runs for days.
+    pub fn keep_at_most(&mut self, count: usize) {
+        self.most_kept = Some(count);
+    }
+
     fn forget(&mut self, now: Timestamp) {
+        while self
+            .most_kept
+            .is_some_and(|most| self.deliveries.len() > most)
+        {
+            self.deliveries.pop_first();
+        }
         let oldest = now.minus(DELIVERIES_KEPT);
         while let Some(first) = self.deliveries.first_entry() {
             if first.get().delivered_at >= oldest {

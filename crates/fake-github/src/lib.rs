@@ -14,9 +14,12 @@
 //! Everything that a test compares with is in the [`ledger`]: what the fake GitHub *did*, not what it sent.
 
 pub mod auth;
+mod budgets;
 pub mod graphql;
 pub mod hooks;
+mod keys;
 pub mod ledger;
+mod moments;
 mod render;
 pub mod server;
 mod sign;

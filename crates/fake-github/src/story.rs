@@ -49,20 +49,25 @@ enum Step {
     Close,
     Reopen,
     Release,
+    Describe,
+    RequestReview,
 }
 
 /// The first steps: a little of everything.
-const BEGINNING: [Step; 20] = [
+const BEGINNING: [Step; 24] = [
     Step::Open,
     Step::Label,
     Step::Assign,
     Step::Milestone,
+    Step::Describe,
     Step::Plan,
     Step::Progress,
     Step::Comment,
     Step::OpenPull,
     Step::Push,
     Step::Check,
+    Step::Comment,
+    Step::RequestReview,
     Step::Review,
     Step::Merge,
     Step::Progress,
@@ -71,6 +76,7 @@ const BEGINNING: [Step; 20] = [
     Step::Draft,
     Step::Open,
     Step::Retitle,
+    Step::Assign,
     Step::Close,
     Step::Release,
 ];
@@ -106,6 +112,9 @@ pub struct FakeStory {
 }
 
 impl FakeStory {
+    /// Steps after which a little of everything has happened.
+    pub const BEGINNING_STEPS: usize = BEGINNING.len();
+
     /// Founds the organization `nordlicht-labs` with people, repositories and a project. Webhooks that are configured
     /// after this hear of none of it.
     pub fn begin(world: &mut FakeWorld, seed: u64) -> Self {
@@ -234,6 +243,10 @@ impl FakeStory {
                 let check = world.start_check(pull.repo, &sha, "build");
                 world.complete_check(check, "success");
             }
+            Step::RequestReview => {
+                let (pull, person) = (self.pull(world), self.person());
+                world.request_review(pull, person);
+            }
             Step::Merge => {
                 let pull = self.pull(world);
                 world.merge(pull);
@@ -259,6 +272,10 @@ impl FakeStory {
                     world.reopen(issue);
                     self.open.push(issue);
                 }
+            }
+            Step::Describe => {
+                let title = self.title();
+                world.describe_project(self.project, &title);
             }
             Step::Release => {
                 let repo = self.repos[0];

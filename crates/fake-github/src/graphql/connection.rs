@@ -4,7 +4,10 @@ use apollo_compiler::resolvers::{FieldError, ResolveInfo};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use super::thing::{Resolved, Thing, What, leaf};
+use super::{
+    arguments::{member, number, word},
+    thing::{Resolved, Thing, What, leaf},
+};
 
 /// What objects are sorted by, and an id where that is the same.
 pub(super) type CursorPlace = (i64, u64);
@@ -32,14 +35,12 @@ fn read_cursor(text: &str) -> Option<CursorPlace> {
 
 /// Which way a list goes.
 pub(super) fn is_descending(info: &ResolveInfo<'_>) -> bool {
-    let order = info.arguments().get("orderBy");
-    order.and_then(|it| it.get("direction")?.as_str()) == Some("DESC")
+    member(info, "orderBy", "direction") == Some("DESC")
 }
 
 /// Whether a list is ordered by this.
 pub(super) fn is_ordered_by(info: &ResolveInfo<'_>, field: &str) -> bool {
-    let order = info.arguments().get("orderBy");
-    order.and_then(|it| it.get("field")?.as_str()) == Some(field)
+    member(info, "orderBy", "field") == Some(field)
 }
 
 impl<'w> Thing<'w> {
@@ -63,7 +64,7 @@ impl<'w> Thing<'w> {
             if descending { one < other } else { one > other }
         };
         let bound = |name: &str| -> Result<Option<CursorPlace>, FieldError> {
-            let Some(text) = info.arguments().get(name).and_then(|it| it.as_str()) else {
+            let Some(text) = word(info, name) else {
                 return Ok(None);
             };
             let invalid = || FieldError {
@@ -83,14 +84,11 @@ impl<'w> Thing<'w> {
             all.retain(|(place, _)| follows(before, *place));
             has_next = all.len() < count;
         }
-        let number = |name: &str| {
-            let asked = info.arguments().get(name).and_then(|it| it.as_u64());
-            asked.and_then(|it| usize::try_from(it).ok())
-        };
-        if let Some(first) = number("first") {
+        let count = |name: &str| usize::try_from(number(info, name)?).ok();
+        if let Some(first) = count("first") {
             has_next |= all.len() > first;
             all.truncate(first);
-        } else if let Some(last) = number("last") {
+        } else if let Some(last) = count("last") {
             let skipped = all.len().saturating_sub(last);
             has_previous |= skipped > 0;
             all.drain(..skipped);

@@ -14,7 +14,7 @@ impl<'w> Thing<'w> {
             "id" => leaf(it.node_id.clone()),
             "name" => leaf(it.name.clone()),
             "color" => leaf(it.color.clone()),
-            "description" => leaf(Value::Null),
+            "description" => leaf(format!("It is about {}", it.name)),
             "isDefault" => leaf(world.render().label(id)["default"].clone()),
             _ => leaf(format!(
                 "{}/{}/labels/{}",
@@ -184,7 +184,7 @@ impl<'w> Thing<'w> {
     {
         let it = &self.world().statuses[&id];
         match name {
-            "id" => leaf(crate::world::node_id_of("SC", id)),
+            "id" => leaf(crate::keys::node_id("SC", id)),
             "context" => leaf(it.context.clone()),
             "state" => leaf(it.state.to_uppercase()),
             "createdAt" => time(it.created_at),

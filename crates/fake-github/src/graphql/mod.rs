@@ -3,6 +3,7 @@
 //! apollo-compiler reads and checks a document against [`SCHEMA`] as the specification says and calls a resolver for
 //! each field, so a document that runs here has the names and types that GitHub's has.
 
+mod arguments;
 mod connection;
 mod cost;
 mod marks;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::FakeCaller,
-    server::limits::BudgetState,
+    budgets::BudgetState,
     world::{FakeWorld, Mergeability, TicketKey},
 };
 use thing::{GraphqlContext, Thing, What};
@@ -138,10 +139,14 @@ fn find_out(world: &mut FakeWorld) {
 
 /// Gives errors GitHub's member `type`, which a resolver writes before the message.
 fn with_types(mut answer: Value) -> Value {
-    for error in answer["errors"].as_array_mut().into_iter().flatten() {
+    let errors = answer.get_mut("errors").and_then(Value::as_array_mut);
+    for error in errors.into_iter().flatten() {
         let message = error["message"].as_str().unwrap_or_default().to_owned();
-        // The message of a resolver is said to be one by the library.
-        let message = message.trim_start_matches("resolver error: ");
+        // The library says around the message of a resolver what it is.
+        let message = message
+            .trim_start_matches("resolver error: ")
+            .trim_start_matches("resolver returned an object of type ")
+            .trim_end_matches(" not defined in the schema");
         if let Some((kind, message)) = message.split_once('|') {
             error["type"] = kind.into();
             error["message"] = message.into();

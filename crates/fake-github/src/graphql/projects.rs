@@ -3,7 +3,10 @@
 use apollo_compiler::resolvers::{ObjectValue, ResolveInfo};
 use serde_json::Value;
 
-use super::thing::{Resolved, Thing, What, leaf, time};
+use super::{
+    arguments::{number, word},
+    thing::{Resolved, Thing, What, leaf, time},
+};
 use crate::world::{
     FakeField, FakeFieldKind, FakeFieldValue, FakeItemContent, FakeIteration, FakeOption, ItemKey,
     ProjectKey,
@@ -41,7 +44,7 @@ impl<'w> Thing<'w> {
             "owner" => self.object(What::Account(it.owner)),
             "creator" => self.object(What::Account(it.creator)),
             "field" => {
-                let name = info.arguments().get("name").and_then(|it| it.as_str());
+                let name = word(info, "name");
                 let at = it
                     .fields
                     .iter()
@@ -60,7 +63,7 @@ impl<'w> Thing<'w> {
                 )
             }
             "view" => {
-                let number = info.arguments().get("number").and_then(|it| it.as_u64());
+                let number = number(info, "number");
                 let at = it.views.iter().position(|view| Some(view.number) == number);
                 self.object(at.map(|at| What::View(key, at)))
             }
@@ -181,7 +184,7 @@ impl<'w> Thing<'w> {
     {
         let it = &self.world().projects[&key].views[at];
         match info.field_name() {
-            "id" => leaf(crate::world::node_id_of("PVTV", it.id)),
+            "id" => leaf(crate::keys::node_id("PVTV", it.id)),
             "databaseId" => leaf(Value::Null),
             "fullDatabaseId" => leaf(it.id.to_string()),
             "number" => leaf(it.number),
@@ -233,7 +236,7 @@ impl<'w> Thing<'w> {
                 self.page(info, names, all.collect())
             }
             "fieldValueByName" => {
-                let name = info.arguments().get("name").and_then(|it| it.as_str());
+                let name = word(info, "name");
                 let mut fields = world.projects[&it.project].fields.iter();
                 let field = fields.find(|field| Some(&*field.name) == name);
                 let held = field.filter(|field| {
@@ -280,7 +283,7 @@ impl<'w> Thing<'w> {
         let world = self.world();
         let (it, field) = (&world.items[&key], self.field_of());
         match name {
-            "id" => return leaf(crate::world::node_id_of("PVTFV", it.id ^ id)),
+            "id" => return leaf(crate::keys::node_id("PVTFV", it.id ^ id)),
             "databaseId" => return leaf(Value::Null),
             "createdAt" | "updatedAt" => return time(it.updated_at),
             "creator" => return self.object(What::Account(it.creator)),

@@ -5,24 +5,15 @@ use model::Timestamp;
 use serde_json::Value;
 
 use super::{
+    arguments::{member, number, word, words},
     connection::{CursorPlace, is_ordered_by},
     thing::{Resolved, Thing, What, leaf, time},
 };
-use crate::{
-    server::sees,
-    world::{AccountKey, FakeTicket, RepoKey, TicketKey},
-};
+use crate::world::{AccountKey, FakeTicket, RepoKey, TicketKey};
 
 /// The id of something that a place is made of.
 fn by_id(id: u64, what: What<'_>) -> (CursorPlace, What<'_>) {
     ((0, id), what)
-}
-
-/// Values of an argument that is a list of words.
-fn words(info: &ResolveInfo<'_>, name: &str) -> Option<Vec<String>> {
-    let all = info.arguments().get(name)?.as_array()?;
-    let all = all.iter().filter_map(|it| it.as_str());
-    Some(all.map(str::to_owned).collect())
 }
 
 impl<'w> Thing<'w> {
@@ -32,16 +23,8 @@ impl<'w> Thing<'w> {
     {
         let world = self.world();
         let repo = &world.repos[&key];
-        let number = || {
-            info.arguments()
-                .get("number")
-                .and_then(|it| it.as_u64())
-                .unwrap_or(0)
-        };
-        let word = |name: &str| {
-            let value = info.arguments().get(name);
-            value.and_then(|it| it.as_str()).unwrap_or_default()
-        };
+        let number = || number(info, "number").unwrap_or(0);
+        let word = |name: &str| word(info, name).unwrap_or_default();
         match info.field_name() {
             "id" => leaf(repo.node_id.clone()),
             "databaseId" => leaf(repo.id),
@@ -79,9 +62,7 @@ impl<'w> Thing<'w> {
                 let states = words(info, "states");
                 let wanted = |closed: bool| {
                     let state = if closed { "CLOSED" } else { "OPEN" };
-                    states
-                        .as_ref()
-                        .is_none_or(|all| all.iter().any(|it| it == state))
+                    states.as_ref().is_none_or(|all| all.contains(&state))
                 };
                 let all = world.milestones.values();
                 let all = all.filter(|it| it.repo == key && wanted(it.closed_at.is_some()));
@@ -145,24 +126,21 @@ impl<'w> Thing<'w> {
         let world = self.world();
         let is_pull = info.field_name() == "pullRequests";
         let (states, labels) = (words(info, "states"), words(info, "labels"));
-        let filter = info.arguments().get("filterBy");
-        let since = filter.and_then(|it| Timestamp::parse(it.get("since")?.as_str()?));
+        let since = member(info, "filterBy", "since").and_then(Timestamp::parse);
         let state = |it: &FakeTicket| match (&it.pull, it.closed_at) {
             (_, None) => "OPEN",
             (Some(pull), _) if pull.merged_at.is_some() => "MERGED",
             _ => "CLOSED",
         };
-        let has_label = |it: &FakeTicket, names: &[String]| {
+        let has_label = |it: &FakeTicket, names: &[&str]| {
             let mut own = it.labels.iter().map(|id| &world.labels[id].name);
-            own.any(|name| names.contains(name))
+            own.any(|name| names.contains(&name.as_str()))
         };
         let by_update = is_ordered_by(info, "UPDATED_AT");
         let all = world.tickets_of(key).filter(|(_, it)| {
             it.pull.is_some() == is_pull
                 && since.is_none_or(|since| it.updated_at >= since)
-                && states
-                    .as_ref()
-                    .is_none_or(|all| all.iter().any(|word| word == state(it)))
+                && states.as_ref().is_none_or(|all| all.contains(&state(it)))
                 && labels.as_ref().is_none_or(|names| has_label(it, names))
         });
         let all = all.map(|(key, it)| {
@@ -191,10 +169,7 @@ impl<'w> Thing<'w> {
     {
         let world = self.world();
         let account = &world.accounts[&key];
-        let word = |name: &str| {
-            let value = info.arguments().get(name);
-            value.and_then(|it| it.as_str()).unwrap_or_default()
-        };
+        let word = |name: &str| word(info, name).unwrap_or_default();
         match info.field_name() {
             "id" => leaf(account.node_id.clone()),
             "databaseId" => leaf(account.id),
@@ -210,12 +185,12 @@ impl<'w> Thing<'w> {
                 let found = world
                     .repo_named(&account.login, word("name"))
                     .map(|(key, _)| key);
-                let found = found.filter(|key| sees(world, self.context.caller, *key));
+                let found = found.filter(|key| world.sees(self.context.caller, *key));
                 self.object(found.map(What::Repo))
             }
             "repositories" => {
                 let all = world.repos_of(key).map(|(key, _)| key);
-                let all = all.filter(|key| sees(world, self.context.caller, *key));
+                let all = all.filter(|key| world.sees(self.context.caller, *key));
                 let all = all.map(|key| by_id(key.0, What::Repo(key)));
                 self.page(
                     info,
@@ -224,7 +199,7 @@ impl<'w> Thing<'w> {
                 )
             }
             "projectV2" => {
-                let number = info.arguments().get("number").and_then(|it| it.as_u64());
+                let number = number(info, "number");
                 let mut all = world.projects.iter();
                 let found = all.find(|(_, it)| it.owner == key && Some(it.number) == number);
                 match found {

@@ -4,14 +4,19 @@ use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedV
 use model::Timestamp;
 use serde_json::Value;
 
-use super::{connection::Connection, cost::Price};
+use super::{
+    arguments::{word, words},
+    connection::Connection,
+    cost::Price,
+};
 use crate::{
     auth::FakeCaller,
-    render::moment,
-    server::{limits::BudgetState, sees},
+    budgets::BudgetState,
+    keys::NodeKey,
+    moments::moment,
     world::{
-        AccountKey, FakeAccountKind, FakeIteration, FakeOption, FakeWorld, ItemKey, NodeKey,
-        ProjectKey, RepoKey, TicketKey,
+        AccountKey, FakeAccountKind, FakeIteration, FakeOption, FakeWorld, ItemKey, ProjectKey,
+        RepoKey, TicketKey,
     },
 };
 
@@ -65,6 +70,9 @@ pub(super) enum What<'w> {
     Connection(Connection<'w>),
     Edge(&'static str, String, Box<What<'w>>),
     PageInfo(Connection<'w>),
+    /// Null in a list, with this as the error. The library makes a whole list null where a resolver fails for an item,
+    /// but only the item where its type is unknown: so this is its type.
+    Missing(String),
 }
 
 /// What a resolver gives.
@@ -118,26 +126,20 @@ impl<'w> Thing<'w> {
         'w: 'a,
     {
         let world = self.world();
-        let word = |name: &str| {
-            let value = info.arguments().get(name);
-            value
-                .and_then(|it| it.as_str())
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let word = |name: &str| word(info, name).unwrap_or_default();
         match info.field_name() {
             "rateLimit" => self.object(What::RateLimit),
             "repository" => {
                 let (owner, name) = (word("owner"), word("name"));
-                let found = world.repo_named(&owner, &name).map(|(key, _)| key);
-                let found = found.filter(|key| sees(world, self.context.caller, *key));
+                let found = world.repo_named(owner, name).map(|(key, _)| key);
+                let found = found.filter(|key| world.sees(self.context.caller, *key));
                 match found {
                     Some(key) => self.object(What::Repo(key)),
                     None => missing(&format!("a Repository with the name '{owner}/{name}'.")),
                 }
             }
-            "organization" => self.account(&word("login"), "an Organization", true),
-            "user" => self.account(&word("login"), "a User", false),
+            "organization" => self.account(word("login"), "an Organization", true),
+            "user" => self.account(word("login"), "a User", false),
             "viewer" => match self.context.caller {
                 FakeCaller::User(key) => self.object(What::Account(key)),
                 _ => Err(FieldError {
@@ -146,26 +148,20 @@ impl<'w> Thing<'w> {
             },
             "node" => {
                 let id = word("id");
-                match self.node(&id) {
+                match self.node(id) {
                     Some(what) => self.object(what),
-                    None => missing(&format!("a node with the global id of '{id}'.")),
+                    None => Err(FieldError {
+                        message: unresolved_node(id),
+                    }),
                 }
             }
             "nodes" => {
-                let ids = info.arguments().get("ids").and_then(|it| it.as_array());
-                let context = self.context;
-                let found: Vec<_> = ids
-                    .into_iter()
-                    .flatten()
-                    .map(|id| {
-                        let id = id.as_str().unwrap_or_default();
-                        match self.node(id) {
-                            Some(what) => Ok(ResolvedValue::object(Thing { context, what })),
-                            None => missing(&format!("a node with the global id of '{id}'.")),
-                        }
-                    })
-                    .collect();
-                Ok(ResolvedValue::List(Box::new(found.into_iter())))
+                let ids = words(info, "ids").unwrap_or_default().into_iter();
+                let found = ids.map(|id| {
+                    self.node(id)
+                        .unwrap_or_else(|| What::Missing(unresolved_node(id)))
+                });
+                self.list(found.collect())
             }
             _ => Err(self.unknown_field_error(info)),
         }
@@ -187,7 +183,7 @@ impl<'w> Thing<'w> {
 
     fn node(&self, id: &str) -> Option<What<'w>> {
         let world = self.world();
-        let seen = |repo: RepoKey| sees(world, self.context.caller, repo);
+        let seen = |repo: RepoKey| world.sees(self.context.caller, repo);
         Some(match *world.nodes.get(id)? {
             NodeKey::Account(key) => What::Account(key),
             NodeKey::Repo(key) if seen(key) => What::Repo(key),
@@ -215,6 +211,10 @@ impl<'w> Thing<'w> {
             _ => time(state.reset_at),
         }
     }
+}
+
+fn unresolved_node(id: &str) -> String {
+    format!("NOT_FOUND|Could not resolve to a node with the global id of '{id}'.")
 }
 
 fn missing<'a>(what: &str) -> Resolved<'a> {
@@ -256,6 +256,7 @@ impl ObjectValue for Thing<'_> {
             What::Connection(it) => it.type_name,
             What::Edge(type_name, ..) => type_name,
             What::PageInfo(_) => "PageInfo",
+            What::Missing(error) => error,
         }
     }
 
@@ -300,6 +301,7 @@ impl ObjectValue for Thing<'_> {
                 _ => self.object((**node).clone()),
             },
             What::PageInfo(it) => it.page_info(name),
+            What::Missing(_) => Err(self.unknown_field_error(info)),
         }
     }
 }

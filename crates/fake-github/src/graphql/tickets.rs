@@ -1,9 +1,14 @@
 //! Issues, pull requests, comments and reviews.
 
+use std::collections::BTreeMap;
+
 use apollo_compiler::resolvers::{ObjectValue, ResolveInfo};
 use serde_json::Value;
 
-use super::thing::{Resolved, Thing, What, leaf, time};
+use super::{
+    arguments::words,
+    thing::{Resolved, Thing, What, leaf, time},
+};
 use crate::world::{
     AccountKey, FakeItemContent, FakePull, FakeReviewState, FakeTicket, Mergeability, TicketKey,
 };
@@ -163,7 +168,7 @@ impl<'w> Thing<'w> {
             "deletions" => leaf(7),
             "changedFiles" => leaf(3),
             "reviewDecision" => self.decision(key, pull),
-            "reviews" | "latestReviews" => self.reviews(key, info),
+            "reviews" | "latestReviews" | "latestOpinionatedReviews" => self.reviews(key, info),
             "reviewRequests" => {
                 let all = pull.requested.iter();
                 let all = all.map(|(from, at)| {
@@ -193,23 +198,24 @@ impl<'w> Thing<'w> {
         'w: 'a,
     {
         let world = self.world();
-        let states = info.arguments().get("states").and_then(|it| it.as_array());
+        let states = words(info, "states");
         let wanted = |state: FakeReviewState| {
-            states.is_none_or(|all| all.iter().any(|it| it.as_str() == Some(state.name())))
+            states
+                .as_ref()
+                .is_none_or(|all| all.contains(&state.name()))
         };
         let all = world
             .reviews
             .values()
             .filter(|it| it.on == key && wanted(it.state));
         let mut all: Vec<_> = all.collect();
-        if info.field_name() == "latestReviews" {
-            let newest = |it: &&crate::world::FakeReview| {
-                !world
-                    .reviews
-                    .values()
-                    .any(|other| other.on == key && other.author == it.author && other.id > it.id)
-            };
-            all.retain(newest);
+        if info.field_name() == "latestOpinionatedReviews" {
+            all.retain(|it| it.state != FakeReviewState::Commented);
+        }
+        if info.field_name() != "reviews" {
+            // The newest of everybody: ids rise with time.
+            let newest: BTreeMap<_, _> = all.iter().map(|it| (it.author, it.id)).collect();
+            all.retain(|it| newest[&it.author] == it.id);
         }
         let all = all.into_iter().map(|it| ((0, it.id), What::Review(it.id)));
         let names = ["PullRequestReviewConnection", "PullRequestReviewEdge"];
@@ -217,7 +223,7 @@ impl<'w> Thing<'w> {
     }
 
     fn decision<'a>(&self, key: TicketKey, pull: &FakePull) -> Resolved<'a> {
-        let mut newest = std::collections::BTreeMap::new();
+        let mut newest = BTreeMap::new();
         for review in self.world().reviews.values().filter(|it| it.on == key) {
             if review.state != FakeReviewState::Commented {
                 newest.insert(review.author, review.state);
@@ -282,7 +288,7 @@ impl<'w> Thing<'w> {
         match name {
             "requestedReviewer" => self.object(What::Account(from)),
             "asCodeOwner" => leaf(false),
-            "id" => leaf(crate::world::node_id_of("RR", key.number << 32 ^ from.0)),
+            "id" => leaf(crate::keys::node_id("RR", (key.number << 32) ^ from.0)),
             _ => leaf(Value::Null),
         }
     }

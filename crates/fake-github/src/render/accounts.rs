@@ -86,7 +86,7 @@ impl Render<'_> {
     pub(crate) fn app(self, app: &FakeApp) -> Value {
         let created = moment(app.created_at);
         json!({
-            "id": app.id, "slug": app.slug, "node_id": crate::world::node_id_of("A", app.id),
+            "id": app.id, "slug": app.slug, "node_id": crate::keys::node_id("A", app.id),
             "client_id": app.client_id, "owner": self.account(app.owner), "name": app.slug,
             "description": null, "external_url": "https://forgewire.example",
             "html_url": format!("{}/apps/{}", self.0.web, app.slug),

@@ -30,7 +30,7 @@ impl Render<'_> {
         json!({
             "url": format!("{}/statuses/{}", self.api_repo(status.repo), status.sha),
             "avatar_url": "https://avatars.githubusercontent.com/oa/1?v=4", "id": status.id,
-            "node_id": crate::world::node_id_of("SC", status.id), "state": status.state,
+            "node_id": crate::keys::node_id("SC", status.id), "state": status.state,
             "description": null, "target_url": null, "context": status.context,
             "created_at": at, "updated_at": at,
         })
@@ -62,7 +62,7 @@ impl Render<'_> {
         let api = self.api_repo(status.repo);
         let creator = self.account(status.creator);
         let commit = json!({
-            "sha": status.sha, "node_id": crate::world::node_id_of("C", id), "author": creator,
+            "sha": status.sha, "node_id": crate::keys::node_id("C", id), "author": creator,
             "committer": creator, "parents": [],
             "url": format!("{api}/commits/{}", status.sha),
             "html_url": format!("{}/commit/{}", self.web_repo(status.repo), status.sha),
@@ -111,7 +111,7 @@ impl Render<'_> {
             "status": if run.conclusion.is_some() { "completed" } else { "queued" },
             "conclusion": run.conclusion, "workflow_id": workflow["id"],
             "workflow_url": workflow["url"], "check_suite_id": suite,
-            "check_suite_node_id": crate::world::node_id_of("CS", suite), "url": api,
+            "check_suite_node_id": crate::keys::node_id("CS", suite), "url": api,
             "html_url": format!("{}/actions/runs/{id}", self.web_repo(run.repo)),
         });
         let more = json!({
@@ -134,7 +134,7 @@ impl Render<'_> {
         let id = of.id + 1;
         let file = format!(".github/workflows/{}.yml", name.to_lowercase());
         json!({
-            "id": id, "node_id": crate::world::node_id_of("W", id), "name": name, "path": file,
+            "id": id, "node_id": crate::keys::node_id("W", id), "name": name, "path": file,
             "state": "active", "created_at": moment(of.created_at),
             "updated_at": moment(of.created_at),
             "url": format!("{}/actions/workflows/{id}", self.api_repo(repo)),

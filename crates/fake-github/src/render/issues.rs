@@ -98,7 +98,7 @@ impl Render<'_> {
         let (name, color) = kind.words();
         let id = 1_100_000 + kind as u64;
         json!({
-            "id": id, "node_id": crate::world::node_id_of("IT", id), "name": name,
+            "id": id, "node_id": crate::keys::node_id("IT", id), "name": name,
             "description": null, "color": color, "created_at": "2025-01-01T00:00:00Z",
             "updated_at": "2025-01-01T00:00:00Z", "is_enabled": true,
         })

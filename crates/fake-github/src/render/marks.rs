@@ -12,7 +12,8 @@ impl Render<'_> {
         json!({
             "id": id, "node_id": label.node_id, "name": label.name, "color": label.color,
             "url": format!("{}/labels/{name}", self.api_repo(label.repo)),
-            "default": matches!(&*label.name, "bug" | "enhancement"), "description": null,
+            "default": matches!(&*label.name, "bug" | "enhancement"),
+            "description": format!("It is about {}", label.name),
         })
     }
 

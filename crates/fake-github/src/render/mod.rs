@@ -13,6 +13,7 @@ pub(crate) use accounts::permissions;
 use model::Timestamp;
 use serde_json::{Map, Value};
 
+pub(crate) use crate::moments::moment;
 use crate::world::{AccountKey, FakeWorld, RepoKey, TicketKey};
 
 /// Renders the objects of a world.
@@ -22,15 +23,6 @@ pub(crate) struct Render<'w>(pub(crate) &'w FakeWorld);
 impl FakeWorld {
     pub(crate) fn render(&self) -> Render<'_> {
         Render(self)
-    }
-}
-
-/// GitHub writes times in whole seconds.
-pub(crate) fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    match text.split_once('.') {
-        Some((seconds, _)) => format!("{seconds}Z"),
-        None => text,
     }
 }
 

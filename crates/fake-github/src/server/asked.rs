@@ -97,7 +97,7 @@ impl Asked {
     pub(crate) fn repo(&self, world: &FakeWorld) -> Result<RepoKey, Refusal> {
         if let Some(id) = self.params.get("repository_id") {
             let key = id.parse().map(RepoKey).map_err(|_| Refusal::Missing)?;
-            let known = world.repos.contains_key(&key) && sees(world, self.caller, key);
+            let known = world.repos.contains_key(&key) && world.sees(self.caller, key);
             return if known {
                 Ok(key)
             } else {
@@ -106,7 +106,7 @@ impl Asked {
         }
         let (owner, name) = (self.param("owner"), self.param("repo"));
         let (key, is_present) = world.repo_named(owner, name).ok_or(Refusal::Missing)?;
-        if !sees(world, self.caller, key) {
+        if !world.sees(self.caller, key) {
             return Err(Refusal::Missing);
         }
         if is_present {
@@ -124,7 +124,9 @@ impl Asked {
 
     pub(crate) fn ticket(&self, world: &FakeWorld) -> Result<TicketKey, Refusal> {
         let repo = self.repo(world)?;
-        let number = self.number("number")?;
+        let names = ["issue_number", "pull_number"];
+        let named = names.into_iter().find(|it| self.params.contains_key(it));
+        let number = self.number(named.unwrap_or_default())?;
         let key = TicketKey { repo, number };
         world
             .tickets
@@ -214,15 +216,5 @@ impl Asked {
             caller: self.caller,
             base: self.base.clone(),
         }
-    }
-}
-
-/// Whether somebody sees a repository.
-pub(crate) fn sees(world: &FakeWorld, caller: FakeCaller, repo: RepoKey) -> bool {
-    let is_private = world.repos.get(&repo).is_some_and(|it| it.private);
-    match caller {
-        FakeCaller::User(_) => true,
-        FakeCaller::Installation(id) => !is_private || world.installation_sees(id, repo),
-        FakeCaller::Anonymous | FakeCaller::App => !is_private,
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{json, value::RawValue};
 
-use super::listener::Shared;
+use super::shared::Shared;
 use crate::hooks::FakeHookKey;
 
 /// What was delivered, oldest first, and then what is delivered while the stream is open.

@@ -8,7 +8,7 @@ use std::{
 
 use reqwest::Client;
 
-use super::listener::Shared;
+use super::shared::Shared;
 use crate::hooks::{ANSWER_WITHIN, FakeAttempt, FakeDelivery, FakeHook};
 
 /// How long a connection may take.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum FakeFault {
     /// This status and GitHub's page of HTML: 500, 502, 503, 504.
     Status(u16),
+    /// 502 after so long, as a document gets that takes too long.
+    Timeout(Duration),
     /// The right answer, late.
     Slow(Duration),
     /// The right answer, of which only the first half arrives.

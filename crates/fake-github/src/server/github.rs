@@ -1,107 +1,24 @@
 //! GitHub as it answers: the world, tokens, limits and faults behind one door. No I/O.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use model::Timestamp;
-use serde_json::Value;
 
 use super::{
     asked::{Asked, Refusal, RestAnswer, refusal_body},
-    faults::{FakeFault, FaultPlan},
-    limits::{BudgetState, FakeBudget, LimitBook},
+    faults::FakeFault,
+    outgoing::{Arrived, Outgoing, digest, http_date, secondary},
     routes,
+    state::Github,
     versions::ApiVersion,
 };
-use crate::{
-    auth::{FakeCaller, TokenBook},
-    graphql,
-    sign::hex,
-    world::FakeWorld,
-};
+use crate::{auth::FakeCaller, budgets::FakeBudget, graphql};
 
 /// Where GraphQL is.
 const GRAPHQL_PATHS: [&str; 2] = ["/graphql", "/api/graphql"];
 /// The prefix of REST on GitHub Enterprise Server.
 const SERVER_PREFIX: &str = "/api/v3";
-
-/// What was asked and what it cost.
-#[derive(Debug, Clone, Default)]
-pub struct FakeCounts {
-    /// Requests by route: `GET /repos/{owner}/{repo}/issues`, `POST /graphql`.
-    pub requests: BTreeMap<String, u64>,
-    /// Points taken from budgets of the hour.
-    pub points: u64,
-    /// Answers that say that nothing changed.
-    pub not_modified: u64,
-    /// Answers by their status.
-    pub statuses: BTreeMap<u16, u64>,
-    /// How often each delivery was read by itself, by GUID.
-    pub delivery_reads: BTreeMap<String, u64>,
-}
-
-/// The state behind the server.
-#[derive(Debug)]
-pub struct Github {
-    /// What exists.
-    pub world: FakeWorld,
-    pub(crate) tokens: TokenBook,
-    pub(crate) limits: LimitBook,
-    pub(crate) faults: FaultPlan,
-    /// What was asked and what it cost.
-    pub counts: FakeCounts,
-}
-
-/// A request as it came.
-#[derive(Debug, Default)]
-pub(crate) struct Arrived {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) host: String,
-    pub(crate) authorization: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) if_none_match: Option<String>,
-    pub(crate) if_modified_since: Option<String>,
-    pub(crate) body: Bytes,
-}
-
-/// An answer on its way.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Bytes,
-    pub(crate) late: Duration,
-    pub(crate) is_cut: bool,
-}
-
-impl Outgoing {
-    pub(crate) fn of(status: u16, body: &Value) -> Self {
-        let json = "application/json; charset=utf-8".to_owned();
-        Self {
-            status,
-            headers: vec![("content-type", json)],
-            body: Bytes::from(body.to_string()),
-            late: Duration::ZERO,
-            is_cut: false,
-        }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    fn with_budget(self, state: BudgetState) -> Self {
-        let reset = state.reset_at.unix_millis() / 1000;
-        self.with("x-ratelimit-limit", state.limit.to_string())
-            .with("x-ratelimit-remaining", state.remaining().to_string())
-            .with("x-ratelimit-used", state.used.to_string())
-            .with("x-ratelimit-reset", reset.to_string())
-            .with("x-ratelimit-resource", state.budget.name())
-    }
-}
 
 impl Github {
     /// Answers a request, while `at_once` are answered, this one included.
@@ -130,6 +47,10 @@ impl Github {
                     is_cut: false,
                 }
             }
+            FakeFault::Timeout(late) => Outgoing {
+                late,
+                ..self.faulty(arrived, FakeFault::Status(502), at_once)
+            },
             FakeFault::Secondary {
                 status,
                 retry_after_seconds,
@@ -226,12 +147,11 @@ impl Github {
             }
             None => Err(Refusal::Missing),
         };
-        let mut outgoing = self.outgoing(arrived, version, handled);
+        let outgoing = self.outgoing(arrived, version, handled);
         let cost = u64::from(outgoing.status != 304 && !is_free);
         self.counts.points += cost;
         let state = self.limits.take(caller, FakeBudget::Core, cost, now);
-        outgoing = outgoing.with_budget(state);
-        outgoing
+        outgoing.with_budget(state)
     }
 
     fn outgoing(
@@ -342,31 +262,4 @@ fn exhausted(caller: FakeCaller) -> String {
         FakeCaller::App => "the app.".to_owned(),
     };
     format!("API rate limit exceeded for {whose}")
-}
-
-/// GitHub's words for a secondary limit.
-fn secondary(status: u16, retry_after_seconds: Option<u64>) -> Outgoing {
-    let text = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again. For more \
-                on scraping GitHub and how it may affect your rights, please review our Terms of Service.";
-    let mut body = refusal_body(status, text);
-    body["documentation_url"] =
-        "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits".into();
-    let mut outgoing = Outgoing::of(status, &body);
-    let wait = retry_after_seconds.map(|it| ("retry-after", it.to_string()));
-    outgoing.headers.extend(wait);
-    outgoing
-}
-
-fn digest(version: &str, body: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    hash.update(version.as_bytes());
-    hash.update(body);
-    format!("W/\"{}\"", hex(&hash.finalize()))
-}
-
-fn http_date(at: Timestamp) -> String {
-    let seconds = u64::try_from(at.unix_millis() / 1000).unwrap_or(0);
-    let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    httpdate::fmt_http_date(time)
 }

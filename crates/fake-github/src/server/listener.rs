@@ -3,7 +3,7 @@
 use std::{
     net::Ipv4Addr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -17,43 +17,25 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use model::Clock;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{
     channel, courier,
     faults::{FakeFault, FaultPlan},
-    github::{Arrived, FakeCounts, Github, Outgoing},
-    limits::{FakeLimits, LimitBook},
+    outgoing::{Arrived, Outgoing},
+    shared::Shared,
+    state::{FakeCounts, Github},
 };
 use crate::{
     auth::{FakeApp, TokenBook},
+    budgets::{FakeLimits, LimitBook},
     world::{AccountKey, FakeWorld},
 };
 
 /// The largest body that is read.
 const MAX_BODY: usize = 1 << 20;
-
-/// What the tasks of the server share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    github: Mutex<Github>,
-    at_once: AtomicUsize,
-    /// Something is to be delivered, or was.
-    pub(crate) changed: watch::Sender<u64>,
-}
-
-impl Shared {
-    /// Tells the tasks that wait for a change.
-    pub(crate) fn tell(&self) {
-        self.changed.send_modify(|count| *count += 1);
-    }
-
-    pub(crate) fn github(&self) -> MutexGuard<'_, Github> {
-        self.github.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A running fake GitHub. Dropping it ends it.
 #[derive(Debug)]
@@ -274,11 +256,13 @@ fn response(outgoing: Outgoing) -> Response {
         let length = outgoing.body.len();
         builder = builder.header(header::CONTENT_LENGTH, length);
         let half = outgoing.body.slice(..length / 2);
-        let pieces = [
-            Ok::<Bytes, std::io::Error>(half),
-            Err(std::io::ErrorKind::BrokenPipe.into()),
-        ];
-        Body::from_stream(stream::iter(pieces))
+        // A pause lets the first half go out before the connection breaks.
+        let breaks = stream::once(async {
+            tokio::task::yield_now().await;
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        });
+        let half = stream::iter([Ok::<Bytes, std::io::Error>(half)]);
+        Body::from_stream(half.chain(breaks))
     } else {
         Body::from(outgoing.body)
     };

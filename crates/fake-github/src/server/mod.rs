@@ -3,16 +3,17 @@
 mod asked;
 mod channel;
 mod courier;
-pub(crate) mod faults;
-pub(crate) mod github;
-pub(crate) mod limits;
+mod faults;
+mod github;
 mod listener;
+mod outgoing;
 mod routes;
+mod shared;
+mod state;
 mod versions;
 
 pub use faults::FakeFault;
-pub use github::{FakeCounts, Github};
-pub use limits::{FakeBudget, FakeLimits};
 pub use listener::GithubServer;
+pub use state::{FakeCounts, Github};
 
-pub(crate) use asked::sees;
+pub use crate::budgets::{FakeBudget, FakeLimits};

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use model::Timestamp;
 
-use super::{AccountKey, FakeWorld, NodeKey, RepoKey};
+use super::FakeWorld;
+use crate::auth::FakeCaller;
+use crate::keys::{AccountKey, NodeKey, RepoKey};
 
 /// What an account is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,5 +132,15 @@ impl FakeWorld {
             .as_ref()
             .is_none_or(|selected| selected.contains(&repo));
         installation.account == owned.owner && is_selected
+    }
+
+    /// Whether somebody sees a repository.
+    pub(crate) fn sees(&self, caller: FakeCaller, repo: RepoKey) -> bool {
+        let is_private = self.repos.get(&repo).is_some_and(|it| it.private);
+        match caller {
+            FakeCaller::User(_) => true,
+            FakeCaller::Installation(id) => !is_private || self.installation_sees(id, repo),
+            FakeCaller::Anonymous | FakeCaller::App => !is_private,
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use model::Timestamp;
 
-use super::{AccountKey, FakeWorld, NodeKey, RepoKey, emit::Happening};
+use super::{FakeWorld, emit::Happening};
+use crate::keys::{AccountKey, NodeKey, RepoKey};
 
 /// A check run of a commit.
 #[derive(Debug, Clone)]
@@ -136,7 +137,7 @@ impl FakeWorld {
         let run = FakeWorkflowRun {
             repo,
             id,
-            node_id: super::node_id("WFR", id),
+            node_id: crate::keys::node_id("WFR", id),
             name: name.to_owned(),
             number,
             branch: branch.to_owned(),

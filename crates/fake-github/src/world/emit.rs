@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{AccountKey, FakeWorld, ProjectKey, RepoKey, TicketKey};
+use super::FakeWorld;
+use crate::keys::{AccountKey, ProjectKey, RepoKey, TicketKey};
 use crate::{
     hooks::{FakeAttempt, FakeDelivery, FakeHook, FakeHookKey, FakeHookOwner, NewDelivery},
     ledger::LedgerEntry,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use model::Timestamp;
 use serde_json::json;
 
-use super::{AccountKey, FakePull, FakeWorld, NodeKey, RepoKey, TicketKey, emit::Happening};
+use super::{FakePull, FakeWorld, emit::Happening};
+use crate::keys::{AccountKey, NodeKey, RepoKey, TicketKey};
 
 /// A type of issues of an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use model::Timestamp;
 use serde_json::json;
 
-use super::{AccountKey, FakeWorld, NodeKey, RepoKey, TicketKey, emit::Happening};
+use super::{FakeWorld, emit::Happening};
+use crate::keys::{AccountKey, NodeKey, RepoKey, TicketKey};
 
 /// A label of a repository.
 #[derive(Debug, Clone)]
@@ -155,8 +156,10 @@ impl FakeWorld {
     /// Sets when a milestone is due.
     pub fn set_due(&mut self, id: u64, due_on: Option<Timestamp>) {
         let before = std::mem::replace(&mut self.milestone_mut(id).due_on, due_on);
-        let from = before.map(crate::render::moment);
-        let changes = json!({ "due_on": { "from": from } });
+        let changes = match before.map(crate::moments::moment) {
+            Some(from) => json!({ "due_on": { "from": from } }),
+            None => json!({}),
+        };
         self.tell_milestone("edited", id, Some(changes));
     }
 

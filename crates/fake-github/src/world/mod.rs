@@ -2,6 +2,7 @@
 //! and put a delivery for every webhook that listens into the outbox.
 
 mod accounts;
+mod boards;
 mod checks;
 mod emit;
 mod issues;
@@ -17,45 +18,22 @@ use model::{Clock, Timestamp};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use accounts::{FakeAccount, FakeAccountKind, FakeInstallation};
-pub use checks::{FakeCheckRun, FakeCommitStatus, FakeWorkflowRun};
-pub use issues::{FakeComment, FakeIssueType, FakeTicket};
-pub use marks::{FakeLabel, FakeMilestone, FakeRelease};
-pub use projects::{
+pub use boards::{
     FakeField, FakeFieldKind, FakeFieldValue, FakeItem, FakeItemContent, FakeIteration, FakeOption,
     FakeProject, FakeView,
 };
+pub use checks::{FakeCheckRun, FakeCommitStatus, FakeWorkflowRun};
+pub use issues::{FakeComment, FakeIssueType, FakeTicket};
+pub use marks::{FakeLabel, FakeMilestone, FakeRelease};
 pub use pulls::{FakePull, FakeReview, FakeReviewState, Mergeability};
 pub use repos::FakeRepo;
 
+pub use crate::keys::{AccountKey, ItemKey, ProjectKey, RepoKey, TicketKey};
 use crate::{
     hooks::FakeHooks,
+    keys::{NodeKey, node_id},
     ledger::{FakeLedger, LedgerEntry},
 };
-
-/// A user, a bot or an organization, by its database id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountKey(pub u64);
-
-/// A repository, by its database id, which survives renames and transfers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RepoKey(pub u64);
-
-/// An issue or a pull request: both share the numbers of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TicketKey {
-    /// Its repository.
-    pub repo: RepoKey,
-    /// Its number there.
-    pub number: u64,
-}
-
-/// A project (v2), by its database id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProjectKey(pub u64);
-
-/// An item of a project, by its database id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ItemKey(pub u64);
 
 /// Everything that exists on the fake GitHub.
 #[derive(Debug)]
@@ -90,22 +68,6 @@ pub struct FakeWorld {
     /// The webhooks and what was sent to them.
     pub hooks: FakeHooks,
     ledger: FakeLedger,
-}
-
-/// What a node id names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum NodeKey {
-    Account(AccountKey),
-    Repo(RepoKey),
-    Ticket(TicketKey),
-    Comment(u64),
-    Label(u64),
-    Milestone(u64),
-    Release(u64),
-    Review(u64),
-    CheckRun(u64),
-    Project(ProjectKey),
-    Item(ItemKey),
 }
 
 impl FakeWorld {
@@ -220,17 +182,4 @@ impl FakeWorld {
         let tickets = self.tickets.range(first..=last);
         tickets.map(|(key, ticket)| (*key, ticket))
     }
-}
-
-/// GitHub's newer node ids are a prefix and base64 of some numbers; ours hold the database id.
-pub(crate) fn node_id(prefix: &str, id: u64) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digit = |at: u32| char::from(DIGITS[usize::from((id >> (6 * at)) as u8 & 63)]);
-    let digits: String = (0..8).rev().map(digit).collect();
-    format!("{prefix}_kwDO{digits}")
-}
-
-/// The node id of something that is not looked up by it.
-pub(crate) fn node_id_of(prefix: &str, id: u64) -> String {
-    node_id(prefix, id)
 }

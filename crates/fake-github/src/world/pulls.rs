@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use model::Timestamp;
 use serde_json::json;
 
-use super::{AccountKey, FakeWorld, NodeKey, RepoKey, TicketKey, emit::Happening};
+use super::{FakeWorld, emit::Happening};
+use crate::keys::{AccountKey, NodeKey, RepoKey, TicketKey};
 
 /// Whether a pull request can be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Sub-issues and dependencies between issues.
 
-use super::{FakeWorld, TicketKey, emit::Happening};
+use super::{FakeWorld, emit::Happening};
+use crate::keys::TicketKey;
 
 impl FakeWorld {
     /// Makes an issue a part of another. Both sides are told, as GitHub does.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use model::Timestamp;
 use serde_json::json;
 
-use super::{AccountKey, FakeWorld, NodeKey, RepoKey, emit::Happening};
+use super::{FakeWorld, emit::Happening};
+use crate::keys::{AccountKey, NodeKey, RepoKey};
 
 /// A repository.
 #[derive(Debug, Clone)]

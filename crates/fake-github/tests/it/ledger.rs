@@ -28,10 +28,16 @@ pub(crate) fn act(world: &mut FakeWorld, keys: &mut Vec<TicketKey>, what: u8, at
         3 => world.unlabel(key, "bug"),
         4 => world.close(key, "completed"),
         5 => world.reopen(key),
-        6 => drop(world.comment(key, "Seen here, too.")),
+        6 => {
+            world.comment(key, "Seen here, too.");
+        }
         7 => world.assign(key, owner),
-        8 if is_pull => drop(world.push(key)),
-        9 if is_pull => drop(world.review(key, FakeReviewState::Approved, "Good.")),
+        8 if is_pull => {
+            world.push(key);
+        }
+        9 if is_pull => {
+            world.review(key, FakeReviewState::Approved, "Good.");
+        }
         10 if is_pull => world.request_review(key, owner),
         11 => {
             let milestone = world.create_milestone(repo, "next");

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 use fake_github::{
     hooks::FakeHookOwner,
     server::GithubServer,
-    world::{FakeFieldKind, FakeFieldValue, FakeIssueType, FakeReviewState},
+    world::{
+        AccountKey, FakeFieldKind, FakeFieldValue, FakeIssueType, FakeReviewState, FakeWorld,
+        RepoKey,
+    },
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -63,11 +66,32 @@ async fn full() -> (World, u64, crate::harness::Received) {
     (world, installation, received)
 }
 
-fn live(
-    it: &mut fake_github::world::FakeWorld,
-    repo: fake_github::world::RepoKey,
-    organization: fake_github::world::AccountKey,
-) {
+fn change_code(it: &mut FakeWorld, repo: RepoKey, mira: AccountKey) {
+    let pull = it.open_pull(repo, "change", ["topic", "main"]);
+    let sha = it.push(pull);
+    it.label(pull, "bug");
+    it.assign(pull, mira);
+    it.comment(pull, "Look at this.");
+    it.set_draft(pull, true);
+    it.set_draft(pull, false);
+    it.request_review(pull, mira);
+    it.withdraw_request(pull, mira);
+    it.request_review(pull, mira);
+    it.review(pull, FakeReviewState::ChangesRequested, "Not yet.");
+    it.review(pull, FakeReviewState::Approved, "Now.");
+    let check = it.start_check(repo, &sha, "build");
+    it.complete_check(check, "success");
+    it.set_status(repo, &sha, "deploy", "pending");
+    let run = it.start_run(repo, "CI", "topic");
+    it.complete_run(run, "success");
+    it.start_run(repo, "CI", "main");
+    it.move_base(repo, "main", &[]);
+    let merged = it.open_pull(repo, "merged", ["done", "main"]);
+    it.merge(merged);
+    it.publish_release(repo, "v1.0.0");
+}
+
+fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     let mira = it.add_user("mira");
     let [one, two, three] = ["one", "two", "three"].map(|title| it.open_issue(repo, title));
     it.rewrite(one, "Another text.");
@@ -103,28 +127,7 @@ fn live(
     it.delete_issue(gone);
     let label = it.create_label(repo, "old", "cccccc");
     it.delete_label(label);
-    let pull = it.open_pull(repo, "change", ["topic", "main"]);
-    let sha = it.push(pull);
-    it.label(pull, "bug");
-    it.assign(pull, mira);
-    it.comment(pull, "Look at this.");
-    it.set_draft(pull, true);
-    it.set_draft(pull, false);
-    it.request_review(pull, mira);
-    it.withdraw_request(pull, mira);
-    it.request_review(pull, mira);
-    it.review(pull, FakeReviewState::ChangesRequested, "Not yet.");
-    it.review(pull, FakeReviewState::Approved, "Now.");
-    let check = it.start_check(repo, &sha, "build");
-    it.complete_check(check, "success");
-    it.set_status(repo, &sha, "deploy", "pending");
-    let run = it.start_run(repo, "CI", "topic");
-    it.complete_run(run, "success");
-    it.start_run(repo, "CI", "main");
-    it.move_base(repo, "main", &[]);
-    let merged = it.open_pull(repo, "merged", ["done", "main"]);
-    it.merge(merged);
-    it.publish_release(repo, "v1.0.0");
+    change_code(it, repo, mira);
     let project = it.create_project(organization, "Roadmap");
     it.describe_project(project, "What comes next");
     let sprint = it.fresh_iteration("Sprint 1", "2026-11-23", 14);
@@ -168,7 +171,7 @@ async fn every_answer_of_every_route_is_one_that_github_describes() {
     for (method, template) in GithubServer::routes() {
         for version in ["2022-11-28", "2026-03-10"] {
             let bearer = match template {
-                it if it.starts_with("/app") => &claims,
+                it if it.starts_with("/app") || it.ends_with("/installation") => &claims,
                 it if it.starts_with("/installation") => &token,
                 _ => TOKEN,
             };
@@ -180,7 +183,9 @@ async fn every_answer_of_every_route_is_one_that_github_describes() {
                 ("org", "octo".to_owned()),
                 ("ref", sha.clone()),
                 ("installation_id", installation.to_string()),
-                ("number", number(template).to_string()),
+                ("issue_number", number(template).to_string()),
+                ("pull_number", "5".to_owned()),
+                ("username", "octo".to_owned()),
             ];
             if template.contains("{hook_id}") {
                 let hook = world.get(&path(hooks, &ids)).await.body[0]["id"].to_string();
@@ -222,10 +227,9 @@ async fn every_answer_of_every_route_is_one_that_github_describes() {
     assert_eq!(wrong(&lines), "");
 }
 
-/// An issue or a pull request that has what the route is about.
+/// An issue that has what the route is about.
 fn number(template: &str) -> u64 {
     match template {
-        it if it.contains("/pulls/") => 5,
         it if it.ends_with("/parent") => 2,
         it if it.ends_with("/blocking") => 3,
         _ => 1,

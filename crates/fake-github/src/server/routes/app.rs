@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::Handled;
 use crate::{
     auth::FakeCaller,
+    budgets::{BudgetState, FakeBudget},
     render::{moment, permissions},
     server::{
         asked::{Asked, Refusal, RestAnswer},
-        github::Github,
-        limits::{BudgetState, FakeBudget},
+        state::Github,
     },
 };
 
@@ -33,6 +33,28 @@ pub(super) fn installations(github: &mut Github, asked: &Asked) -> Handled {
     let (world, app) = (&github.world, &github.tokens.app);
     let all = world.installations.values();
     Ok(asked.page(all, |it| world.render().installation(it, app)))
+}
+
+pub(super) fn installation_of_repo(github: &mut Github, asked: &Asked) -> Handled {
+    only_the_app(asked)?;
+    let (owner, name) = (asked.param("owner"), asked.param("repo"));
+    let found = github.world.repo_named(owner, name);
+    let (repo, _) = found.ok_or(Refusal::Missing)?;
+    let (world, app) = (&github.world, &github.tokens.app);
+    let mut all = world.installations.values();
+    let found = all.find(|it| world.installation_sees(it.id, repo));
+    let found = found.ok_or(Refusal::Missing)?;
+    Ok(RestAnswer::of(world.render().installation(found, app)))
+}
+
+pub(super) fn installation_of_user(github: &mut Github, asked: &Asked) -> Handled {
+    only_the_app(asked)?;
+    let (world, app) = (&github.world, &github.tokens.app);
+    let owner = world.account(asked.param("username"));
+    let mut all = world.installations.values();
+    let found = all.find(|it| Some(it.account) == owner);
+    let found = found.ok_or(Refusal::Missing)?;
+    Ok(RestAnswer::of(world.render().installation(found, app)))
 }
 
 pub(super) fn access_token(github: &mut Github, asked: &Asked) -> Handled {

@@ -8,7 +8,7 @@ use crate::{
     hooks::{FakeDelivery, FakeHookKey, FakeHookOwner},
     server::{
         asked::{Asked, Refusal, RestAnswer},
-        github::Github,
+        state::Github,
     },
 };
 

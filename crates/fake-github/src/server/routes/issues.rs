@@ -7,7 +7,7 @@ use super::Handled;
 use crate::{
     server::{
         asked::{Asked, Refusal, RestAnswer},
-        github::Github,
+        state::Github,
     },
     world::{FakeTicket, TicketKey},
 };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     asked::{Asked, Refusal, RestAnswer},
-    github::Github,
+    state::Github,
 };
 
 /// What a handler gives.
@@ -18,6 +18,7 @@ pub(crate) type Handled = Result<RestAnswer, Refusal>;
 /// A route: method, path with names in braces, handler.
 pub(crate) struct Route {
     pub(crate) method: &'static str,
+    /// As GitHub's description writes it.
     pub(crate) template: &'static str,
     pub(crate) handler: fn(&mut Github, &Asked) -> Handled,
 }
@@ -48,35 +49,35 @@ pub(crate) const ROUTES: &[Route] = &[
         "/repos/{owner}/{repo}/issues/comments",
         issues::all_comments,
     ),
-    get("/repos/{owner}/{repo}/issues/{number}", issues::one),
+    get("/repos/{owner}/{repo}/issues/{issue_number}", issues::one),
     get(
-        "/repos/{owner}/{repo}/issues/{number}/comments",
+        "/repos/{owner}/{repo}/issues/{issue_number}/comments",
         issues::comments,
     ),
     get(
-        "/repos/{owner}/{repo}/issues/{number}/sub_issues",
+        "/repos/{owner}/{repo}/issues/{issue_number}/sub_issues",
         issues::sub_issues,
     ),
     get(
-        "/repos/{owner}/{repo}/issues/{number}/parent",
+        "/repos/{owner}/{repo}/issues/{issue_number}/parent",
         issues::parent,
     ),
     get(
-        "/repos/{owner}/{repo}/issues/{number}/dependencies/blocked_by",
+        "/repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by",
         issues::blocked_by,
     ),
     get(
-        "/repos/{owner}/{repo}/issues/{number}/dependencies/blocking",
+        "/repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocking",
         issues::blocking,
     ),
     get("/repos/{owner}/{repo}/pulls", repos::pulls),
-    get("/repos/{owner}/{repo}/pulls/{number}", repos::pull),
+    get("/repos/{owner}/{repo}/pulls/{pull_number}", repos::pull),
     get(
-        "/repos/{owner}/{repo}/pulls/{number}/reviews",
+        "/repos/{owner}/{repo}/pulls/{pull_number}/reviews",
         repos::reviews,
     ),
     get(
-        "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
+        "/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
         repos::requested_reviewers,
     ),
     get("/repos/{owner}/{repo}/commits/{ref}/status", repos::status),
@@ -114,6 +115,13 @@ pub(crate) const ROUTES: &[Route] = &[
     get("/app/hook/deliveries", hooks::list),
     get("/app/hook/deliveries/{delivery_id}", hooks::one),
     post("/app/hook/deliveries/{delivery_id}/attempts", hooks::again),
+    get(
+        "/repos/{owner}/{repo}/installation",
+        app::installation_of_repo,
+    ),
+    get("/users/{username}/installation", app::installation_of_user),
+    get("/orgs/{org}/issue-types", repos::issue_types),
+    get("/orgs/{org}/projectsV2", repos::projects),
     get("/app", app::one),
     get("/app/installations", app::installations),
     post(

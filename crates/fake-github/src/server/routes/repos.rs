@@ -4,10 +4,10 @@ use super::Handled;
 use crate::{
     auth::FakeCaller,
     server::{
-        asked::{Asked, Refusal, RestAnswer, sees},
-        github::Github,
+        asked::{Asked, Refusal, RestAnswer},
+        state::Github,
     },
-    world::{RepoKey, TicketKey},
+    world::{FakeIssueType, RepoKey, TicketKey},
 };
 
 pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
@@ -19,7 +19,7 @@ pub(super) fn of_organization(github: &mut Github, asked: &Asked) -> Handled {
     let world = &github.world;
     let owner = asked.owner(world)?;
     let all = world.repos_of(owner).map(|(key, _)| key);
-    let all = all.filter(|key| sees(world, asked.caller, *key));
+    let all = all.filter(|key| world.sees(asked.caller, *key));
     Ok(asked.page(all, |key| world.render().repo(key)))
 }
 
@@ -174,4 +174,44 @@ pub(super) fn runs(github: &mut Github, asked: &Asked) -> Handled {
     Ok(asked.counted_page("workflow_runs", all, |it| {
         world.render().workflow_run(it.id)
     }))
+}
+
+pub(super) fn issue_types(github: &mut Github, asked: &Asked) -> Handled {
+    asked.owner(&github.world)?;
+    let all = [
+        FakeIssueType::Bug,
+        FakeIssueType::Feature,
+        FakeIssueType::Task,
+    ];
+    let all = all.map(|kind| github.world.render().issue_type(kind));
+    Ok(RestAnswer::of(all.to_vec().into()))
+}
+
+/// By cursor: the id after which the page begins.
+pub(super) fn projects(github: &mut Github, asked: &Asked) -> Handled {
+    let world = &github.world;
+    let owner = asked.owner(world)?;
+    let after = asked
+        .query
+        .get("after")
+        .and_then(|it| it.parse::<u64>().ok());
+    let per_page = asked.per_page();
+    let all = world
+        .projects
+        .iter()
+        .filter(|(key, it)| it.owner == owner && after.is_none_or(|after| key.0 > after));
+    let page: Vec<_> = all.map(|(key, _)| *key).take(per_page + 1).collect();
+    let shown = &page[..page.len().min(per_page)];
+    let body: Vec<_> = shown
+        .iter()
+        .map(|key| world.render().project(*key))
+        .collect();
+    let mut answer = RestAnswer::of(body.into());
+    if let (true, Some(last)) = (page.len() > per_page, shown.last()) {
+        let after = last.0.to_string();
+        answer
+            .links
+            .push(("next", asked.link(&[("after", &after)])));
+    }
+    Ok(answer)
 }
