@@ -3,7 +3,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`fake_github`] | signed deliveries that tell a plausible story, and a sender over real HTTP; its API of deliveries with the feature `github-api` |
+//! | [`fake_github`] | signed deliveries that tell a plausible story, and a sender over real HTTP; its APIs are the crate `fake-github` |
 //! | [`sse`] | a parser of event streams and a client that resumes |
 //! | [`wire`] | a reader of HTTP answers from a socket, for thousands of streams on one thread |
 //! | [`raw_http`] | a connection that sends any bytes and reads whole answers |

@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::Context;
-use model::{IdSource, RandomIds};
+use fake_github::{hooks::FakeHookOwner, server::GithubServer, story::FakeStory};
+use model::{IdSource, RandomIds, SystemClock};
 use reqwest::Url;
 use service_kit::{config::Secret, lifecycle::OnExit};
-use testkit::fake_github::{Delivery, FakeGithub, WebhookSender};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,6 +28,19 @@ use crate::{
 const STORY_PAUSE: Duration = Duration::from_millis(150);
 /// Pause between two deliveries after the story.
 const QUIET_PAUSE: Duration = Duration::from_secs(5);
+/// What the organization's webhook wants.
+const HOOK_EVENTS: [&str; 8] = [
+    "issue_comment",
+    "issues",
+    "milestone",
+    "projects_v2",
+    "projects_v2_item",
+    "pull_request",
+    "pull_request_review",
+    "release",
+];
+/// Deliveries that the fake GitHub remembers, of some 15 KiB each.
+const MAX_DELIVERIES_KEPT: usize = 1_000;
 /// Longest time that the demo takes to stop, so that Ctrl-C feels immediate.
 const DRAIN_SECONDS: u64 = 1;
 
@@ -39,7 +52,8 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let dir = args.dir.clone().unwrap_or_else(default_dir);
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let secret = RandomIds.uuid();
-    let config = config(&dir, &secret);
+    let github = DemoGithub::start().await?;
+    let config = config(&dir, &secret, &github);
     let roles = roles::all();
     let telemetry = ProcessTelemetry::open(&config.telemetry, &roles, &RandomIds)?;
     let logs = telemetry.logs.clone();
@@ -65,8 +79,8 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     );
     lifecycle.spawn("demo-client", OnExit::MayFinish, listening);
     let posting = post(
-        ingest,
-        secret,
+        github,
+        (ingest, secret),
         Arc::clone(&shared),
         addresses,
         lifecycle.draining(),
@@ -96,8 +110,60 @@ fn default_dir() -> PathBuf {
         .join("forgewire-demo")
 }
 
-fn config(dir: &std::path::Path, secret: &str) -> Config {
+/// The fake GitHub, the story that it lives, and a token for its APIs.
+struct DemoGithub {
+    server: GithubServer,
+    story: FakeStory,
+    token: String,
+}
+
+impl DemoGithub {
+    async fn start() -> anyhow::Result<Self> {
+        let seed = RandomIds.random_u64();
+        let server = GithubServer::start(seed, Arc::new(SystemClock)).await?;
+        let (story, user) = server.change(|world| (FakeStory::begin(world, seed), world.actor()));
+        let token = format!("ghp_{}", RandomIds.uuid().replace('-', ""));
+        server.admit(&token, user);
+        Ok(Self {
+            server,
+            story,
+            token,
+        })
+    }
+
+    /// Configures the webhook.
+    fn send_to(&self, ingest: &Url, secret: &str) -> anyhow::Result<()> {
+        let url = ingest.join("/webhooks/github")?;
+        let owner = FakeHookOwner::Organization(self.story.organization);
+        self.server.change(|world| {
+            world.hooks.keep_at_most(MAX_DELIVERIES_KEPT);
+            world.add_hook(owner, url.as_str(), secret, &HOOK_EVENTS)
+        });
+        Ok(())
+    }
+
+    /// Lets the next thing happen; its deliveries are on their way.
+    fn go_on(&mut self, shared: &DemoProgress) {
+        let story = &mut self.story;
+        self.server.change(|world| {
+            let before = world.ledger().len();
+            story.go_on(world);
+            let now = Instant::now();
+            let mut posted = shared.posted.lock();
+            let new = world.ledger()[before..].iter();
+            posted.extend(
+                new.filter(|entry| entry.hooks > 0)
+                    .map(|entry| (entry.guid.clone(), now)),
+            );
+        });
+    }
+}
+
+fn config(dir: &std::path::Path, secret: &str, github: &DemoGithub) -> Config {
     let mut config = Config::default();
+    config.github.api_url = github.server.url().to_owned();
+    config.github.graphql_url = github.server.graphql_url();
+    config.github.token = Some(Secret::new(&github.token));
     config.sqlite.path = dir.join("forgewire.db");
     config.ingest.webhook_secrets = vec![Secret::new(secret)];
     config.edge.drain_seconds = DRAIN_SECONDS;
@@ -122,17 +188,15 @@ fn base(address: Option<SocketAddr>) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{address}"))?)
 }
 
-/// Posts as the fake GitHub: a story with every kind of delivery, then one every few seconds. A delivery
-/// that has begun gets its answer, as from GitHub.
+/// Lets things happen on the fake GitHub, which tells the ingest: first a story with every kind of event, then
+/// one every few seconds.
 async fn post(
-    ingest: Url,
-    secret: String,
+    mut github: DemoGithub,
+    (ingest, secret): (Url, String),
     shared: Arc<DemoProgress>,
     addresses: Addresses,
     stop: CancellationToken,
 ) {
-    let mut github = FakeGithub::new(RandomIds.random_u64(), secret).with_wall_clock();
-    let sender = WebhookSender::new();
     let listening = shared.listening.notified();
     if stop.run_until_cancelled(listening).await.is_none() {
         return;
@@ -142,35 +206,26 @@ async fn post(
         stop.run_until_cancelled(pause).await.is_some()
     };
     say("  received      resource         what happened                            latency");
-    for delivery in github.story() {
-        deliver(&sender, &ingest, &delivery, &shared).await;
+    if let Err(error) = github.send_to(&ingest, &secret) {
+        return say(&format!("  the webhook cannot be configured: {error:#}"));
+    }
+    for _ in 0..FakeStory::BEGINNING_STEPS {
+        github.go_on(&shared);
         if !pause(STORY_PAUSE).await {
             return;
         }
     }
-    say(&hints(&addresses));
+    let delivered = stop.run_until_cancelled(github.server.delivered());
+    if delivered.await.is_none() {
+        return;
+    }
+    say(&hints(&addresses, &github));
     while pause(QUIET_PAUSE).await {
-        let delivery = github.next_delivery();
-        deliver(&sender, &ingest, &delivery, &shared).await;
+        github.go_on(&shared);
     }
 }
 
-async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &DemoProgress) {
-    shared
-        .posted
-        .lock()
-        .insert(delivery.guid.to_string(), Instant::now());
-    match sender.send(ingest, delivery).await {
-        Ok(outcome) if outcome.is_accepted() => {}
-        Ok(outcome) => say(&format!(
-            "  a delivery was answered {}: {}",
-            outcome.status, outcome.body
-        )),
-        Err(error) => say(&format!("  a delivery got no answer: {error}")),
-    }
-}
-
-fn hints(addresses: &Addresses) -> String {
+fn hints(addresses: &Addresses, github: &DemoGithub) -> String {
     let at = |address: Option<SocketAddr>| address.map_or_else(String::new, |a| a.to_string());
     let (edge, ingest) = (at(addresses.of("edge")), at(addresses.of("ingest")));
     let admin = addresses.admin;
@@ -186,8 +241,14 @@ MCP client configuration (any client that speaks Streamable HTTP):
 
   {{"mcpServers": {{"forgewire": {{"type": "http", "url": "http://{edge}/mcp"}}}}}}
 
-Webhooks are received at http://{ingest}/webhooks/github. Ctrl-C stops.
+Webhooks are received at http://{ingest}/webhooks/github. The fake GitHub that sends them has an API, too:
+
+  curl -H 'authorization: Bearer {token}' '{api}/orgs/nordlicht-labs/repos'
+
+Ctrl-C stops.
 "#,
+        token = github.token,
+        api = github.server.url(),
         pause = QUIET_PAUSE.as_secs()
     )
 }

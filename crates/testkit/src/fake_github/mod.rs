@@ -16,8 +16,6 @@
 //! The same seed gives the same deliveries byte for byte, GUIDs included. A demo that restarts on
 //! the same data must use another seed; otherwise every delivery is a redelivery.
 
-#[cfg(feature = "github-api")]
-mod deliveries_api;
 mod delivery;
 mod payload;
 mod sender;
@@ -30,8 +28,6 @@ use model::{Clock, DeliveryId, SystemClock, Timestamp};
 use rand::Rng;
 use serde_json::{Value, json};
 
-#[cfg(feature = "github-api")]
-pub use deliveries_api::DeliveriesApiServer;
 pub use delivery::{Delivery, ExpectedEvent, SignedPrefix, signature};
 pub use sender::{ReceiverAnswer, SendDeliveryError, WEBHOOK_PATH, WebhookSender};
 pub use step::StoryStep;

@@ -1,0 +1,230 @@
+//! Labels, milestones and releases.
+
+use model::Timestamp;
+use serde_json::json;
+
+use super::{FakeWorld, emit::Happening};
+use crate::keys::{AccountKey, NodeKey, RepoKey, TicketKey};
+
+/// A label of a repository.
+#[derive(Debug, Clone)]
+pub struct FakeLabel {
+    /// Its repository.
+    pub repo: RepoKey,
+    /// Database id.
+    pub id: u64,
+    /// Node id.
+    pub node_id: String,
+    /// Name.
+    pub name: String,
+    /// Six hexadecimal digits.
+    pub color: String,
+}
+
+/// A milestone of a repository.
+#[derive(Debug, Clone)]
+pub struct FakeMilestone {
+    /// Its repository.
+    pub repo: RepoKey,
+    /// Database id.
+    pub id: u64,
+    /// Node id.
+    pub node_id: String,
+    /// Its number in the repository.
+    pub number: u64,
+    /// Title.
+    pub title: String,
+    /// Who created it.
+    pub creator: AccountKey,
+    /// When it is due.
+    pub due_on: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+}
+
+/// A release.
+#[derive(Debug, Clone)]
+pub struct FakeRelease {
+    /// Its repository.
+    pub repo: RepoKey,
+    /// Database id.
+    pub id: u64,
+    /// Node id.
+    pub node_id: String,
+    /// The tag.
+    pub tag: String,
+    /// Who published it.
+    pub author: AccountKey,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+impl FakeWorld {
+    pub(crate) fn add_label(&mut self, repo: RepoKey, name: &str, color: &str) -> u64 {
+        let id = self.fresh_id();
+        let label = FakeLabel {
+            repo,
+            id,
+            node_id: self.named("LA", id, NodeKey::Label(id)),
+            name: name.to_owned(),
+            color: color.to_owned(),
+        };
+        self.labels.insert(id, label);
+        id
+    }
+
+    /// Creates a label.
+    pub fn create_label(&mut self, repo: RepoKey, name: &str, color: &str) -> u64 {
+        let id = self.add_label(repo, name, color);
+        self.tell_label("created", id);
+        id
+    }
+
+    /// Deletes a label; nothing carries it any more.
+    pub fn delete_label(&mut self, id: u64) {
+        let Some(label) = self.labels.get(&id) else {
+            return;
+        };
+        let node_id = label.node_id.clone();
+        self.tell_label("deleted", id);
+        self.labels.remove(&id);
+        self.nodes.remove(&node_id);
+        for ticket in self.tickets.values_mut() {
+            ticket.labels.remove(&id);
+        }
+    }
+
+    fn tell_label(&mut self, action: &'static str, id: u64) {
+        let label = &self.labels[&id];
+        let happening = Happening::new("label", action, label.repo)
+            .about(&label.node_id, None::<u64>)
+            .with("label", self.render().label(id));
+        self.emit(happening);
+    }
+
+    fn label_named(&self, repo: RepoKey, name: &str) -> Option<u64> {
+        let mut labels = self.labels.values();
+        let found = labels.find(|it| it.repo == repo && it.name.eq_ignore_ascii_case(name));
+        found.map(|it| it.id)
+    }
+
+    /// Puts a label on an issue or a pull request; created if the repository does not have it.
+    pub fn label(&mut self, key: TicketKey, name: &str) {
+        let found = self.label_named(key.repo, name);
+        let id = found.unwrap_or_else(|| self.create_label(key.repo, name, "ededed"));
+        self.touch(key).labels.insert(id);
+        let label = self.render().label(id);
+        self.emit(self.ticket_happening("labeled", key).with("label", label));
+    }
+
+    /// Takes a label off.
+    pub fn unlabel(&mut self, key: TicketKey, name: &str) {
+        let Some(id) = self.label_named(key.repo, name) else {
+            return;
+        };
+        self.touch(key).labels.remove(&id);
+        let label = self.render().label(id);
+        self.emit(self.ticket_happening("unlabeled", key).with("label", label));
+    }
+
+    /// Creates a milestone; returns its database id.
+    pub fn create_milestone(&mut self, repo: RepoKey, title: &str) -> u64 {
+        let (id, now, creator) = (self.fresh_id(), self.now(), self.actor());
+        let number = self.repo_mut(repo).next_milestone;
+        self.repo_mut(repo).next_milestone += 1;
+        let milestone = FakeMilestone {
+            repo,
+            id,
+            node_id: self.named("MI", id, NodeKey::Milestone(id)),
+            number,
+            title: title.to_owned(),
+            creator,
+            due_on: None,
+            created_at: now,
+            updated_at: now,
+            closed_at: None,
+        };
+        self.milestones.insert(id, milestone);
+        self.tell_milestone("created", id, None);
+        id
+    }
+
+    /// Sets when a milestone is due.
+    pub fn set_due(&mut self, id: u64, due_on: Option<Timestamp>) {
+        let before = std::mem::replace(&mut self.milestone_mut(id).due_on, due_on);
+        let changes = match before.map(crate::moments::moment) {
+            Some(from) => json!({ "due_on": { "from": from } }),
+            None => json!({}),
+        };
+        self.tell_milestone("edited", id, Some(changes));
+    }
+
+    /// Closes a milestone, or opens it again.
+    pub fn close_milestone(&mut self, id: u64, is_closed: bool) {
+        let now = self.now();
+        self.milestone_mut(id).closed_at = is_closed.then_some(now);
+        self.tell_milestone(if is_closed { "closed" } else { "opened" }, id, None);
+    }
+
+    fn milestone_mut(&mut self, id: u64) -> &mut FakeMilestone {
+        let now = self.now();
+        let milestone = self.milestones.get_mut(&id);
+        let milestone = milestone.expect("a milestone of this world");
+        milestone.updated_at = now;
+        milestone
+    }
+
+    fn tell_milestone(
+        &mut self,
+        action: &'static str,
+        id: u64,
+        changes: Option<serde_json::Value>,
+    ) {
+        let milestone = &self.milestones[&id];
+        let mut happening = Happening::new("milestone", action, milestone.repo)
+            .about(&milestone.node_id, milestone.number)
+            .with("milestone", self.render().milestone(id));
+        if let Some(changes) = changes {
+            happening = happening.with("changes", changes);
+        }
+        self.emit(happening);
+    }
+
+    /// Puts an issue or a pull request into a milestone, or out of it.
+    pub fn set_milestone(&mut self, key: TicketKey, milestone: Option<u64>) {
+        let before = std::mem::replace(&mut self.touch(key).milestone, milestone);
+        let action = if milestone.is_some() {
+            "milestoned"
+        } else {
+            "demilestoned"
+        };
+        let mut happening = self.ticket_happening(action, key);
+        if let Some(said) = milestone.or(before) {
+            happening = happening.with("milestone", self.render().milestone(said));
+        }
+        self.emit(happening);
+    }
+
+    /// Publishes a release.
+    pub fn publish_release(&mut self, repo: RepoKey, tag: &str) -> u64 {
+        let (id, now, author) = (self.fresh_id(), self.now(), self.actor());
+        let release = FakeRelease {
+            repo,
+            id,
+            node_id: self.named("RE", id, NodeKey::Release(id)),
+            tag: tag.to_owned(),
+            author,
+            published_at: now,
+        };
+        self.releases.insert(id, release);
+        let happening = Happening::new("release", "published", repo)
+            .about(&self.releases[&id].node_id, None::<u64>)
+            .with("release", self.render().release(id));
+        self.emit(happening);
+        id
+    }
+}
