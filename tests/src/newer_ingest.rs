@@ -121,7 +121,7 @@ pub fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
         "source": "relay", "data": {}, "metadata": {},
     });
     StoredEvent {
-        facts: EventFacts {
+        facts: Arc::new(EventFacts {
             id,
             event_type: EventType::open("renovated"),
             action: None,
@@ -138,7 +138,7 @@ pub fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
             tags: Vec::new(),
             timestamp: at,
             received_at: at,
-        },
+        }),
         json: json.to_string().into(),
         trace: None,
     }

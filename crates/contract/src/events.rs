@@ -82,7 +82,7 @@ pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
     };
     StoredEvent {
         json: json(n, &facts),
-        facts,
+        facts: facts.into(),
         trace: trace(n),
     }
 }
@@ -118,7 +118,7 @@ pub fn issue_event(number: u64, n: u64) -> StoredEvent {
     });
     StoredEvent {
         json: json.to_string().into(),
-        facts,
+        facts: facts.into(),
         trace: None,
     }
 }

@@ -334,6 +334,7 @@ impl Driver {
             read: None,
             read_at: None,
             poll_at: Instant::now() + self.options.poll,
+            grace: self.options.grace,
             reads_head_first: false,
             failures: 0,
             trail,
@@ -365,7 +366,10 @@ impl Driver {
                     self.on_answer(state, answer, sink);
                 },
                 event = broadcast.next() => match event {
-                    Some(event) => self.on_bus(state, event, sink),
+                    Some(event) => {
+                        state.grace = broadcast.grace(self.options.grace);
+                        self.on_bus(state, event, sink);
+                    },
                     None => return,
                 },
                 event = next_of(&mut also) => match event {

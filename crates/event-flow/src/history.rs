@@ -182,7 +182,7 @@ impl History<'_> {
         &self,
         query: &EventQuery,
         also: Visible<'_>,
-    ) -> Result<Vec<EventFacts>, HistoryError> {
+    ) -> Result<Vec<Arc<EventFacts>>, HistoryError> {
         let page = self.query_uncut(query, also).await?;
         let facts = page.events.into_iter().map(|event| event.item.facts);
         Ok(facts.collect())
@@ -265,7 +265,7 @@ mod tests {
             received_at: Timestamp::default(),
         };
         StoredEvent {
-            facts,
+            facts: facts.into(),
             json: "{}".into(),
             trace: None,
         }

@@ -41,3 +41,6 @@ pub(crate) const BUSY_WINDOW: Duration = Duration::from_millis(10);
 pub(crate) const BUSY_MESSAGES: u32 = 20;
 /// Time for which it rests when it has taken all of them; so much later does it learn of an event.
 pub(crate) const BUSY_REST: Duration = Duration::from_millis(1);
+/// Time for which it then waits for a message that others have overtaken, before it reads the log: a read of a page that is
+/// about to be announced costs as much as the announcements.
+pub(crate) const BUSY_GRACE: Duration = Duration::from_millis(20);

@@ -4,7 +4,7 @@
 mod bucket;
 mod index;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::OnceLock};
 
 use model::{CompiledFilter, EventDigest, EventFacts, Filter, PlaceId, Sequence};
 
@@ -73,13 +73,23 @@ pub struct MatchedEvent<'e> {
     pub facts: &'e EventFacts,
     /// The same fields in the form in which filters are compared.
     pub digest: &'e EventDigest,
-    /// The canonical URIs of the resources that it changes.
-    pub uris: &'e [String],
+    /// The canonical URIs of the resources that it changes, once they are asked for.
+    pub uris: &'e OnceLock<Vec<String>>,
 }
 
-impl MatchedEvent<'_> {
-    /// All keys under which the event is looked up.
-    fn keys(&self) -> Vec<MatchKey> {
+impl<'e> MatchedEvent<'e> {
+    /// The canonical URIs of the resources that it changes.
+    #[must_use]
+    pub fn uris(&self) -> &'e [String] {
+        let texts = || {
+            let uris = self.facts.touched_uris();
+            uris.iter().map(ToString::to_string).collect()
+        };
+        self.uris.get_or_init(texts)
+    }
+
+    /// All keys under which the event is looked up; URIs only where something is looked up by one.
+    fn keys(&self, with_uris: bool) -> Vec<MatchKey> {
         let facts = self.facts;
         let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);
         let mut keys = vec![
@@ -96,7 +106,9 @@ impl MatchedEvent<'_> {
         let repository = ids.repository.map(PlaceId::Repository);
         keys.extend(repository.map(MatchKey::Place));
         keys.extend(lower(&facts.actor).map(MatchKey::Actor));
-        keys.extend(self.uris.iter().map(|uri| MatchKey::Uri(uri.clone())));
+        if with_uris {
+            keys.extend(self.uris().iter().map(|uri| MatchKey::Uri(uri.clone())));
+        }
         keys
     }
 }

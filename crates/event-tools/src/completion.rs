@@ -1,7 +1,7 @@
 //! Completes owners, repositories and numbers while they are typed, from the newest events that the
 //! principal may see.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order};
@@ -44,7 +44,7 @@ impl EventCompleter {
         caller: &Caller,
         params: &CompleteParams,
         kinds: &[ResourceType],
-    ) -> Result<(Vec<EventFacts>, bool), CallError> {
+    ) -> Result<(Vec<Arc<EventFacts>>, bool), CallError> {
         let name = params.argument.name.as_str();
         let filled = |other: &str| {
             let value = params.context.arguments.get(other);
@@ -103,7 +103,7 @@ fn kinds(reference: &CompletionReference) -> Option<&'static [ResourceType]> {
 }
 
 /// The values that begin with the typed text, ignoring case, most recent first.
-fn distinct(events: &[EventFacts], name: &str, typed: &str) -> Vec<String> {
+fn distinct(events: &[Arc<EventFacts>], name: &str, typed: &str) -> Vec<String> {
     let typed = typed.to_lowercase();
     let mut seen = HashSet::new();
     let value = |event: &EventFacts| match name {
@@ -111,7 +111,7 @@ fn distinct(events: &[EventFacts], name: &str, typed: &str) -> Vec<String> {
         "repo" => event.repo.clone(),
         _ => event.number.map(|number| number.to_string()),
     };
-    let values = events.iter().filter_map(value);
+    let values = events.iter().filter_map(|event| value(event));
     values
         .filter(|value| {
             let folded = value.to_lowercase();

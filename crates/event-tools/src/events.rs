@@ -102,7 +102,7 @@ impl EventAccess {
         caller: &Caller,
         question: &EventQuery,
         also: Visible<'_>,
-    ) -> Result<Vec<EventFacts>, CallError> {
+    ) -> Result<Vec<Arc<EventFacts>>, CallError> {
         let reader = caller.reader()?;
         let facts = self.history.of(&reader).facts_where(question, also).await;
         facts.map_err(CallError::failed)

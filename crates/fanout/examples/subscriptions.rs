@@ -147,7 +147,7 @@ fn measure(what: &str, index: &MatchIndex<usize>, facts: &EventFacts) {
             sequence: Sequence(u64::from(n) + 1),
             facts,
             digest: &digest,
-            uris: &[],
+            uris: &std::sync::OnceLock::from(Vec::new()),
         };
         wanted = 0;
         comparisons = index.visit(event, |id| {

@@ -64,7 +64,7 @@ pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<Stored
     let filler = "x".repeat(bytes);
     let json = format!(r#"{{"id":"e{sequence}","filler":"{filler}"}}"#).into();
     let item = StoredEvent {
-        facts,
+        facts: facts.into(),
         json,
         trace: None,
     };

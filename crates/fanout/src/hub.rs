@@ -15,6 +15,7 @@ use model::{
 };
 use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
+use service_kit::line_allowance::LineAllowance;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -40,7 +41,7 @@ use super::{
     waits::EventWaits,
 };
 use crate::{
-    limits::{RING_BYTES, RING_EVENTS},
+    limits::{EVENT_LINES_PER_SECOND, RING_BYTES, RING_EVENTS},
     metrics::{FanoutMetrics, GapReason, StreamKind},
 };
 use access::{NameDirectory, NamesAt, Principal};
@@ -85,6 +86,8 @@ pub struct Hub {
     pub(super) has_channels: bool,
     ids: Arc<dyn IdSource>,
     started_at: Instant,
+    /// Which events have a line in the log.
+    lines: LineAllowance,
 }
 
 /// The point from which a new stream starts.
@@ -201,6 +204,7 @@ impl Hub {
             has_channels,
             ids,
             started_at: Instant::now(),
+            lines: LineAllowance::new(EVENT_LINES_PER_SECOND),
         }
     }
 
@@ -359,16 +363,22 @@ impl Hub {
         self.metrics.calls_woken(woken.calls);
         self.metrics.matched(comparisons + woken.comparisons);
         self.metrics.set_match_cost(self.streams.budget.total());
-        if streams > 0 {
-            let trace_id = entry.event.trace.map(|trace| trace.trace.to_string());
-            info!(
-                event_id = %entry.event.facts.id,
-                sequence = entry.sequence.0,
-                streams,
-                trace_id,
-                "event goes to streams"
-            );
+        if streams > 0 && self.lines.has_room() {
+            self.tell(&entry, streams);
         }
+    }
+
+    fn tell(&self, entry: &RingEntry, streams: usize) {
+        let trace_id = entry.event.trace.map(|trace| trace.trace.to_string());
+        let left_out = self.lines.take_left_out();
+        info!(
+            event_id = %entry.event.facts.id,
+            sequence = entry.sequence.0,
+            streams,
+            trace_id,
+            lines_left_out = (left_out > 0).then_some(left_out),
+            "event goes to streams"
+        );
     }
 
     /// A number by which an edge knows what it has stored.

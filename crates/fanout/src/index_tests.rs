@@ -1,6 +1,6 @@
 //! The index finds exactly the streams that want an event.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -181,7 +181,7 @@ prop_compose! {
         sequence in 1_u64..6,
     ) -> Sequenced<StoredEvent> {
         let mut event = fixture::event(sequence, "cat", 0);
-        let facts = &mut event.item.facts;
+        let facts = Arc::make_mut(&mut event.item.facts);
         facts.resource_type = kind;
         facts.event_type = if closed { EventType::CLOSED } else { EventType::UPDATED };
         (facts.owner, facts.repo, facts.actor, facts.action) = (owner, repo, actor, action);

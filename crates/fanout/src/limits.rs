@@ -108,6 +108,8 @@ pub const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Number of slices into which the open streams are divided for heartbeats and drain, so that the
 /// work is spread.
 pub(crate) const WHEEL_SLICES: usize = 64;
+/// Events with a line of their own in the log, in a second; the next line says how many had none.
+pub(crate) const EVENT_LINES_PER_SECOND: u32 = 200;
 /// Streams copied from the list of all streams under one lock, so that waking them needs no lock.
 pub(crate) const STREAMS_PER_VISIT: usize = 256;
 /// Announcements that wait for a client that does not read; beyond it the oldest are left out, and are not counted

@@ -39,7 +39,7 @@ fn principal(name: &str) -> Arc<Principal> {
 /// An event with as many labels as there can be.
 fn event(sequence: u64) -> Sequenced<StoredEvent> {
     let mut event = fixture::event(sequence, "cat", 0);
-    event.item.facts.tags = (0..LABELS).map(|n| format!("label {n}")).collect();
+    Arc::make_mut(&mut event.item.facts).tags = (0..LABELS).map(|n| format!("label {n}")).collect();
     event
 }
 

@@ -94,14 +94,7 @@ impl RingEntry {
 
     /// The resources that this event changes, in canonical form.
     pub(crate) fn uris(&self) -> &[String] {
-        self.uris.get_or_init(|| {
-            self.event
-                .facts
-                .touched_uris()
-                .iter()
-                .map(ToString::to_string)
-                .collect()
-        })
+        self.matched().uris()
     }
 
     /// The JSON for a reader that may not see all of it; `None` for one that may.
@@ -150,7 +143,7 @@ impl RingEntry {
             sequence: self.sequence,
             facts: &self.event.facts,
             digest: self.digest(),
-            uris: self.uris(),
+            uris: &self.uris,
         }
     }
 

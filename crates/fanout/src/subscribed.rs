@@ -1,6 +1,9 @@
 //! Past events that subscriptions want, and which of them want each.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use event_flow::{
     matching::{MatchIndex, MatchedEvent},
@@ -65,7 +68,7 @@ impl SubscribedEvents {
             sequence: position,
             facts: event,
             digest: &digest,
-            uris: &[],
+            uris: &OnceLock::from(Vec::new()),
         };
         let (mut wanted, mut compared) = (Vec::new(), 0);
         compared += self.index.visit(matched, |place| {

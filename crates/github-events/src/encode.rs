@@ -3,7 +3,7 @@
 use model::{ResourceEvent, StoredEvent, TraceContext};
 use serde_json::Value;
 
-use crate::limits::MAX_EVENT_BYTES;
+use crate::{EventContent, limits::MAX_EVENT_BYTES};
 
 /// Encodes an event for the log, in up to [`MAX_EVENT_BYTES`], or in up to `max_bytes` if the log takes
 /// less.
@@ -37,6 +37,29 @@ pub fn encode(
         part.omit(&mut event);
     }
     event.store_expecting(trace, expected)
+}
+
+/// As [`encode`], with GitHub's JSON as it was sent, if that fits: then it is copied and not written anew. `text` is that of the
+/// payload ([`crate::PayloadText::text`]).
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_delivered(
+    event: ResourceEvent,
+    (content, text): (&EventContent, Option<&[u8]>),
+    trace: TraceContext,
+    max_bytes: usize,
+) -> Result<StoredEvent, serde_json::Error> {
+    let fits = |text: &&[u8]| text.len() <= max_bytes.min(MAX_EVENT_BYTES);
+    let text = text.filter(fits);
+    if let Some(delivered) = text.and_then(|text| content.delivered(text)) {
+        let expected = FACTS_BYTES + text.map_or(0, <[u8]>::len);
+        let stored = event.store_delivered(&delivered, trace, expected)?;
+        if stored.json.len() <= max_bytes.min(MAX_EVENT_BYTES) {
+            return Ok(stored);
+        }
+    }
+    encode(event, trace, max_bytes)
 }
 
 /// What the parts of an event that are not GitHub's take of its JSON, as a rule.

@@ -7,10 +7,11 @@ use crate::{
     Envelope, Skip,
     event::{self, Content, Subject},
     payload::Payload,
+    payload_text::EventContent,
 };
 
 /// Members of a payload that every payload may have. They are not part of a resource.
-const ENVELOPE: [&str; 6] = [
+pub(crate) const ENVELOPE: [&str; 6] = [
     "action",
     "enterprise",
     "installation",
@@ -58,12 +59,12 @@ impl WebhookFamily {
         rule: Rule::Once,
     };
 
-    /// Converts a payload.
+    /// Converts a payload; says where in it the event's JSON is.
     pub(crate) fn normalise(
         &self,
         envelope: &Envelope,
         mut json: Value,
-    ) -> Result<ResourceEvent, Skip> {
+    ) -> Result<(ResourceEvent, EventContent), Skip> {
         let payload = Payload {
             event: &envelope.event,
             json: &json,
@@ -76,7 +77,8 @@ impl WebhookFamily {
         if event.metadata.changes.is_null() {
             event.metadata.changes = changes;
         }
-        Ok(event)
+        let omitted = self.omitted;
+        Ok((event, EventContent { content, omitted }))
     }
 
     fn subject(&self, payload: Payload<'_>) -> Result<Subject, Skip> {

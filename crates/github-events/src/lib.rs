@@ -28,6 +28,7 @@ pub mod limits;
 mod line;
 mod object_class;
 mod payload;
+mod payload_text;
 mod safe_text;
 mod strangers;
 mod summary;
@@ -40,11 +41,12 @@ use serde_json::Value;
 
 pub use channel::{ChannelText, channel_text};
 pub use delivery::{Envelope, Skip};
-pub use encode::encode;
+pub use encode::{encode, encode_delivered};
 pub use family::WebhookFamily;
 pub use item_content::{ItemPlace, is_item_event, item_content, place_item};
 pub use line::event_line;
 pub use object_class::{EventObject, object_of, updated_at};
+pub use payload_text::{EventContent, PayloadText};
 pub use safe_text::{one_line_json, visible_within};
 pub use strangers::{WITHHELD_TEXT, is_trusted_association, without_strangers_texts};
 pub use summary::summarise_event;
@@ -55,11 +57,21 @@ pub use trim::{EventTrim, trim_event};
 /// # Errors
 /// The reason why the payload has no events.
 pub fn normalise(envelope: &Envelope, payload: Value) -> Result<Vec<ResourceEvent>, Skip> {
+    let (event, _) = normalise_payload(envelope, payload)?;
+    Ok(vec![event])
+}
+
+/// As [`normalise`]; says too where in the payload the event's JSON is. Each payload has one event.
+///
+/// # Errors
+/// As [`normalise`].
+pub fn normalise_payload(
+    envelope: &Envelope,
+    payload: Value,
+) -> Result<(ResourceEvent, EventContent), Skip> {
     match envelope.event.as_str() {
         "ping" => Err(Skip::Ping),
-        event => Ok(vec![
-            families::of_event(event).normalise(envelope, payload)?,
-        ]),
+        event => families::of_event(event).normalise(envelope, payload),
     }
 }
 

@@ -1,12 +1,17 @@
 //! The resource event (design §5), as clients get it.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     EventFacts, EventId, FormerPlace, GithubIds, OwnerId, RepositoryId, ResourceId, ResourceType,
-    StoredEvent, TextAuthor, Timestamp, TraceContext, limits::MAX_AUTHOR_BYTES, name::open_name,
+    StoredEvent, TextAuthor, Timestamp, TraceContext,
+    delivered::{DeliveredEvent, DeliveredJson},
+    limits::MAX_AUTHOR_BYTES,
+    name::open_name,
 };
 
 open_name! {
@@ -243,11 +248,36 @@ impl ResourceEvent {
         trace: TraceContext,
         expected_bytes: usize,
     ) -> Result<StoredEvent, serde_json::Error> {
-        let mut json = Vec::with_capacity(expected_bytes);
-        serde_json::to_writer(&mut json, self)?;
+        self.store_json(self, trace, expected_bytes)
+    }
+}
+
+impl ResourceEvent {
+    /// As [`Self::store_expecting`], with GitHub's JSON as it was delivered in place of the event's own.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub fn store_delivered(
+        &self,
+        delivered: &DeliveredJson<'_>,
+        trace: TraceContext,
+        expected_bytes: usize,
+    ) -> Result<StoredEvent, serde_json::Error> {
+        let event = DeliveredEvent::of(self, delivered);
+        self.store_json(&event, trace, expected_bytes)
+    }
+
+    fn store_json(
+        &self,
+        json: &impl Serialize,
+        trace: TraceContext,
+        expected_bytes: usize,
+    ) -> Result<StoredEvent, serde_json::Error> {
+        let mut encoded = Vec::with_capacity(expected_bytes);
+        serde_json::to_writer(&mut encoded, json)?;
         Ok(StoredEvent {
-            facts: self.facts(),
-            json: json.into(),
+            facts: Arc::new(self.facts()),
+            json: encoded.into(),
             trace: Some(trace),
         })
     }
@@ -293,7 +323,7 @@ impl StoredEvent {
         event.id = id;
         Some(Self {
             json: serde_json::to_vec(&event).ok()?.into(),
-            facts: event.facts(),
+            facts: Arc::new(event.facts()),
             trace: self.trace,
         })
     }

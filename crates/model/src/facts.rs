@@ -1,6 +1,8 @@
 //! The fields of an event that filters and indexes compare, kept beside the encoded event so that the
 //! hot path never parses JSON.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
@@ -121,8 +123,8 @@ fn push_lists(uris: &mut Vec<ResourceUri>, (owner, repo): (Option<&str>, Option<
 /// passed on unchanged.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredEvent {
-    /// The fields that filters compare.
-    pub facts: EventFacts,
+    /// The fields that filters compare; clones of the event share them.
+    pub facts: Arc<EventFacts>,
     /// The encoded event.
     pub json: Bytes,
     /// The trace that began with the webhook's POST.

@@ -6,6 +6,7 @@
 mod class;
 mod clock;
 mod cursor;
+mod delivered;
 mod digest;
 mod entry_tag;
 mod error_chain;
@@ -37,6 +38,7 @@ pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{
     Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
 };
+pub use delivered::{DeliveredJson, DeliveredPart};
 pub use digest::{CompiledFilter, EventDigest, FilterMatcher, LookupValue, RenameDigest};
 pub use entry_tag::{EntryDigest, EntryTag};
 pub use error_chain::error_chain;

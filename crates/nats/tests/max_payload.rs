@@ -5,7 +5,7 @@
     reason = "a test that fails may panic, in its functions too"
 )]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::StoredLog;
@@ -44,10 +44,11 @@ async fn open(connection: &NatsConnection) -> StoredLog<JetStreamLog> {
 /// An event whose JSON has this size, and the largest facts that there are.
 fn event(n: u64, json_bytes: usize) -> StoredEvent {
     let mut event = contract::event(n);
-    event.facts.tags = (0..100).map(|tag| format!("{tag:0256}")).collect();
-    event.facts.owner = Some("o".repeat(KIB));
-    event.facts.repo = Some("r".repeat(KIB));
-    event.facts.actor = Some("a".repeat(KIB));
+    let facts = Arc::make_mut(&mut event.facts);
+    facts.tags = (0..100).map(|tag| format!("{tag:0256}")).collect();
+    facts.owner = Some("o".repeat(KIB));
+    facts.repo = Some("r".repeat(KIB));
+    facts.actor = Some("a".repeat(KIB));
     let filler = json_bytes - r#"{"filler":""}"#.len();
     event.json = Bytes::from(format!(r#"{{"filler":"{}"}}"#, "x".repeat(filler)));
     event

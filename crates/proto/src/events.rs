@@ -81,7 +81,7 @@ pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeErro
     }
     let trace = wire.traceparent.as_deref().and_then(TraceContext::parse);
     Ok(StoredEvent {
-        facts,
+        facts: facts.into(),
         json: wire.json,
         trace,
     })

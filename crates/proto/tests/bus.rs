@@ -124,7 +124,7 @@ prop_compose! {
 fn stored_event() -> impl Strategy<Value = StoredEvent> {
     let trace = option::of("00-[1-9a-f]{32}-[1-9a-f]{16}-0[01]");
     (facts(), "[^\\r\\n]{1,200}", trace).prop_map(|(facts, json, trace)| StoredEvent {
-        facts,
+        facts: facts.into(),
         json: Bytes::from(json),
         trace: trace.map(|trace| TraceContext::parse(&trace).unwrap()),
     })

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use model::{
     EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, StoredEvent, Timestamp,
@@ -10,7 +12,7 @@ use proto::{DecodeError, decode_event, encode_event};
 
 fn event(json: &'static str) -> StoredEvent {
     StoredEvent {
-        facts: EventFacts {
+        facts: Arc::new(EventFacts {
             id: EventId::new("e1").unwrap(),
             event_type: EventType::UPDATED,
             action: None,
@@ -27,7 +29,7 @@ fn event(json: &'static str) -> StoredEvent {
             tags: Vec::new(),
             timestamp: Timestamp::from_unix_millis(1),
             received_at: Timestamp::from_unix_millis(2),
-        },
+        }),
         json: Bytes::from_static(json.as_bytes()),
         trace: None,
     }

@@ -22,6 +22,7 @@
 //! | [`descriptors`] | the limit of file descriptors, raised at start and divided |
 //! | [`telemetry`] | log lines on stderr, panics among them |
 //! | [`request_threads`] | threads for requests, which give way to events and probes |
+//! | [`line_allowance`] | how many lines of one kind the log takes in a second |
 //! | [`line_queue`] | lines for a pipe that may not be read: bounded, written by a thread of their own |
 //!
 //! The binary combines them: load the configuration, start telemetry, make a [`lifecycle::Lifecycle`],
@@ -43,6 +44,7 @@ pub mod http_metrics;
 pub mod ip_network;
 pub mod lifecycle;
 pub mod limits;
+pub mod line_allowance;
 pub mod line_queue;
 mod listener;
 pub mod metrics;

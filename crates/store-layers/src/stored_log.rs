@@ -104,7 +104,7 @@ impl<L: LogStore> EventLog for StoredLog<L> {
         let entry = |event: StoredEvent| LogEntry {
             body: proto::encode_event(&event),
             received_at: event.facts.received_at,
-            id: event.facts.id,
+            id: event.facts.id.clone(),
         };
         let entries = events.into_iter().map(entry).collect();
         Ok(self.store.append(entries).await?)

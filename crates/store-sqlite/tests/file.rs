@@ -442,3 +442,25 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         assert_eq!(rows, left, "rows of {table}");
     }
 }
+
+#[tokio::test]
+async fn a_new_file_has_pages_of_8_kib_and_one_that_exists_keeps_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let page_bytes = |path: &Path| {
+        let file = rusqlite::Connection::open(path).unwrap();
+        let read = file.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
+        read.unwrap()
+    };
+    let (new, old) = (folder.path().join("new.db"), folder.path().join("old.db"));
+    let file = rusqlite::Connection::open(&old).unwrap();
+    file.execute_batch("PRAGMA page_size = 4096; VACUUM")
+        .unwrap();
+    drop(file);
+    for (path, bytes) in [(new, 8192), (old, 4096)] {
+        let database = Database::open(&path).unwrap();
+        let log = StoredLog::new(database.log_store());
+        log.append(vec![contract::event(1)]).await.unwrap();
+        database.close().await.unwrap();
+        assert_eq!(page_bytes(&path), bytes);
+    }
+}

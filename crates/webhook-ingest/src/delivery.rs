@@ -73,7 +73,8 @@ impl Deliveries {
             trace: span.context().unwrap_or(context.trace),
             ..context
         };
-        let run = Arc::clone(self).run(admitted, context);
+        // Several KiB: boxed before it is handed on, so that it is moved once.
+        let run = Box::pin(Arc::clone(self).run(admitted, context));
         let answer = Uninterrupted::new(&self.in_progress, span.enclose(run)).await;
         answer.unwrap_or(DeliveryAnswer::Refused(DeliveryRefusal::Internal))
     }

@@ -1,11 +1,9 @@
 //! From a body to events: signature, headers, JSON, normalising. Nothing waits, and nothing is kept but the
 //! memory of bodies.
 
-use github_events::{Envelope, ItemPlace, Skip};
+use github_events::{Envelope, ItemPlace, PayloadText, Skip};
 use http::HeaderMap;
-use model::{
-    DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext, without_byte_order_mark,
-};
+use model::{DeliveryId, StoredEvent, Timestamp, TraceContext};
 use ports::FoundResource;
 use serde_json::Value;
 
@@ -134,35 +132,31 @@ impl Examiner {
         // Admission has refused any other content type.
         let form = BodyForm::of(headers).unwrap_or(BodyForm::Json);
         let payload = form.payload(body).ok_or(DeliveryRefusal::InvalidForm)?;
-        let payload: Value = serde_json::from_slice(without_byte_order_mark(&payload))?;
+        let payload = PayloadText::read(&payload)?;
+        let text = payload.text();
         let is_repeated = self
             .bodies
             .is_repeated(&digest, &envelope.delivery, &envelope.event);
-        let action = payload.get("action").and_then(Value::as_str);
+        let action = payload.value.get("action").and_then(Value::as_str);
         let action = action.filter(|action| is_name(action)).map(str::to_owned);
         let mut place = None;
-        let events = match github_events::normalise(&envelope, payload) {
-            Ok(mut events) => {
-                if let Some(content) = &content {
+        let events = match github_events::normalise_payload(&envelope, payload.value) {
+            Ok((mut event, json)) => {
+                if let Some(found) = &content {
                     let place = ItemPlace {
-                        owner: &content.owner,
-                        repo: &content.repo,
-                        number: content.number,
-                        ids: content.ids,
+                        owner: &found.owner,
+                        repo: &found.repo,
+                        number: found.number,
+                        ids: found.ids,
                     };
-                    for event in &mut events {
-                        github_events::place_item(event, place);
-                    }
+                    github_events::place_item(&mut event, place);
                 }
-                let first = events.first();
-                place =
-                    first.and_then(|event| order.place(&envelope.delivery, &envelope.event, event));
-                let body_digest = signature::digest_for_readers(&digest);
-                for event in &mut events {
-                    event.metadata.repeated_body = is_repeated;
-                    event.metadata.body_digest = Some(body_digest.clone());
-                }
-                Ok(encode(events, trace, max_event_bytes)?)
+                place = order.place(&envelope.delivery, &envelope.event, &event);
+                event.metadata.repeated_body = is_repeated;
+                event.metadata.body_digest = Some(signature::digest_for_readers(&digest));
+                let encoded =
+                    github_events::encode_delivered(event, (&json, text), trace, max_event_bytes);
+                Ok(vec![encoded.map_err(not_encoded)?])
             }
             Err(skip) => Err(skip),
         };
@@ -175,17 +169,10 @@ impl Examiner {
     }
 }
 
-fn encode(
-    events: Vec<ResourceEvent>,
-    trace: TraceContext,
-    max_event_bytes: usize,
-) -> Result<Vec<StoredEvent>, DeliveryRefusal> {
-    let encode = |event| github_events::encode(event, trace, max_event_bytes);
-    let encoded: Result<_, serde_json::Error> = events.into_iter().map(encode).collect();
-    encoded.map_err(|error| {
-        tracing::error!(%error, "an event that was just parsed cannot be encoded");
-        DeliveryRefusal::Internal
-    })
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn not_encoded(error: serde_json::Error) -> DeliveryRefusal {
+    tracing::error!(%error, "an event that was just parsed cannot be encoded");
+    DeliveryRefusal::Internal
 }
 
 fn event(headers: &HeaderMap) -> Result<&str, DeliveryRefusal> {

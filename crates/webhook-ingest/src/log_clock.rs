@@ -1,10 +1,16 @@
 //! The clock of the event log's server, by which deliveries are stamped: with several ingests, a wrong clock
 //! of one of them would mislead every replay from a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use model::{Clock, Timestamp};
-use ports::EventLog;
+use ports::{EventLog, EventLogError};
 use service_kit::shared_clock::{SharedClock, SkewGauge};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +24,8 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct LogClock {
     clock: SharedClock,
     log: Arc<dyn EventLog>,
+    /// Whether the log had a clock when it was last asked.
+    has_clock: AtomicBool,
 }
 
 impl LogClock {
@@ -26,13 +34,14 @@ impl LogClock {
         Self {
             clock: SharedClock::new(own, "event log", skew),
             log,
+            has_clock: AtomicBool::new(true),
         }
     }
 
     /// The log's time for what is stored for good: the log is asked first if this process's clock was set
-    /// since the last measurement. A log that does not answer takes no event either.
+    /// since the last measurement, unless it has no clock. A log that does not answer takes no event either.
     pub(crate) async fn current(&self) -> Timestamp {
-        if !self.clock.is_measured() {
+        if self.has_clock.load(Ordering::Relaxed) && !self.clock.is_measured() {
             self.measure().await;
         }
         self.clock.now()
@@ -40,7 +49,12 @@ impl LogClock {
 
     async fn measure(&self) {
         let log = &self.log;
-        match timeout(log.deadline(), self.clock.read(log.time())).await {
+        let ask = async {
+            let time = log.time().await?;
+            self.has_clock.store(time.is_some(), Ordering::Relaxed);
+            Ok::<_, EventLogError>(time)
+        };
+        match timeout(log.deadline(), self.clock.read(ask)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => debug!(%error, "the event log does not tell the time now"),
             Err(elapsed) => debug!(%elapsed, "the event log does not tell the time now"),

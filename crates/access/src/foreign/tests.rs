@@ -33,7 +33,7 @@ fn event(data: Value, changes: Value) -> StoredEvent {
         "data": data, "metadata": { "changes": changes, "tags": ["bug"] },
     });
     StoredEvent {
-        facts,
+        facts: facts.into(),
         json: json.to_string().into(),
         trace: None,
     }

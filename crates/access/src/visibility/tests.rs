@@ -260,7 +260,7 @@ mod ids {
         let related = json!({ "sub_issue": sub_issue, "sub_issue_repo": repository });
         let json = json!({ "id": "e", "metadata": { "related": related } });
         StoredEvent {
-            facts: event_of("acme", "parent", ids(10, 4)),
+            facts: event_of("acme", "parent", ids(10, 4)).into(),
             json: json.to_string().into(),
             trace: None,
         }
@@ -302,7 +302,7 @@ mod ids {
         let address = "https://api.github.com/repos/acme/del/issues/3";
         let json = json!({ "id": "e", "data": { "parent_issue_url": address } });
         let event = StoredEvent {
-            facts: event_of("acme", "parent", ids(10, 4)),
+            facts: event_of("acme", "parent", ids(10, 4)).into(),
             json: json.to_string().into(),
             trace: None,
         };

@@ -11,7 +11,7 @@ use crate::{
     helper_process::{BareIngestProcess, ReceiverProcess},
     load::{self, IngestTarget},
     opening::Opening,
-    process::rss_kib_of,
+    process::{cpu_micros_of, rss_kib_of},
     repositories::Repositories,
     subject::{BenchSystem, Topology},
     table::Row,
@@ -84,8 +84,10 @@ fn flat_out(
     let processes: Vec<_> = subject.edges.iter().map(|edge| edge.pid).collect();
     let before = rss_kib_of(&processes)?;
     streams.reset()?;
+    let cpu = cpu_micros_of(&processes)?;
     let sent = load(Duration::from_secs(plan.ingest_seconds))?;
     streams.expect(sent.accepted, TAIL)?;
+    let cpu = (cpu_micros_of(&processes)? - cpu) / sent.accepted.max(1);
     let grown = rss_kib_of(&processes)?.saturating_sub(before);
     let rate = sent.per_second();
     let p50 = sent.acknowledged.value_at_quantile(0.5);
@@ -97,7 +99,7 @@ fn flat_out(
             body_bytes / 1000
         ),
         figure: format!(
-            "{rate:.0}/s, p50 {} · p99 {} ms, +{} MiB",
+            "{rate:.0}/s, p50 {} · p99 {} ms, {cpu} µs of CPU, +{} MiB",
             millis(p50),
             millis(p99),
             grown / 1024
@@ -109,7 +111,7 @@ fn flat_out(
         values: json!({
             "topology": topology.name(), "body_bytes": body_bytes, "senders": SENDERS,
             "accepted": sent.accepted, "seconds": sent.seconds, "per_second": rate,
-            "floor_per_second": floor, "p50_micros": p50, "p99_micros": p99, "grown_kib": grown,
+            "floor_per_second": floor, "cpu_micros_each": cpu, "p50_micros": p50, "p99_micros": p99, "grown_kib": grown,
         }),
     });
     Ok(rate)

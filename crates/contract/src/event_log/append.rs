@@ -50,7 +50,7 @@ pub(super) async fn the_largest_event_is_taken(harness: Arc<dyn Harness>) -> Res
     const ENCODED_BYTES: usize = 512 * 1024;
     let fixture = harness.event_log().await?;
     let mut largest = event(0);
-    largest.facts.tags = (0..100).map(|tag| format!("{tag:0256}")).collect();
+    Arc::make_mut(&mut largest.facts).tags = (0..100).map(|tag| format!("{tag:0256}")).collect();
     let filler = fixture.log.max_event_bytes().min(ENCODED_BYTES) - r#"{"a":""}"#.len();
     largest.json = format!(r#"{{"a":"{}"}}"#, "x".repeat(filler)).into();
     fixture.log.append(vec![largest.clone()]).await?;

@@ -12,7 +12,7 @@ use crate::{Harness, issue_event};
 
 pub(super) async fn a_resource_is_found_by_its_node_id(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.resource_reader().await?;
-    let id = issue_event(NUMBER, 1).facts.resource_id;
+    let id = issue_event(NUMBER, 1).facts.resource_id.clone();
     ensure!(fixture.finder.find(&id, None).await?.is_none(), "not yet");
     fixture.happens(1).await?;
     let found = fixture.finder.find(&id, None).await?;
@@ -32,7 +32,7 @@ pub(super) async fn a_finder_waits_for_the_events_of_the_log_and_says_if_it_cann
     let fixture = harness.resource_reader().await?;
     fixture.log.hold(true);
     fixture.happens(1).await?;
-    let id = issue_event(NUMBER, 1).facts.resource_id;
+    let id = issue_event(NUMBER, 1).facts.resource_id.clone();
     let find = fixture.finder.find(&id, None);
     tokio::pin!(find);
     let early = timeout(HELD_BACK, &mut find).await;

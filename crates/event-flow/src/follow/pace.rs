@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use ports::{BusEvent, BusSubscription};
 use tokio::time::{Instant, sleep};
 
-use crate::limits::{BUSY_MESSAGES, BUSY_REST, BUSY_WINDOW};
+use crate::limits::{BUSY_GRACE, BUSY_MESSAGES, BUSY_REST, BUSY_WINDOW};
 
 /// A subscription, and how many messages it brings.
 pub(super) struct PacedSubscription {
@@ -39,6 +39,15 @@ impl PacedSubscription {
         }
         let event = self.subscription.0.next().await;
         self.counted(event)
+    }
+
+    /// Time for which an early message waits for the missing ones, of which `usual` is enough while few come: many are
+    /// published by threads that wait for each other's cores.
+    pub(super) fn grace(&self, usual: Duration) -> Duration {
+        match self.is_busy {
+            true => usual.max(BUSY_GRACE),
+            false => usual,
+        }
     }
 
     fn counted(&mut self, event: Option<BusEvent>) -> Option<BusEvent> {
@@ -82,6 +91,7 @@ mod tests {
             tokio::time::advance(gap).await;
         }
         assert!(paced.is_busy);
+        assert_eq!(paced.grace(BUSY_REST), BUSY_GRACE);
         {
             let mut next = pin!(paced.next());
             assert!(next.as_mut().now_or_never().is_none());
@@ -96,5 +106,6 @@ mod tests {
         publish().await.unwrap();
         assert!(paced.next().now_or_never().is_some());
         assert!(!paced.is_busy);
+        assert_eq!(paced.grace(BUSY_REST), BUSY_REST);
     }
 }

@@ -24,6 +24,8 @@ impl Driver {
         sink: &mut impl FnMut(Followed),
     ) {
         if !step.deliver.is_empty() {
+            // What is awaited now is another one, and has a grace of its own.
+            state.read_at = None;
             state.trail.push(&step.deliver);
             let spans = receipt::begin(&mut step.deliver, state.old_through);
             sink(Followed::Events(step.deliver));
@@ -34,7 +36,7 @@ impl Driver {
             ReadNeed::Soon => {
                 state
                     .read_at
-                    .get_or_insert_with(|| Instant::now() + self.options.grace);
+                    .get_or_insert_with(|| Instant::now() + state.grace);
             }
             ReadNeed::Now if state.reads_head_first || state.suspect.is_some() => {
                 state.read_at = None;

@@ -1,5 +1,7 @@
 //! The state of a follower, and the answers of the log that it waits for.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use model::{Epoch, Sequence, Sequencer, StoredEvent};
 use ports::{EventLogError, EventPage, LogHead};
@@ -38,6 +40,8 @@ pub(super) struct FollowerState {
     /// The time at which the grace period ends and a page is read.
     pub(super) read_at: Option<Instant>,
     pub(super) poll_at: Instant,
+    /// Time for which an early hint waits for the missing ones.
+    pub(super) grace: Duration,
     /// No page is read until the head, which is read at `poll_at`, has shown whether this is still the same
     /// log.
     pub(super) reads_head_first: bool,

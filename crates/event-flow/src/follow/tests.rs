@@ -43,7 +43,7 @@ pub(super) fn event(n: u64) -> StoredEvent {
         received_at: Timestamp::default(),
     };
     StoredEvent {
-        facts,
+        facts: facts.into(),
         json: format!(r#"{{"id":"e{n}"}}"#).into(),
         trace: None,
     }

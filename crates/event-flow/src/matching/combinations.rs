@@ -133,7 +133,7 @@ fn each_of_the_combinations_matches_what_fits_all_of_its_fields_and_nothing_else
             sequence: Sequence(1),
             facts: &facts,
             digest: &digest,
-            uris: &[],
+            uris: &OnceLock::from(Vec::new()),
         };
         index.visit(matched, |bits| {
             assert!(found.insert(*bits), "{bits:b} twice");

@@ -17,11 +17,21 @@ use super::{
 
 /// An index of items `T` by what they want, for instance of streams.
 #[derive(Debug)]
-pub struct MatchIndex<T>(RwLock<HashMap<MatchKey, Arc<Bucket<T>>>>);
+pub struct MatchIndex<T>(RwLock<Buckets<T>>);
+
+#[derive(Debug)]
+struct Buckets<T> {
+    by_key: HashMap<MatchKey, Arc<Bucket<T>>>,
+    /// Number of keys that are URIs.
+    uris: usize,
+}
 
 impl<T> Default for MatchIndex<T> {
     fn default() -> Self {
-        Self(RwLock::new(HashMap::new()))
+        Self(RwLock::new(Buckets {
+            by_key: HashMap::new(),
+            uris: 0,
+        }))
     }
 }
 
@@ -30,7 +40,10 @@ impl<T: Clone + Eq + Hash> MatchIndex<T> {
     pub fn add(&self, item: &T, terms: impl IntoIterator<Item = MatchTerm>) {
         let mut buckets = self.0.write();
         for MatchTerm { key, filter, after } in terms {
-            let bucket = Arc::make_mut(buckets.entry(key).or_default());
+            if is_uri(&key) && !buckets.by_key.contains_key(&key) {
+                buckets.uris += 1;
+            }
+            let bucket = Arc::make_mut(buckets.by_key.entry(key).or_default());
             bucket.add(filter, (item.clone(), after));
         }
     }
@@ -39,13 +52,14 @@ impl<T: Clone + Eq + Hash> MatchIndex<T> {
     pub fn remove<'t>(&self, item: &T, terms: impl IntoIterator<Item = &'t MatchTerm>) {
         let mut buckets = self.0.write();
         for MatchTerm { key, filter, after } in terms {
-            let Some(bucket) = buckets.get_mut(key) else {
+            let Some(bucket) = buckets.by_key.get_mut(key) else {
                 continue;
             };
             let bucket = Arc::make_mut(bucket);
             bucket.remove(filter, &(item.clone(), *after));
             if bucket.is_empty() {
-                buckets.remove(key);
+                buckets.by_key.remove(key);
+                buckets.uris -= usize::from(is_uri(key));
             }
         }
     }
@@ -53,11 +67,12 @@ impl<T: Clone + Eq + Hash> MatchIndex<T> {
     /// Visits each item that wants the event, once. Returns the number of comparisons: for an item, up to the
     /// [cost](model::CompiledFilter::cost) of its filters, and less if others have the same filters.
     pub fn visit(&self, event: MatchedEvent<'_>, mut visit: impl FnMut(&T)) -> usize {
-        let keys = event.keys();
+        let with_uris = self.0.read().uris > 0;
+        let keys = event.keys(with_uris);
         let buckets: Vec<Arc<Bucket<T>>> = {
             let all = self.0.read();
             keys.iter()
-                .filter_map(|key| all.get(key).cloned())
+                .filter_map(|key| all.by_key.get(key).cloned())
                 .collect()
         };
         let (mut comparisons, mut found) = (0, Vec::<&Holders<T>>::new());
@@ -83,13 +98,17 @@ impl<T: Clone + Eq + Hash> MatchIndex<T> {
 
     /// Visits every item, once or more often.
     pub fn for_each(&self, mut visit: impl FnMut(&T)) {
-        let buckets: Vec<Arc<Bucket<T>>> = self.0.read().values().cloned().collect();
+        let buckets: Vec<Arc<Bucket<T>>> = self.0.read().by_key.values().cloned().collect();
         let holders = buckets.iter().flat_map(|bucket| bucket.holders());
         holders.for_each(|holders| holders.iter().for_each(|(item, _)| visit(item)));
     }
 
     /// Whether the index has no items.
     pub fn is_empty(&self) -> bool {
-        self.0.read().is_empty()
+        self.0.read().by_key.is_empty()
     }
+}
+
+const fn is_uri(key: &MatchKey) -> bool {
+    matches!(key, MatchKey::Uri(_))
 }

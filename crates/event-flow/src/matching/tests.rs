@@ -55,7 +55,7 @@ fn found(index: &MatchIndex<usize>, facts: &EventFacts) -> (Vec<usize>, usize) {
         sequence: Sequence(5),
         facts,
         digest: &digest,
-        uris: &[],
+        uris: &OnceLock::from(Vec::new()),
     };
     let comparisons = index.visit(event, |item| found.push(*item));
     (found, comparisons)
@@ -225,7 +225,7 @@ fn while_an_event_is_matched_others_come_and_go() {
         sequence: Sequence(1),
         facts: &facts,
         digest: &digest,
-        uris: &[],
+        uris: &OnceLock::from(Vec::new()),
     };
     index.visit(event, |item| {
         // This would deadlock on a lock held here.

@@ -213,7 +213,7 @@ fn event(n: u64, owner: &str) -> StoredEvent {
     let id = EventId::new(&format!("e{n}")).unwrap();
     StoredEvent {
         json: json!({ "id": id.as_str() }).to_string().into(),
-        facts: EventFacts {
+        facts: Arc::new(EventFacts {
             id,
             event_type: EventType::UPDATED,
             action: None,
@@ -230,7 +230,7 @@ fn event(n: u64, owner: &str) -> StoredEvent {
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),
-        },
+        }),
         trace: None,
     }
 }

@@ -41,7 +41,7 @@ fn what_the_reader_may_not_see_does_not_happen_for_it() {
 /// An event of repository `id` as `octo/<name>`, or its rename.
 fn of_repository(at: u64, id: u64, name: &str, former: Option<&str>) -> Sequenced<StoredEvent> {
     let mut event = fixture::event(at, name, 0);
-    let facts = &mut event.item.facts;
+    let facts = Arc::make_mut(&mut event.item.facts);
     facts.ids.repository = Some(RepositoryId(id));
     if let Some(former) = former {
         facts.resource_type = ResourceType::open("repository");

@@ -8,7 +8,10 @@ use std::{
     fmt::Write as _,
 };
 
-use github_events::{Envelope, Skip, encode, limits::MAX_EVENT_BYTES, normalise};
+use github_events::{
+    Envelope, PayloadText, Skip, encode, encode_delivered, limits::MAX_EVENT_BYTES, normalise,
+    normalise_payload,
+};
 use model::{DeliveryId, IdSource, ManualClock, ResourceEvent, Timestamp, TraceContext};
 use serde_json::Value;
 
@@ -42,9 +45,10 @@ const WITHOUT_RESOURCE: [&str; 8] = [
 
 /// The event of a payload, which is what every event is: complete, of a known kind, and as large as a log takes.
 pub(crate) fn event_of(name: &str, payload: &Value) -> Result<ResourceEvent, Skip> {
-    let mut events = normalise(&envelope(name), payload.clone())?;
-    assert_eq!(events.len(), 1, "{name}");
-    let event = events.remove(0);
+    let body = payload.to_string();
+    let text = PayloadText::read(body.as_bytes()).unwrap();
+    assert_eq!(text.value, *payload, "{name}");
+    let (event, content) = normalise_payload(&envelope(name), payload.clone())?;
     let family = github_events::families().find(|family| family.event == name);
     let kinds = family.map_or(&[][..], |family| family.kinds);
     assert!(
@@ -58,10 +62,16 @@ pub(crate) fn event_of(name: &str, payload: &Value) -> Result<ResourceEvent, Ski
     check_place(name, &event, payload);
     let ids = ManualClock::default();
     let _ = ids.random_u64();
-    let stored = encode(event.clone(), TraceContext::start(&ids), usize::MAX).unwrap();
-    assert!(stored.json.len() <= MAX_EVENT_BYTES, "{name}");
-    let read: ResourceEvent = serde_json::from_slice(&stored.json).unwrap();
-    assert_eq!(read, event, "{name}");
+    let trace = TraceContext::start(&ids);
+    for stored in [
+        encode(event.clone(), trace, usize::MAX),
+        encode_delivered(event.clone(), (&content, text.text()), trace, usize::MAX),
+    ] {
+        let stored = stored.unwrap();
+        assert!(stored.json.len() <= MAX_EVENT_BYTES, "{name}");
+        let read: ResourceEvent = serde_json::from_slice(&stored.json).unwrap();
+        assert_eq!(read, event, "{name}");
+    }
     Ok(event)
 }
 

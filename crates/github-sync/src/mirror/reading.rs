@@ -145,7 +145,7 @@ mod tests {
         };
         let json = json!({ "id": "e", "data": data, "metadata": { "event": name } });
         StoredEvent {
-            facts,
+            facts: facts.into(),
             json: json.to_string().into(),
             trace: None,
         }
@@ -236,7 +236,7 @@ mod tests {
             delivery_time(None, event.facts.received_at)
         );
         let guid = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
-        event.facts.received_at = time("2014-04-25T13:00:00Z");
+        std::sync::Arc::make_mut(&mut event.facts).received_at = time("2014-04-25T13:00:00Z");
         let metadata = json!({ "delivery": guid, "late": true });
         event.json = json!({ "id": "e", "metadata": metadata })
             .to_string()

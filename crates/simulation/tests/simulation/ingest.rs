@@ -97,7 +97,10 @@ impl SimulatedIngest {
             received_at: self.clock.now(),
         };
         let json = format!(r#"{{"id":"{id}"}}"#).into();
-        let trace = None;
-        StoredEvent { facts, json, trace }
+        StoredEvent {
+            facts: facts.into(),
+            json,
+            trace: None,
+        }
     }
 }

@@ -31,7 +31,7 @@ const ROCKET: &str = "repositories = [\"acme/rocket\"]";
 /// An event of issue 7 in a repository with this id, whose name is `acme/<repo>`.
 fn issue(id: &str, repo: &str, repository: u64) -> StoredEvent {
     let mut event = event(0, repo, 0);
-    let facts = &mut event.facts;
+    let facts = Arc::make_mut(&mut event.facts);
     facts.id = EventId::new(id).unwrap();
     facts.owner = Some("acme".to_owned());
     facts.ids = GithubIds {
@@ -46,7 +46,7 @@ fn issue(id: &str, repo: &str, repository: u64) -> StoredEvent {
 fn renamed(id: &str, from: &str, to: &str, repository: u64) -> StoredEvent {
     let issue = issue(id, to, repository);
     with_json(StoredEvent {
-        facts: EventFacts {
+        facts: Arc::new(EventFacts {
             resource_type: ResourceType::open("repository"),
             number: None,
             action: Some("renamed".to_owned()),
@@ -54,8 +54,8 @@ fn renamed(id: &str, from: &str, to: &str, repository: u64) -> StoredEvent {
                 owner: Some("acme".to_owned()),
                 repo: Some(from.to_owned()),
             })),
-            ..issue.facts
-        },
+            ..EventFacts::clone(&issue.facts)
+        }),
         ..issue
     })
 }
@@ -63,8 +63,9 @@ fn renamed(id: &str, from: &str, to: &str, repository: u64) -> StoredEvent {
 /// `repository.transferred` from `acme` to another owner.
 fn transferred(id: &str, repo: &str, owner: (&str, u64), repository: u64) -> StoredEvent {
     let mut event = renamed(id, repo, repo, repository);
-    event.facts.owner = Some(owner.0.to_owned());
-    event.facts.ids.owner = Some(OwnerId(owner.1));
+    let facts = Arc::make_mut(&mut event.facts);
+    facts.owner = Some(owner.0.to_owned());
+    facts.ids.owner = Some(OwnerId(owner.1));
     with_json(event)
 }
 
@@ -464,15 +465,15 @@ async fn a_repository_under_a_former_name_is_another_one_for_tokens_on_every_edg
         world.tell(event).await;
     }
     let moved = StoredEvent {
-        facts: EventFacts {
+        facts: Arc::new(EventFacts {
             owner: Some("octo".to_owned()),
             ids: GithubIds {
                 owner: Some(OwnerId(6)),
                 repository: Some(RepositoryId(2)),
                 resource: None,
             },
-            ..issue("e9", "rocket", 2).facts
-        },
+            ..EventFacts::clone(&issue("e9", "rocket", 2).facts)
+        }),
         ..issue("e9", "rocket", 2)
     };
     world.tell(with_json(moved)).await;

@@ -333,7 +333,7 @@ impl EdgeWorld {
     pub(crate) async fn happens_with_labels(&self, repo: &str, labels: Vec<String>) -> String {
         let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         let mut event = event(n, repo, 0);
-        event.facts.tags = labels;
+        Arc::make_mut(&mut event.facts).tags = labels;
         let hint = self.store(event).await;
         let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
         told.unwrap();
@@ -344,7 +344,7 @@ impl EdgeWorld {
     pub(crate) async fn happens_as(&self, change: impl FnOnce(&mut EventFacts)) -> String {
         let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         let mut event = event(n, "cat", 0);
-        change(&mut event.facts);
+        change(Arc::make_mut(&mut event.facts));
         let hint = self.store(event).await;
         let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
         told.unwrap();
@@ -498,7 +498,7 @@ pub(crate) fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
         "filler": "x".repeat(bytes),
     });
     StoredEvent {
-        facts,
+        facts: facts.into(),
         json: json.to_string().into(),
         trace: None,
     }

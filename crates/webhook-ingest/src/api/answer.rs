@@ -6,7 +6,7 @@ use axum::{
 };
 use http::StatusCode;
 use model::EventId;
-use serde_json::json;
+use serde::Serialize;
 
 use github_events::Skip;
 
@@ -62,21 +62,37 @@ impl DeliveryAnswer {
     }
 }
 
+/// The body of an answer that is no error.
+#[derive(Default, Serialize)]
+struct AnswerBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deduplicated: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<EventId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 impl IntoResponse for DeliveryAnswer {
     fn into_response(self) -> Response {
-        let (status, body) = match self {
-            Self::Accepted(events) => (
-                StatusCode::ACCEPTED,
-                json!({"accepted": true, "events": events}),
-            ),
-            Self::Deduplicated(events) => (
-                StatusCode::OK,
-                json!({"deduplicated": true, "events": events}),
-            ),
-            Self::Skipped(skip) => (
-                StatusCode::ACCEPTED,
-                json!({"skipped": true, "reason": skip.to_string()}),
-            ),
+        let mut body = AnswerBody::default();
+        let status = match self {
+            Self::Accepted(events) => {
+                (body.accepted, body.events) = (Some(true), Some(events));
+                StatusCode::ACCEPTED
+            }
+            Self::Deduplicated(events) => {
+                (body.deduplicated, body.events) = (Some(true), Some(events));
+                StatusCode::OK
+            }
+            Self::Skipped(skip) => {
+                (body.skipped, body.reason) = (Some(true), Some(skip.to_string()));
+                StatusCode::ACCEPTED
+            }
             Self::Refused(refusal) => return refusal.into_response(),
         };
         (status, Json(body)).into_response()

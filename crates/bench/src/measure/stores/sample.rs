@@ -1,7 +1,10 @@
 //! Events as ingest stores them, about 1 KB each.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -42,7 +45,7 @@ pub(super) fn event(run: u64, number: u64) -> Result<StoredEvent> {
     let now = Timestamp::from_unix_millis(i64::try_from(elapsed.as_millis())?);
     let json = format!(r#"{{"id":"{id}","filler":"{:x<JSON_BYTES$}"}}"#, "");
     Ok(StoredEvent {
-        facts: EventFacts {
+        facts: Arc::new(EventFacts {
             id: EventId::new(&id)?,
             event_type: EventType::UPDATED,
             action: None,
@@ -59,7 +62,7 @@ pub(super) fn event(run: u64, number: u64) -> Result<StoredEvent> {
             tags: Vec::new(),
             timestamp: now,
             received_at: now,
-        },
+        }),
         json: json.into(),
         trace: None,
     })

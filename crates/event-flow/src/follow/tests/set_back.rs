@@ -25,7 +25,8 @@ struct Contents {
 fn entry(sequence: u64, id: u64) -> Sequenced<StoredEvent> {
     let mut item = event(id);
     // Ids rise with time.
-    item.facts.received_at = Timestamp::from_unix_millis(i64::try_from(id).unwrap());
+    Arc::make_mut(&mut item.facts).received_at =
+        Timestamp::from_unix_millis(i64::try_from(id).unwrap());
     Sequenced {
         sequence: Sequence(sequence),
         item,

@@ -111,7 +111,7 @@ fn cursor(id: &str) -> Cursor {
 /// An event with an id of its own, whatever its number.
 fn event(sequence: u64, id: &str) -> Sequenced<StoredEvent> {
     let mut event = fixture::event(sequence, "a", 0);
-    event.item.facts.id = model::EventId::new(id).unwrap();
+    std::sync::Arc::make_mut(&mut event.item.facts).id = model::EventId::new(id).unwrap();
     event.item.json = format!(r#"{{"id":"{id}"}}"#).into();
     event
 }

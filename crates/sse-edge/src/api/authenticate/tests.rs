@@ -186,7 +186,7 @@ fn event(id: &str, owner: &str, repo: &str) -> StoredEvent {
     };
     let json = serde_json::json!({ "id": id }).to_string().into();
     StoredEvent {
-        facts,
+        facts: facts.into(),
         json,
         trace: None,
     }
