@@ -3,7 +3,6 @@
 
 use std::{fmt, time::Instant};
 
-use bytes::Bytes;
 use instruments::{SpanName, TraceSpan};
 use mcp::{ErrorCode, HttpRefusal, ProtocolVersion, RpcError, method};
 use model::TraceContext;
@@ -13,7 +12,7 @@ use prometheus_client::{
 };
 use service_kit::metrics::{LatencyHistogram, MetricsRegistry};
 
-use crate::{call_error::SESSION_GONE, rates::RATE_LIMITED};
+use crate::{call_error::SESSION_GONE, rates::RATE_LIMITED, waiting::CallReply};
 
 /// The methods that have a label of their own; all others share one.
 const METHODS: [&str; 18] = [
@@ -65,7 +64,7 @@ impl CallOutcome {
 
     /// The outcome of a call with this result.
     #[must_use]
-    pub fn of(result: &Result<Bytes, HttpRefusal>) -> Self {
+    pub fn of<T>(result: &Result<T, HttpRefusal>) -> Self {
         match result {
             Ok(_) => Self::Answered,
             Err(refusal) if is_ours(&refusal.error) => Self::Failed,
@@ -188,17 +187,21 @@ impl ObservedCall {
         self.outcome = outcome;
     }
 
-    /// Runs a whole call and ends it. Call and observation are in memory once: an `async fn` would hold its arguments
-    /// two or three times, for as long as the call waits.
+    /// Runs a whole call and ends it, or goes with it while it waits. Call and observation are in memory once: an
+    /// `async fn` would hold its arguments two or three times, for as long as the call runs.
     pub fn observe(
         self: Box<Self>,
-        call: impl Future<Output = Result<Bytes, HttpRefusal>> + Send,
-    ) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send {
+        call: impl Future<Output = Result<CallReply, HttpRefusal>> + Send,
+    ) -> impl Future<Output = Result<CallReply, HttpRefusal>> + Send {
         let call = Box::pin(self.span.enclose(call));
         async move {
-            let result = call.await;
-            self.finish(CallOutcome::of(&result));
-            result
+            match call.await {
+                Ok(CallReply::Waits(waiting)) => Ok(CallReply::Waits(waiting.observed_by(self))),
+                result => {
+                    self.finish(CallOutcome::of(&result));
+                    result
+                }
+            }
         }
     }
 }
@@ -280,7 +283,7 @@ mod tests {
             (RpcError::invalid_params("no"), CallOutcome::Refused),
             (RpcError::internal(), CallOutcome::Failed),
         ] {
-            let outcome = CallOutcome::of(&Err(error.clone().into()));
+            let outcome = CallOutcome::of::<()>(&Err(error.clone().into()));
             assert_eq!(outcome, expected, "{error}");
         }
     }
