@@ -152,7 +152,7 @@ impl CallMetrics {
             metrics: self.clone(),
             method,
             began: Instant::now(),
-            span,
+            span: span.is_recorded().then(|| Box::new(span)),
             trace,
             outcome: CallOutcome::Abandoned,
         }
@@ -165,7 +165,8 @@ pub struct ObservedCall {
     metrics: CallMetrics,
     method: &'static str,
     began: Instant,
-    span: TraceSpan,
+    /// `None` if its trace is not recorded, as those of most calls: what waits for hours holds no room for it.
+    span: Option<Box<TraceSpan>>,
     trace: Option<TraceContext>,
     outcome: CallOutcome,
 }
@@ -179,7 +180,12 @@ impl ObservedCall {
 
     /// Runs a part of the call inside its span.
     pub async fn within<T>(&self, work: impl Future<Output = T>) -> T {
-        self.span.enclose(work).await
+        self.span().enclose(work).await
+    }
+
+    fn span(&self) -> &TraceSpan {
+        static UNRECORDED: TraceSpan = TraceSpan::none();
+        self.span.as_deref().unwrap_or(&UNRECORDED)
     }
 
     /// Ends the call.
@@ -193,7 +199,7 @@ impl ObservedCall {
         self: Box<Self>,
         call: impl Future<Output = Result<CallReply, HttpRefusal>> + Send,
     ) -> impl Future<Output = Result<CallReply, HttpRefusal>> + Send {
-        let call = Box::pin(self.span.enclose(call));
+        let call = Box::pin(self.span().enclose(call));
         async move {
             match call.await {
                 Ok(CallReply::Waits(waiting)) => Ok(CallReply::Waits(waiting.observed_by(self))),
@@ -209,14 +215,14 @@ impl ObservedCall {
 impl Drop for ObservedCall {
     fn drop(&mut self) {
         if self.outcome != CallOutcome::Answered {
-            self.span.fail_as(self.outcome.as_str());
+            self.span().fail_as(self.outcome.as_str());
         }
         let labels = CallLabels {
             method: self.method,
             outcome: self.outcome,
         };
         let latency = self.metrics.latency.get_or_create(&labels);
-        latency.observe(self.began.elapsed(), &self.span);
+        latency.observe(self.began.elapsed(), self.span());
     }
 }
 
@@ -266,6 +272,15 @@ mod tests {
         policy::RateClass,
         rates::{RateLimiter, RateLimits},
     };
+
+    #[test]
+    fn what_observes_a_call_that_waits_is_small() {
+        assert!(
+            size_of::<ObservedCall>() <= 96,
+            "{}",
+            size_of::<ObservedCall>()
+        );
+    }
 
     #[test]
     fn rates_and_sessions_that_have_ended_are_no_failures_of_ours() {

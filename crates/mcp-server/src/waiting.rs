@@ -100,3 +100,23 @@ impl WaitingCall {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand of them are ten thousand times this, and what they point to.
+    #[test]
+    fn what_is_left_of_a_call_is_small() {
+        assert!(
+            size_of::<WaitingCall>() <= 72,
+            "{}",
+            size_of::<WaitingCall>()
+        );
+        assert!(
+            size_of::<RepeatableCall>() <= 112,
+            "{}",
+            size_of::<RepeatableCall>()
+        );
+    }
+}

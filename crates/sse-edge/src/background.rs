@@ -79,7 +79,7 @@ mod tests {
     use std::time::Duration;
 
     use model::{RandomIds, TraceContext};
-    use tracing::Span;
+    use tracing::{Metadata, Span};
 
     use super::*;
     use crate::request_line::RequestRoute;
@@ -88,22 +88,27 @@ mod tests {
     async fn lines_of_work_that_outlives_its_request_name_the_request() {
         let _lines = tracing::subscriber::set_default(tracing_subscriber::registry());
         let background = Background::new(&Lifecycle::new(Duration::from_secs(1)));
-        let span_of_work = || async { Span::current().metadata().map(tracing::Metadata::name) };
+        let span_of_work = || async { Span::current().metadata().map(Metadata::name) };
         let request = tracing::info_span!("request");
         let within = request.in_scope(|| background.spawn(span_of_work()));
         assert_eq!(within.await, Ok(Some("request")));
         assert_eq!(background.spawn(span_of_work()).await, Ok(None));
         for trace in [None, Some(TraceContext::start(&RandomIds))] {
-            let (told, name) = oneshot::channel();
+            let (told, named) = oneshot::channel();
             let line = RequestLine {
                 route: RequestRoute::McpPost,
                 trace,
             };
             background.start(line, async move {
                 tokio::task::yield_now().await;
-                let _ = told.send(span_of_work().await);
+                let line = Span::current();
+                let named = |span: &Metadata<'static>| -> Vec<_> {
+                    span.fields().iter().map(|field| field.name()).collect()
+                };
+                let _ = told.send(line.metadata().map(named));
             });
-            assert_eq!(name.await, Ok(trace.map(|_| "request")));
+            let expected = trace.map(|_| vec!["trace_id", "method", "path"]);
+            assert_eq!(named.await, Ok(expected));
         }
     }
 }

@@ -71,7 +71,7 @@ impl WakeWheel {
     }
 
     /// Wakes whatever is due; after a time in which the process did not run, that of several ticks.
-    fn turn(&self) {
+    pub(crate) fn turn(&self) {
         let target = u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX);
         let mut due = Vec::new();
         {

@@ -360,3 +360,73 @@ impl<F: AnswerFrames> StreamSource for AnswerSource<F> {
         behind >= UNKEPT_CLIENT_WAIT
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Says nothing by itself.
+    struct SilentFrames {
+        looks_at: Option<Instant>,
+        spoken: usize,
+    }
+
+    impl AnswerFrames for SilentFrames {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<AnswerBytes>> {
+            match self.looks_at {
+                Some(at) if Instant::now() >= at => Poll::Ready(None),
+                _ => Poll::Pending,
+            }
+        }
+
+        fn after_silence(&mut self) -> AnswerBytes {
+            self.spoken += 1;
+            Bytes::from_static(b"progress").into()
+        }
+
+        fn looks_at(&self) -> Option<Instant> {
+            self.looks_at
+        }
+    }
+
+    fn fill(source: &mut AnswerSource<SilentFrames>) -> Poll<FillResult> {
+        let mut out = OutgoingFrames::plain();
+        source.poll_fill(&mut Context::from_waker(Waker::noop()), &mut out)
+    }
+
+    async fn pass(wheel: &WakeWheel, time: Duration) {
+        tokio::time::advance(time).await;
+        wheel.turn();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_waited_for_speaks_after_each_silence_and_ends_in_time() {
+        let wheel = WakeWheel::new();
+        let ends_at = Instant::now() + KEEP_ALIVE * 2 + Duration::from_secs(5);
+        let frames = SilentFrames {
+            looks_at: Some(ends_at),
+            spoken: 0,
+        };
+        let mut source = AnswerSource::new(frames, &wheel);
+        for _ in 0..2 {
+            assert_eq!(fill(&mut source), Poll::Pending);
+            pass(&wheel, KEEP_ALIVE).await;
+            assert_eq!(fill(&mut source), Poll::Ready(FillResult::Frames));
+        }
+        assert_eq!(source.frames.spoken, 2);
+        pass(&wheel, Duration::from_secs(4)).await;
+        assert_eq!(fill(&mut source), Poll::Pending);
+        pass(&wheel, Duration::from_secs(1)).await;
+        assert_eq!(fill(&mut source), Poll::Ready(FillResult::Last));
+        assert_eq!(source.frames.spoken, 2);
+    }
+
+    /// Ten thousand of them are ten thousand times this.
+    #[test]
+    fn what_a_connection_has_of_an_answer_is_small() {
+        let size = size_of::<AnswerSource<MessagesThenAnswer>>();
+        assert!(size <= 184, "{size}");
+    }
+}

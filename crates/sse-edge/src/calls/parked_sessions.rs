@@ -212,3 +212,27 @@ async fn part(recorder: CallRecorder, parked: Box<ParkedSession>, why: PartingRe
     };
     Box::pin(writer.run(Box::new(call))).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::keeping::StreamKeeper;
+
+    /// Ten thousand of them are ten thousand times this, and what they point to.
+    #[test]
+    fn what_is_left_of_a_call_of_a_session_is_small() {
+        let sizes = [
+            size_of::<ParkedCall>(),
+            size_of::<ParkedSession>(),
+            size_of::<CallWriter>(),
+            size_of::<StreamKeeper>(),
+        ];
+        assert!(
+            sizes
+                .iter()
+                .zip([176, 112, 256, 160])
+                .all(|(size, most)| *size <= most),
+            "{sizes:?}"
+        );
+    }
+}
