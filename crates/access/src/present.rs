@@ -22,6 +22,12 @@ impl PresentRights {
         Self { principal, last }
     }
 
+    /// The principal that began the call.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
     /// The principal with its present rights, for one read.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
-    time::Duration,
 };
 
 use event_flow::{
@@ -15,7 +14,7 @@ use fanout::{
     hub::{Hub, StreamStart},
     waits::{EventWait, WokenTurn},
 };
-use mcp::{params::InputError, tool::CallToolParams};
+use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
 use model::{
     CursorScope, EntryTag, EventFacts, EventId, FilterDefaults, FilterSet, LogPosition,
@@ -23,7 +22,11 @@ use model::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::{limits::PROGRESS_INTERVAL, summaries::RecentSummaries};
+use crate::{
+    limits::PROGRESS_INTERVAL,
+    parked_wait::{ParkedWait, WaitSpan},
+    summaries::RecentSummaries,
+};
 
 /// Events, restricted to the caller's visibility. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -109,34 +112,41 @@ impl EventAccess {
     }
 
     /// The events that match the question, or the first matching ones that arrive within this many
-    /// seconds after the call began. When the edge drains, another edge goes on, or this returns early; `question.after`
-    /// is then the position from which the caller can continue.
+    /// seconds after the call began. Where there are none yet, a call that parks ends here, and is made again when its
+    /// wait is over. When the edge drains, this returns early; `question.after` is then the position from which the
+    /// caller can continue.
     pub(crate) async fn wait(
         &self,
-        (caller, call): (&Caller, &CallToolParams),
+        caller: &Caller,
         question: &mut EventQuery,
         gone: bool,
         wait_seconds: u64,
     ) -> Result<Box<WaitedPage>, CallError> {
-        let began = Instant::now();
-        let rest = Duration::from_secs(wait_seconds).saturating_sub(caller.ran_before);
-        let until = began + rest;
-        let until = caller.waits_until.map_or(until, |last| until.min(last));
-        let mut is_begun = false;
-        let generation = self.hub.generation();
-        // What the names mean now, they mean as long as the call waits.
+        let span = WaitSpan::begin(caller, wait_seconds);
+        let earlier = caller.earlier;
+        let generation = earlier.map_or_else(|| self.hub.generation(), |at| at.generation);
+        // What the names mean when the call begins, they mean as long as it waits.
         let (filters, names) = (question.filters.clone(), self.hub.names());
-        let position = self.hub.position().sequence;
+        let position = earlier.map_or_else(|| self.hub.position().sequence, |at| at.names_at);
         let began_at = names.at(position);
         question.filters = began_at.bind(&filters).into_owned();
+        if let Some(found) = Box::pin(self.found_now(caller, question, &span)).await? {
+            return Ok(found);
+        }
         // A call that waits keeps what it needs meanwhile: what is done before and after has memory of its own.
         // Before the first read, so that no event is missed.
         let mut waiting = match wait_seconds {
             0 => None,
-            _ => Some(self.begin_wait(caller, &filters, position)?),
+            _ => match self.begin_wait(caller, &filters, position) {
+                Ok(place) => Some(place),
+                // Others have taken the room meanwhile: the client calls again.
+                Err(_) if earlier.is_some() => None,
+                Err(bound) => return Err(bound.into()),
+            },
         };
         let found = Box::pin(self.query(caller, question)).await?;
         let mut page = Box::new(WaitedPage::from(found));
+        let mut is_begun = false;
         loop {
             if let Some(moved) = self.hub.moved_since(generation, page.through) {
                 // The log was replaced, or put back to an earlier state: what follows there may be new.
@@ -148,11 +158,17 @@ impl EventAccess {
                 return Ok(page);
             }
             let has_events = !page.events.is_empty() || page.truncated || gone;
-            let Some(waiting) = &mut waiting else {
+            let Some(mut place) = waiting.take() else {
                 return Ok(page);
             };
-            if has_events || Instant::now() >= until {
+            // A client that waits for less gets an answer, and calls again after its cursor.
+            if has_events || span.is_over() || self.hub.is_draining() {
                 return Ok(page);
+            }
+            if caller.parks {
+                let reached = (generation, page.through);
+                let wait = ParkedWait::new(&self.history, place, reached, span);
+                return Err(CallError::Waits(Box::new(wait)));
             }
             let parked = ParkedPage::of(&page);
             drop(page);
@@ -163,58 +179,88 @@ impl EventAccess {
             let history = self.history.of(&reader);
             if !std::mem::replace(&mut is_begun, true) {
                 caller.release_client();
-                Box::pin(caller.allow_repeat(call)).await;
                 // At once: a client gives up where no answer begins.
-                Box::pin(self.report(caller, (began, wait_seconds), parked.through)).await?;
+                Box::pin(self.report(caller, &span, parked.through)).await?;
             }
             let fits = |event: &EventFacts| history.sees(event);
-            let next = waiting.next(generation, parked.through, fits);
-            let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
+            let next = place.next(generation, parked.through, fits);
+            let soon = span.until.min(Instant::now() + PROGRESS_INTERVAL);
             let reached = timeout_at(soon, next).await;
             question.filters = began_at.bind(&filters).into_owned();
             let Ok(reached) = reached else {
-                let examined = waiting.examined_through(generation);
+                let examined = place.examined_through(generation);
                 let through = examined.unwrap_or_default().max(parked.through);
-                Box::pin(self.report(caller, (began, wait_seconds), through)).await?;
+                Box::pin(self.report(caller, &span, through)).await?;
                 page = parked.into_page();
+                waiting = Some(place);
                 continue;
             };
+            waiting = Some(place);
             if self.hub.generation() != generation {
                 page = parked.into_page();
                 continue;
             }
             question.after = reached;
             let found = Box::pin(self.query(caller, question)).await?;
-            page = Box::new(WaitedPage::from(found));
-            if !page.events.is_empty() {
-                // After the query, so that the calls which one event woke share the log's head.
-                page.turn = Some(Box::pin(self.hub.woken_turn(&reader.id)).await);
-            }
-            if page.through == question.after && self.hub.generation() == generation {
-                // The edge drains. If another one goes on, this call ends here; who waits for less gets an answer.
-                if caller.output.progress_token().is_some() {
-                    Box::pin(caller.output.hand_over()).await;
-                }
-                return Ok(page);
-            }
+            page = self.woken(caller, found).await?;
         }
+    }
+
+    /// What a call finds whose wait is over. `None` if there is nothing, so that it has to wait on: or for the first
+    /// time.
+    async fn found_now(
+        &self,
+        caller: &Caller,
+        question: &mut EventQuery,
+        span: &WaitSpan,
+    ) -> Result<Option<Box<WaitedPage>>, CallError> {
+        let Some(earlier) = caller.earlier else {
+            return Ok(None);
+        };
+        let is_moved = self
+            .hub
+            .moved_since(earlier.generation, earlier.examined)
+            .is_some();
+        // What of the log that is gone is not known before the place is taken anew.
+        if is_moved {
+            return Ok(None);
+        }
+        let found = self.query(caller, question).await?;
+        if found.events.is_empty() && !found.truncated && !span.is_over() {
+            question.after = found.through;
+            return Ok(None);
+        }
+        self.woken(caller, found).await.map(Some)
+    }
+
+    /// What a call found that an event has woken.
+    async fn woken(&self, caller: &Caller, found: QueryPage) -> Result<Box<WaitedPage>, CallError> {
+        let mut page = Box::new(WaitedPage::from(found));
+        if !page.events.is_empty() {
+            let reader = caller.reader()?;
+            // After the query, so that the calls which one event woke share the log's head.
+            page.turn = Some(Box::pin(self.hub.woken_turn(&reader.id)).await);
+        }
+        Ok(page)
     }
 
     /// Tells a client that asked for it how long the call has waited, and where another call would go on.
     async fn report(
         &self,
         caller: &Caller,
-        (began, wait_seconds): (Instant, u64),
+        span: &WaitSpan,
         through: Sequence,
     ) -> Result<(), CallError> {
         if caller.output.progress_token().is_none() {
             return Ok(());
         }
         let cursor = self.hub.cursor_through(&self.reader(caller)?, through);
-        let waited = (caller.ran_before + began.elapsed()).as_secs_f64();
-        let text = format!("waiting, 0 of 1, cursor {cursor}");
-        let all = Some(wait_seconds as f64);
-        caller.output.progress(waited, all, Some(&text)).await;
+        let report = span.report(&cursor);
+        let (waited, all) = (report.waited_seconds, Some(report.most_seconds));
+        caller
+            .output
+            .progress(waited, all, Some(&report.text))
+            .await;
         Ok(())
     }
 
@@ -225,6 +271,10 @@ impl EventAccess {
         caller: &Caller,
         cursor: Option<&str>,
     ) -> Result<(Sequence, bool), CallError> {
+        if let Some(earlier) = caller.earlier {
+            // Read when the call began.
+            return Ok((earlier.examined, false));
+        }
         let Some(cursor) = cursor else {
             return Ok((Sequence::START, false));
         };

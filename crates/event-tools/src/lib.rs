@@ -7,6 +7,7 @@
 //! | `resources` | `github://` resources: lists of events, and the last known state of resources |
 //! | `completion` | owners, repositories and numbers while they are typed |
 //! | `events` | past and future events, restricted to what one caller may see |
+//! | `parked_wait` | a wait for an event of which only its place is left |
 //! | `followed` | the subscriptions of one caller, and the past events that they want |
 //! | [`sessions`] | changes of the caller's session, made by the server |
 //! | [`subscriptions`] | subscriptions under a client's name, made by the server |
@@ -18,6 +19,7 @@ mod completion;
 mod events;
 mod followed;
 mod limits;
+mod parked_wait;
 mod prompts;
 mod resources;
 pub mod sessions;

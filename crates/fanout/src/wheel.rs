@@ -27,6 +27,7 @@ pub async fn run(
     let beating = beat_for_ever(&hub, heartbeat);
     tokio::pin!(beating);
     draining.run_until_cancelled(beating.as_mut()).await;
+    hub.wake_waits();
     info!(
         streams = hub.streams.len(),
         window_seconds = window.as_secs(),

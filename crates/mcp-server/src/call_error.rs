@@ -5,7 +5,7 @@ use mcp::{ErrorCode, HttpRefusal, RpcError, mrtr::InputRequired, params::InputEr
 use model::{ErrorClass, PublicError, error_chain};
 use tracing::warn;
 
-use crate::rates::RateLimited;
+use crate::{rates::RateLimited, waiting::CallWait};
 
 /// The reason for which a call has no result.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum CallError {
     Refused(HttpRefusal),
     /// The client has to answer a question, and then calls again (stateless era).
     InputRequired(Box<InputRequired>),
+    /// Nothing has happened yet: the call is made again when its wait is over.
+    Waits(Box<dyn CallWait>),
 }
 
 /// Logs the failure in full, unless it is the caller's own mistake.
@@ -67,7 +69,7 @@ impl CallError {
             Self::Failed(failure) => failure_as_rpc(&*failure),
             Self::Rpc(error) => error,
             Self::Refused(refusal) => refusal.error,
-            Self::InputRequired(_) => RpcError::internal(),
+            Self::InputRequired(_) | Self::Waits(_) => RpcError::internal(),
         }
     }
 }

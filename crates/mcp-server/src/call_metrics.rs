@@ -3,7 +3,6 @@
 
 use std::{fmt, time::Instant};
 
-use bytes::Bytes;
 use instruments::{SpanName, TraceSpan};
 use mcp::{ErrorCode, HttpRefusal, ProtocolVersion, RpcError, method};
 use model::TraceContext;
@@ -13,7 +12,7 @@ use prometheus_client::{
 };
 use service_kit::metrics::{LatencyHistogram, MetricsRegistry};
 
-use crate::{call_error::SESSION_GONE, rates::RATE_LIMITED};
+use crate::{call_error::SESSION_GONE, rates::RATE_LIMITED, waiting::CallReply};
 
 /// The methods that have a label of their own; all others share one.
 const METHODS: [&str; 18] = [
@@ -65,7 +64,7 @@ impl CallOutcome {
 
     /// The outcome of a call with this result.
     #[must_use]
-    pub fn of(result: &Result<Bytes, HttpRefusal>) -> Self {
+    pub fn of<T>(result: &Result<T, HttpRefusal>) -> Self {
         match result {
             Ok(_) => Self::Answered,
             Err(refusal) if is_ours(&refusal.error) => Self::Failed,
@@ -153,7 +152,7 @@ impl CallMetrics {
             metrics: self.clone(),
             method,
             began: Instant::now(),
-            span,
+            span: span.is_recorded().then(|| Box::new(span)),
             trace,
             outcome: CallOutcome::Abandoned,
         }
@@ -166,7 +165,8 @@ pub struct ObservedCall {
     metrics: CallMetrics,
     method: &'static str,
     began: Instant,
-    span: TraceSpan,
+    /// `None` if its trace is not recorded, as those of most calls: what waits for hours holds no room for it.
+    span: Option<Box<TraceSpan>>,
     trace: Option<TraceContext>,
     outcome: CallOutcome,
 }
@@ -180,7 +180,12 @@ impl ObservedCall {
 
     /// Runs a part of the call inside its span.
     pub async fn within<T>(&self, work: impl Future<Output = T>) -> T {
-        self.span.enclose(work).await
+        self.span().enclose(work).await
+    }
+
+    fn span(&self) -> &TraceSpan {
+        static UNRECORDED: TraceSpan = TraceSpan::none();
+        self.span.as_deref().unwrap_or(&UNRECORDED)
     }
 
     /// Ends the call.
@@ -188,17 +193,21 @@ impl ObservedCall {
         self.outcome = outcome;
     }
 
-    /// Runs a whole call and ends it. Call and observation are in memory once: an `async fn` would hold its arguments
-    /// two or three times, for as long as the call waits.
+    /// Runs a whole call and ends it, or goes with it while it waits. Call and observation are in memory once: an
+    /// `async fn` would hold its arguments two or three times, for as long as the call runs.
     pub fn observe(
         self: Box<Self>,
-        call: impl Future<Output = Result<Bytes, HttpRefusal>> + Send,
-    ) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send {
-        let call = Box::pin(self.span.enclose(call));
+        call: impl Future<Output = Result<CallReply, HttpRefusal>> + Send,
+    ) -> impl Future<Output = Result<CallReply, HttpRefusal>> + Send {
+        let call = Box::pin(self.span().enclose(call));
         async move {
-            let result = call.await;
-            self.finish(CallOutcome::of(&result));
-            result
+            match call.await {
+                Ok(CallReply::Waits(waiting)) => Ok(CallReply::Waits(waiting.observed_by(self))),
+                result => {
+                    self.finish(CallOutcome::of(&result));
+                    result
+                }
+            }
         }
     }
 }
@@ -206,14 +215,14 @@ impl ObservedCall {
 impl Drop for ObservedCall {
     fn drop(&mut self) {
         if self.outcome != CallOutcome::Answered {
-            self.span.fail_as(self.outcome.as_str());
+            self.span().fail_as(self.outcome.as_str());
         }
         let labels = CallLabels {
             method: self.method,
             outcome: self.outcome,
         };
         let latency = self.metrics.latency.get_or_create(&labels);
-        latency.observe(self.began.elapsed(), &self.span);
+        latency.observe(self.began.elapsed(), self.span());
     }
 }
 
@@ -265,6 +274,15 @@ mod tests {
     };
 
     #[test]
+    fn what_observes_a_call_that_waits_is_small() {
+        assert!(
+            size_of::<ObservedCall>() <= 96,
+            "{}",
+            size_of::<ObservedCall>()
+        );
+    }
+
+    #[test]
     fn rates_and_sessions_that_have_ended_are_no_failures_of_ours() {
         let limits = RateLimits {
             store_calls_per_second: 1,
@@ -280,7 +298,7 @@ mod tests {
             (RpcError::invalid_params("no"), CallOutcome::Refused),
             (RpcError::internal(), CallOutcome::Failed),
         ] {
-            let outcome = CallOutcome::of(&Err(error.clone().into()));
+            let outcome = CallOutcome::of::<()>(&Err(error.clone().into()));
             assert_eq!(outcome, expected, "{error}");
         }
     }

@@ -27,6 +27,7 @@ use crate::{
     policy::Policy,
     rates::{AdmissionPermit, RateLimiter},
     repeatable::RepeatableCall,
+    waiting::WaitPosition,
 };
 
 /// The context of one request, as methods see it. Owned, because a call of the handshake era
@@ -57,6 +58,11 @@ pub struct Caller {
     /// The time at which its waits have to end; `None`: as late as a request may wait. The calls of a
     /// batch share one.
     pub waits_until: Option<Instant>,
+    /// Whether a tool of which only a wait is left may say so ([`CallError::Waits`]), to be called again later. Otherwise
+    /// it waits within the call.
+    pub parks: bool,
+    /// Where the call goes on: it has waited on this edge before.
+    pub earlier: Option<WaitPosition>,
     /// The identity of the server, part of every answer of the stateless era.
     pub server: Arc<ServerInfo>,
     /// The rate limits.
@@ -162,17 +168,16 @@ impl Caller {
         Ok(self.rights.now()?)
     }
 
-    /// Lets another edge go on with a call of a tool if this one stops: the call changes nothing, and its answer covers
-    /// the time in between.
-    pub async fn allow_repeat(&self, call: &CallToolParams) {
-        let repeatable = RepeatableCall {
-            tool: call.name.clone(),
-            arguments: call.arguments.clone(),
+    /// What a call of a tool that waits is made again from, here or on another edge: it changes nothing, and its answer
+    /// covers the time in between.
+    pub(crate) fn repeatable(&self, call: CallToolParams) -> RepeatableCall {
+        RepeatableCall {
+            tool: call.name,
+            arguments: call.arguments,
             progress_token: self.output.progress_token().cloned(),
             since: self.since,
             began: self.began,
-        };
-        self.output.repeatable(repeatable).await;
+        }
     }
 
     /// Admits a call; the permit has to be held while the call runs.

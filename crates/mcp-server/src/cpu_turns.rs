@@ -253,6 +253,18 @@ pub fn in_turns<F: Future + Unpin>(future: F) -> FutureInTurns<F> {
     }
 }
 
+/// As [`in_turns`], for work that goes on after a wait, outside the turn that began it.
+pub fn again_in_turns<F: Future + Unpin>(
+    account: Option<&CpuAccount>,
+    future: F,
+) -> FutureInTurns<F> {
+    FutureInTurns {
+        account: account.cloned(),
+        ticket: None,
+        future,
+    }
+}
+
 /// A future each of whose polls takes a turn. Within the turn of another one it needs none.
 #[derive(Debug)]
 pub struct FutureInTurns<F> {

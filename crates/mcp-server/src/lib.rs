@@ -6,7 +6,8 @@
 //! | [`ask`] | questions to that client, in the form of its revision |
 //! | [`output`] | messages sent before the answer |
 //! | [`item_queue`] | their queue, which is small while it is empty |
-//! | [`repeatable`] | a call that another edge can go on with |
+//! | [`repeatable`] | a call that can be made again, here or on another edge |
+//! | [`waiting`] | a call that waits, and is made again when its wait is over |
 //! | [`call_metrics`] | spans and latencies of calls |
 //! | [`call_error`] | the reason for which a call has no result |
 //! | [`policy`], [`rates`] | the requirements of a call: a permission, and room under a rate limit |
@@ -39,6 +40,7 @@ pub mod repeatable;
 pub mod resource;
 pub mod tool;
 pub mod toolset;
+pub mod waiting;
 
 pub use call_error::CallError;
 pub use caller::Caller;

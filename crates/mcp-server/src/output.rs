@@ -8,12 +8,8 @@ use mcp::{
 };
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
-use crate::{
-    item_queue::{QueueReceiver, QueueSender, item_queue},
-    repeatable::RepeatableCall,
-};
+use crate::item_queue::{QueueReceiver, QueueSender, item_queue};
 
 /// Messages that may wait for a client that reads slowly; beyond that the call waits, without
 /// delaying others.
@@ -26,10 +22,6 @@ pub enum CallOutputItem {
     Message(Bytes),
     /// How far the call is: of use while the client listens, and not afterwards.
     Progress(Bytes),
-    /// What another edge needs to go on with the call if this one stops.
-    Repeatable(Box<RepeatableCall>),
-    /// This edge stops, and another one may go on with the call. Whoever does not see to that drops this.
-    HandOver(oneshot::Sender<()>),
     /// The connection may be closed: the client reconnects for the rest, if its revision allows
     /// that.
     Disconnect,
@@ -41,14 +33,8 @@ impl CallOutputItem {
     pub fn into_message(self) -> Option<Bytes> {
         match self {
             Self::Message(message) | Self::Progress(message) => Some(message),
-            Self::Repeatable(_) | Self::HandOver(_) | Self::Disconnect => None,
+            Self::Disconnect => None,
         }
-    }
-
-    /// Whether the client has to hear of it: the answer begins as a stream.
-    #[must_use]
-    pub const fn begins_stream(&self) -> bool {
-        !matches!(self, Self::Repeatable(_))
     }
 }
 
@@ -69,13 +55,22 @@ impl CallOutput {
         progress_token: Option<RequestId>,
         log_level: Option<LogLevel>,
     ) -> (Self, QueueReceiver<CallOutputItem>) {
+        Self::filtered(progress_token, LogFilter::new(log_level))
+    }
+
+    /// As [`Self::new`], with the log messages of an earlier output.
+    #[must_use]
+    pub fn filtered(
+        progress_token: Option<RequestId>,
+        log: LogFilter,
+    ) -> (Self, QueueReceiver<CallOutputItem>) {
         let (to, messages) = item_queue(WAITING_MESSAGES);
         let reporter = |token: &RequestId| Mutex::new(ProgressReporter::new(token.clone()));
         let output = Self {
             to,
             progress: progress_token.as_ref().map(reporter),
             progress_token,
-            log: LogFilter::new(log_level),
+            log,
         };
         (output, messages)
     }
@@ -89,30 +84,16 @@ impl CallOutput {
         }
     }
 
+    /// The log messages that the client wants.
+    #[must_use]
+    pub const fn log_filter(&self) -> LogFilter {
+        self.log
+    }
+
     /// The token of a client that asked for progress. Such a client waits for longer.
     #[must_use]
     pub fn progress_token(&self) -> Option<&RequestId> {
         self.progress_token.as_ref()
-    }
-
-    /// Says how another edge can go on with the call.
-    pub(crate) async fn repeatable(&self, call: RepeatableCall) {
-        let item = CallOutputItem::Repeatable(Box::new(call));
-        let _ = self.to.send(item).await;
-    }
-
-    /// Asks whether another edge goes on with the call, which this one stops. Returns if none does: then the call
-    /// has to answer. Otherwise it is dropped here.
-    pub async fn hand_over(&self) {
-        let (refused, answer) = oneshot::channel();
-        if self
-            .to
-            .send(CallOutputItem::HandOver(refused))
-            .await
-            .is_ok()
-        {
-            let _ = answer.await;
-        }
     }
 
     /// Sends a log message about the call, if the client wants messages of this level.

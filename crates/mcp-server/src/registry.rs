@@ -27,8 +27,9 @@ use crate::{
     method::ExtensionMethod,
     prompt::Prompts,
     resource::Resources,
-    tool::{Tools, as_result},
+    tool::{ToolCall, Tools, as_result},
     toolset::Toolset,
+    waiting::{CallReply, WaitingCall},
 };
 
 /// Entries on one page of a list.
@@ -234,6 +235,32 @@ impl OfferRegistry {
         let next = page.next_cursor.as_deref();
         let list = resource::templates_result(caller.version, page.items, next);
         Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+    }
+
+    /// Makes a call again whose wait is over.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_again(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        mut waiting: Box<WaitingCall>,
+    ) -> Result<CallReply, HttpRefusal> {
+        let observed = waiting.observed.take();
+        let call = async move {
+            match self.tools.call_again(caller, waiting).await {
+                ToolCall::Done(outcome) => {
+                    Self::tool_answer(caller, id, outcome).map(CallReply::Message)
+                }
+                ToolCall::Waits(waiting) => Ok(CallReply::Waits(waiting)),
+                ToolCall::Task(..) => Err(RpcError::internal().into()),
+            }
+        };
+        match observed {
+            Some(observed) => observed.observe(call).await,
+            None => call.await,
+        }
     }
 
     /// The answer to `tools/call` once the tool has run.

@@ -1,4 +1,5 @@
-//! A call that another edge can go on with, because it changes nothing and its answer covers the time in between.
+//! A call that can be made again, because it changes nothing and its answer covers the time in between: by this edge
+//! once there is something to answer, or by another edge if this one is gone.
 
 use mcp::{RequestId, method};
 use model::{LogPosition, Timestamp};

@@ -18,6 +18,8 @@ use crate::{
     call_metrics::{CallMetrics, ToolLatency},
     caller::Caller,
     policy::Policy,
+    rates::AdmissionPermit,
+    waiting::WaitingCall,
 };
 
 /// A tool.
@@ -70,6 +72,8 @@ pub enum Execution {
 pub enum ToolCall {
     /// The tool has run.
     Done(Result<CallToolResult, CallError>),
+    /// The call waits, and is made again later ([`Tools::call_again`]).
+    Waits(Box<WaitingCall>),
     /// The call becomes a task, which the server runs.
     Task(Arc<dyn Tool>, CallToolParams),
 }
@@ -148,15 +152,61 @@ impl Tools {
         };
         if !becomes_task(caller, tool.execution())? {
             let began = Instant::now();
-            let outcome = run(&**tool, caller, &call).await;
-            let is_ok = outcome.as_ref().is_ok_and(|result| !result.is_error());
-            self.latencies[place].observe(began, is_ok);
-            return Ok(ToolCall::Done(outcome));
+            return Ok(match caller.admit(tool.policy()) {
+                Ok(admitted) => self.run(caller, call, (place, began, admitted)).await,
+                Err(error) => self.done((place, began), Err(error)),
+            });
         }
         Ok(match Box::pin(before_task(&**tool, caller, &call)).await {
             Ok(()) => ToolCall::Task(Arc::clone(tool), call),
             Err(error) => ToolCall::Done(Err(error)),
         })
+    }
+}
+
+impl Tools {
+    /// Makes a call again whose wait is over. It was admitted when it began.
+    pub(crate) async fn call_again(&self, caller: &Caller, waiting: Box<WaitingCall>) -> ToolCall {
+        let call = waiting.params();
+        let place = self
+            .descriptors
+            .binary_search_by(|tool| tool.name().cmp(&call.name));
+        let WaitingCall {
+            admitted, began, ..
+        } = *waiting;
+        match place {
+            Ok(place) => self.run(caller, call, (place, began, admitted)).await,
+            Err(_) => ToolCall::Done(Err(call.unknown_tool().into())),
+        }
+    }
+
+    /// Runs a tool for a caller that is admitted.
+    async fn run(
+        &self,
+        caller: &Caller,
+        call: CallToolParams,
+        (place, began, admitted): (usize, Instant, AdmissionPermit),
+    ) -> ToolCall {
+        match self.tools[place].call(caller, &call).await {
+            Err(CallError::Waits(wait)) => ToolCall::Waits(Box::new(WaitingCall {
+                call: Arc::new(caller.repeatable(call)),
+                wait,
+                admitted,
+                began,
+                observed: None,
+            })),
+            outcome => self.done((place, began), outcome),
+        }
+    }
+
+    fn done(
+        &self,
+        (place, began): (usize, Instant),
+        outcome: Result<CallToolResult, CallError>,
+    ) -> ToolCall {
+        let is_ok = outcome.as_ref().is_ok_and(|result| !result.is_error());
+        self.latencies[place].observe(began, is_ok);
+        ToolCall::Done(outcome)
     }
 }
 
@@ -214,14 +264,4 @@ async fn before_task(
 ) -> Result<(), CallError> {
     let _admitted = caller.admit(tool.policy())?;
     tool.before_task(caller, call).await
-}
-
-/// Runs a tool, if the caller is admitted.
-async fn run(
-    tool: &dyn Tool,
-    caller: &Caller,
-    call: &CallToolParams,
-) -> Result<CallToolResult, CallError> {
-    let _admitted = caller.admit(tool.policy())?;
-    tool.call(caller, call).await
 }

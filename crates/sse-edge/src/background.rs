@@ -1,14 +1,13 @@
 //! Work that belongs to the process and not to a request.
 
 use instruments::recording::line_span;
-use mcp_server::cpu_turns::in_turns;
-use model::TraceContext;
+use mcp_server::cpu_turns::{CpuAccount, again_in_turns, in_turns};
 use service_kit::lifecycle::{Lifecycle, OnExit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::request_line::InRequestLine;
+use crate::request_line::{InRequestLine, RequestLine};
 
 /// Runs work that outlives its request: it continues when the request has ended, and the drain
 /// waits for it.
@@ -57,14 +56,20 @@ impl Background {
         answer
     }
 
-    /// As [`Self::spawn`], for work without a result, which may wait for hours: its log lines name its request by the
-    /// trace.
-    pub(crate) fn start(
+    /// As [`Self::spawn`], for work without a result, which may wait for hours.
+    pub(crate) fn start(&self, line: RequestLine, work: impl Future<Output = ()> + Send + 'static) {
+        let work = in_turns(InRequestLine::new(line, Box::pin(work)));
+        self.lifecycle.spawn("mcp-call", OnExit::MayFinish, work);
+    }
+
+    /// As [`Self::start`], for work that goes on after a wait: in turns of the account of the request that began it.
+    pub(crate) fn start_again(
         &self,
-        trace: Option<TraceContext>,
+        account: Option<&CpuAccount>,
+        line: RequestLine,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        let work = in_turns(InRequestLine::new(trace, Box::pin(work)));
+        let work = again_in_turns(account, InRequestLine::new(line, Box::pin(work)));
         self.lifecycle.spawn("mcp-call", OnExit::MayFinish, work);
     }
 }
@@ -73,27 +78,37 @@ impl Background {
 mod tests {
     use std::time::Duration;
 
-    use model::RandomIds;
-    use tracing::Span;
+    use model::{RandomIds, TraceContext};
+    use tracing::{Metadata, Span};
 
     use super::*;
+    use crate::request_line::RequestRoute;
 
     #[tokio::test]
     async fn lines_of_work_that_outlives_its_request_name_the_request() {
         let _lines = tracing::subscriber::set_default(tracing_subscriber::registry());
         let background = Background::new(&Lifecycle::new(Duration::from_secs(1)));
-        let span_of_work = || async { Span::current().metadata().map(tracing::Metadata::name) };
+        let span_of_work = || async { Span::current().metadata().map(Metadata::name) };
         let request = tracing::info_span!("request");
         let within = request.in_scope(|| background.spawn(span_of_work()));
         assert_eq!(within.await, Ok(Some("request")));
         assert_eq!(background.spawn(span_of_work()).await, Ok(None));
         for trace in [None, Some(TraceContext::start(&RandomIds))] {
-            let (told, name) = oneshot::channel();
-            background.start(trace, async move {
+            let (told, named) = oneshot::channel();
+            let line = RequestLine {
+                route: RequestRoute::McpPost,
+                trace,
+            };
+            background.start(line, async move {
                 tokio::task::yield_now().await;
-                let _ = told.send(span_of_work().await);
+                let line = Span::current();
+                let named = |span: &Metadata<'static>| -> Vec<_> {
+                    span.fields().iter().map(|field| field.name()).collect()
+                };
+                let _ = told.send(line.metadata().map(named));
             });
-            assert_eq!(name.await, Ok(trace.map(|_| "request")));
+            let expected = trace.map(|_| vec!["trace_id", "method", "path"]);
+            assert_eq!(named.await, Ok(expected));
         }
     }
 }

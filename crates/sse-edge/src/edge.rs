@@ -19,7 +19,7 @@ use crate::{
     answer_budget::AnswerBudget,
     background::Background,
     broadcast::Broadcasts,
-    calls::{Calls, asking::RetryKeys},
+    calls::{Calls, asking::RetryKeys, parked_sessions::ParkedSessions, record::CallRecorder},
     compression::AnswerCompression,
     health::EdgeHealthPage,
     origins::Origins,
@@ -29,6 +29,7 @@ use crate::{
     store_clock::StoreClock,
     subscriptions::Subscriptions,
     tasks::{TaskTeller, Tasks},
+    wake_wheel::WakeWheel,
 };
 
 /// The running edge.
@@ -39,6 +40,10 @@ pub(crate) struct Edge {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) calls: Arc<Calls>,
+    /// Where calls of sessions wait.
+    pub(crate) parked: ParkedSessions,
+    /// When answers that are waited for have to say something.
+    pub(crate) wheel: Arc<WakeWheel>,
     /// Params and answers of batches that are worked on.
     pub(crate) batches: Arc<SharedBytes>,
     /// Lines that wait on NDJSON connections.
@@ -111,6 +116,16 @@ impl Edge {
         }
     }
 
+    /// What the stream of a call is written with.
+    pub(crate) fn call_recorder(&self) -> CallRecorder {
+        CallRecorder {
+            calls: Arc::clone(&self.calls),
+            sessions: Arc::clone(&self.sessions),
+            background: self.background.clone(),
+            parked: self.parked.clone(),
+        }
+    }
+
     /// A caller without a session: the stateless era.
     pub(crate) fn caller(
         &self,
@@ -132,6 +147,8 @@ impl Edge {
             waits_until: None,
             began: self.clock.now(),
             ran_before: Duration::ZERO,
+            parks: false,
+            earlier: None,
             server: Arc::clone(&self.server_info),
             rates: Arc::clone(&self.rates),
         }

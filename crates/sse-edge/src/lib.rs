@@ -20,6 +20,7 @@
 //! | `parameters` | query parameters of the REST routes |
 //! | `lockdown` | events and resources without the texts of strangers |
 //! | `compression` | whole answers in gzip |
+//! | `wake_wheel` | when answers that are waited for have to say something |
 //! | `request_line` | log lines of work that outlives its request |
 //! | `origins` | the web pages that may use the edge |
 //!
@@ -55,6 +56,7 @@ mod shared_bytes;
 mod store_clock;
 mod subscriptions;
 mod tasks;
+mod wake_wheel;
 
 pub use api::openapi_document;
 pub use config::{DemoPage, EdgeConfig};

@@ -126,6 +126,9 @@ pub(crate) const READER_POLL: Duration = Duration::from_secs(60);
 /// Interval at which a call that runs for long stores its beginning again, and keeps its session: a third of the time
 /// for which a mailbox keeps a message.
 pub(crate) const CALL_REFRESH: Duration = Duration::from_secs(1200);
+/// Interval at which a call that waits tells its client how far it is, and sees whether its token still holds. Clients
+/// give up after a silence of 60 s or more, and one interval may be lost while an edge is restarted.
+pub(crate) const PARKED_CHECK_INTERVAL: Duration = Duration::from_secs(20);
 /// Interval at which the edge to which a client came back says that its call still runs, if it asked for progress: as
 /// often as the call itself does.
 pub(crate) const READER_PROGRESS_INTERVAL: Duration = Duration::from_secs(20);

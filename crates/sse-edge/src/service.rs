@@ -36,19 +36,21 @@ use service_kit::{
 };
 use subscriptions::SubscriptionRecords;
 
-use self::background_tasks::BackgroundTasks;
+use self::background_tasks::{BackgroundTasks, EdgeQueues};
 use crate::{
     answer_budget::AnswerBudget,
     api,
     background::Background,
     broadcast::Broadcasts,
-    calls::{Calls, asking::RetryKeys},
+    calls::{Calls, asking::RetryKeys, parked_sessions::ParkedSessions},
     compression::AnswerCompression,
     config::EdgeConfig,
     edge::Edge,
     error::EdgeBuildError,
     health::{EdgeHealth, EdgeHealthPage, ProbedStores},
-    limits::{BATCH_BYTES, KERNEL_EXTRA_TIME, LINE_BYTES, LINE_FREE_BYTES, SMALL_BATCH_BYTES},
+    limits::{
+        BATCH_BYTES, CALL_LEASE, KERNEL_EXTRA_TIME, LINE_BYTES, LINE_FREE_BYTES, SMALL_BATCH_BYTES,
+    },
     lockdown::{Lockdown, LockedLog, LockedResources},
     methods,
     metrics::{
@@ -56,16 +58,14 @@ use crate::{
         withheld_texts,
     },
     names::NameKeeper,
-    peers::{AskedQuestions, EdgePeers},
+    peers::EdgePeers,
     profile,
-    session::{
-        DeliveryReports, Inboxes, KeptBroadcasts, SessionBounds, SessionDeps, SessionMailboxes,
-        Sessions,
-    },
+    session::{Inboxes, KeptBroadcasts, SessionBounds, SessionDeps, SessionMailboxes, Sessions},
     shared_bytes::SharedBytes,
     store_clock::StoreClock,
     subscriptions::{Subscriptions, ToolSubscriptions},
     tasks::{TaskDeps, TaskTeller, Tasks},
+    wake_wheel::WakeWheel,
 };
 
 /// The dependencies of the edge.
@@ -82,6 +82,8 @@ pub struct EdgeDeps {
     pub mailboxes: Arc<dyn Mailbox>,
     /// Leases of running calls.
     pub leases: Arc<dyn Leases>,
+    /// Time for which the calls of an edge that died still count as running: [`Self::CALL_LEASE`], but for tests.
+    pub call_lease: Duration,
     /// Hints.
     pub bus: Arc<dyn Bus>,
     /// The sync role.
@@ -127,6 +129,9 @@ pub struct EdgeService {
 }
 
 impl EdgeDeps {
+    /// Long enough for a store to be restarted meanwhile.
+    pub const CALL_LEASE: Duration = CALL_LEASE;
+
     /// The same with pages of the log and resources that have no texts of strangers.
     fn locked_down(self, lockdown: &Lockdown) -> Self {
         let pages = LockedLog {
@@ -208,7 +213,7 @@ impl EdgeService {
             subscriptions: SubscriptionRecords::new(Arc::clone(&self.deps.records)),
             resources: Arc::clone(&self.deps.resources),
         };
-        let (edge, reports, questions) = self.edge(lifecycle, &health)?;
+        let (edge, queues) = self.edge(lifecycle, &health)?;
         let edge = Arc::new(edge);
         health.probe(stores, &edge.hub, lifecycle);
         let running = BackgroundTasks {
@@ -219,7 +224,7 @@ impl EdgeService {
             closed: lifecycle.closed(),
             lockdown,
         };
-        let router = running.watch(reports, questions, limits.silent_timeout);
+        let router = running.watch(queues, limits.silent_timeout);
         let names = NameKeeper::new(
             Arc::clone(&edge.hub),
             NameRecords::new(records),
@@ -239,7 +244,7 @@ impl EdgeService {
         self,
         lifecycle: &Lifecycle,
         health: &EdgeHealth,
-    ) -> Result<(Edge, DeliveryReports, AskedQuestions), EdgeBuildError> {
+    ) -> Result<(Edge, EdgeQueues), EdgeBuildError> {
         let Self { deps, config, .. } = self;
         let background = Background::new(lifecycle);
         let health_page = health_page(&config, &deps, lifecycle, health);
@@ -295,6 +300,8 @@ impl EdgeService {
             methods::tasks::toolset(&tasks),
         ];
         toolsets.extend(deps.toolsets);
+        let wheel = WakeWheel::new();
+        let (parked, parked_queue) = ParkedSessions::new(&wheel);
         let (profile, extensions) = profile::with_extensions(config.has_channels());
         // Derived from the declared capabilities, so that exactly the declared methods are
         // answered.
@@ -304,7 +311,14 @@ impl EdgeService {
             hub,
             sessions,
             subscriptions,
-            calls: calls(mailboxes, deps.leases, &deps.ids, self.answer_metrics),
+            calls: calls(
+                mailboxes,
+                (deps.leases, deps.call_lease),
+                &deps.ids,
+                self.answer_metrics,
+            ),
+            parked,
+            wheel,
             batches: SharedBytes::new(BATCH_BYTES, SMALL_BATCH_BYTES),
             lines: SharedBytes::new(LINE_BYTES, LINE_FREE_BYTES),
             task_teller: Arc::new(TaskTeller::new(Arc::clone(&tasks))),
@@ -341,7 +355,12 @@ impl EdgeService {
             has_demo_page: config.has_demo_page(),
             base_path: config.base_path,
         };
-        Ok((edge, reports, questions))
+        let queues = EdgeQueues {
+            reports,
+            questions,
+            parked: parked_queue,
+        };
+        Ok((edge, queues))
     }
 
     /// Bounds of the listener: there is room to answer a request for one stream too many, and no
@@ -368,7 +387,7 @@ impl EdgeService {
 
 fn calls(
     mailboxes: Arc<dyn Mailbox>,
-    leases: Arc<dyn Leases>,
+    leases: (Arc<dyn Leases>, Duration),
     ids: &Arc<dyn IdSource>,
     metrics: AnswerMetrics,
 ) -> Arc<Calls> {

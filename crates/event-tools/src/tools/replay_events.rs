@@ -133,7 +133,7 @@ impl Tool for ReplayEvents {
             to: times.to,
             ..EventQuery::new(filters, order, limit, MAX_READ_BYTES)
         };
-        let page = events.wait((caller, call), &mut question, gone, input.wait_seconds);
+        let page = events.wait(caller, &mut question, gone, input.wait_seconds);
         let mut page = page.await?;
         page.truncated |= gone;
         page.answer(|page| {

@@ -85,9 +85,9 @@ impl WaitForEvents {
             let reason = format!("must be from 1 to {MAX_WAIT_SECONDS}");
             return Err(InputError::new("maxWaitSeconds", &reason).into());
         }
-        let (after, gone) = match &input.cursor {
-            Some(cursor) => self.events.position_of(caller, Some(cursor)).await?,
-            None => (self.events.resolve(caller.since)?, false),
+        let (after, gone) = match (&input.cursor, caller.earlier) {
+            (None, None) => (self.events.resolve(caller.since)?, false),
+            (cursor, _) => self.events.position_of(caller, cursor.as_deref()).await?,
         };
         let filters = filters::read(self.events.filter_defaults(), &input.filters, beside)?;
         let limit = filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?;
@@ -151,7 +151,7 @@ impl Tool for WaitForEvents {
             None => MAX_SILENT_WAIT_SECONDS,
         };
         let wait = seconds.min(longest);
-        let page = self.events.wait((caller, call), &mut question, gone, wait);
+        let page = self.events.wait(caller, &mut question, gone, wait);
         let mut page = page.await?;
         page.truncated |= gone;
         page.answer(|page| {

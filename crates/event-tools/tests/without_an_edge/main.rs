@@ -328,6 +328,8 @@ fn caller_named(name: &str, sees: Visibility) -> Caller {
         waits_until: None,
         began: Timestamp::default(),
         ran_before: Duration::ZERO,
+        parks: false,
+        earlier: None,
         server: Arc::new(ServerInfo::new("test", "0")),
         rates: Arc::new(RateLimiter::new(&RateLimits::default(), &mut metrics)),
     }

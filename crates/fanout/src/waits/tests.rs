@@ -6,10 +6,10 @@ use std::{
 };
 
 use event_flow::follow::{Followed, LossReason, LostEvents};
-use model::{FilterMatcher, LostRange};
+use model::{EventFacts, FilterMatcher, LostRange, PrincipalId};
 
 use super::*;
-use crate::{fixture, limits::WOKEN_TURNS, ring::Ring};
+use crate::{fixture, hub::Hub, limits::WOKEN_TURNS, ring::Ring};
 
 /// Counts how often a call is woken.
 #[derive(Default)]
@@ -205,14 +205,20 @@ fn a_call_that_is_over_leaves_nothing_behind() {
     let entry = RingEntry::new(fixture::event(1, "cat", 10), 0);
     // Equal filters are compared once: the rest is a mark for each call.
     assert!(hub.waits.wake(&entry).comparisons <= 100 + all[0].0.mark_cost());
+    assert_eq!(hub.waits.filters.len(), 1, "they are in memory once");
     drop(all);
     assert!(hub.waits.is_empty());
+    assert_eq!(hub.waits.filters.len(), 0);
     assert_eq!(hub.streams.budget.total(), 0);
 }
 
 impl EventWait {
     fn mark_cost(&self) -> usize {
-        self.terms.iter().map(|term| term.filter.cost()).sum()
+        self.filters
+            .terms
+            .iter()
+            .map(|term| term.filter.cost())
+            .sum()
     }
 }
 

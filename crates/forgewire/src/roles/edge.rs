@@ -77,6 +77,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         records: stores.records,
         mailboxes: stores.mailboxes,
         leases: stores.leases,
+        call_lease: sse_edge::EdgeDeps::CALL_LEASE,
         bus: stores.bus,
         resources: resource_reader(startup)?,
         clock: Arc::clone(&startup.backends.clock),

@@ -68,6 +68,7 @@ impl SimulatedEdge {
             records: stores.records,
             mailboxes: stores.mailboxes,
             leases: stores.leases,
+            call_lease: EdgeDeps::CALL_LEASE,
             bus: stores.bus,
             resources: Arc::new(NoResources),
             clock,

@@ -21,10 +21,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     conversation::{Conversation, HandshakeCall},
-    exchange,
+    exchange::{self, ExchangeParts},
 };
 use crate::{
-    calls::CallAnswer,
+    calls::{CallAnswer, parked::WorkEnd},
     edge::Edge,
     error::EdgeError,
     limits::{BATCH_ANSWER_BYTES, BATCH_PARAM_BYTES, BATCH_TIME, BATCH_WAIT, WAITING_FRAMES},
@@ -82,9 +82,17 @@ pub(super) async fn answer(
         drop(params);
         Some(answers?.within(&budget, &principal, None).await)
     });
-    // The process stops.
-    let work = Box::pin(async move { task.await.unwrap_or(lost) });
-    Ok(exchange::answer(accepts, conversation.trace, work, messages).await)
+    let work = Box::pin(async move {
+        // The process stops.
+        let answer = task.await.unwrap_or(lost);
+        answer.map_or(WorkEnd::Cancelled, WorkEnd::Answered)
+    });
+    let parts = ExchangeParts {
+        wheel: &conversation.edge.wheel,
+        accepts,
+        line: conversation.line,
+    };
+    Ok(exchange::answer(parts, work, messages).await)
 }
 
 /// Registers the calls, and separates the messages that get no answer.
@@ -193,7 +201,7 @@ impl BatchRun {
                     Some(item) => self.send(item).await,
                     None => is_open = false,
                 },
-                answer = &mut work => break answer,
+                end = &mut work => break end.into_answer(),
             }
         };
         while let Some(item) = messages.try_recv() {

@@ -42,6 +42,7 @@ use crate::{
     error::EdgeError,
     limits::SENT_WAIT,
     methods::handshake,
+    request_line::{RequestLine, RequestRoute},
     session::{ConnectionParts, NewSession, open_connection_stream, stored_rights},
 };
 use access::{Permission, Principal, Visibility};
@@ -212,7 +213,10 @@ pub(super) async fn send(
         principal: Arc::clone(principal),
         version: version.unwrap_or(REVISION),
         session: Arc::new(session),
-        trace,
+        line: RequestLine {
+            route: RequestRoute::Send,
+            trace,
+        },
     };
     let outcome = match message {
         PostedMessage::Direct(message) => {

@@ -4,12 +4,8 @@ use std::{future::ready, sync::Arc};
 
 use axum::response::Response;
 use mcp::{
-    Incoming, ProtocolVersion, RequestId, RpcError,
-    capability::ClientCapabilities,
-    envelope::{self, RpcRequest},
-    headers::AcceptedTypes,
-    log::LogLevel,
-    mrtr,
+    Incoming, ProtocolVersion, RequestId, RpcError, capability::ClientCapabilities,
+    envelope::RpcRequest, headers::AcceptedTypes, log::LogLevel, mrtr,
 };
 use mcp_server::{
     Caller,
@@ -19,27 +15,29 @@ use mcp_server::{
     output::{CallOutput, CallOutputItem},
     repeatable::RepeatableCall,
 };
-use model::{Clock, CursorKeys, Session, TraceContext};
+use model::{Clock, CursorKeys, Session};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     answers::{unavailable, within_budget},
-    exchange,
+    exchange::{self, ExchangeParts},
 };
 use crate::{
     calls::{
         CallAnswer,
         asking::AskOnStream,
         continuation::{GoOn, TakenCall},
-        record::{CallRecorder, RecordedCall, record, take_over},
-        running::{CallEnd, RunningCall},
+        parked::{CallWork, WorkEnd},
+        record::{RecordedCall, record, take_over},
+        running::RunningCall,
         stream_name::StreamName,
     },
     edge::Edge,
     error::EdgeError,
-    methods::handshake,
+    methods::{again::CallInHand, handshake},
+    request_line::RequestLine,
     session::SessionLife,
 };
 use access::{PresentRights, Principal};
@@ -50,7 +48,7 @@ pub(super) struct Conversation {
     pub(super) principal: Arc<Principal>,
     pub(super) version: ProtocolVersion,
     pub(super) session: Arc<Session>,
-    pub(super) trace: Option<TraceContext>,
+    pub(super) line: RequestLine,
 }
 
 impl Conversation {
@@ -62,8 +60,13 @@ impl Conversation {
             asking,
             ..CallClient::default()
         };
-        self.edge
-            .caller(&self.principal, self.version, client, self.trace, output)
+        self.edge.caller(
+            &self.principal,
+            self.version,
+            client,
+            self.line.trace,
+            output,
+        )
     }
 
     /// The caller of messages that send nothing before their answer.
@@ -98,21 +101,28 @@ impl Conversation {
             return Ok(answer.await);
         }
         let asking = if accepts.sse { self.on_stream() } else { None };
-        let call = match self.call(request, asking, None) {
+        // Without ids until this edge follows the log: nobody could open them again.
+        let has_ids = accepts.sse && self.version.has_priming();
+        let keys = self.edge.hub.started_keys().ok().filter(|_| has_ids);
+        // A call that is recorded is looked after while it waits, whether its client is connected or not.
+        let parks = keys.is_some();
+        let call = match self.begin(request, asking, |caller| Caller { parks, ..caller }) {
             Ok(call) => call,
             Err(error) => return Ok(unavailable(error, Some(&id))),
         };
-        // Without ids until this edge follows the log: nobody could open them again.
-        if accepts.sse
-            && self.version.has_priming()
-            && let Ok(keys) = self.edge.hub.started_keys()
-        {
+        if let Some(keys) = keys {
             return Ok(self.recorded(accepts, id, (call, keys)).await);
         }
         let task = self.edge.background.spawn(call.work);
         let failed = CallAnswer::of(&id, Err(RpcError::internal().into()));
-        let work = Box::pin(async move { task.await.unwrap_or(Some(failed)) });
-        Ok(exchange::answer(accepts, self.trace, work, call.messages).await)
+        let failed = WorkEnd::Answered(failed);
+        let work = Box::pin(async move { task.await.unwrap_or(failed) });
+        let parts = ExchangeParts {
+            wheel: &self.edge.wheel,
+            accepts,
+            line: self.line,
+        };
+        Ok(exchange::answer(parts, work, call.messages).await)
     }
 
     async fn recorded(
@@ -127,8 +137,8 @@ impl Conversation {
         let (begun, beginning) = oneshot::channel();
         self.edge
             .background
-            .start(self.trace, record(recorded, begun));
-        exchange::recorded_response(accepts, &id, beginning).await
+            .start(self.line, record(recorded, begun));
+        exchange::recorded_response(&self.edge.wheel, accepts, &id, beginning).await
     }
 
     fn recorded_call(
@@ -138,11 +148,7 @@ impl Conversation {
         call: HandshakeCall,
     ) -> Box<RecordedCall> {
         Box::new(RecordedCall {
-            recorder: CallRecorder {
-                calls: Arc::clone(&self.edge.calls),
-                sessions: Arc::clone(&self.edge.sessions),
-                background: self.edge.background.clone(),
-            },
+            recorder: self.edge.call_recorder(),
             name: Arc::new(name),
             session: SessionLife::from(&*self.session),
             rights: call.rights,
@@ -183,9 +189,21 @@ impl Conversation {
         let running = running.begin(&self.session.id, &request.id, bytes)?;
         Ok(HandshakeCall {
             rights: caller.rights.clone(),
-            work: Box::pin(run(Arc::clone(&self.edge), running, caller, request)),
+            work: Box::pin(run(self.in_hand(caller, &request, running), request)),
             messages,
         })
+    }
+}
+
+impl Conversation {
+    fn in_hand(&self, caller: Caller, request: &RpcRequest, running: RunningCall) -> CallInHand {
+        CallInHand {
+            edge: Arc::clone(&self.edge),
+            caller,
+            id: request.id.clone(),
+            running: Some(running),
+            line: self.line,
+        }
     }
 }
 
@@ -203,11 +221,12 @@ impl GoOn for Conversation {
             since,
             began,
             ran_before,
+            parks: true,
             ..caller
         });
         let call = call.unwrap_or_else(|error| HandshakeCall {
             rights: PresentRights::new(Arc::clone(&self.principal)),
-            work: Box::pin(ready(Some(CallAnswer::of(
+            work: Box::pin(ready(WorkEnd::Answered(CallAnswer::of(
                 &taken.request,
                 Err(error.into()),
             )))),
@@ -216,7 +235,7 @@ impl GoOn for Conversation {
         let call = self.recorded_call(taken.name.clone(), taken.request.clone(), call);
         self.edge
             .background
-            .start(self.trace, take_over(call, taken));
+            .start(self.line, take_over(call, taken));
     }
 }
 
@@ -225,34 +244,29 @@ impl GoOn for Conversation {
 pub(super) struct HandshakeCall {
     /// What the call may see, and saw.
     pub(super) rights: PresentRights,
-    pub(super) work: exchange::Work,
+    pub(super) work: CallWork,
     pub(super) messages: QueueReceiver<CallOutputItem>,
 }
 
 /// The work of a call.
 #[allow(
     clippy::manual_async_fn,
-    reason = "an async fn would hold its arguments twice, for as long as the call waits"
+    reason = "an async fn would hold its arguments twice, for as long as a call waits that does not park"
 )]
-fn run(
-    edge: Arc<Edge>,
-    running: RunningCall,
-    caller: Caller,
-    request: RpcRequest,
-) -> impl Future<Output = Option<CallAnswer>> + Send {
+fn run(in_hand: CallInHand, request: RpcRequest) -> impl Future<Output = WorkEnd> + Send {
     async move {
-        let id = request.id.clone();
-        let answer = Box::pin(handshake::request(&edge, &caller, request));
-        let message = match running.run(answer).await {
-            Ok(message) => message,
-            Err(CallEnd::SessionEnded) => {
-                envelope::error(Some(&id), &EdgeError::SessionGone.into())
-            }
-            Err(CallEnd::Cancelled) => return None,
+        let CallInHand {
+            edge,
+            caller,
+            running,
+            ..
+        } = &in_hand;
+        let work = Box::pin(handshake::request(edge, caller, request));
+        let came = match running {
+            Some(running) => running.run(work).await,
+            None => Ok(work.await),
         };
-        let answer = CallAnswer::of(&id, Ok(message));
-        let principal = &caller.principal.id;
-        Some(Box::pin(answer.within(&edge.answers, principal, Some(&id))).await)
+        Box::pin(in_hand.end(came)).await
     }
 }
 

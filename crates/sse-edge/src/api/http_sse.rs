@@ -48,6 +48,7 @@ use crate::{
     error::EdgeError,
     limits::{CALL_OUTCOME_PATIENCE, CALL_STORE_PAUSE},
     methods::handshake,
+    request_line::{RequestLine, RequestRoute},
     session::{HttpSseParts, NewSession, open_legacy_stream, stored_rights},
 };
 use access::{Permission, Principal, Visibility};
@@ -171,7 +172,10 @@ pub(super) async fn messages(
         principal,
         version: version.unwrap_or(ProtocolVersion::V2024_11_05),
         session: Arc::new(session),
-        trace: trace.map(|Trace(trace)| trace),
+        line: RequestLine {
+            route: RequestRoute::Messages,
+            trace: trace.map(|Trace(trace)| trace),
+        },
     };
     match handle_message(&conversation, message).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
@@ -283,7 +287,7 @@ pub(super) async fn relay(
                 }
                 None => is_open = false,
             },
-            answer = &mut call.work => break answer,
+            end = &mut call.work => break end.into_answer(),
         }
     };
     while let Some(item) = call.messages.try_recv() {

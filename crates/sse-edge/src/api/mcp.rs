@@ -17,8 +17,10 @@ use mcp::{
     handshake::initialize_result,
     method, mrtr,
 };
-use mcp_server::{ask::Ask, call_metrics::CallOutcome, caller::CallClient, output::CallOutput};
-use model::{Sequence, Session, SessionId, TraceContext};
+use mcp_server::{
+    Caller, ask::Ask, call_metrics::CallOutcome, caller::CallClient, output::CallOutput,
+};
+use model::{Sequence, Session, SessionId};
 use service_kit::{bodies::HeldBody, trace::Trace};
 
 use super::{
@@ -26,17 +28,19 @@ use super::{
     authenticate::Authenticated,
     batch,
     conversation::Conversation,
-    exchange::{self, AnswerSource},
+    exchange::{self, AnswerSource, ExchangeParts, StreamedFrames},
     sse,
 };
 use crate::{
-    calls::{CallAnswer, asking::AskByRetry, resume::follow, stream_name::StreamName},
+    calls::{asking::AskByRetry, resume::follow, stream_name::StreamName},
     edge::Edge,
     error::EdgeError,
     methods::{
+        again::CallInHand,
         call, handshake,
         listen::{ListenError, ListenResponse, listen},
     },
+    request_line::{RequestLine, RequestRoute},
     session::{NewSession, open_stream},
 };
 use access::{Permission, PresentRights, Principal};
@@ -61,9 +65,15 @@ pub(crate) async fn endpoint(
         },
         _ => None,
     };
-    let trace = trace.map(|Trace(trace)| trace);
     let (method, headers) = (&parts.method, &parts.headers);
-    serve(&edge, principal, trace, method, headers, body).await
+    let line = RequestLine {
+        route: match *method {
+            Method::POST => RequestRoute::McpPost,
+            _ => RequestRoute::McpGet,
+        },
+        trace: trace.map(|Trace(trace)| trace),
+    };
+    serve(&edge, principal, line, method, headers, body).await
 }
 
 /// Answers a request of `principal`; also for messages that arrived on another route. The body is dropped
@@ -71,7 +81,7 @@ pub(crate) async fn endpoint(
 pub(super) async fn serve(
     edge: &Arc<Edge>,
     principal: Arc<Principal>,
-    trace: Option<TraceContext>,
+    line: RequestLine,
     method: &Method,
     headers: &HeaderMap,
     body: Option<HeldBody>,
@@ -83,7 +93,7 @@ pub(super) async fn serve(
     let context = McpRequest {
         edge,
         principal,
-        trace,
+        line,
     };
     let answer = match decision {
         Decision::Modern(request) => Ok(context.modern(request).await),
@@ -100,7 +110,7 @@ pub(super) async fn serve(
 struct McpRequest<'a> {
     edge: &'a Arc<Edge>,
     principal: Arc<Principal>,
-    trace: Option<TraceContext>,
+    line: RequestLine,
 }
 
 impl McpRequest<'_> {
@@ -121,7 +131,8 @@ impl McpRequest<'_> {
         let meta = request.meta;
         let (output, messages) = CallOutput::new(meta.progress_token, meta.log_level);
         let metrics = &self.edge.call_metrics;
-        let observed = Box::new(metrics.begin(method, request.version, self.trace, meta.trace));
+        let observed =
+            Box::new(metrics.begin(method, request.version, self.line.trace, meta.trace));
         let trace = observed.trace();
         let client = CallClient {
             session: None,
@@ -129,21 +140,37 @@ impl McpRequest<'_> {
             param_headers: request.param_headers,
             asking,
         };
+        let accepts = request.accepts;
         let caller = self
             .edge
             .caller(&self.principal, request.version, client, trace, output);
-        let accepts = request.accepts;
-        let (id, method, params) = (request.id, request.method, request.params);
-        let edge = Arc::clone(self.edge);
-        let work = async move {
-            let call = call(&edge, &caller, &id, &method, params);
-            let outcome = observed.observe(call).await;
-            let answer = CallAnswer::of(&id, outcome);
-            let principal = &caller.principal.id;
-            // A wait has no room for that.
-            Some(Box::pin(answer.within(&edge.answers, principal, Some(&id))).await)
+        let (method, params) = (request.method, request.params);
+        let in_hand = CallInHand {
+            caller: Caller {
+                // What is left of it then is with the connection, which has to be a stream.
+                parks: accepts.sse,
+                ..caller
+            },
+            edge: Arc::clone(self.edge),
+            id: request.id,
+            running: None,
+            line: self.line,
         };
-        exchange::answer(accepts, self.trace, Box::pin(work), messages).await
+        let work = async move {
+            let CallInHand {
+                edge, caller, id, ..
+            } = &in_hand;
+            let call = call(edge, caller, id, &method, params);
+            let came = observed.observe(call).await;
+            // A wait has no room for that.
+            Box::pin(in_hand.end(Ok(came))).await
+        };
+        let parts = ExchangeParts {
+            wheel: &self.edge.wheel,
+            accepts,
+            line: self.line,
+        };
+        exchange::answer(parts, Box::pin(work), messages).await
     }
 
     async fn listen(&self, request: &ModernRequest) -> Response {
@@ -151,7 +178,7 @@ impl McpRequest<'_> {
         let client = (&request.meta.capabilities, request.meta.has_channels);
         let metrics = &self.edge.call_metrics;
         let meta = request.meta.trace;
-        let observed = metrics.begin(method::LISTEN, request.version, self.trace, meta);
+        let observed = metrics.begin(method::LISTEN, request.version, self.line.trace, meta);
         let listening = listen(
             self.edge,
             &self.principal,
@@ -181,7 +208,7 @@ impl McpRequest<'_> {
     /// The session is in the store before its id is in the answer.
     async fn initialize(&self, request: InitializeRequest) -> Result<Response, EdgeError> {
         let metrics = &self.edge.call_metrics;
-        let observed = metrics.begin(method::INITIALIZE, request.version, self.trace, None);
+        let observed = metrics.begin(method::INITIALIZE, request.version, self.line.trace, None);
         let response = observed.within(self.create_session(request)).await;
         observed.finish(match &response {
             Ok(response) if response.status().is_success() => CallOutcome::Answered,
@@ -267,7 +294,7 @@ impl McpRequest<'_> {
             principal: Arc::clone(&self.principal),
             version: ProtocolVersion::parse(&session.protocol_version)?,
             session,
-            trace: self.trace,
+            line: self.line,
         })
     }
 
@@ -313,7 +340,10 @@ impl McpRequest<'_> {
             Box::new(conversation),
         );
         Ok(match frames.await {
-            Some(frames) => sse::answer(AnswerSource::new(Box::pin(frames))),
+            Some(frames) => {
+                let frames = StreamedFrames(Box::pin(frames));
+                sse::answer(AnswerSource::new(frames, &edge.wheel))
+            }
             None => refuse(&HttpRefusal::session_not_found()),
         })
     }

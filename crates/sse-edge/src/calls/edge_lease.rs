@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::limits::{CALL_DEADLINE, CALL_LEASE, CALL_STORE_PAUSE, CLAIMS_AT_ONCE};
+use crate::limits::{CALL_DEADLINE, CALL_STORE_PAUSE, CLAIMS_AT_ONCE};
 
 /// The reason why this edge cannot say that it runs a call.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,8 @@ struct HeldLease {
 pub(crate) struct EdgeLease {
     locks: Arc<dyn Leases>,
     ids: Arc<dyn IdSource>,
+    /// How long it lasts without an extension.
+    lasts: Duration,
     held: Mutex<Option<HeldLease>>,
     /// One attempt to take it at a time, and when the last one failed: many calls do not wait for one each.
     taking: tokio::sync::Mutex<Option<Instant>>,
@@ -55,10 +57,11 @@ impl fmt::Debug for EdgeLease {
 }
 
 impl EdgeLease {
-    pub(crate) fn new(locks: Arc<dyn Leases>, ids: Arc<dyn IdSource>) -> Self {
+    pub(crate) fn new(locks: Arc<dyn Leases>, ids: Arc<dyn IdSource>, lasts: Duration) -> Self {
         Self {
             locks,
             ids,
+            lasts,
             held: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
             names: watch::Sender::new(None),
@@ -88,7 +91,7 @@ impl EdgeLease {
         let held = self.held.lock();
         let fresh = held
             .as_ref()
-            .filter(|held| held.extended.elapsed() < CALL_LEASE);
+            .filter(|held| held.extended.elapsed() < self.lasts);
         fresh.map(|held| held.name.clone())
     }
 
@@ -97,7 +100,7 @@ impl EdgeLease {
         let name = name.expect("a UUID fits the name of a lease");
         // From before the store counts.
         let extended = Instant::now();
-        let take = self.locks.acquire(&name, CALL_LEASE, Duration::ZERO);
+        let take = self.locks.acquire(&name, self.lasts, Duration::ZERO);
         let taken = timeout(CALL_DEADLINE, take).await??;
         let token = taken.ok_or(EdgeLeaseError::Taken)?.token;
         *self.held.lock() = Some(HeldLease {
@@ -131,7 +134,7 @@ impl EdgeLease {
             return true;
         };
         let began = Instant::now();
-        let extend = self.locks.extend(&name, &token, CALL_LEASE);
+        let extend = self.locks.extend(&name, &token, self.lasts);
         match timeout(CALL_DEADLINE, extend).await {
             Ok(Ok(true)) => {
                 let mut held = self.held.lock();
@@ -160,7 +163,7 @@ impl EdgeLease {
     /// Keeps the lease once it was taken: one operation of the store for all calls, however many they are. Runs until
     /// the process stops; what still runs then has been handed over, or has an answer that says so.
     pub(crate) async fn keep(&self, closed: CancellationToken) {
-        let mut pause = CALL_LEASE / 3;
+        let mut pause = self.lasts / 3;
         loop {
             tokio::select! {
                 biased;
@@ -168,7 +171,7 @@ impl EdgeLease {
                 () = sleep(pause) => {}
             }
             pause = match self.extend().await {
-                true => CALL_LEASE / 3,
+                true => self.lasts / 3,
                 false => CALL_STORE_PAUSE,
             };
         }
@@ -186,6 +189,7 @@ mod tests {
     use store_memory::MemorySessionStore;
 
     use super::*;
+    use crate::limits::CALL_LEASE;
 
     /// Counts the operations of a store.
     #[derive(Debug)]
@@ -242,7 +246,11 @@ mod tests {
     async fn ten_thousand_calls_have_one_lease() {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1)));
         let store = store(&clock);
-        let lease = Arc::new(EdgeLease::new(store.clone(), Arc::new(RandomIds)));
+        let lease = Arc::new(EdgeLease::new(
+            store.clone(),
+            Arc::new(RandomIds),
+            CALL_LEASE,
+        ));
         let closed = CancellationToken::new();
         let keeping = {
             let (lease, closed) = (Arc::clone(&lease), closed.clone());
@@ -273,7 +281,11 @@ mod tests {
     async fn a_lease_that_was_lost_is_taken_again_under_another_name_and_calls_hear_of_it() {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1)));
         let store = store(&clock);
-        let lease = Arc::new(EdgeLease::new(store.clone(), Arc::new(RandomIds)));
+        let lease = Arc::new(EdgeLease::new(
+            store.clone(),
+            Arc::new(RandomIds),
+            CALL_LEASE,
+        ));
         let first = lease.name().await.unwrap();
         let mut names = lease.names();
         let closed = CancellationToken::new();

@@ -348,7 +348,8 @@ impl StreamKeeper {
         }
     }
 
-    async fn announce(&self) {
+    /// Tells readers elsewhere that the stream has news.
+    pub(super) async fn announce(&self) {
         let (session, stream) = (&self.name.session, &self.name.stream);
         self.sessions.announce_mail(session, stream).await;
     }

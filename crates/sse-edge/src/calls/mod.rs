@@ -9,6 +9,8 @@
 //! | [`hidden`] | entries of such a stream that are for edges and not for clients |
 //! | [`hints`] | hints that a stream of a mailbox has new messages |
 //! | [`keeping`] | what the mailbox keeps of such a stream, now or later |
+//! | [`parked`] | a call that waits, without the call |
+//! | [`parked_sessions`] | the calls of sessions that wait on this edge |
 //! | [`question`] | the ids of questions, and which answers are taken |
 //! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
 //! | [`resume`] | that stream, read from the mailbox |
@@ -25,6 +27,8 @@ pub(crate) mod edge_lease;
 mod hidden;
 pub(crate) mod hints;
 mod keeping;
+pub(crate) mod parked;
+pub(crate) mod parked_sessions;
 pub(crate) mod question;
 pub(crate) mod record;
 pub(crate) mod resume;
@@ -35,7 +39,7 @@ mod unstored;
 pub(crate) mod watched_edges;
 pub(crate) mod withheld;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -118,7 +122,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(
         mailbox: Arc<dyn Mailbox>,
-        locks: Arc<dyn Leases>,
+        (locks, lease): (Arc<dyn Leases>, Duration),
         ids: Arc<dyn IdSource>,
         metrics: AnswerMetrics,
     ) -> Self {
@@ -126,8 +130,8 @@ impl Calls {
             running: running::RunningCalls::default(),
             hints: hints::MailboxHints::default(),
             mailbox,
-            edge_lease: edge_lease::EdgeLease::new(Arc::clone(&locks), ids),
-            watched: watched_edges::WatchedEdges::new(Arc::clone(&locks)),
+            edge_lease: edge_lease::EdgeLease::new(Arc::clone(&locks), ids, lease),
+            watched: watched_edges::WatchedEdges::new(Arc::clone(&locks), lease),
             locks,
             answers: AnswerGate::default(),
             metrics,

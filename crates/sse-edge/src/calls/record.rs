@@ -5,12 +5,11 @@
 //! A call that answers soon, without a message before, is answered in plain JSON and uses no
 //! mailbox.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use access::{PresentRights, Visibility};
 use bytes::Bytes;
 use fanout::limits::RETRY_MILLIS;
-use futures_util::{FutureExt, future::BoxFuture};
 use mcp::RequestId;
 use mcp_server::{
     item_queue::{QueueReceiver, QueueSender, item_queue},
@@ -20,17 +19,27 @@ use mcp_server::{
 use model::Sequence;
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::{
-    CallAnswer, Calls, continuation::TakenCall, hidden::HiddenEntry, keeping::StreamKeeper,
-    stream_name::StreamName, unanswered::stopped_answer, unstored::EntryKind,
+    CallAnswer, Calls,
+    continuation::TakenCall,
+    hidden::HiddenEntry,
+    keeping::StreamKeeper,
+    parked::{CallWork, ParkedCall, WorkEnd},
+    parked_sessions::ParkedSessions,
+    stream_name::StreamName,
+    unanswered::stopped_answer,
+    unstored::EntryKind,
 };
 use crate::{
     answer_budget::AnswerBytes,
     background::Background,
-    limits::{CALL_REFRESH, CALL_STORE_PAUSE, STREAM_AFTER, UNKEPT_CLIENT_WAIT, WAITING_FRAMES},
+    limits::{
+        CALL_REFRESH, CALL_STORE_PAUSE, PARKED_CHECK_INTERVAL, STREAM_AFTER, UNKEPT_CLIENT_WAIT,
+        WAITING_FRAMES,
+    },
     session::{SessionLife, Sessions},
 };
 
@@ -51,6 +60,8 @@ pub(crate) struct CallRecorder {
     pub(crate) calls: Arc<Calls>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) background: Background,
+    /// Where a call goes that waits.
+    pub(crate) parked: ParkedSessions,
 }
 
 /// A call whose answer is recorded.
@@ -63,8 +74,7 @@ pub(crate) struct RecordedCall {
     /// What the call may see, and saw.
     pub(crate) rights: PresentRights,
     pub(crate) messages: QueueReceiver<CallOutputItem>,
-    /// `None` when it was cancelled.
-    pub(crate) work: BoxFuture<'static, Option<CallAnswer>>,
+    pub(crate) work: CallWork,
 }
 
 /// Runs the call to its end, even if no client listens. What was needed for its beginning is not kept while it waits.
@@ -74,34 +84,23 @@ pub(crate) async fn record(call: Box<RecordedCall>, begun: oneshot::Sender<First
     }
 }
 
+/// What a call began its stream with.
+struct Beginning {
+    first: Option<CallOutputItem>,
+    repeatable: Option<Arc<RepeatableCall>>,
+}
+
 /// Waits until the answer begins; `None` if that is all of it.
 async fn begin(
     mut call: Box<RecordedCall>,
     begun: oneshot::Sender<FirstResponse>,
 ) -> Option<(Box<CallWriter>, Box<RecordedCall>)> {
-    let mut repeatable = None;
-    let first = tokio::select! {
-        biased;
-        item = beginning(&mut call.messages, &mut repeatable) => item,
-        answer = &mut call.work => {
-            let item = beginning(&mut call.messages, &mut repeatable).now_or_never();
-            match (item.flatten(), answer) {
-                (None, Some(answer)) => {
-                    let _ = begun.send(FirstResponse::Answer(answer));
-                    return None;
-                }
-                (_, None) => {
-                    let _ = begun.send(FirstResponse::Cancelled);
-                    return None;
-                }
-                // An item was sent immediately before the answer.
-                (item, answer) => {
-                    call.work = Box::pin(std::future::ready(answer));
-                    item
-                }
-            }
-        },
-        () = sleep(STREAM_AFTER) => None,
+    let beginning = match beginning(&mut call).await {
+        Ok(beginning) => beginning,
+        Err(response) => {
+            let _ = begun.send(response);
+            return None;
+        }
     };
     let (frames, stream) = item_queue(WAITING_FRAMES);
     let CallRecorder {
@@ -110,29 +109,47 @@ async fn begin(
     let name = Arc::clone(&call.name);
     let keeper = StreamKeeper::new((calls, sessions), name, call.request.clone());
     let name = Arc::clone(&call.name);
-    let opening = CallWriter::open(keeper, name, call.rights.clone(), (frames, repeatable));
+    let opened = (frames, beginning.repeatable);
+    let opening = CallWriter::open(keeper, name, call.rights.clone(), opened);
     let mut writer = opening.await;
     let _ = begun.send(FirstResponse::Stream(stream));
-    if let Some(item) = first
-        && writer.write_item(item).await == CallPlace::Elsewhere
-    {
-        writer.keeper.release().await;
-        return None;
+    if let Some(item) = beginning.first {
+        writer.write_item(item).await;
     }
     Some((Box::new(writer), call))
 }
 
-/// The first item with which the answer begins as a stream; how the call can be made again is put aside.
-async fn beginning(
-    messages: &mut QueueReceiver<CallOutputItem>,
-    repeatable: &mut Option<CallOutputItem>,
-) -> Option<CallOutputItem> {
+/// The first item with which the answer begins as a stream, if not with silence; or the whole response.
+async fn beginning(call: &mut RecordedCall) -> Result<Beginning, FirstResponse> {
+    let silent_until = Instant::now() + STREAM_AFTER;
+    let with = |first| Beginning {
+        first,
+        repeatable: None,
+    };
     loop {
-        let item = messages.recv().await?;
-        if item.begins_stream() {
-            return Some(item);
+        tokio::select! {
+            biased;
+            item = call.messages.recv() => return Ok(with(item)),
+            end = &mut call.work => match (call.messages.try_recv(), end) {
+                (_, WorkEnd::Cancelled) => return Err(FirstResponse::Cancelled),
+                (None, WorkEnd::Answered(answer)) => return Err(FirstResponse::Answer(answer)),
+                // An item was sent immediately before the answer.
+                (Some(item), end) => {
+                    call.work = Box::pin(ready(end));
+                    return Ok(with(Some(item)));
+                }
+                (None, WorkEnd::Waits(mut parked)) => {
+                    // A client that does not ask for progress may have its answer without a stream.
+                    if parked.reports() || timeout_at(silent_until, parked.due()).await.is_err() {
+                        let repeatable = Some(parked.call());
+                        call.work = Box::pin(ready(WorkEnd::Waits(parked)));
+                        return Ok(Beginning { first: None, repeatable });
+                    }
+                    (call.work, call.messages) = parked.again();
+                }
+            },
+            () = sleep_until(silent_until) => return Ok(with(None)),
         }
-        *repeatable = Some(item);
     }
 }
 
@@ -150,22 +167,15 @@ pub(crate) async fn take_over(call: Box<RecordedCall>, taken: TakenCall) {
         has_id: true,
         rights: call.rights.clone(),
         made_for: taken.made_for,
-        repeatable: Some(taken.call),
+        repeatable: Some(Arc::from(taken.call)),
     };
     // What the other edge stored may be old.
     Box::pin(writer.refresh(call.session)).await;
     Box::pin(Box::new(writer).run(call)).await;
 }
 
-/// Where a call runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CallPlace {
-    Here,
-    /// On whichever edge its client comes back to.
-    Elsewhere,
-}
-
-struct CallWriter {
+/// The writer of the stream of one call.
+pub(super) struct CallWriter {
     keeper: StreamKeeper,
     name: Arc<StreamName>,
     /// The client that is connected to this edge, while it is.
@@ -177,7 +187,7 @@ struct CallWriter {
     /// What the entries so far say of the messages after them.
     made_for: Visibility,
     /// How another edge can go on with the call.
-    repeatable: Option<Box<RepeatableCall>>,
+    repeatable: Option<Arc<RepeatableCall>>,
 }
 
 impl CallWriter {
@@ -185,7 +195,7 @@ impl CallWriter {
         keeper: StreamKeeper,
         name: Arc<StreamName>,
         rights: PresentRights,
-        (frames, repeatable): (QueueSender<AnswerBytes>, Option<CallOutputItem>),
+        (frames, repeatable): (QueueSender<AnswerBytes>, Option<Arc<RepeatableCall>>),
     ) -> Self {
         let mut writer = Self {
             keeper: keeper.opened().await,
@@ -201,8 +211,9 @@ impl CallWriter {
             writer.keep_rights(false).await;
         }
         // Before the client has an id: with it, another edge makes the call again if this one is killed.
-        if let Some(item) = repeatable {
-            writer.write_item(item).await;
+        if let Some(call) = repeatable {
+            writer.keep_repeatable(&call).await;
+            writer.repeatable = Some(call);
         }
         if let Some(id) = id {
             writer.send_id(id).await;
@@ -210,7 +221,8 @@ impl CallWriter {
         writer
     }
 
-    async fn run(mut self: Box<Self>, mut call: Box<RecordedCall>) {
+    /// Writes the stream until the call is over, waits, or goes on elsewhere.
+    pub(super) async fn run(mut self: Box<Self>, mut call: Box<RecordedCall>) {
         let background = &call.recorder.background;
         let (draining, closed) = (background.draining(), background.closed());
         let mut edge_names = self.keeper.edge_names();
@@ -232,12 +244,25 @@ impl CallWriter {
             tokio::select! {
                 biased;
                 item = call.messages.recv(), if is_open => match item {
-                    Some(item) => if Box::pin(self.write_item(item)).await == CallPlace::Elsewhere {
-                        return Box::pin(self.keeper.release()).await;
-                    },
+                    Some(item) => Box::pin(self.write_item(item)).await,
                     None => is_open = false,
                 },
-                answer = &mut call.work => break answer,
+                end = &mut call.work => match end {
+                    WorkEnd::Answered(answer) => break Some(answer),
+                    WorkEnd::Cancelled => break None,
+                    WorkEnd::Waits(parked) => match Box::pin(self.parks(&parked)).await {
+                        true => {
+                            let (parked_sessions, session) = (call.recorder.parked.clone(), call.session);
+                            drop(call);
+                            return parked_sessions.park(self, parked, session);
+                        }
+                        // The stores take nothing now: what is to be stored waits here, and so does the call.
+                        false => {
+                            let (work, messages) = within_the_call(parked);
+                            (call.work, call.messages, is_open) = (work, messages, true);
+                        }
+                    },
+                },
                 () = closed.cancelled() => break Some(stopped_answer(&call.request)),
                 () = draining.cancelled(), if !is_draining => {
                     is_draining = true;
@@ -266,6 +291,9 @@ impl CallWriter {
             }
         }
         if let Some(answer) = answer {
+            let Some(answer) = Box::pin(self.hand_out(answer)).await else {
+                return;
+            };
             // Once more: a reader may begin after the earlier entry.
             Box::pin(self.keep_rights(true)).await;
             Box::pin(self.keep_and_send(answer.message, EntryKind::Answer)).await;
@@ -274,7 +302,43 @@ impl CallWriter {
         Box::pin(keeper.finish(live, closed)).await;
     }
 
-    async fn write_item(&mut self, item: CallOutputItem) -> CallPlace {
+    /// Gives the answer to the client that is connected, where it needs no store: who does not get it comes back, and
+    /// the call is made again. Returns the answer if it has to be stored.
+    async fn hand_out(&mut self, answer: CallAnswer) -> Option<CallAnswer> {
+        if self.repeatable.is_none()
+            || self.live.is_none()
+            || !self.keeper.is_kept()
+            || !self.has_id
+        {
+            return Some(answer);
+        }
+        let entry = HiddenEntry::handed_over();
+        let kept = self.keeper.keep(entry.into(), EntryKind::Hidden).await;
+        if kept.is_none() {
+            return Some(answer);
+        }
+        // Without an id: nothing comes after it.
+        let frame = answer
+            .message
+            .map(|message| mcp::sse::message(None, message));
+        self.send_frame(frame).await;
+        self.let_go();
+        self.keeper.announce().await;
+        self.keeper.release().await;
+        None
+    }
+
+    /// Whether nothing is left to do for a call but to wait. What another edge needs is stored first.
+    async fn parks(&mut self, parked: &ParkedCall) -> bool {
+        if self.repeatable.is_none() {
+            let call = parked.call();
+            self.keep_repeatable(&call).await;
+            self.repeatable = Some(call);
+        }
+        self.keeper.is_kept()
+    }
+
+    async fn write_item(&mut self, item: CallOutputItem) {
         match item {
             CallOutputItem::Message(message) => {
                 self.keep_and_send(message.into(), EntryKind::Message).await;
@@ -284,21 +348,28 @@ impl CallWriter {
                 let frame = mcp::sse::message(None, &message);
                 self.send_frame(frame.into()).await;
             }
-            CallOutputItem::Repeatable(call) => {
-                if self.repeatable.is_none() {
-                    self.keep_repeatable(&call).await;
-                    self.repeatable = Some(call);
-                }
-            }
-            CallOutputItem::HandOver(refused) => {
-                if self.hand_over().await {
-                    return CallPlace::Elsewhere;
-                }
-                drop(refused);
-            }
             CallOutputItem::Disconnect => self.disconnect().await,
         }
-        CallPlace::Here
+    }
+
+    /// Tells the client that is connected how far the call is. One that does not read is let go.
+    pub(super) fn report(&mut self, progress: impl FnOnce() -> Option<Bytes>) {
+        if let Some(live) = &self.live
+            && let Some(frame) = progress()
+            && live.try_send(frame.into()).is_err()
+        {
+            self.let_go();
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<StreamName> {
+        &self.name
+    }
+
+    /// Says again that this edge runs the call, whose lease is another one; false if another edge runs it.
+    pub(super) async fn claim_again(&mut self) -> bool {
+        self.keeper.claim_again().await;
+        !self.keeper.is_elsewhere
     }
 
     async fn keep_repeatable(&mut self, call: &RepeatableCall) {
@@ -307,7 +378,7 @@ impl CallWriter {
     }
 
     /// Lets go of the client and of the call, if the store has all that another edge needs.
-    async fn hand_over(&mut self) -> bool {
+    pub(super) async fn hand_over(&mut self) -> bool {
         if self.repeatable.is_none() || !self.has_id || !self.keeper.is_kept() {
             return false;
         }
@@ -322,11 +393,12 @@ impl CallWriter {
             return false;
         }
         self.disconnect().await;
+        self.keeper.release().await;
         true
     }
 
     /// Mailboxes keep a message for an hour and a session has a time without use, and a call may last for longer.
-    async fn refresh(&mut self, session: SessionLife) {
+    pub(super) async fn refresh(&mut self, session: SessionLife) {
         // An edge that finds the session gone cancels the call.
         let id = &self.name.session;
         let _ = self.keeper.sessions().touch_served(id, session).await;
@@ -409,4 +481,17 @@ impl CallWriter {
         self.live = None;
         self.keeper.announces = true;
     }
+}
+
+/// The work of a call that waits in its own task, because the stores do not have what another edge needs.
+fn within_the_call(mut parked: Box<ParkedCall>) -> (CallWork, QueueReceiver<CallOutputItem>) {
+    let (reports, messages) = item_queue(1);
+    let work = async move {
+        while timeout(PARKED_CHECK_INTERVAL, parked.due()).await.is_err() {
+            let progress = parked.progress_message();
+            progress.map(|message| reports.try_send(CallOutputItem::Progress(message)));
+        }
+        parked.again().0.await
+    };
+    (Box::pin(work), messages)
 }

@@ -1,13 +1,17 @@
 //! The calls of sessions that run on this edge. A cancellation arrives as a separate POST, on any
 //! edge.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, task::AtomicWaker};
 use mcp::RequestId;
 use model::SessionId;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::{
     error::EdgeError,
@@ -34,8 +38,8 @@ struct RunningEntry {
     request: RequestId,
     number: u64,
     end: Option<CallEnd>,
-    /// Tells the call of its end; a token would be three times as large.
-    ended: Arc<Notify>,
+    /// Tells the call of its end; a token would be several times as large.
+    ended: Arc<AtomicWaker>,
 }
 
 impl RunningEntry {
@@ -43,7 +47,7 @@ impl RunningEntry {
     fn end(&mut self, why: CallEnd) {
         if self.end.is_none() {
             self.end = Some(why);
-            self.ended.notify_one();
+            self.ended.wake();
         }
     }
 }
@@ -63,7 +67,7 @@ pub(crate) struct RunningCall {
     session: SessionId,
     number: u64,
     bytes: usize,
-    ended: Arc<Notify>,
+    ended: Arc<AtomicWaker>,
     table: Arc<Mutex<CallTable>>,
 }
 
@@ -85,7 +89,7 @@ impl RunningCalls {
         }
         table.next += 1;
         let number = table.next;
-        let ended = Arc::new(Notify::new());
+        let ended = Arc::new(AtomicWaker::new());
         let running = table.sessions.get(session).map_or(&[][..], Vec::as_slice);
         if running.len() >= MAX_CALLS_PER_SESSION {
             return Err(EdgeError::TooManyCalls);
@@ -143,15 +147,18 @@ impl RunningCall {
     /// # Errors
     /// The reason why it was.
     pub(crate) async fn run<T>(&self, mut work: BoxFuture<'_, T>) -> Result<T, CallEnd> {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.ended.notified() => if let Some(end) = self.end() {
-                    return Err(end);
-                },
-                done = &mut work => return Ok(done),
-            }
-        }
+        poll_fn(|cx| match self.poll_end(cx) {
+            Poll::Ready(end) => Poll::Ready(Err(end)),
+            Poll::Pending => work.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+
+    /// The reason why the call was ended, once it was.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<CallEnd> {
+        // Before the look, so that an end in between is not missed.
+        self.ended.register(cx.waker());
+        self.end().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The reason why the call was ended, if it was.

@@ -9,7 +9,7 @@ use ports::Leases;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{CALL_DEADLINE, CALL_LEASE};
+use crate::limits::CALL_DEADLINE;
 
 #[derive(Debug, Default)]
 struct WatchedEntry {
@@ -23,6 +23,8 @@ type WatchTable = Arc<Mutex<HashMap<LeaseName, WatchedEntry>>>;
 #[derive(Debug)]
 pub(crate) struct WatchedEdges {
     locks: Arc<dyn Leases>,
+    /// How long a lease lasts without an extension.
+    lasts: Duration,
     edges: WatchTable,
 }
 
@@ -36,9 +38,10 @@ pub(super) struct EdgeWatch {
 }
 
 impl WatchedEdges {
-    pub(crate) fn new(locks: Arc<dyn Leases>) -> Self {
+    pub(crate) fn new(locks: Arc<dyn Leases>, lasts: Duration) -> Self {
         Self {
             locks,
+            lasts,
             edges: WatchTable::default(),
         }
     }
@@ -61,7 +64,7 @@ impl WatchedEdges {
             tokio::select! {
                 biased;
                 () = closed.cancelled() => return,
-                () = sleep(CALL_LEASE / 3) => {}
+                () = sleep(self.lasts / 3) => {}
             }
             let names: Vec<_> = self.edges.lock().keys().cloned().collect();
             for name in names {
@@ -76,7 +79,7 @@ impl WatchedEdges {
 
     /// Whether nobody holds the lease. Its name does not come again, so whoever gets it here is in nobody's way.
     async fn is_gone(&self, name: &LeaseName) -> bool {
-        let acquire = self.locks.acquire(name, CALL_LEASE, Duration::ZERO);
+        let acquire = self.locks.acquire(name, self.lasts, Duration::ZERO);
         let Ok(Ok(Some(lease))) = timeout(CALL_DEADLINE, acquire).await else {
             return false;
         };
@@ -104,6 +107,7 @@ mod tests {
     use store_memory::MemorySessionStore;
 
     use super::*;
+    use crate::limits::CALL_LEASE;
 
     #[tokio::test(start_paused = true)]
     async fn readers_hear_when_the_lease_of_an_edge_is_over() {
@@ -112,7 +116,7 @@ mod tests {
             Arc::<ManualClock>::clone(&clock),
             1,
         ));
-        let watched = Arc::new(WatchedEdges::new(store.clone()));
+        let watched = Arc::new(WatchedEdges::new(store.clone(), CALL_LEASE));
         let name = LeaseName::new("edge-calls:other").unwrap();
         let lease = store.acquire(&name, CALL_LEASE, Duration::ZERO).await;
         lease.unwrap().unwrap();

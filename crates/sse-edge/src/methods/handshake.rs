@@ -8,7 +8,7 @@ use mcp::{
     method, params,
     resource::UriParams,
 };
-use mcp_server::{Caller, RateLimited};
+use mcp_server::{Caller, RateLimited, waiting::CallReply};
 use model::{ResourceUriError, SessionId};
 use serde_json::value::RawValue;
 use tracing::debug;
@@ -27,7 +27,16 @@ pub(crate) async fn message(
     message: Incoming,
 ) -> Result<Option<Bytes>, EdgeError> {
     match message {
-        Incoming::Request(request) => Ok(Some(self::request(edge, caller, request).await)),
+        Incoming::Request(request) => {
+            let id = request.id.clone();
+            let error = match self::request(edge, caller, request).await {
+                Ok(CallReply::Message(message)) => return Ok(Some(message)),
+                // Nothing that is answered here parks.
+                Ok(CallReply::Waits(_)) => RpcError::internal(),
+                Err(refusal) => refusal.error,
+            };
+            Ok(Some(envelope::error(Some(&id), &error)))
+        }
         Incoming::Notification(notification) => {
             notice(edge, caller, notification).await?;
             Ok(None)
@@ -37,23 +46,6 @@ pub(crate) async fn message(
                 take_answer(edge, &session.id, &response).await?;
             }
             Ok(None)
-        }
-    }
-}
-
-/// Answers one request. Neither this nor what it calls is an `async fn`, which would hold the request twice for as long
-/// as the call waits.
-pub(crate) fn request<'a>(
-    edge: &'a Edge,
-    caller: &'a Caller,
-    request: RpcRequest,
-) -> impl Future<Output = Bytes> + Send + 'a {
-    let id = request.id.clone();
-    let answer = answer(edge, caller, request);
-    async move {
-        match answer.await {
-            Ok(bytes) => bytes,
-            Err(refusal) => envelope::error(Some(&id), &refusal.error),
         }
     }
 }
@@ -98,11 +90,13 @@ async fn notice(
     }
 }
 
-fn answer<'a>(
+/// Works on one request. Neither this nor what it calls is an `async fn`, which would hold the request twice for as long
+/// as a call waits that does not park.
+pub(crate) fn request<'a>(
     edge: &'a Edge,
     caller: &'a Caller,
     request: RpcRequest,
-) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send + 'a {
+) -> impl Future<Output = Result<CallReply, HttpRefusal>> + Send + 'a {
     let metrics = &edge.call_metrics;
     let observed = metrics.begin(&request.method, caller.version, caller.trace, None);
     Box::new(observed).observe(dispatch(edge, caller, request))
@@ -116,14 +110,14 @@ fn dispatch<'a>(
     edge: &'a Edge,
     caller: &'a Caller,
     request: RpcRequest,
-) -> impl Future<Output = Result<Bytes, HttpRefusal>> + Send + 'a {
+) -> impl Future<Output = Result<CallReply, HttpRefusal>> + Send + 'a {
     async move {
         let (id, params) = (&request.id, request.params);
         match request.method.as_str() {
-            method::PING => Ok(caller.done(id)),
+            method::PING => Ok(CallReply::Message(caller.done(id))),
             method::SET_LEVEL | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 let changed = Box::pin(change(edge, caller, (id, &request.method), params));
-                Ok(changed.await?)
+                Ok(CallReply::Message(changed.await?))
             }
             // Methods of the stateless era alone. The tasks of 2025-11-25 were another, experimental protocol, which
             // this server does not offer.

@@ -1,12 +1,12 @@
 //! Methods that only the edge can answer: those of one era, and calls that become tasks.
 
+pub(crate) mod again;
 pub(crate) mod handshake;
 pub(crate) mod listen;
 pub(crate) mod tasks;
 
-use bytes::Bytes;
 use mcp::{HttpRefusal, RequestId, method};
-use mcp_server::{Caller, OfferRegistry, tool::ToolCall};
+use mcp_server::{Caller, OfferRegistry, tool::ToolCall, waiting::CallReply};
 use serde_json::value::RawValue;
 
 use crate::edge::Edge;
@@ -22,13 +22,20 @@ pub(crate) async fn call(
     id: &RequestId,
     name: &str,
     params: Option<Box<RawValue>>,
-) -> Result<Bytes, HttpRefusal> {
+) -> Result<CallReply, HttpRefusal> {
     if name != method::TOOLS_CALL {
         // In memory of its own while it runs: a tool that waits for long has no part in it.
-        return Box::pin(edge.registry.call(caller, id, name, params)).await;
+        let message = Box::pin(edge.registry.call(caller, id, name, params)).await;
+        return message.map(CallReply::Message);
     }
     match edge.registry.tools().call(caller, params).await? {
-        ToolCall::Done(outcome) => OfferRegistry::tool_answer(caller, id, outcome),
-        ToolCall::Task(tool, call) => Box::pin(edge.tasks.start(caller, id, tool, call)).await,
+        ToolCall::Done(outcome) => {
+            OfferRegistry::tool_answer(caller, id, outcome).map(CallReply::Message)
+        }
+        ToolCall::Waits(waiting) => Ok(CallReply::Waits(waiting)),
+        ToolCall::Task(tool, call) => {
+            let started = Box::pin(edge.tasks.start(caller, id, tool, call)).await;
+            started.map(CallReply::Message)
+        }
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broadcast::answer_questions,
+    calls::parked_sessions::{ParkedQueue, look_after},
     edge::Edge,
     lockdown::Lockdown,
     names::NameKeeper,
@@ -28,6 +29,13 @@ use crate::{
     subscriptions::{SubscriptionWatch, keep_cursor_books, watch_subscriptions},
     tasks::watch_tasks,
 };
+
+/// What is on its way to the tasks of an edge.
+pub(super) struct EdgeQueues {
+    pub(super) reports: DeliveryReports,
+    pub(super) questions: AskedQuestions,
+    pub(super) parked: ParkedQueue,
+}
 
 /// Starts the tasks of an edge.
 pub(super) struct BackgroundTasks<'a> {
@@ -40,12 +48,12 @@ pub(super) struct BackgroundTasks<'a> {
 impl BackgroundTasks<'_> {
     /// Starts the watchers of sessions, tasks, subscriptions, inboxes and tokens. What a socket took `proof` ago has
     /// arrived.
-    pub(super) fn watch(
-        &self,
-        reports: DeliveryReports,
-        questions: AskedQuestions,
-        proof: Option<Duration>,
-    ) -> BusRouter {
+    pub(super) fn watch(&self, queues: EdgeQueues, proof: Option<Duration>) -> BusRouter {
+        let EdgeQueues {
+            reports,
+            questions,
+            parked,
+        } = queues;
         let (edge, lifecycle) = (self.edge, self.lifecycle);
         let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
         // Without one of them, streams would stay open and miss things for good.
@@ -58,6 +66,11 @@ impl BackgroundTasks<'_> {
         let (calls, stop) = (Arc::clone(&edge.calls), closed());
         let looking = async move { calls.watched.run(stop).await };
         lifecycle.spawn_until_closed("edge-call-owners", ends_process, looking);
+        let (wheel, stop) = (Arc::clone(&edge.wheel), closed());
+        let turning = async move { wheel.run(stop).await };
+        lifecycle.spawn_until_closed("edge-answer-wheel", ends_process, turning);
+        let looking_after = look_after(parked, edge.call_recorder());
+        lifecycle.spawn_until_closed("edge-waiting-calls", ends_process, looking_after);
         let reporting = report(Arc::clone(&edge.sessions), reports, closed());
         lifecycle.spawn_until_closed("edge-inboxes", ends_process, reporting);
         let sessions = Arc::clone(&edge.sessions);

@@ -126,6 +126,8 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
         waits_until: None,
         began: caller.began,
         ran_before: caller.ran_before,
+        parks: false,
+        earlier: None,
         server: Arc::clone(&caller.server),
         rates: Arc::clone(&caller.rates),
     }

@@ -1,14 +1,23 @@
 //! A wait that lasts longer than any edge: it begins at once, says where it is, and goes on elsewhere.
 
-use std::{sync::Arc, time::Duration};
-
-use model::{
-    Clock, CursorScope, ManualClock, PrincipalId, SessionId, StreamCursor, StreamId, Timestamp,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
+
+use async_trait::async_trait;
+use model::{
+    Clock, CursorScope, LeaseName, ManualClock, PrincipalId, SessionId, StreamCursor, StreamId,
+    Timestamp,
+};
+use ports::{Lease, LeaseToken, Leases, StoreFailure};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use testkit::{
-    mcp_client::McpClient,
+    mcp_client::{McpClient, ModernClient},
     sse::{SseError, SseStream},
 };
 
@@ -37,6 +46,27 @@ async fn waiting(client: &McpClient, node: &Node, id: u64, seconds: u64) -> SseS
     let answer = request.header(ACCEPT, both).send().await.unwrap();
     assert_eq!(answer.headers()[CONTENT_TYPE], "text/event-stream");
     SseStream::from_response(answer).await.unwrap()
+}
+
+/// The same of the stateless era.
+async fn waiting_without_a_session(node: &Node) -> SseStream {
+    let client = ModernClient::new();
+    let params = json!({
+        "name": "wait_for_events", "arguments": { "filters": [{ "repo": "cat" }] },
+        "_meta": { "progressToken": "how-far" },
+    });
+    let mut message = client.message("tools/call", params);
+    message["params"]["_meta"]["progressToken"] = json!("how-far");
+    let request = reqwest::Client::new().post(node.at("/mcp"));
+    let request = request
+        .headers(ModernClient::headers(&message))
+        .json(&message);
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    let answer = request.header(ACCEPT, both).send().await.unwrap();
+    assert_eq!(answer.headers()[CONTENT_TYPE], "text/event-stream");
+    let mut stream = SseStream::from_response(answer).await.unwrap();
+    cursor_of(&super::calls::message(&mut stream).await);
+    stream
 }
 
 /// The cursor that a message of progress names.
@@ -114,6 +144,54 @@ async fn a_wait_with_a_token_begins_at_once_and_its_progress_says_where_to_go_on
         found.unwrap()["structuredContent"]["events"][0]["id"],
         json!(cat)
     );
+}
+
+/// The answer of a wait is not stored while its client is connected. One that has not got it comes back, and the call is
+/// made again.
+#[tokio::test]
+async fn an_answer_that_did_not_arrive_is_made_again_wherever_its_client_comes_back() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 9, 3600).await;
+    let id = begun(&mut stream).await;
+    let cat = world.happens("cat").await;
+    let told = answer(&mut stream).await;
+    assert_eq!(events(&told), [cat.clone()]);
+    assert!(ended(&mut stream).await.is_empty(), "the answer ends it");
+    for node in [&a, &b] {
+        let mut resumed = resume(&client, node, &id).await;
+        let again = answer(&mut resumed).await;
+        assert_eq!((&again["id"], events(&again)), (&json!(9), vec![&*cat]));
+        assert!(ended(&mut resumed).await.is_empty(), "one answer");
+    }
+}
+
+/// While it waits, a call has neither a task nor a queue; what an event costs that it does not want, it costs once for
+/// all calls with equal filters.
+#[tokio::test]
+async fn a_wait_that_is_over_or_abandoned_leaves_nothing_behind() {
+    let (world, a, _b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    let mut stateless = Vec::new();
+    for _ in 0..3 {
+        stateless.push(waiting_without_a_session(&a).await);
+    }
+    let mut stream = waiting(&client, &a, 9, 3600).await;
+    begun(&mut stream).await;
+    let waits = || async { a.metric("forgewire_edge_match_cost") };
+    assert!(waits().await > 0);
+    let cat = world.happens("cat").await;
+    for stream in &mut stateless {
+        assert_eq!(events(&answer(stream).await), [cat.clone()]);
+        assert!(ended(stream).await.is_empty(), "one answer");
+    }
+    assert_eq!(events(&answer(&mut stream).await), [cat]);
+    until("no call waits", || async { waits().await == 0 }).await;
+    drop(waiting_without_a_session(&a).await);
+    until("a call goes with its connection", || async {
+        waits().await == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -272,6 +350,64 @@ async fn a_wait_that_was_handed_over_is_cancelled_on_any_edge() {
     assert!(!frames.iter().any(is_answer), "{frames:?}");
 }
 
+/// Counts how often edges look at their leases and at those of each other.
+#[derive(Debug)]
+struct CountedLeases {
+    leases: Arc<dyn Leases>,
+    acquired: AtomicUsize,
+    extended: AtomicUsize,
+}
+
+impl CountedLeases {
+    fn new(leases: Arc<dyn Leases>) -> Self {
+        let (acquired, extended) = Default::default();
+        Self {
+            leases,
+            acquired,
+            extended,
+        }
+    }
+
+    fn acquired(&self) -> usize {
+        self.acquired.load(Ordering::SeqCst)
+    }
+
+    fn extended(&self) -> usize {
+        self.extended.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Leases for CountedLeases {
+    async fn acquire(
+        &self,
+        name: &LeaseName,
+        ttl: Duration,
+        wait: Duration,
+    ) -> Result<Option<Lease>, StoreFailure> {
+        let acquired = self.leases.acquire(name, ttl, wait).await;
+        if name.as_str().starts_with("edge-calls:") {
+            self.acquired.fetch_add(1, Ordering::SeqCst);
+        }
+        acquired
+    }
+
+    async fn extend(
+        &self,
+        name: &LeaseName,
+        token: &LeaseToken,
+        ttl: Duration,
+    ) -> Result<bool, StoreFailure> {
+        let extended = self.leases.extend(name, token, ttl).await;
+        self.extended.fetch_add(1, Ordering::SeqCst);
+        extended
+    }
+
+    async fn release(&self, name: &LeaseName, token: &LeaseToken) -> Result<bool, StoreFailure> {
+        self.leases.release(name, token).await
+    }
+}
+
 /// The leases of all edges are over at once, as when nobody ran for a while: whoever goes on with a call then, there is
 /// one answer.
 #[tokio::test]
@@ -279,17 +415,28 @@ async fn a_wait_whose_edge_lost_its_lease_has_one_answer() {
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(
         1_790_000_000_000,
     )));
-    let world = EdgeWorld::at(Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>).await;
+    let mut world = EdgeWorld::at(Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>).await;
+    world.call_lease = Duration::from_millis(600);
+    let leases = Arc::new(CountedLeases::new(Arc::clone(&world.stores.leases)));
+    world.stores.leases = Arc::<CountedLeases>::clone(&leases);
     let (a, b) = (world.node().await, world.node().await);
     let client = connect(&a).await;
     let mut stream = waiting(&client, &a, 9, 3600).await;
     let id = begun(&mut stream).await;
     drop(stream);
     let mut resumed = resume(&client, &b, &id).await;
+    until(
+        "the other edge looks whether the first one is there",
+        || async { leases.acquired() >= 2 },
+    )
+    .await;
+    let (acquired, extended) = (leases.acquired(), leases.extended());
     clock.advance(Duration::from_secs(120));
-    // Long enough for both to have seen it.
-    let both_looked = tokio::time::sleep(Duration::from_secs(13));
-    both_looked.await;
+    // The first edge takes its lease anew, and the other one looks at it: then both have seen it, in whichever order.
+    until("both edges have seen it", || async {
+        leases.acquired() >= acquired + 3 && leases.extended() > extended
+    })
+    .await;
     let cat = world.happens("cat").await;
     let told = answer(&mut resumed).await;
     assert_eq!(events(&told), [cat]);

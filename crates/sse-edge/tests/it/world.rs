@@ -130,6 +130,8 @@ pub(crate) struct EdgeWorld {
     pub(crate) descriptors: Descriptors,
     /// The keys that edges started from now on have from those of the roles.
     pub(crate) role_keys: Vec<SharedKey>,
+    /// How long the leases of edges last that are started from now on.
+    pub(crate) call_lease: Duration,
     epoch: Epoch,
     count: AtomicU64,
 }
@@ -167,6 +169,7 @@ impl EdgeWorld {
             clock,
             descriptors: Descriptors::UNLIMITED,
             role_keys: Vec::new(),
+            call_lease: EdgeDeps::CALL_LEASE,
             epoch,
             count: AtomicU64::new(0),
         }
@@ -215,6 +218,7 @@ impl EdgeWorld {
             records: stores.records,
             mailboxes: stores.mailboxes,
             leases: stores.leases,
+            call_lease: self.call_lease,
             bus: Arc::clone(&bus),
             resources: Arc::new(OneIssue {
                 seen: Arc::clone(&self.seen),

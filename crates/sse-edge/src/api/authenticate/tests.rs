@@ -100,6 +100,7 @@ impl Stage {
             records: sessions.clone(),
             mailboxes: sessions.clone(),
             leases: sessions,
+            call_lease: EdgeDeps::CALL_LEASE,
             bus: bus.clone(),
             resources: Arc::new(Nothing),
             clock: Arc::new(SystemClock),

@@ -19,7 +19,12 @@ use service_kit::bodies::HeldBody;
 use tokio_util::sync::CancellationToken;
 
 use super::{ConnectionState, call::LineCall, queue};
-use crate::{answer_budget::AnswerBytes, api::mcp::serve, error::EdgeError};
+use crate::{
+    answer_budget::AnswerBytes,
+    api::mcp::serve,
+    error::EdgeError,
+    request_line::{RequestLine, RequestRoute},
+};
 
 impl ConnectionState {
     pub(super) async fn serve(
@@ -33,7 +38,11 @@ impl ConnectionState {
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
         let principal = Arc::clone(&self.principal);
-        serve(&self.edge, principal, self.trace, method, &headers, body).await
+        let line = RequestLine {
+            route: RequestRoute::Lines,
+            trace: self.trace,
+        };
+        serve(&self.edge, principal, line, method, &headers, body).await
     }
 
     pub(super) async fn exchange(self: Arc<Self>, mut call: LineCall, cancel: CancellationToken) {
