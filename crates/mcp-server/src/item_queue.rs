@@ -103,12 +103,18 @@ impl<T> QueueSender<T> {
         Ok(())
     }
 
+    /// Whether the receiver is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.room.is_closed()
+    }
+
     /// Waits until the receiver is gone.
     pub async fn closed(&self) {
         let mut closed = pin!(self.0.closed.notified());
         // Before the look, so that an end in between is not missed.
         closed.as_mut().enable();
-        if !self.0.room.is_closed() {
+        if !self.is_closed() {
             closed.await;
         }
     }

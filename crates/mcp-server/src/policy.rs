@@ -27,6 +27,22 @@ impl RateClass {
             Self::Wait => "wait",
         }
     }
+
+    /// What a principal has done that reaches its limit.
+    pub(crate) const fn refusal(self) -> &'static str {
+        match self {
+            Self::Memory => {
+                "too many calls (class memory) for one principal (edge.rates.memory_calls_per_second)"
+            }
+            Self::Store => {
+                "too many calls (class store) for one principal (edge.rates.store_calls_per_second)"
+            }
+            Self::Wait => {
+                "too many calls (class wait) of one principal wait already (edge.rates.waiting_calls): cancel one, or let \
+                 one have its answer"
+            }
+        }
+    }
 }
 
 /// The requirements of a call.

@@ -116,12 +116,9 @@ pub(crate) const RATE_LIMITED: &str = "rate-limited";
 
 /// A call or another request beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "too many calls (class {}) for one principal; try again in {retry_after_millis} ms",
-    class.as_str()
-)]
+#[error("{}; try again in {retry_after_millis} ms", class.refusal())]
 pub struct RateLimited {
-    /// The limit that was reached.
+    /// The limit that was reached: [`RateClass::Wait`] is that of calls that wait at the same time.
     pub class: RateClass,
     /// Time until there is room again, in milliseconds; at least 1.
     pub retry_after_millis: u64,
@@ -209,9 +206,13 @@ impl Allowance {
             }
             _ => None,
         };
+        let bucket_class = match class {
+            RateClass::Memory => class,
+            RateClass::Store | RateClass::Wait => RateClass::Store,
+        };
         bucket.check().map_err(|not_until| {
             limited(
-                class,
+                bucket_class,
                 not_until.wait_time_from(DefaultClock::default().now()),
             )
         })?;

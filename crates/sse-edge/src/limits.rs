@@ -129,6 +129,9 @@ pub(crate) const CALL_REFRESH: Duration = Duration::from_secs(1200);
 /// Interval at which a call that waits tells its client how far it is, and sees whether its token still holds. Clients
 /// give up after a silence of 60 s or more, and one interval may be lost while an edge is restarted.
 pub(crate) const PARKED_CHECK_INTERVAL: Duration = Duration::from_secs(20);
+/// Time after which a call that waits, and whose client has gone, no longer waits on this edge: a client that comes back
+/// later has it made again, and one that does not must not keep its place among the calls that may wait.
+pub(crate) const ABSENT_CLIENT_WAIT: Duration = Duration::from_secs(300);
 /// Interval at which the edge to which a client came back says that its call still runs, if it asked for progress: as
 /// often as the call itself does.
 pub(crate) const READER_PROGRESS_INTERVAL: Duration = Duration::from_secs(20);

@@ -104,8 +104,9 @@ impl Conversation {
         // Without ids until this edge follows the log: nobody could open them again.
         let has_ids = accepts.sse && self.version.has_priming();
         let keys = self.edge.hub.started_keys().ok().filter(|_| has_ids);
-        // A call that is recorded is looked after while it waits, whether its client is connected or not.
-        let parks = keys.is_some();
+        // While a call waits, one that is recorded is with its session, and any other with its connection: once that is
+        // gone, nobody could fetch its answer.
+        let parks = accepts.sse;
         let call = match self.begin(request, asking, |caller| Caller { parks, ..caller }) {
             Ok(call) => call,
             Err(error) => return Ok(unavailable(error, Some(&id))),

@@ -17,7 +17,7 @@ use super::{
     record::{CallRecorder, CallWriter, RecordedCall},
 };
 use crate::{
-    limits::{CALL_REFRESH, MAX_CALLS, PARKED_CHECK_INTERVAL},
+    limits::{ABSENT_CLIENT_WAIT, CALL_REFRESH, MAX_CALLS, PARKED_CHECK_INTERVAL},
     session::SessionLife,
     wake_wheel::{WakeWheel, WheelPlace, WheelTick},
 };
@@ -40,8 +40,24 @@ pub(super) struct ParkedSession {
     session: SessionLife,
     reports_at: WheelTick,
     refreshes_at: WheelTick,
+    absence: ClientAbsence,
     wheel: Arc<WakeWheel>,
     place: WheelPlace,
+}
+
+/// Until when a call waits for its client, once that has gone.
+#[derive(Debug, Default)]
+struct ClientAbsence(Option<WheelTick>);
+
+impl ClientAbsence {
+    fn note(&mut self, is_left: bool, wheel: &WakeWheel) {
+        let until = || wheel.after(ABSENT_CLIENT_WAIT);
+        self.0 = is_left.then(|| self.0.unwrap_or_else(until));
+    }
+
+    fn is_long(&self, wheel: &WakeWheel) -> bool {
+        self.0.is_some_and(|until| wheel.now() >= until)
+    }
 }
 
 impl fmt::Debug for ParkedSession {
@@ -57,6 +73,8 @@ enum PartingReason {
     Due,
     /// What the stores have of it becomes old.
     Refresh,
+    /// Its client has gone and not come back.
+    Absence,
     /// The lease of this edge is another one.
     Lease,
     /// The edge stops.
@@ -84,6 +102,7 @@ impl ParkedSessions {
             session,
             reports_at: self.wheel.after(PARKED_CHECK_INTERVAL),
             refreshes_at: self.wheel.after(CALL_REFRESH),
+            absence: ClientAbsence::default(),
             wheel: Arc::clone(&self.wheel),
             place: WheelPlace::default(),
         });
@@ -96,6 +115,7 @@ impl ParkedSessions {
 impl ParkedSession {
     fn report(&mut self) {
         self.writer.report(|| self.call.progress());
+        self.absence.note(self.writer.is_left(), &self.wheel);
     }
 
     fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<PartingReason> {
@@ -115,6 +135,9 @@ impl ParkedSession {
             if self.wheel.now() >= self.reports_at {
                 self.reports_at = self.wheel.after(PARKED_CHECK_INTERVAL);
                 self.report();
+                if self.absence.is_long(&self.wheel) {
+                    return Poll::Ready(PartingReason::Absence);
+                }
             }
         }
     }
@@ -190,13 +213,14 @@ async fn part(recorder: CallRecorder, parked: Box<ParkedSession>, why: PartingRe
         PartingReason::Lease if !writer.claim_again().await => return,
         PartingReason::Lease => {}
         PartingReason::Drain if call.reports() && writer.hand_over().await => return,
-        PartingReason::Drain => {}
+        PartingReason::Absence if writer.hand_over().await => return,
+        PartingReason::Drain | PartingReason::Absence => {}
     }
     let (request, rights) = (call.request.clone(), call.rights.clone());
     let (work, messages) = match why {
         PartingReason::Due | PartingReason::Drain => call.again(),
         // It waits on, as soon as the stores have what another edge needs.
-        PartingReason::Refresh | PartingReason::Lease => {
+        PartingReason::Refresh | PartingReason::Lease | PartingReason::Absence => {
             (Box::pin(ready(WorkEnd::Waits(call))) as _, item_queue(1).1)
         }
     };
@@ -217,6 +241,25 @@ async fn part(recorder: CallRecorder, parked: Box<ParkedSession>, why: PartingRe
 mod tests {
     use super::*;
     use crate::calls::keeping::StreamKeeper;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_gone_is_waited_for_and_not_for_ever() {
+        let wheel = WakeWheel::new();
+        let mut absence = ClientAbsence::default();
+        let mut after = async |time, is_left| {
+            tokio::time::advance(time).await;
+            wheel.turn();
+            absence.note(is_left, &wheel);
+            absence.is_long(&wheel)
+        };
+        let nearly = ABSENT_CLIENT_WAIT - PARKED_CHECK_INTERVAL;
+        assert!(!after(PARKED_CHECK_INTERVAL, true).await);
+        assert!(!after(nearly, true).await);
+        assert!(!after(nearly, false).await, "it was there");
+        assert!(!after(PARKED_CHECK_INTERVAL, true).await);
+        assert!(!after(nearly, true).await);
+        assert!(after(PARKED_CHECK_INTERVAL, true).await);
+    }
 
     /// Ten thousand of them are ten thousand times this, and what they point to.
     #[test]

@@ -165,6 +165,7 @@ pub(crate) async fn take_over(call: Box<RecordedCall>, taken: TakenCall) {
         name: Arc::clone(&call.name),
         live: None,
         has_id: true,
+        is_taken_over: true,
         rights: call.rights.clone(),
         made_for: taken.made_for,
         repeatable: Some(Arc::from(taken.call)),
@@ -182,6 +183,8 @@ pub(super) struct CallWriter {
     live: Option<QueueSender<AnswerBytes>>,
     /// The client has been sent an id with which it can come back.
     has_id: bool,
+    /// The call began on another edge.
+    is_taken_over: bool,
     /// What the call may see, and saw.
     rights: PresentRights,
     /// What the entries so far say of the messages after them.
@@ -202,6 +205,7 @@ impl CallWriter {
             name,
             live: Some(frames),
             has_id: false,
+            is_taken_over: false,
             rights,
             made_for: Visibility::all(),
             repeatable: None,
@@ -364,6 +368,12 @@ impl CallWriter {
 
     pub(super) fn name(&self) -> &Arc<StreamName> {
         &self.name
+    }
+
+    /// Whether the client has gone that began the call. One that came back to a call of another edge reads its stream.
+    pub(super) fn is_left(&self) -> bool {
+        let is_connected = |live: &QueueSender<AnswerBytes>| !live.is_closed();
+        !self.is_taken_over && !self.live.as_ref().is_some_and(is_connected)
     }
 
     /// Says again that this edge runs the call, whose lease is another one; false if another edge runs it.
