@@ -232,6 +232,9 @@ impl CallWriter {
         let mut edge_names = self.keeper.edge_names();
         // It may have changed before.
         Box::pin(self.keeper.claim_again()).await;
+        if self.is_elsewhere() {
+            return;
+        }
         // One timer for both.
         let mut refreshes_at = Instant::now() + CALL_REFRESH;
         let mut stores_at = Instant::now();
@@ -284,8 +287,7 @@ impl CallWriter {
                     }
                 }
             }
-            if self.keeper.is_elsewhere && self.repeatable.is_some() {
-                // Another edge goes on with the call: this one did not run for a while.
+            if self.is_elsewhere() {
                 return;
             }
         };
@@ -304,6 +306,11 @@ impl CallWriter {
         }
         let Self { keeper, live, .. } = *self;
         Box::pin(keeper.finish(live, closed)).await;
+    }
+
+    /// Whether another edge goes on with the call: this one did not run for a while.
+    fn is_elsewhere(&self) -> bool {
+        self.keeper.is_elsewhere && self.repeatable.is_some()
     }
 
     /// Gives the answer to the client that is connected, where it needs no store: who does not get it comes back, and
