@@ -59,6 +59,13 @@ impl WatchProcess {
         fs::read_to_string(file).unwrap_or_default()
     }
 
+    /// Whether no watch has the name, and no command of one that was killed.
+    #[must_use]
+    pub fn is_name_free(folder: &Path) -> bool {
+        let lock = fs::File::open(folder.join(format!("{}.lock", Self::NAME)));
+        lock.is_ok_and(|lock| lock.try_lock().is_ok())
+    }
+
     /// Waits until the watch has a position, so that it misses nothing from now on.
     ///
     /// # Errors

@@ -33,6 +33,20 @@ pub enum WatchError {
         /// What the edge says.
         detail: String,
     },
+    /// The edge does not answer under this name.
+    #[error("the edge refuses the host in --url (403): {detail}; use one of its names")]
+    HostRefused {
+        /// What the edge says.
+        detail: String,
+    },
+    /// A refusal that is not about a token, for instance that of a proxy.
+    #[error(
+        "the server at --url refuses the request (403), without a word about the token: {detail}"
+    )]
+    Forbidden {
+        /// What it says.
+        detail: String,
+    },
     /// There is nothing to follow at the URL.
     #[error("{url} answers {answer}: is --url the address of an edge?")]
     NoStream {
@@ -55,7 +69,8 @@ pub enum WatchError {
     },
     /// Another process watches under the name.
     #[error(
-        "another watch runs under the name {name}: end it, or give this one a --name of its own"
+        "another watch, or a command that it had started, runs under the name {name}: end it, or give this one a --name \
+         of its own"
     )]
     NameTaken {
         /// The name.
@@ -103,7 +118,11 @@ impl WatchError {
             Self::State { .. } | Self::Output(_) | Self::Certificates(_) => 1,
             Self::Option { .. } | Self::Refused { .. } => 2,
             Self::Unauthorized { .. } => 3,
-            Self::NoStream { .. } | Self::NoSubscription { .. } | Self::Ended { .. } => 4,
+            Self::HostRefused { .. }
+            | Self::Forbidden { .. }
+            | Self::NoStream { .. }
+            | Self::NoSubscription { .. }
+            | Self::Ended { .. } => 4,
             Self::NameTaken { .. } => 5,
             Self::Command { .. } | Self::NoShell(_) => 6,
         }
@@ -113,7 +132,10 @@ impl WatchError {
 impl Classified for WatchError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Option { .. } | Self::Refused { .. } => ErrorClass::Caller,
+            Self::Option { .. }
+            | Self::Refused { .. }
+            | Self::HostRefused { .. }
+            | Self::Forbidden { .. } => ErrorClass::Caller,
             Self::Unauthorized { .. } => ErrorClass::Unauthorized,
             Self::NoStream { .. } | Self::NoSubscription { .. } | Self::Ended { .. } => {
                 ErrorClass::Missing

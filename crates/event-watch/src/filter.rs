@@ -4,6 +4,9 @@ use model::{EventType, FilterRequest, ResourceType};
 
 use crate::error::WatchError;
 
+/// The fields whose value may be an address.
+const ADDRESSES: [&str; 3] = ["repo", "owner", "resourceId"];
+
 /// The fields of one filter, by the names of REST. Their values are read by the edge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WatchFilter(Vec<(&'static str, String)>);
@@ -21,9 +24,13 @@ impl WatchFilter {
     ///
     /// # Errors
     /// A part is no pair, a field is unknown, or has two values.
+    ///
+    /// Users and passwords in addresses are left out before anything else: the address of a git remote may have a
+    /// token in it, which would get into logs, errors and the request.
     pub fn parse(text: &str) -> Result<Self, WatchError> {
         let mut fields: Vec<(&'static str, String)> = Vec::new();
         for part in parts(text)? {
+            let part = without_user(&part);
             let Some((name, value)) = part.split_once('=') else {
                 return Err(refused(format!("{part:?} is no field=value")));
             };
@@ -65,11 +72,48 @@ fn parts(text: &str) -> Result<Vec<String>, WatchError> {
         }
     }
     if is_quoted {
+        let part = without_user(&part);
         return Err(refused(format!("a quote is not closed: {part}")));
     }
     parts.push(part);
     parts.retain(|part| !part.is_empty());
     Ok(parts)
+}
+
+/// A part without the user and password of an address: `https://user:password@host/…`, also without the scheme. That of
+/// a clone address (`git@github.com:…`) stays, because it is none.
+fn without_user(part: &str) -> String {
+    let (before, address) = match part.find("://") {
+        Some(at) => part.split_at(at + 3),
+        None => match part.split_once('=') {
+            Some((name, _))
+                if !ADDRESSES
+                    .iter()
+                    .any(|field| field.eq_ignore_ascii_case(name)) =>
+            {
+                return part.to_owned();
+            }
+            Some((name, _)) => part.split_at(name.len() + 1),
+            None => ("", part),
+        },
+    };
+    match split_user(address) {
+        Some((user, rest)) if !user.is_empty() && user != "git" => format!("{before}{rest}"),
+        _ => part.to_owned(),
+    }
+}
+
+/// The user and password before a host, and what follows them.
+fn split_user(address: &str) -> Option<(&str, &str)> {
+    let end = address.find(['/', '?', '#']).unwrap_or(address.len());
+    let host = &address[..end];
+    if let Some(at) = host.rfind('@') {
+        return Some((&address[..at], &address[at + 1..]));
+    }
+    // A password with a slash that should have been encoded: what follows the colon is no port.
+    let (_, port) = host.split_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    (!is_port).then(|| address.rsplit_once('@')).flatten()
 }
 
 /// The field that a name means. `type` alone is what its value is: a kind of resource, or a type of event.
@@ -128,6 +172,53 @@ mod tests {
             let read = read(text).unwrap();
             let read: Vec<_> = read.iter().map(|(n, v)| (*n, v.as_str())).collect();
             assert_eq!(read, fields, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_address_of_a_remote_goes_nowhere() {
+        for (text, address) in [
+            (
+                "repo=https://x-access-token:ghp_hidden@github.com/acme/rocket",
+                "https://github.com/acme/rocket",
+            ),
+            (
+                "repo=ghp_hidden@github.com/acme/rocket",
+                "github.com/acme/rocket",
+            ),
+            (
+                "REPO=\"https://u:ghp_hid/den@github.com/acme/rocket.git\"",
+                "https://github.com/acme/rocket.git",
+            ),
+            (
+                "resourceId=https://u:ghp_hidden@github.com/a/b/issues/1",
+                "https://github.com/a/b/issues/1",
+            ),
+            (
+                "repo=git@github.com:acme/rocket.git",
+                "git@github.com:acme/rocket.git",
+            ),
+            (
+                "repo=ssh://git@github.com/acme/rocket",
+                "ssh://git@github.com/acme/rocket",
+            ),
+            ("repo=@acme/rocket", "@acme/rocket"),
+            ("actor=https://github.com/@mona", "https://github.com/@mona"),
+            ("actor=a@b", "a@b"),
+        ] {
+            let fields = read(text).unwrap();
+            assert_eq!(fields[0].1, address, "{text}");
+        }
+        for text in [
+            "https://u:ghp_hidden@github.com/a/b",
+            "u:ghp_hidden@github.com/a/b",
+            "https://u:ghp_hidden@github.com/a/b?x=y",
+            "type=https://u:ghp_hidden@github.com/a/b",
+            "\"https://u:ghp_hidden@github.com/a/b",
+            "repo=\"https://u:ghp_hidden@github.com/a/b",
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(!refused.contains("hid"), "{refused}");
         }
     }
 

@@ -130,6 +130,13 @@ impl WatchOptions {
         &self.name
     }
 
+    /// Where the stream is, without what is asked for: a query gets into no log.
+    pub(crate) fn address(&self) -> String {
+        let address = self.stream.to_string();
+        let path = address.split('?').next();
+        path.unwrap_or_default().to_owned()
+    }
+
     /// Whether the token would cross a network unencrypted.
     #[must_use]
     pub fn shows_token_in_clear(&self) -> bool {

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use crate::{error::WatchError, limits::MAX_STATE_BYTES, since::WatchStart};
@@ -27,8 +28,28 @@ struct StoredPosition {
 pub(crate) struct WatchState {
     path: PathBuf,
     stored: StoredPosition,
-    /// Held, not read: closing it gives the name free.
-    _lock: File,
+    /// Held, not read.
+    _lock: NameLock,
+}
+
+/// The lock of a name. A command inherits it, so that after the sudden end of a watch no other one runs a second command
+/// beside it; a watch that ends in order gives the name free, whatever a command has left running.
+#[derive(Debug)]
+struct NameLock(File);
+
+impl NameLock {
+    fn take(file: File) -> Result<Self, TryLockError> {
+        file.try_lock()?;
+        fcntl_setfd(&file, FdFlags::empty()).map_err(|error| TryLockError::Error(error.into()))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for NameLock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to whoever has inherited it. A lock that cannot be taken off ends with them.
+        let _ = self.0.unlock();
+    }
 }
 
 impl WatchState {
@@ -51,14 +72,14 @@ impl WatchState {
         let mut options = OpenOptions::new();
         let lock = options.create(true).append(true).open(lock);
         let lock = lock.map_err(failed("locked"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
+        let lock = match NameLock::take(lock) {
+            Ok(lock) => lock,
             Err(TryLockError::WouldBlock) => {
                 let name = name.to_owned();
                 return Err(WatchError::NameTaken { name });
             }
             Err(TryLockError::Error(error)) => return Err(failed("locked")(error)),
-        }
+        };
         let stored = match read(&path) {
             Ok(stored) => stored,
             Err(error) if error.kind() == io::ErrorKind::NotFound => StoredPosition::default(),
@@ -143,6 +164,8 @@ fn write(path: &Path, stored: &StoredPosition) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use model::Timestamp;
     use proptest::prelude::*;
 
@@ -170,6 +193,42 @@ mod tests {
         state.save("two".to_owned()).unwrap();
         drop(state);
         assert_eq!(WatchState::open(&folder, "a").unwrap().after(), Some("two"));
+    }
+
+    /// A watch that is killed cannot give its name free: its command has it until it ends.
+    #[test]
+    fn a_name_is_taken_until_the_command_of_a_killed_watch_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || WatchState::open(folder.path(), "a");
+        let mut state = open().unwrap();
+        let mut command = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let other = File::open("/dev/null").unwrap();
+        drop(std::mem::replace(&mut state._lock.0, other));
+        drop(state);
+        assert_eq!(open().unwrap_err().exit_code(), 5);
+        drop(command.stdin.take());
+        command.wait().unwrap();
+        open().unwrap();
+    }
+
+    #[test]
+    fn what_a_command_has_left_running_takes_no_name_after_an_end_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || WatchState::open(folder.path(), "a");
+        let state = open().unwrap();
+        let mut left = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(state);
+        open().unwrap();
+        drop(left.stdin.take());
+        left.wait().unwrap();
     }
 
     #[test]

@@ -223,12 +223,9 @@ async fn refusal(answer: Response<Incoming>, options: &WatchOptions) -> WatchFai
             wait,
         };
     }
-    let url = options.stream.to_string();
+    let url = options.address();
     let error = match (number, &options.subscription) {
-        (401 | 403, _) => WatchError::Unauthorized {
-            status: number,
-            detail: detail(answer).await,
-        },
+        (401 | 403, _) => forbidden(answer).await,
         (404, Some(id)) => WatchError::NoSubscription { id: id.clone() },
         (300..=399, _) => {
             let to = answer.headers().get(header::LOCATION);
@@ -249,9 +246,31 @@ async fn refusal(answer: Response<Incoming>, options: &WatchOptions) -> WatchFai
     WatchFailure::Final(error)
 }
 
+/// What 401 and 403 mean: only the edge itself knows whether a token is at fault.
+async fn forbidden(answer: Response<Incoming>) -> WatchError {
+    let status = answer.status();
+    let body = refusal_body(answer).await;
+    let problem: Value = serde_json::from_str(&body).unwrap_or_default();
+    let detail = refusal_detail(status, &body);
+    match (status, problem["code"].as_str()) {
+        (_, Some("host-refused")) => WatchError::HostRefused { detail },
+        (StatusCode::UNAUTHORIZED, _) | (_, Some("permission-missing")) => {
+            WatchError::Unauthorized {
+                status: status.as_u16(),
+                detail,
+            }
+        }
+        _ => WatchError::Forbidden { detail },
+    }
+}
+
 /// What a refusal says about itself.
 async fn detail(answer: Response<Incoming>) -> String {
     let status = answer.status();
+    refusal_detail(status, &refusal_body(answer).await)
+}
+
+async fn refusal_body(answer: Response<Incoming>) -> String {
     let body = Limited::new(answer.into_body(), MAX_REFUSAL_BYTES).collect();
     let read = timeout(ANSWER_TIMEOUT, body).await;
     let body = read
@@ -259,7 +278,11 @@ async fn detail(answer: Response<Incoming>) -> String {
         .and_then(Result::ok)
         .map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
-    let text = sentence(&String::from_utf8_lossy(&body), "/detail");
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+fn refusal_detail(status: StatusCode, body: &str) -> String {
+    let text = sentence(body, "/detail");
     match text.is_empty() {
         true => status
             .canonical_reason()

@@ -51,7 +51,7 @@ pub async fn run<W: AsyncWrite + Unpin>(
     if options.shows_token_in_clear() {
         warn!("the token is sent unencrypted; use https");
     }
-    info!(name = options.name, stream = %options.stream, "watching");
+    info!(name = options.name, stream = options.address(), "watching");
     let watch = Watch {
         client: client(&options)?,
         sink: EventSink::new(options.output.clone(), output),

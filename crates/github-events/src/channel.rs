@@ -42,6 +42,7 @@ const EVENT: Wanted = Wanted::Members(&[
             ("conclusion", SCALAR),
             ("author_association", SCALAR),
             ("user", LOGIN),
+            ("title", SCALAR),
             ("body", SCALAR),
         ]),
     ),
@@ -158,7 +159,7 @@ mod tests {
         let shown = channel_text(comment("It  does\nnot fly.").to_string().as_bytes());
         assert_eq!(
             shown.content,
-            "issue_comment created acme/rocket#12 by mona: \"Fix the thing\" \
+            "issue_comment created acme/rocket#12 by mona \
              https://github.com/acme/rocket/issues/12#issuecomment-1\n\"It does not fly.\""
         );
         let meta = [

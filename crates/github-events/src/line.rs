@@ -40,12 +40,20 @@ pub(crate) fn line_with(event: &Value, end: &str) -> String {
     let url = url.map(|url| format!(" {url}"));
     let url = url.filter(|url| units(url) <= room).unwrap_or_default();
     room -= units(&url);
-    let title = text(event, "/resource/title").map(visible);
+    let title = text(event, "/resource/title").filter(|_| !is_title_of_another(event));
+    let title = title.map(visible);
     let title = title
         .filter(|title| !title.is_empty() && room >= MIN_TITLE_UNITS)
         .map(|title| format!(": {}", quoted(&title, room - 2)))
         .unwrap_or_default();
     format!("{head}{title}{url}{end}")
+}
+
+/// Whether the event's object has an author and no title: that of a comment is the title of the issue, which may have
+/// another author, and who follows trusted authors alone would read it as theirs.
+fn is_title_of_another(event: &Value) -> bool {
+    let authors = ["/data/user/login", "/data/author_association"];
+    authors.iter().any(|at| text(event, at).is_some()) && text(event, "/data/title").is_none()
 }
 
 /// What happened, where, and who did it.
@@ -130,8 +138,16 @@ fn word(text: &str, max_units: usize) -> String {
 
 /// Text of strangers between quotes, with them at most `max_units` long.
 pub(crate) fn quoted(text: &str, max_units: usize) -> String {
-    let text = text.replace(['"', '“', '”', '„'], "'");
+    let text = text.replace(is_double_quote, "'");
     format!("\"{}\"", visible_within(&text, max_units.saturating_sub(2)))
+}
+
+/// Whether a reader may take a character for the double quote that ends a text: all that look like one.
+const fn is_double_quote(c: char) -> bool {
+    matches!(c,
+        '"' | '\u{ab}' | '\u{bb}' | '\u{2ba}' | '\u{2dd}' | '\u{2ee}' | '\u{2f5}' | '\u{2f6}' | '\u{5f4}'
+        | '\u{201c}'..='\u{201f}' | '\u{2033}' | '\u{2036}' | '\u{275d}' | '\u{275e}' | '\u{2760}'
+        | '\u{3003}' | '\u{301d}'..='\u{301f}' | '\u{ff02}')
 }
 
 /// Whether a URL is one of the web, of characters that need no quotes.
@@ -195,6 +211,31 @@ mod tests {
         );
         hostile["resource"]["url"] = "javascript:alert(1)".into();
         assert!(!event_line(&hostile.to_string()).contains("javascript"));
+    }
+
+    #[test]
+    fn no_character_that_looks_like_a_quote_stays_in_one() {
+        let mut hostile = event("issue", "opened");
+        let quotes = "“”„‟″‶❝❞〝〞〟＂«»ʺ";
+        hostile["resource"]["title"] = format!("a{quotes}b").into();
+        let line = event_line(&hostile.to_string());
+        assert!(!line.contains(|c| quotes.contains(c)), "{line}");
+        assert!(line.contains("a\'\'"), "{line}");
+    }
+
+    #[test]
+    fn the_title_in_a_line_is_of_the_author_of_the_object() {
+        let mut comment = event("issue_comment", "created");
+        comment["data"] =
+            json!({ "user": { "login": "mona" }, "author_association": "OWNER", "body": "b" });
+        let line = event_line(&comment.to_string());
+        assert_eq!(
+            line,
+            "issue_comment created acme/rocket#12 by mona https://github.com/acme/rocket/pull/12 [id 4b1c]"
+        );
+        comment["data"]["title"] = "Fix the thing".into();
+        let line = event_line(&comment.to_string());
+        assert!(line.contains("\"Fix the thing\""), "{line}");
     }
 
     fn any_text() -> impl Strategy<Value = String> {

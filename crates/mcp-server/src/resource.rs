@@ -98,7 +98,9 @@ impl Resources {
             }
         }
         let reason = match ResourceUri::parse(&uri) {
-            Ok(_) => "no event has mentioned it yet".to_owned(),
+            Ok(_) => {
+                "no event has brought it yet (one that was too large came without it)".to_owned()
+            }
             Err(error) => error.to_string(),
         };
         Err(not_found(caller.version, &uri, &reason).into())

@@ -350,6 +350,7 @@ mod tests {
             "https://github.com/acme/rocket",
             "HTTPS://GitHub.com/ACME/rocket/",
             "http://www.github.com/acme/rocket.git",
+            "https://github.com/acme/rocket.wiki.git",
             "github.com/acme/rocket",
             "https://github.com/acme/rocket?tab=readme-ov-file#use",
             "git@github.com:acme/rocket.git",

@@ -132,10 +132,10 @@ pub struct EdgeConfig {
     /// session shows to the model: `"loopback"` while the edge listens on loopback, `"on"` or `"off"`. What strangers
     /// write on GitHub then reaches a model without a tool call, so see `lockdown`.
     pub channels: ChannelSwitch,
-    /// Whether the texts of strangers are left out of everything that this edge shows: titles, descriptions, comments,
-    /// commit messages and other free text, unless the object that has them says that its author is an OWNER, MEMBER or
-    /// COLLABORATOR. `[withheld by edge.lockdown]` stands in their place. Names, labels, branches, numbers and links
-    /// stay. It holds for tools, resources, prompts, channels, streams and REST.
+    /// Whether the texts of strangers are left out of everything that this edge shows. Ids, logins, names of repositories
+    /// and teams, labels, branches, tags, states, numbers, times and GitHub's own links stay, and so do titles and texts
+    /// of objects that say that their author is an OWNER, MEMBER or COLLABORATOR. `[withheld by edge.lockdown]` stands
+    /// in the place of everything else. It holds for tools, resources, prompts, channels, streams and REST.
     pub lockdown: bool,
     /// Rate limits of one principal.
     pub rates: RateLimits,

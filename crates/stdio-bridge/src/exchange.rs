@@ -19,6 +19,7 @@ use crate::{
     events::ResponseEvents,
     http::{body, is_stream, may_pass},
     limits::{ANSWER_SILENCE, DELIVERY, RESUME_TRIES, STREAM_PAUSE, STREAM_PAUSE_MAX},
+    session::SessionNotice,
 };
 
 impl Bridge {
@@ -48,7 +49,7 @@ impl Bridge {
         let mut response = self.http.post(&call.head.headers, &call.line.text).await?;
         if self.is_lost(&call.head, response.status()) {
             // The server did not process it, so sending it again is safe.
-            self.reopen(generation).await?;
+            self.reopen(generation, SessionNotice::Replaced).await?;
             call.head = LineHeaders::of(&call.line.body, &self.known.lock());
             response = self.http.post(&call.head.headers, &call.line.text).await?;
             if self.is_lost(&call.head, response.status()) {

@@ -11,7 +11,7 @@
 //! | `ending` | the times of the steps of the end |
 //! | `bridge`, `call`, `replay` | state shared by all lines; a line that requires a response; the requests that restore a session |
 //! | `exchange` | one line and its response, even over a stream that breaks |
-//! | `session` | handshake era: the session, its stream, and a new one when it is lost |
+//! | `session`, `session_stream` | handshake era: the session, a new one when it is lost, and its stream |
 //! | `listen` | stateless era: a subscription that outlives its stream |
 //! | `tools` | stateless era: the arguments that a tool requires as headers, looked up on demand |
 //! | `http`, `events`, `output` | the two ends |
@@ -30,6 +30,7 @@ mod output;
 mod replay;
 mod run;
 mod session;
+mod session_stream;
 mod tools;
 
 pub use error::BridgeError;

@@ -13,14 +13,27 @@ pub struct BridgeOptions {
 }
 
 impl BridgeOptions {
-    /// Takes the URL of the MCP endpoint (`http://` or `https://`, with its path) and the bearer
-    /// token, if there is one; white space around the token is ignored.
+    /// Takes the URL of the MCP endpoint (`http://` or `https://`) and the bearer token, if there is one; white space
+    /// around both is ignored. A URL without a path is that of an edge, whose endpoint is `/mcp`; so is one with the
+    /// path of an edge's stream of events, which users have from `forgewire watch`.
     ///
     /// # Errors
     /// The URL has another scheme, no host, or contains a user or password; or the token cannot be
     /// sent in a header.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, BridgeError> {
-        let url = server_url(url).map_err(|reason| BridgeError::Url { reason })?;
+        let refused = |reason| BridgeError::Url { reason };
+        let url = url.trim();
+        let given = server_url(url).map_err(refused)?;
+        let is_of_edge =
+            given.query().is_none() && matches!(given.path(), "" | "/" | "/events/stream");
+        let url = match is_of_edge {
+            true => {
+                let edge = url.trim_end_matches('/');
+                let edge = edge.strip_suffix("/events/stream").unwrap_or(edge);
+                server_url(&format!("{edge}/mcp")).map_err(refused)?
+            }
+            false => given,
+        };
         let authorization = token.map(BearerToken::new).transpose()?;
         Ok(Self { url, authorization })
     }
@@ -52,6 +65,22 @@ mod tests {
         for token in ["", " \n", "a b", "ä", &long] {
             let refused = BridgeOptions::new("http://host/mcp", Some(token)).map(drop);
             assert!(matches!(refused, Err(BridgeError::Token(_))), "{token:.9}");
+        }
+    }
+
+    #[test]
+    fn the_endpoint_of_an_edge_is_found_from_every_address_that_users_have() {
+        for (given, url) in [
+            ("http://host:3000", "http://host:3000/mcp"),
+            (" http://host:3000/\n", "http://host:3000/mcp"),
+            ("http://host:3000/events/stream", "http://host:3000/mcp"),
+            ("https://host/mcp", "https://host/mcp"),
+            ("https://host/forgewire", "https://host/forgewire"),
+            ("https://host/forgewire/mcp/", "https://host/forgewire/mcp/"),
+            ("https://host?key=1", "https://host/?key=1"),
+        ] {
+            let options = BridgeOptions::new(given, None).unwrap();
+            assert_eq!(options.url, url, "{given}");
         }
     }
 

@@ -28,6 +28,7 @@ use crate::{
     limits::{DELIVERY, MAX_IN_FLIGHT, READ_BYTES, WAITING_LINES},
     options::BridgeOptions,
     output::Output,
+    session::SessionNotice,
 };
 
 /// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
@@ -189,8 +190,9 @@ impl Bridge {
                 // A line that is handled after the others were abandoned is not sent.
                 biased;
                 () = bridge.abandon.cancelled() => true,
-                () = bridge.exchange(&mut call) => false,
+                // Before an answer that has come meanwhile: nobody waits for it.
                 () = cancel.cancelled() => false,
+                () = bridge.exchange(&mut call) => false,
                 () = closing.cancelled() => false,
             };
             if is_abandoned {
@@ -225,12 +227,13 @@ impl Bridge {
     async fn cancel(&self, id: &RequestId, line: JsonLine) {
         let running = self.running.lock().get(id).cloned();
         let kind = running.as_ref().map(|running| running.kind);
+        // First, because the server may end the request's stream before it answers the notification.
+        if let Some(running) = running {
+            running.cancel.cancel();
+        }
         if kind != Some(LineKind::Stateless) && self.known.lock().session().is_some() {
             let head = LineHeaders::of(&line.body, &self.known.lock());
             self.deliver(&line, &head).await;
-        }
-        if let Some(running) = running {
-            running.cancel.cancel();
         }
     }
 
@@ -242,7 +245,7 @@ impl Bridge {
             let response = self.http.post(&head.headers, &line.text).await?;
             let status = response.status();
             if self.is_lost(head, status) {
-                self.reopen(generation).await?;
+                self.reopen(generation, SessionNotice::Replaced).await?;
             } else if !status.is_success() {
                 return Err(ExchangeError::Http(status));
             }

@@ -1,16 +1,15 @@
-//! Handshake era: the session, its stream, and a new one when it is lost.
+//! Handshake era: the session, and a new one when it is lost.
 
-use http::{HeaderValue, StatusCode};
-use http_client::Backoff;
+use http::StatusCode;
 use mcp::{
     channel::CHANNEL_METHOD,
     envelope,
-    headers::{LAST_EVENT_ID, SESSION_ID},
+    headers::SESSION_ID,
     line::{LineHeaders, LineKind, LineSession},
     method,
 };
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -18,16 +17,19 @@ use crate::{
     error::ExchangeError,
     events::ResponseEvents,
     http::{body, is_stream},
-    limits::{DELIVERY, STREAM_HEALTHY_AFTER, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
+    limits::DELIVERY,
     listen::is_result,
 };
 
-/// The reason why the session's stream is not reopened.
-enum SessionStreamEnd {
-    /// The server does not offer a stream.
-    None,
-    /// The session is lost.
-    Lost,
+/// What a client is told of a new session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionNotice {
+    /// That it has to subscribe again.
+    Replaced,
+    /// That new sessions are lost at once, and that it hears nothing more of them until one lasts.
+    LostAtOnce,
+    /// Nothing.
+    Silent,
 }
 
 impl Bridge {
@@ -41,12 +43,19 @@ impl Bridge {
     /// Opens a new session in place of a lost one, with the client's own `initialize`, unless
     /// another task has done so since `generation`. Resource subscriptions and the log level are
     /// restored; state that tools kept in the session is gone, and the client is informed of that.
-    pub(crate) async fn reopen(&self, generation: u64) -> Result<(), ExchangeError> {
+    pub(crate) async fn reopen(
+        &self,
+        generation: u64,
+        notice: SessionNotice,
+    ) -> Result<(), ExchangeError> {
         let _one_at_a_time = self.reopening.lock().await;
         if *self.generation.borrow() != generation {
             return Ok(());
         }
-        warn!("the server has lost the session; opening a new one");
+        match notice {
+            SessionNotice::Silent => debug!("the server has lost the session again"),
+            _ => warn!("the server has lost the session; opening a new one"),
+        }
         let opened = timeout(DELIVERY, self.open()).await;
         let (session, is_restored) =
             opened
@@ -57,17 +66,22 @@ impl Bridge {
                 })?;
         self.known.lock().set_session(Some(session));
         self.generation.send_modify(|generation| *generation += 1);
-        info!("a new session is open; subscriptions made by tools have to be repeated");
-        let text = match is_restored {
-            true => {
+        let text = match (notice, is_restored) {
+            (SessionNotice::Silent, _) => return Ok(()),
+            (SessionNotice::LostAtOnce, _) => {
+                "The server loses new sessions at once, so no notifications arrive. Sessions are opened anew, more and \
+                 more rarely; the next message about it comes when one lasts."
+            }
+            (SessionNotice::Replaced, true) => {
                 "The server had lost the session and a new one was opened. Resource subscriptions were \
                  restored; repeat those that were made through a tool."
             }
-            false => {
+            (SessionNotice::Replaced, false) => {
                 "The server had lost the session and a new one was opened. Some resource subscriptions \
                  could not be restored; repeat them, and those that were made through a tool."
             }
         };
+        info!("a new session is open; subscriptions made by tools have to be repeated");
         self.warn_client(text).await;
         Ok(())
     }
@@ -124,96 +138,5 @@ impl Bridge {
             }
         }
         Ok((session, is_restored))
-    }
-
-    /// Keeps the session's stream open indefinitely.
-    pub(crate) async fn follow(&self) {
-        let mut generations = self.generation.subscribe();
-        let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
-        loop {
-            let generation = *generations.borrow_and_update();
-            let end = tokio::select! {
-                end = self.follow_session(&mut backoff) => end,
-                _ = generations.changed() => continue,
-            };
-            match end {
-                SessionStreamEnd::None => {
-                    debug!("the server has no stream for the session");
-                    if generations.changed().await.is_err() {
-                        return;
-                    }
-                }
-                SessionStreamEnd::Lost => {
-                    if self.reopen(generation).await.is_err() {
-                        sleep(backoff.pause()).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn follow_session(&self, backoff: &mut Backoff) -> SessionStreamEnd {
-        let session = self.known.lock().session().cloned().unwrap_or_default();
-        let head = LineHeaders {
-            kind: LineKind::Session,
-            headers: session.headers(),
-        };
-        let mut last_id: Option<String> = None;
-        let mut is_interrupted = false;
-        // The client is told of a refusal once.
-        let mut refused = None;
-        loop {
-            let mut headers = head.headers.clone();
-            let resumes = last_id
-                .as_deref()
-                .and_then(|id| HeaderValue::from_str(id).ok());
-            if let Some(id) = resumes {
-                headers.insert(LAST_EVENT_ID, id);
-            }
-            let mut asked = None;
-            match self.http.get(&headers).await {
-                Ok(response) if is_stream(&response) => {
-                    let began = Instant::now();
-                    if is_interrupted && last_id.is_none() {
-                        self.warn_client(
-                            "The stream of notifications was interrupted: some may be missing.",
-                        )
-                        .await;
-                    }
-                    (is_interrupted, refused) = (true, None);
-                    let mut events =
-                        ResponseEvents::resumed(response, last_id.unwrap_or_default(), None);
-                    let mut heard = false;
-                    while let Some(line) = events.next(STREAM_SILENCE).await {
-                        heard = true;
-                        self.out.line(line).await;
-                    }
-                    if heard || began.elapsed() > STREAM_HEALTHY_AFTER {
-                        backoff.reset();
-                    }
-                    last_id = events.last_id().map(ToOwned::to_owned);
-                    asked = events.retry();
-                    debug!("the session's stream ended; reopening it");
-                }
-                Ok(response) if self.is_lost(&head, response.status()) => {
-                    return SessionStreamEnd::Lost;
-                }
-                Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
-                    return SessionStreamEnd::None;
-                }
-                Ok(response) => {
-                    let status = response.status();
-                    warn!(%status, "the stream was refused");
-                    if status.is_client_error() && refused.replace(status) != Some(status) {
-                        let text = format!(
-                            "The server refuses the stream of the session ({status}): no notifications arrive."
-                        );
-                        self.warn_client(&text).await;
-                    }
-                }
-                Err(error) => debug!(%error, "cannot open the session's stream"),
-            }
-            sleep(backoff.pause().max(asked.unwrap_or_default())).await;
-        }
     }
 }

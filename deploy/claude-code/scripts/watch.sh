@@ -11,15 +11,18 @@ set -u
 url="${FORGEWIRE_URL:-http://127.0.0.1:3000}"
 filter="${FORGEWIRE_FILTER:-}"
 if [ -z "$filter" ]; then
-  origin="$(git remote get-url origin 2>/dev/null)" || origin=""
-  case "$origin" in
-    *github*) filter="repo=$origin" ;;
-    *)
-      # Not on stdout: every session elsewhere would begin with it.
-      echo "nothing to watch: no remote on GitHub here; FORGEWIRE_FILTER names other events" >&2
-      exit 0
-      ;;
-  esac
+  # The name alone: an address may have a token in it, and arguments are seen by everybody on the machine. Only
+  # github.com, whose events an edge has; a wiki's events are those of its repository.
+  repository="$(git remote get-url origin 2>/dev/null | sed -n -E \
+    -e 's#/+$##' -e 's#\.git$##' -e 's#\.wiki$##' \
+    -e 's#^[a-z+]+://([^/]*@)?(www\.|ssh\.)?github\.com(:[0-9]+)?/+([^/]+/[^/]+)$#\4#p' \
+    -e 's#^([^/@:]*@)?(www\.|ssh\.)?github\.com:/*([^/]+/[^/]+)$#\3#p')"
+  if [ -z "$repository" ]; then
+    # Not on stdout: every session elsewhere would begin with it.
+    echo "nothing to watch: no remote on github.com here; FORGEWIRE_FILTER names other events" >&2
+    exit 0
+  fi
+  filter="repo=$repository"
 fi
 
 child=""
@@ -52,7 +55,7 @@ case "$status" in
   0) ;;
   2) echo "[forgewire] not watching: the filter or the URL is refused; see FORGEWIRE_FILTER and FORGEWIRE_URL" ;;
   3) echo "[forgewire] not watching: the edge refuses the token; see FORGEWIRE_TOKEN" ;;
-  4) echo "[forgewire] not watching: there is no edge at FORGEWIRE_URL" ;;
+  4) echo "[forgewire] not watching: no edge answers at FORGEWIRE_URL, or not under this name" ;;
   127) echo "[forgewire] not watching: the program forgewire is not in PATH" ;;
   *) echo "[forgewire] not watching: forgewire watch ended with exit code $status" ;;
 esac

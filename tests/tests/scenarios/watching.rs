@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::{Command as Program, Stdio},
     time::Duration,
@@ -125,9 +125,19 @@ async fn a_watch_that_is_killed_between_an_event_and_its_bookkeeping_brings_it_a
             WatchProcess::position(folder) == position,
             "it is not booked"
         );
-        fs::write(folder.join("go"), "")?;
-        github.events(2).await?;
         let edge = &system.edges()[system.edges().len() - 1];
+        let mut beside = WatchProcess::start(edge, folder, "beside", &exec)?;
+        ensure!(
+            beside.ended().await?.code() == Some(5),
+            "no second command beside the one that is left: {}",
+            beside.errors()?
+        );
+        fs::write(folder.join("go"), "")?;
+        until("the command has ended", async || {
+            WatchProcess::is_name_free(folder)
+        })
+        .await?;
+        github.events(2).await?;
         let watch = WatchProcess::start(edge, folder, "again", &exec)?;
         until("all events are done", async || done().len() >= 4).await?;
         let ids = done();
@@ -363,6 +373,74 @@ fn monitor(system: &System, folder: &Path, session: &str) -> Result<Process> {
     })
 }
 
+/// Runs `git` in a folder.
+fn git(folder: &Path, args: &[&str]) -> Result<()> {
+    let git = Program::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(args)
+        .status()?;
+    ensure!(git.success(), "git {args:?}");
+    Ok(())
+}
+
+/// Arguments are seen by everybody on the machine, and a remote may have a token in its address.
+#[test]
+fn the_monitor_watches_the_repository_of_a_remote_on_github_and_names_nothing_else_of_it()
+-> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let program = folder.join("forgewire");
+    fs::write(&program, "#!/bin/sh\necho \"$@\"\n")?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    git(folder, &["init", "--quiet"])?;
+    git(folder, &["remote", "add", "origin", "none"])?;
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH")?);
+    let script = workspace().join("deploy/claude-code/scripts/watch.sh");
+    for (origin, repository) in [
+        ("git@github.com:acme/rocket.git", Some("acme/rocket")),
+        ("https://github.com/acme/rocket.git/", Some("acme/rocket")),
+        (
+            "https://x-access-token:ghp_hidden@github.com/acme/rocket",
+            Some("acme/rocket"),
+        ),
+        (
+            "ssh://git@ssh.github.com:443/acme/rocket.git",
+            Some("acme/rocket"),
+        ),
+        (
+            "https://github.com/acme/rocket.wiki.git",
+            Some("acme/rocket"),
+        ),
+        ("https://gitlab.com/github/rocket.git", None),
+        ("https://u:ghp_hidden@github.example/acme/rocket", None),
+        ("git@github-work:acme/rocket.git", None),
+        ("/home/github/rocket.git", None),
+    ] {
+        git(folder, &["remote", "set-url", "origin", origin])?;
+        let ended = Program::new("sh")
+            .arg(&script)
+            .current_dir(folder)
+            .env("PATH", &path)
+            .env_remove("FORGEWIRE_FILTER")
+            .env_remove("FORGEWIRE_URL")
+            .output()?;
+        let shown = String::from_utf8(ended.stdout)?;
+        let expected = repository.map_or_else(String::new, |repository| {
+            format!("watch --url http://127.0.0.1:3000 --filter repo={repository} --lines-per-minute 20\n")
+        });
+        ensure!(
+            shown == expected && ended.status.success(),
+            "{origin}: {shown}"
+        );
+        ensure!(
+            !String::from_utf8(ended.stderr)?.contains("hidden"),
+            "{origin}"
+        );
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_monitor_of_the_plugin_tells_every_session_of_a_repository() -> Result<()> {
     both(async |system| {
@@ -373,17 +451,8 @@ async fn the_monitor_of_the_plugin_tells_every_session_of_a_repository() -> Resu
         let origin = format!("git@github.com:{}.git", repository.context("a repository")?);
         let folder = tempfile::tempdir()?;
         let folder = folder.path();
-        for args in [
-            &["init", "--quiet"][..],
-            &["remote", "add", "origin", &origin],
-        ] {
-            let git = Program::new("git")
-                .arg("-C")
-                .arg(folder)
-                .args(args)
-                .status()?;
-            ensure!(git.success(), "git {args:?}");
-        }
+        git(folder, &["init", "--quiet"])?;
+        git(folder, &["remote", "add", "origin", &origin])?;
         let mut first = monitor(system, folder, "first")?;
         let watching = |process: &Process| {
             process

@@ -21,7 +21,7 @@ async fn a_final_refusal_ends_the_watch_with_its_code_and_the_way_out() {
                 "FORGEWIRE_TOKEN",
             ],
         ),
-        (403, &[], 3, &["403", "actor: not a name"]),
+        (403, &[], 4, &["403", "actor: not a name", "--url"]),
         (404, &[], 4, &["404", "--url"]),
         (
             302,
@@ -48,6 +48,40 @@ async fn a_final_refusal_ends_the_watch_with_its_code_and_the_way_out() {
         assert_eq!(edge.asked().len(), 1, "{status} is asked once");
         assert_eq!(kept(folder.path()), "");
     }
+}
+
+#[tokio::test]
+async fn a_refusal_is_about_the_token_where_the_edge_says_so() {
+    for (code, exit_code, has, lacks) in [
+        ("permission-missing", 3, "--token-file", "--url"),
+        ("host-refused", 4, "the host in --url", "--token-file"),
+        (
+            "of-a-proxy",
+            4,
+            "without a word about the token",
+            "--token-file",
+        ),
+    ] {
+        let body = serde_json::json!({ "title": "no", "detail": "no way", "code": code });
+        let edge = FakeEdge::start([Answer::Refusal(403, &[], body.to_string())]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let error = watched(edge.options(folder.path())).await.1.unwrap_err();
+        assert_eq!(error.exit_code(), exit_code, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(has) && text.contains("no way"), "{text}");
+        assert!(!text.contains(lacks), "{text}");
+    }
+}
+
+/// What is asked for stays out of errors and logs.
+#[tokio::test]
+async fn an_error_has_no_query() {
+    let edge = FakeEdge::start([Answer::Refusal(404, &[], String::new())]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let error = watched(edge.options(folder.path())).await.1.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("/events/stream answers"), "{text}");
+    assert!(!text.contains("rocket"), "{text}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use clap::Args;
 /// ends the session.
 #[derive(Debug, Args)]
 pub(crate) struct StdioArgs {
-    /// The MCP endpoint of the edge, http or https.
+    /// The edge or its MCP endpoint, http or https; without a path it is /mcp.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000/mcp")]
     pub(super) url: String,
     /// File with the bearer token; without it, the environment variable FORGEWIRE_TOKEN, if set.

@@ -16,8 +16,8 @@ Exit codes:
   1  a file, stdout or the certificates of the system cannot be used
   2  a flag or the filter is wrong
   3  the edge refuses the token
-  4  there is no edge at the URL, or no such subscription, or it has ended
-  5  another watch has the name
+  4  there is no edge at the URL, or one that refuses its name; no such subscription, or it has ended
+  5  another watch, or the command of one that was killed, has the name
   6  the command of --exec has failed for good
 An edge that cannot be reached is tried again for ever.";
 

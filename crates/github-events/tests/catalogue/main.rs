@@ -9,6 +9,7 @@
 
 mod events;
 mod found;
+mod lockdown;
 mod order;
 mod packages;
 mod page;

@@ -1,5 +1,7 @@
 //! Sessions: kept, resumed, and reopened.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::ends::*;
@@ -294,6 +296,44 @@ async fn a_cancelled_request_is_told_to_the_server_and_not_answered() {
     );
     told.accepted();
     running.left().await;
+    client.hears_nothing().await;
+}
+
+/// A server may end the request's stream before it answers the notification.
+#[tokio::test]
+async fn a_cancelled_request_whose_stream_ends_first_is_not_answered_either() {
+    let (mut server, mut client, _stream) = connected().await;
+    client
+        .says(&request(1, "tools/call", &json!({ "name": "slow" })))
+        .await;
+    let running = server.asked("tools/call").await.stream();
+    let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": 1 } });
+    client.says(&cancelled).await;
+    let told = server.asked("notifications/cancelled").await;
+    drop(running);
+    client.hears_nothing().await;
+    told.accepted();
+    client.hears_nothing().await;
+}
+
+/// For instance behind a proxy that routes by method.
+#[tokio::test]
+async fn a_server_that_loses_every_session_at_once_is_asked_ever_more_rarely_and_it_is_told_once() {
+    let (mut server, mut client, stream) = connected().await;
+    drop(stream);
+    let begun = Instant::now();
+    for session in ["two", "three", "four", "five"] {
+        server.asked("GET").await.answer(404, &[], "gone");
+        open(server.asked("initialize").await, session);
+        server.asked("notifications/initialized").await.accepted();
+    }
+    // Half of each pause at least: 100, 200, 400 and 800 ms.
+    let least = Duration::from_millis(750);
+    assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+    is_told(&client.hears().await, "a new one was opened");
+    is_told(&client.hears().await, "loses new sessions at once");
+    let _stream = server.asked("GET").await.stream();
     client.hears_nothing().await;
 }
 
