@@ -20,7 +20,7 @@ use model::ManualClock;
 use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceFinder, ResourceReader, Topic};
 
 use crate::{
-    EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture,
+    BudgetFixture, EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture,
     handles::{BackendHook, Handles, KeyedHandles},
 };
 
@@ -37,6 +37,8 @@ pub enum Port {
     Bus,
     /// [`ports::ResourceReader`], clauses RR-…
     ResourceReader,
+    /// [`ports::Budget`], clauses BG-…
+    Budget,
 }
 
 /// Abilities of an adapter beyond the clauses that hold for every adapter. A `false` here makes the
@@ -102,6 +104,11 @@ pub trait Harness: Send + Sync + 'static {
     /// Creates a fresh bus without other publishers.
     async fn bus(&self) -> anyhow::Result<BusFixture> {
         bail!("{} has no bus", self.backend())
+    }
+
+    /// Creates a budget that nobody has used.
+    async fn budget(&self) -> anyhow::Result<BudgetFixture> {
+        bail!("{} has no budget", self.backend())
     }
 
     /// Creates a reader of an empty log, which it has found.

@@ -32,7 +32,7 @@
 //!     fn abilities(&self, port: Port) -> Option<Abilities> {
 //!         match port {
 //!             Port::SessionStore => Some(Abilities { shared: true, ..Abilities::default() }),
-//!             Port::EventLog | Port::Bus | Port::ResourceReader => None,
+//!             _ => None,
 //!         }
 //!     }
 //!
@@ -58,6 +58,7 @@
 //! Cases that need a missing ability are *ignored with the reason in the case's name*, never
 //! passed. A case has 30 s and its own runtime with four threads; cases run in parallel.
 
+mod budget;
 mod bus;
 mod case;
 mod event_log;
@@ -81,6 +82,7 @@ mod subscriptions;
 mod tasks;
 
 pub use async_trait::async_trait;
+pub use budget::BudgetFixture;
 /// The façades that the suite runs over every store, for an adapter's own tests.
 pub use edge_records::{
     NewTask, SessionLimits, SessionRecords, SessionRecordsError, TaskLife, TaskLimits, TaskRecords,

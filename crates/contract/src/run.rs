@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
-    Abilities, Harness, Port, bus, case::Case, event_log, leases, log_store, mailbox, names,
-    records, resource_reader, session_records, subscriptions, tasks,
+    Abilities, Harness, Port, budget, bus, case::Case, event_log, leases, log_store, mailbox,
+    names, records, resource_reader, session_records, subscriptions, tasks,
 };
 
 /// Maximum duration of one case.
@@ -52,7 +52,7 @@ pub fn ignore(backend: &str, reason: &'static str) -> ExitCode {
 type SuiteAbilities = fn(&dyn Harness) -> Option<Abilities>;
 
 /// The cases of each port.
-fn suites() -> [(SuiteAbilities, &'static [Case]); 11] {
+fn suites() -> [(SuiteAbilities, &'static [Case]); 12] {
     let log: SuiteAbilities = |harness| harness.abilities(Port::EventLog);
     let sessions: SuiteAbilities = |harness| harness.abilities(Port::SessionStore);
     let records: SuiteAbilities = |harness| harness.record_abilities();
@@ -71,6 +71,7 @@ fn suites() -> [(SuiteAbilities, &'static [Case]); 11] {
             |harness| harness.abilities(Port::ResourceReader),
             resource_reader::CASES,
         ),
+        (|harness| harness.abilities(Port::Budget), budget::CASES),
     ]
 }
 
@@ -129,7 +130,7 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 11] = [
+    const SOURCES: [&str; 12] = [
         include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../edge-records/src/sessions.rs"),
@@ -141,6 +142,7 @@ mod tests {
         include_str!("../../subscriptions/src/records.rs"),
         include_str!("../../ports/src/bus.rs"),
         include_str!("../../ports/src/resources.rs"),
+        include_str!("../../ports/src/budget.rs"),
     ];
 
     /// The clauses in the ports' sources: lines that begin with `/// - **XX-nn**`.
@@ -181,6 +183,7 @@ mod tests {
             ("SB", 16),
             ("BU", 11),
             ("RR", 4),
+            ("BG", 12),
         ];
         for (port, count) in counts {
             for number in 1..=count {

@@ -24,7 +24,7 @@ pub struct FuzzFailure {
 
 /// The extent of a run.
 #[derive(Clone, Copy, Debug)]
-pub enum Budget {
+pub enum FuzzBudget {
     /// This number of mutations: the same mutations for the same seed.
     Inputs(u64),
     /// This much time.
@@ -38,7 +38,7 @@ pub enum Budget {
 pub fn run(
     target: Target,
     seeds: &[Vec<u8>],
-    budget: Budget,
+    budget: FuzzBudget,
     random_seed: u64,
 ) -> Result<u64, FuzzFailure> {
     let started = Instant::now();
@@ -49,8 +49,8 @@ pub fn run(
     let mut inputs = 0;
     loop {
         match budget {
-            Budget::Inputs(most) if inputs >= most => return Ok(inputs),
-            Budget::Time(most) if inputs % 64 == 0 && started.elapsed() >= most => {
+            FuzzBudget::Inputs(most) if inputs >= most => return Ok(inputs),
+            FuzzBudget::Time(most) if inputs % 64 == 0 && started.elapsed() >= most => {
                 return Ok(inputs);
             }
             _ => {}

@@ -12,8 +12,10 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
+use crate::proxies::{HttpProxies, ProxiedConnector};
+
 /// A client of any server.
-pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type HttpClient = Client<HttpsConnector<ProxiedConnector>, Full<Bytes>>;
 
 /// How connections are made and kept.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,21 @@ pub fn http_client<'u>(
     urls: impl IntoIterator<Item = &'u Uri>,
     settings: ConnectSettings,
 ) -> io::Result<HttpClient> {
+    http_client_through(urls, settings, &HttpProxies::none())
+}
+
+/// As [`http_client`], through proxies.
+///
+/// # Errors
+/// As [`http_client`].
+///
+/// # Panics
+/// Never: the provider of cryptography has both versions of TLS.
+pub fn http_client_through<'u>(
+    urls: impl IntoIterator<Item = &'u Uri>,
+    settings: ConnectSettings,
+    proxies: &HttpProxies,
+) -> io::Result<HttpClient> {
     let mut urls = urls.into_iter();
     let needs_tls = urls.any(|url| url.scheme() == Some(&Scheme::HTTPS));
     let mut connector = HttpConnector::new();
@@ -48,7 +65,7 @@ pub fn http_client<'u>(
         .with_tls_config(tls(needs_tls)?)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector);
+        .wrap_connector(ProxiedConnector::new(connector, proxies));
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(settings.idle_timeout)

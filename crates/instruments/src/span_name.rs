@@ -54,11 +54,13 @@ pub enum SpanName {
     SyncRequest,
     /// A call to a store.
     StoreCall,
+    /// A request to GitHub.
+    GithubCall,
 }
 
 impl SpanName {
     /// All of them, in the order in which an event or a call meets them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::HttpRequest,
         Self::Delivery,
         Self::Append,
@@ -70,6 +72,7 @@ impl SpanName {
         Self::SyncCall,
         Self::SyncRequest,
         Self::StoreCall,
+        Self::GithubCall,
     ];
 
     /// The name of the span, unless it is made of its attributes.
@@ -86,6 +89,7 @@ impl SpanName {
             Self::Task => "task",
             Self::SyncCall | Self::SyncRequest => "forgewire.v1.Sync",
             Self::StoreCall => "store",
+            Self::GithubCall => "github",
         }
     }
 
@@ -94,7 +98,7 @@ impl SpanName {
     pub const fn role(self) -> SpanRole {
         match self {
             Self::HttpRequest | Self::Call | Self::SyncRequest => SpanRole::Server,
-            Self::SyncCall | Self::StoreCall => SpanRole::Client,
+            Self::SyncCall | Self::StoreCall | Self::GithubCall => SpanRole::Client,
             Self::Hint => SpanRole::Producer,
             Self::Follow => SpanRole::Consumer,
             Self::Delivery | Self::Append | Self::SseWrite | Self::Task => SpanRole::Internal,
@@ -161,6 +165,10 @@ impl SpanName {
             Self::StoreCall => {
                 "A call to a store inside a recorded span. Attributes: `forgewire.store.port`, \
                  `forgewire.store.operation`, `db.system.name`, `error.type`"
+            }
+            Self::GithubCall => {
+                "A request to GitHub with its whole answer, without waiting for the shared budget. Attributes: \
+                 `http.request.method`, `http.response.status_code`, `error.type`"
             }
         }
     }

@@ -165,6 +165,10 @@ id!(
     LeaseName, "lease name", visible, "visible ASCII"
 );
 id!(
+    /// The account whose quota a budget divides, for instance an installation of a GitHub App.
+    BudgetAccount, "budget account", visible, "visible ASCII"
+);
+id!(
     /// The principal that a request acts for.
     PrincipalId, "principal", visible, "visible ASCII"
 );

@@ -51,8 +51,8 @@ pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
 pub use guid_time::{delivery_time, guid_time};
 pub use ids::{
-    DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId, RepositoryId,
-    ResourceId, SessionId, StreamId, SubscriptionId, TaskId,
+    BudgetAccount, DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId,
+    RepositoryId, ResourceId, SessionId, StreamId, SubscriptionId, TaskId,
 };
 pub use json_fault::JsonFault;
 pub use rename::{PlaceId, PlaceName, Rename};

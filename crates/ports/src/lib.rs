@@ -7,8 +7,10 @@
 //! survive, and `LogStore` is what a store does for it, over opaque bytes; `Bus` announces that there is
 //! something new; `Records` keeps state of any kind, with a revision: sessions and tasks; `Mailbox` keeps the
 //! messages that one session has not read yet; `Leases` admit one holder at a time to state that has no
-//! revision. `ResourceReader` is the sync role as its callers see it.
+//! revision; `Budget` divides a quota that somebody else counts. `ResourceReader` is the sync role as its callers see it.
 
+mod budget;
+mod budget_demand;
 mod bus;
 mod edge_news;
 mod event_log;
@@ -22,6 +24,11 @@ mod resources;
 mod store_failure;
 mod stores;
 
+pub use budget::Budget;
+pub use budget_demand::{
+    BucketName, BucketRule, BudgetAnswer, BudgetDemand, BudgetNeed, BudgetOutcome, BudgetSlot,
+    QuotaReport, SlotRule,
+};
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
 pub use edge_news::{EdgeName, EdgeNews, InvalidEdgeName, ListChanges};
 pub use event_log::{

@@ -4,6 +4,8 @@
 //! when the process ends. The log and the store are for trying Forgewire out; the bus is
 //! what `forgewire run` uses when all roles run in one process.
 
+mod budget;
+mod budget_bucket;
 mod bus;
 mod lease_table;
 mod leases;
@@ -16,6 +18,7 @@ mod record_table;
 mod records;
 mod store;
 
+pub use budget::MemoryBudget;
 pub use bus::InProcessBus;
 pub use log_store::MemoryLogStore;
 pub use store::{MemorySessionStore, SavedSessions};

@@ -3,13 +3,13 @@
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, BusFixture, Harness, LogStoreFixture, Port, SessionPorts, SessionStoreFixture,
-    SetBack, SetBackHooks, backend_hook, handle_opener,
+    Abilities, BudgetFixture, BusFixture, Harness, LogStoreFixture, Port, SessionPorts,
+    SessionStoreFixture, SetBack, SetBackHooks, backend_hook, handle_opener,
 };
 use model::{ManualClock, RandomIds, Sequence, Timestamp};
 use parking_lot::Mutex;
 use ports::LogStore;
-use store_memory::{InProcessBus, MemoryLogStore, MemorySessionStore};
+use store_memory::{InProcessBus, MemoryBudget, MemoryLogStore, MemorySessionStore};
 
 /// Small, so that the suite reaches the overflow quickly.
 const BUS_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
@@ -72,6 +72,14 @@ impl Harness for Memory {
                 std::future::ready(Ok(store))
             }),
         });
+        Ok(fixture)
+    }
+
+    async fn budget(&self) -> anyhow::Result<BudgetFixture> {
+        let now = Timestamp::from_unix_millis(1_790_000_000_000);
+        let clock = Arc::new(ManualClock::at(now));
+        let mut fixture = BudgetFixture::new(Arc::new(MemoryBudget::new(clock.clone())));
+        fixture.clock = Some(clock);
         Ok(fixture)
     }
 

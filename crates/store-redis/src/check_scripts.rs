@@ -68,6 +68,7 @@ mod tests {
     fn the_check_runs_every_command_of_the_scripts() {
         let sources = [
             include_str!("lease_scripts.rs"),
+            include_str!("budget_scripts.rs"),
             include_str!("records/scripts.rs"),
             include_str!("records/index_scripts.rs"),
             include_str!("mailbox/scripts.rs"),

@@ -1,8 +1,8 @@
-//! Records, mailboxes and leases on Redis.
+//! Records, mailboxes, leases and budgets on Redis.
 //!
 //! A record, for instance a session, is a hash in a slot of its own, and each collection has an index
 //! (`records`). A mailbox is five keys in one slot (`mailbox::scripts`), named by its session, with a time to live
-//! of its own. A lease is one key (`leases`). Each change is one Lua script, so it is applied completely or not
+//! of its own. A lease is one key (`leases`), and the account of a budget two (`budget`). Each change is one Lua script, so it is applied completely or not
 //! at all.
 //!
 //! # Durability
@@ -15,6 +15,8 @@
 //! work again.
 
 mod access_check;
+mod budget;
+mod budget_scripts;
 mod check_scripts;
 mod config;
 mod connection;

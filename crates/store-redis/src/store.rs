@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     RedisConfig, RedisError,
+    budget_scripts::BudgetScripts,
     check_scripts::CheckScripts,
     config::MAX_TTL,
     connection::RedisConnection,
@@ -22,13 +23,14 @@ use crate::{
     store_keys::StoreKeys,
 };
 
-/// Records, mailboxes and leases on a Redis server or cluster. Dropping it closes the connection.
+/// Records, mailboxes, leases and budgets on a Redis server or cluster. Dropping it closes the connection.
 pub struct RedisSessionStore {
     pub(crate) connection: RedisConnection,
     pub(crate) check_scripts: CheckScripts,
     pub(crate) mailbox_scripts: MailboxScripts,
     pub(crate) account_scripts: AccountScripts,
     pub(crate) lease_scripts: LeaseScripts,
+    pub(crate) budget_scripts: BudgetScripts,
     pub(crate) keys: StoreKeys,
     pub(crate) record_scripts: RecordScripts,
     pub(crate) record_index_scripts: RecordIndexScripts,
@@ -66,6 +68,7 @@ impl RedisSessionStore {
             mailbox_scripts: MailboxScripts::new(),
             account_scripts: AccountScripts::new(),
             lease_scripts: LeaseScripts::new(),
+            budget_scripts: BudgetScripts::new(),
             keys,
             record_scripts: RecordScripts::new(),
             record_index_scripts: RecordIndexScripts::new(),

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use model::{LeaseName, SessionId};
+use model::{BudgetAccount, LeaseName, SessionId};
 
 use crate::shared_keys::RedisKey;
 
@@ -61,6 +61,17 @@ impl StoreKeys {
         RedisKey::hash(format!("{}lock:{name}", self.key_prefix))
     }
 
+    /// The keys of the account of a budget, in the order of the scripts' `KEYS`: in one slot.
+    pub(crate) fn budget_keys(&self, account: &BudgetAccount) -> [RedisKey; 2] {
+        let account = format!(
+            "{}budget:{{{}}}",
+            self.key_prefix,
+            hash_tag(account.as_str())
+        );
+        let slots = format!("{account}:slots");
+        [RedisKey::hash(account), RedisKey::sorted_set(slots)]
+    }
+
     /// The key that a check of the store writes; nothing reads it.
     pub(crate) fn check_key(&self) -> String {
         format!("{}check", self.key_prefix)
@@ -68,8 +79,8 @@ impl StoreKeys {
 
     /// One key of each kind beside records that a pattern could leave out; none of them is in use, because no id
     /// and no owner is empty.
-    pub(crate) fn key_of_each_kind(&self) -> [String; 3] {
-        let kinds = ["mailbox:{}", "mail:{}", "lock:"];
+    pub(crate) fn key_of_each_kind(&self) -> [String; 4] {
+        let kinds = ["mailbox:{}", "mail:{}", "lock:", "budget:{}"];
         kinds.map(|kind| format!("{}{kind}", self.key_prefix))
     }
 

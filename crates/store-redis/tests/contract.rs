@@ -10,10 +10,10 @@ use std::{
 };
 
 use contract::{
-    Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack, backend_hook,
-    handle_opener, record_damager,
+    Abilities, BudgetFixture, Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack,
+    backend_hook, handle_opener, record_damager,
 };
-use ports::RecordKey;
+use ports::{Budget, RecordKey};
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::RedisServer;
 use tokio::sync::Mutex;
@@ -21,6 +21,12 @@ use tokio::sync::Mutex;
 struct RedisBackend;
 
 async fn open(url: &str) -> anyhow::Result<Arc<dyn SessionPorts>> {
+    Ok(Arc::new(
+        RedisSessionStore::connect(RedisConfig::new(url)).await?,
+    ))
+}
+
+async fn open_budget(url: &str) -> anyhow::Result<Arc<dyn Budget>> {
     Ok(Arc::new(
         RedisSessionStore::connect(RedisConfig::new(url)).await?,
     ))
@@ -51,6 +57,11 @@ impl Harness for RedisBackend {
                 shared: true,
                 goes_back: true,
                 foreign_bytes: true,
+                ..Abilities::default()
+            }),
+            Port::Budget => Some(Abilities {
+                durable: true,
+                shared: true,
                 ..Abilities::default()
             }),
             Port::EventLog | Port::Bus | Port::ResourceReader => None,
@@ -97,6 +108,28 @@ impl Harness for RedisBackend {
             }),
             guard: Some(Box::new(server)),
         };
+        Ok(fixture)
+    }
+
+    async fn budget(&self) -> anyhow::Result<BudgetFixture> {
+        let server = RedisServer::start()?;
+        let url = server.url();
+        let mut fixture = BudgetFixture::new(open_budget(&url).await?);
+        let server = Arc::new(Mutex::new(server));
+        let restarted = Arc::clone(&server);
+        fixture.handles.peer = Some(handle_opener(move || {
+            let url = url.clone();
+            async move { open_budget(&url).await }
+        }));
+        fixture.handles.reopen = Some(handle_opener(move || {
+            let server = Arc::clone(&restarted);
+            async move {
+                let mut server = server.lock().await;
+                server.restart()?;
+                open_budget(&server.url()).await
+            }
+        }));
+        fixture.handles.guard = Some(Box::new(server));
         Ok(fixture)
     }
 }

@@ -1,5 +1,6 @@
 //! What follows an attempt: a pause, or a line that says what became of a delivery.
 
+use http_client::quoted;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -7,7 +8,6 @@ use crate::{
     error::{RelayError, RelayFailure},
     ingest::{RelayOutcome, RelayedDelivery},
     pace::RelayPauses,
-    quoted::quoted,
 };
 
 /// Waits after a failure that passes; returns one that does not.

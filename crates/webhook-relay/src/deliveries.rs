@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http_client::quoted;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -12,7 +13,6 @@ use crate::{
     ingest::RelayedDelivery,
     limits::{MAX_REDIRECTS, PAGE_DELIVERIES},
     options::DeliveryList,
-    quoted::quoted,
     refusal::{AskedRepository, refusal},
 };
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_client::quoted;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -10,7 +11,6 @@ use crate::{
     error::{RelayError, RelayFailure},
     limits::FAULT_TRIES,
     pace::{RelayPace, RelayPauses},
-    quoted::quoted,
     secrets::RelaySecrets,
 };
 

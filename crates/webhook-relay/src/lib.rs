@@ -16,7 +16,7 @@
 //! | `channel_relay`, `channel`, `channel_message`, `refusals` | a channel: the loop, the stream, its messages, and the count of those that are not passed on |
 //! | `ingest`, `secrets` | signs, checks signatures, and posts |
 //! | `attempt` | the pause after a failure, and the line about a delivery |
-//! | `client`, `pace`, `quoted`, `limits` | requests, pauses and text of others, with their bounds |
+//! | `client`, `pace`, `limits` | requests and pauses, with their bounds |
 //!
 //! Deliberately absent: everything that makes events of deliveries, which is the ingest's.
 
@@ -35,7 +35,6 @@ mod listing;
 mod number_spelling;
 mod options;
 mod pace;
-mod quoted;
 mod refusal;
 mod refusals;
 mod relay;

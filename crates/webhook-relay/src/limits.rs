@@ -18,8 +18,6 @@ pub(crate) const PROGRESS_PAGES: usize = 10;
 pub(crate) const MAX_REDIRECTS: usize = 3;
 /// Largest file with the cursor, in bytes.
 pub(crate) const MAX_CURSOR_BYTES: u64 = 4096;
-/// Longest text of others in a line of the log, in characters.
-pub(crate) const MAX_QUOTED_CHARS: usize = 200;
 
 /// Time limit of a connect.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use http_client::quoted;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -16,7 +17,6 @@ use crate::{
     listing::DeliveryListing,
     options::DeliveryList,
     pace::{RelayPace, RelayPauses},
-    quoted::quoted,
 };
 
 /// Relays from GitHub's list.

@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, StatusCode};
+use http_client::quoted;
 use serde::Deserialize;
 
 use crate::{
     client::{WholeAnswer, asked_pause},
     error::{RelayError, RelayFailure},
     limits::LONGEST_ASKED_PAUSE,
-    quoted::quoted,
 };
 
 /// GitHub's description of an error.

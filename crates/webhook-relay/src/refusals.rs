@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::{limits::REFUSAL_LINES, quoted::quoted};
+use http_client::quoted;
+
+use crate::limits::REFUSAL_LINES;
 
 /// Counts of the messages that were not passed on.
 #[derive(Debug, Default)]

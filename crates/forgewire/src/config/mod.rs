@@ -1,6 +1,7 @@
 //! The whole configuration. Each section belongs to the crate that uses it; here they are combined.
 
 mod backends;
+mod github_section;
 mod layers;
 mod older_names;
 mod reference;
@@ -21,12 +22,12 @@ pub(crate) use backends::{
     BackendKey, BackendProfile, BackendsSection, BusBackend, EventsBackend, Presence,
     SessionsBackend,
 };
+use github_section::GithubSection;
 use layers::LayersSection;
 pub(crate) use reference::markdown;
 pub(crate) use roles::RolesSection;
 use sections::{
-    AdminSection, GithubSection, NatsSection, PostgresSection, RedisSection, RetentionSection,
-    SqliteSection,
+    AdminSection, NatsSection, PostgresSection, RedisSection, RetentionSection, SqliteSection,
 };
 pub(crate) use sections::{AuthMode, AuthSection};
 

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::bail;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
@@ -133,65 +132,6 @@ pub(crate) enum AuthMode {
     None,
     /// The bearer token of a request identifies its principal.
     Tokens,
-}
-
-/// GitHub's API. No effect yet: a later version of the sync role calls it. The values are checked, and a
-/// warning at start names those that are set.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Github")]
-pub(crate) struct GithubSection {
-    /// Base URL of the REST API.
-    pub(crate) api_url: String,
-    /// URL of the GraphQL API.
-    pub(crate) graphql_url: String,
-    /// File with an API token.
-    pub(crate) token_file: Option<PathBuf>,
-    /// An API token itself; `token_file` and the App's key take precedence over it.
-    pub(crate) token: Option<Secret>,
-    /// Id of the GitHub App.
-    pub(crate) app_id: Option<u64>,
-    /// File with the App's private key.
-    pub(crate) private_key_file: Option<PathBuf>,
-}
-
-impl Default for GithubSection {
-    fn default() -> Self {
-        Self {
-            api_url: "https://api.github.com".to_owned(),
-            graphql_url: "https://api.github.com/graphql".to_owned(),
-            token_file: None,
-            token: None,
-            app_id: None,
-            private_key_file: None,
-        }
-    }
-}
-
-impl GithubSection {
-    /// Refuses values that can never mean anything.
-    ///
-    /// # Errors
-    /// A URL is none, or the credentials contradict each other; the text names the key and the fix.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        for (key, url) in [
-            ("api_url", &self.api_url),
-            ("graphql_url", &self.graphql_url),
-        ] {
-            if !(url.starts_with("https://") || url.starts_with("http://")) {
-                bail!("github.{key} is not a URL; write it as https://host/path");
-            }
-        }
-        let app = (self.app_id.is_some(), self.private_key_file.is_some());
-        match (app, self.token_file.is_some()) {
-            ((true, false), _) => bail!("github.app_id needs github.private_key_file; set it too"),
-            ((false, true), _) => bail!("github.private_key_file needs github.app_id; set it too"),
-            ((true, true), true) => bail!(
-                "github.token_file and github.app_id are two identities; leave one of them out"
-            ),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The admin listener: `/livez`, `/readyz`, `/health`, `/metrics`.

@@ -139,7 +139,7 @@ impl Harness for Nats {
                 authenticating: true,
                 ..Abilities::default()
             }),
-            Port::SessionStore | Port::ResourceReader => None,
+            Port::SessionStore | Port::ResourceReader | Port::Budget => None,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Text of others in lines of the log: of a bounded length, and without control characters.
 
-use crate::limits::MAX_QUOTED_CHARS;
+/// Longest text of others in a line of the log, in characters.
+const MAX_QUOTED_CHARS: usize = 200;
 
 /// The beginning of a text, on one line.
-pub(crate) fn quoted(text: &str) -> String {
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let plain = |c: char| match c.is_control() {
         true => ' ',
         false => c,

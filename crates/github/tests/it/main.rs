@@ -1,0 +1,10 @@
+//! The client against a GitHub that answers as a test says, with real connections, and real Redis for the budget.
+
+mod apps;
+mod described;
+mod graphql;
+mod limits;
+mod replicas;
+mod rest;
+mod secrets;
+mod server;
