@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::{
     client::{RelayClient, WholeAnswer},
+    cursor::RelayedHook,
     error::{RelayError, RelayFailure},
     ingest::RelayedDelivery,
     limits::{MAX_REDIRECTS, PAGE_DELIVERIES},
@@ -95,12 +96,17 @@ impl DeliveriesApi {
         }
     }
 
-    /// The id of the newest delivery; 0 if there is none.
-    pub(crate) async fn newest(&mut self, hook: u64) -> Result<u64, RelayFailure> {
-        let path = format!("hooks/{hook}/deliveries?per_page=1");
-        let answer = self.get(&path, None).await?;
-        let page: Vec<ListedDelivery> = read(&answer)?;
-        Ok(page.first().map_or(0, |delivery| delivery.id))
+    /// The newest deliveries, the newest first.
+    pub(crate) async fn newest(&mut self, hook: u64) -> Result<Vec<u64>, RelayFailure> {
+        let Some(page) = self.page(hook, None, None).await? else {
+            return Err(RelayFailure::unreadable("GitHub gives no list"));
+        };
+        if page.deliveries.is_empty() && page.unreadable > 0 {
+            let what = "no entry of GitHub's list of deliveries can be read";
+            return Err(RelayFailure::unreadable(what));
+        }
+        let ids = page.deliveries.iter().map(|delivery| delivery.id);
+        Ok(ids.collect())
     }
 
     /// A page of the list; `None` if it is still that of the tag.
@@ -133,21 +139,15 @@ impl DeliveriesApi {
         }))
     }
 
-    /// A delivery; `None` if GitHub has forgotten it or keeps no payload.
+    /// A delivery; `None` if GitHub keeps no payload of it. A 404 does not say whether GitHub has forgotten the
+    /// delivery, or does not let the token see it.
     pub(crate) async fn delivery(
         &mut self,
         hook: u64,
         id: u64,
     ) -> Result<Option<RelayedDelivery>, RelayFailure> {
         let path = format!("hooks/{hook}/deliveries/{id}");
-        let answer = match self.get(&path, None).await {
-            Err(RelayFailure::Final(
-                RelayError::Missing { .. }
-                | RelayError::MissingWithoutToken { .. }
-                | RelayError::Gone { .. },
-            )) => return Ok(None),
-            answer => answer?,
-        };
+        let answer = self.get(&path, None).await?;
         let whole: WholeDelivery = read(&answer)?;
         let Some(payload) = whole.request.payload else {
             return Ok(None);
@@ -160,6 +160,16 @@ impl DeliveriesApi {
             payload: Bytes::from(text.into_string()),
             signature: None,
         }))
+    }
+
+    /// The webhook, as its cursor knows it.
+    pub(crate) fn relayed_hook(&self, id: u64) -> RelayedHook {
+        let api = self.list.api.to_string();
+        RelayedHook {
+            id,
+            api: api.trim_end_matches('/').to_owned(),
+            repository: self.list.repository.clone(),
+        }
     }
 
     fn url(&self, path: &str) -> Result<Uri, RelayFailure> {

@@ -200,6 +200,18 @@ impl RelayFailure {
         }
     }
 
+    /// Whether GitHub says that there is no such thing, or hides it.
+    pub(crate) const fn is_missing(&self) -> bool {
+        matches!(
+            self,
+            Self::Final(
+                RelayError::Missing { .. }
+                    | RelayError::MissingWithoutToken { .. }
+                    | RelayError::Gone { .. }
+            )
+        )
+    }
+
     pub(crate) fn unreadable(what: impl Into<String>) -> Self {
         Self::Unreadable { what: what.into() }
     }

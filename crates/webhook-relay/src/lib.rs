@@ -40,6 +40,7 @@ mod refusals;
 mod relay;
 mod secrets;
 
+pub use cursor::CursorPlace;
 pub use error::RelayError;
 pub use options::{DeliveryList, RelayChannel, RelayOptions, RelaySource};
 pub use pace::RelayPace;

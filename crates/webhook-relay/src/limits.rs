@@ -18,6 +18,8 @@ pub(crate) const PROGRESS_PAGES: usize = 10;
 pub(crate) const MAX_REDIRECTS: usize = 3;
 /// Largest file with the cursor, in bytes.
 pub(crate) const MAX_CURSOR_BYTES: u64 = 4096;
+/// Files of a folder among which the cursor of an earlier version is looked for.
+pub(crate) const MAX_CURSOR_FILES: usize = 1000;
 
 /// Time limit of a connect.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,9 +48,10 @@ pub(crate) const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(3600);
 pub(crate) const LOOK_TRIES: u32 = 3;
 /// Attempts to read one delivery whose answer makes no sense, before it is left out by name.
 pub(crate) const UNREADABLE_TRIES: u32 = 3;
-/// Attempts to read one delivery that GitHub does not give, before it is left out by name if a later one can be read.
+/// Attempts to read one delivery that GitHub does not give, or lists and does not have, before it is left out by name
+/// if another one can be read.
 pub(crate) const UNAVAILABLE_TRIES: u32 = 6;
-/// Later deliveries that are read to see whether the fault is that of one; and the newest.
+/// Other deliveries that are read to see whether the fault is that of one; and the newest.
 pub(crate) const PROBES: usize = 4;
 /// Attempts to post a delivery to an ingest that answers with a fault of its own.
 pub(crate) const FAULT_TRIES: u32 = 8;

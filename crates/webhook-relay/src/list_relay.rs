@@ -83,13 +83,13 @@ impl ListRelay {
 
     async fn begin(&mut self) -> Result<ListPosition, RelayFailure> {
         let hook = self.api.hook().await?;
-        let repository = self.list.repository.clone();
-        let file = CursorFile::new(self.list.cursor.clone(), repository, hook);
+        let file = CursorFile::new(self.list.cursor.clone(), self.api.relayed_hook(hook));
         let last = match file.load()? {
             Some(last) => last,
             None if self.list.from_beginning => 0,
             None => {
                 let newest = self.api.newest(hook).await?;
+                let newest = newest.into_iter().max().unwrap_or(0);
                 file.save(newest)?;
                 newest
             }
@@ -140,39 +140,75 @@ impl ListRelay {
             ),
             Err(failure) => {
                 self.tries += 1;
-                if !self.may_leave_out(hook, listed.id, &failure).await {
-                    return Err(failure);
-                }
+                let reason = self.reason_to_leave_out(hook, listed.id, failure).await?;
                 warn!(
                     id = listed.id,
                     delivery = %guid,
                     tries = self.tries,
-                    "a delivery is left out: {failure}"
+                    "a delivery is left out: {reason}"
                 );
             }
         }
         Ok(())
     }
 
-    /// Whether the first of the pending deliveries, which has failed again, must not hold up the others any longer.
-    async fn may_leave_out(&mut self, hook: u64, first: u64, failure: &RelayFailure) -> bool {
-        match failure {
-            RelayFailure::Unreadable { .. } => self.tries >= UNREADABLE_TRIES,
+    /// Why the first of the pending deliveries, which has failed again, must not hold up the others any longer.
+    ///
+    /// # Errors
+    /// It has to be read again, or what has failed is not this delivery's fault.
+    async fn reason_to_leave_out(
+        &mut self,
+        hook: u64,
+        first: u64,
+        failure: RelayFailure,
+    ) -> Result<RelayFailure, RelayFailure> {
+        match &failure {
+            RelayFailure::Unreadable { .. } if self.tries >= UNREADABLE_TRIES => Ok(failure),
             RelayFailure::Passing { .. } if self.tries >= UNAVAILABLE_TRIES => {
-                // If GitHub gives no other one either, the fault is not this delivery's.
-                let later = self.pending.iter().skip(1).take(PROBES);
-                let probes: Vec<u64> = later
-                    .chain(self.pending.back())
-                    .map(|listed| listed.id)
-                    .collect();
-                for id in probes.into_iter().filter(|id| *id != first) {
-                    if self.api.delivery(hook, id).await.is_ok() {
-                        return true;
-                    }
-                }
-                false
+                let probes = self.later_probes();
+                self.blame(hook, probes, failure).await
             }
-            _ => false,
+            missing if missing.is_missing() && self.tries < UNAVAILABLE_TRIES => {
+                let what = format!("GitHub lists delivery {first} and does not give it");
+                Err(RelayFailure::passing(what))
+            }
+            missing if missing.is_missing() => {
+                let mut probes = self.later_probes();
+                if probes.is_empty() {
+                    probes = self.api.newest(hook).await?;
+                    probes.retain(|id| *id != first);
+                    probes.truncate(PROBES);
+                }
+                self.blame(hook, probes, failure).await
+            }
+            _ => Err(failure),
         }
+    }
+
+    /// Deliveries after the first of the pending ones: the next, and the newest.
+    fn later_probes(&self) -> Vec<u64> {
+        let later = self.pending.iter().skip(1);
+        let newest = later.clone().skip(PROBES).next_back();
+        let probes = later.take(PROBES).chain(newest);
+        probes.map(|listed| listed.id).collect()
+    }
+
+    /// The failure of a delivery, if it is that delivery's: GitHub gives another one. Otherwise what fails is the
+    /// access or GitHub, and nothing may be left out for it.
+    async fn blame(
+        &mut self,
+        hook: u64,
+        probes: Vec<u64>,
+        failure: RelayFailure,
+    ) -> Result<RelayFailure, RelayFailure> {
+        let mut other = None;
+        for id in probes {
+            match self.api.delivery(hook, id).await {
+                Ok(_) => return Ok(failure),
+                Err(missing) if missing.is_missing() => {}
+                Err(unknown) => other = Some(unknown),
+            }
+        }
+        Err(other.unwrap_or(failure))
     }
 }

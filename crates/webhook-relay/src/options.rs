@@ -1,11 +1,12 @@
 //! What is relayed, from where and to where.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use http::Uri;
 use http_client::{BearerToken, server_url};
+use model::GithubReference;
 
-use crate::{error::RelayError, pace::RelayPace, secrets::RelaySecrets};
+use crate::{cursor::CursorPlace, error::RelayError, pace::RelayPace, secrets::RelaySecrets};
 
 /// A relay.
 #[derive(Debug, Clone)]
@@ -44,8 +45,8 @@ pub struct DeliveryList {
     pub(crate) token: Option<BearerToken>,
     /// The webhook; `None` for the only one of the repository.
     pub hook: Option<u64>,
-    /// The file with the last relayed delivery.
-    pub cursor: PathBuf,
+    /// Where the last relayed delivery is stored.
+    pub cursor: CursorPlace,
     /// Pause between two looks at the list.
     pub interval: Duration,
     /// Without a cursor: relay all deliveries that GitHub still lists, not only those from now on.
@@ -95,7 +96,7 @@ impl RelayChannel {
 }
 
 impl DeliveryList {
-    /// The deliveries of a webhook of `owner/repo`, by the API at this URL.
+    /// The deliveries of a webhook of a repository (`owner/repo` or its URL), by the API at this URL.
     ///
     /// # Errors
     /// The URL, the repository or the token is none.
@@ -103,23 +104,17 @@ impl DeliveryList {
         api: &str,
         repository: &str,
         token: Option<&str>,
-        cursor: PathBuf,
+        cursor: CursorPlace,
         interval: Duration,
     ) -> Result<Self, RelayError> {
-        let is_name = |name: &str| {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-            !name.is_empty() && name.bytes().all(plain) && name.bytes().any(|b| b != b'.')
-        };
-        let names = repository.split_once('/');
-        if !names.is_some_and(|(owner, repo)| is_name(owner) && is_name(repo)) {
-            return Err(RelayError::Option {
-                name: "--repository",
-                reason: "write it as owner/repo".to_owned(),
-            });
-        }
+        let named = GithubReference::read_repository(repository);
+        let (owner, repo) = named.map_err(|error| RelayError::Option {
+            name: "--repository",
+            reason: format!("{error}; write it as owner/repo"),
+        })?;
         Ok(Self {
             api: url("github.api_url", api)?,
-            repository: repository.to_owned(),
+            repository: format!("{owner}/{repo}"),
             token: token.map(bearer).transpose()?,
             hook: None,
             cursor,
@@ -142,13 +137,17 @@ mod tests {
 
     fn list(api: &str, repository: &str, token: &str) -> Result<DeliveryList, RelayError> {
         let interval = Duration::from_secs(1);
-        DeliveryList::new(api, repository, Some(token), "cursor".into(), interval)
+        let cursor = CursorPlace::File("cursor".into());
+        DeliveryList::new(api, repository, Some(token), cursor, interval)
     }
 
     #[test]
     fn what_cannot_work_is_refused_by_its_name_and_no_secret_is_shown() {
         let api = "https://api.github.com";
         assert!(list("https://ghe.example.com/api/v3/", "octo/tool.js", "t").is_ok());
+        for spelling in ["Octo/Tool", "https://github.com/octo/tool"] {
+            assert_eq!(list(api, spelling, "t").unwrap().repository, "octo/tool");
+        }
         for (made, name) in [
             (list("api.github.com", "o/r", "t"), "github.api_url"),
             (list(api, "octo", "t"), "--repository"),

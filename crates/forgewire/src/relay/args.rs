@@ -17,14 +17,14 @@ use clap::{ArgGroup, Args};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("source").required(true).args(["repository", "url"])))]
 pub(crate) struct RelayArgs {
-    /// Repository whose webhook's deliveries are relayed.
+    /// Repository whose webhook's deliveries are relayed, or its URL.
     #[arg(long, value_name = "OWNER/REPO")]
     pub(super) repository: Option<String>,
     /// Id of the webhook; without it, the only one of the repository.
     #[arg(long, value_name = "ID", requires = "repository")]
     pub(super) hook: Option<u64>,
     /// File with the last relayed delivery; a relay that starts again goes on after it. Without it,
-    /// forgewire-data/relay-OWNER-REPO.json.
+    /// forgewire-data/relay-hook-ID.json, with the id of the webhook.
     #[arg(long, value_name = "FILE", requires = "repository")]
     pub(super) cursor: Option<PathBuf>,
     /// Without that file: relay all deliveries that GitHub still lists, not only those from now on.

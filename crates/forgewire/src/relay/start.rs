@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::Read,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use service_kit::{
     telemetry::TelemetryConfig,
 };
 use tokio_util::sync::CancellationToken;
-use webhook_relay::{DeliveryList, RelayChannel, RelayOptions, RelaySource};
+use webhook_relay::{CursorPlace, DeliveryList, RelayChannel, RelayOptions, RelaySource};
 
 use super::args::RelayArgs;
 use crate::config::Config;
@@ -53,12 +53,8 @@ impl RelayArgs {
             return Ok(RelaySource::Channel(channel));
         };
         let token = token(config)?;
-        let cursor = self.cursor.clone().unwrap_or_else(|| {
-            PathBuf::from(format!(
-                "forgewire-data/relay-{}.json",
-                repository.replace('/', "-")
-            ))
-        });
+        let folder = || CursorPlace::Folder("forgewire-data".into());
+        let cursor = self.cursor.clone().map_or_else(folder, CursorPlace::File);
         let interval = Duration::from_secs(self.interval_seconds);
         let api = &config.github.api_url;
         let mut list = DeliveryList::new(api, repository, token.as_deref(), cursor, interval)?;

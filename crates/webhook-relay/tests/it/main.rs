@@ -5,5 +5,6 @@
 
 mod channel;
 mod list;
+mod list_access;
 mod list_refusals;
 mod world;

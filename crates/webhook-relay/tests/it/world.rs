@@ -20,7 +20,9 @@ use sha2::Sha256;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
-use webhook_relay::{DeliveryList, RelayChannel, RelayError, RelayOptions, RelayPace, RelaySource};
+use webhook_relay::{
+    CursorPlace, DeliveryList, RelayChannel, RelayError, RelayOptions, RelayPace, RelaySource,
+};
 
 pub(crate) const SECRET: &str = "secret-of-the-ingest";
 pub(crate) const TOKEN: &str = "token-of-the-relay";
@@ -276,7 +278,7 @@ pub(crate) fn channel(url: &str, accept_unverified: bool) -> RelaySource {
 }
 
 pub(crate) fn list(api: &str, cursor: &std::path::Path) -> DeliveryList {
-    let cursor = cursor.to_owned();
+    let cursor = CursorPlace::File(cursor.to_owned());
     let interval = Duration::from_millis(2);
     let mut list = DeliveryList::new(api, "o/r", Some(TOKEN), cursor, interval).unwrap();
     list.from_beginning = true;
