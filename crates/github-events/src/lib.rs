@@ -50,16 +50,22 @@ pub use strangers::{WITHHELD_TEXT, is_trusted_association, without_strangers_tex
 pub use summary::summarise_event;
 pub use trim::{EventTrim, trim_event};
 
-/// Converts a payload to its events.
+/// Converts a payload to its events. The name of the event is not signed, and one under which GitHub sends no such payload
+/// yields none.
 ///
 /// # Errors
 /// The reason why the payload has no events.
 pub fn normalise(envelope: &Envelope, payload: Value) -> Result<Vec<ResourceEvent>, Skip> {
     match envelope.event.as_str() {
         "ping" => Err(Skip::Ping),
-        event => Ok(vec![
-            families::of_event(event).normalise(envelope, payload)?,
-        ]),
+        event => {
+            let family = families::of_event(event);
+            // Of an event without rules nothing is known.
+            if family.event == event {
+                families::members::check(event, &payload)?;
+            }
+            Ok(vec![family.normalise(envelope, payload)?])
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod events;
 mod found;
 mod order;
+mod other_names;
 mod packages;
 mod page;
 mod payloads;
