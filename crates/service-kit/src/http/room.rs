@@ -16,7 +16,7 @@ use super::{
     sender::SenderKey,
     state::{AwaitedPart, ConnectionState},
 };
-use crate::limits::CHOSEN_AT_ONCE;
+use crate::limits::{CHOSEN_AT_ONCE, CHOSEN_PART};
 
 /// The list is cleared of connections that have ended when it is twice as long as it was after the last time.
 const MIN_CLEARED: usize = 64;
@@ -116,8 +116,9 @@ fn choose(endable: &mut [EndableConnection]) -> VecDeque<(Weak<ConnectionState>,
         .enumerate()
         .filter_map(|(index, of_sender)| next(index, of_sender))
         .collect();
-    let mut chosen = VecDeque::with_capacity(CHOSEN_AT_ONCE);
-    while chosen.len() < CHOSEN_AT_ONCE
+    let most = CHOSEN_AT_ONCE.max(endable.len() / CHOSEN_PART);
+    let mut chosen = VecDeque::with_capacity(most);
+    while chosen.len() < most
         && let Some((_, Reverse((rank, index)))) = senders.pop()
         && let Some((first, rest)) = left[index].split_first()
     {
