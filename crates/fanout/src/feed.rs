@@ -401,7 +401,7 @@ impl Feed {
         let (ending, lag) = (self.stream.ending(), self.hub.bounds.lag);
         // A reader without the right to read gets no further time; the others may still read their
         // farewell.
-        if ending == Some(StreamEnd::Revoked) {
+        if matches!(ending, Some(StreamEnd::Revoked | StreamEnd::RightsChanged)) {
             Some(CutReason::Revoked)
         } else if lag.is_too_long(behind) {
             Some(CutReason::Time)
@@ -541,9 +541,7 @@ impl StreamSource for Feed {
             tasks.record_sent();
         }
         // At the moment of delivery: the revocation may not have come to this stream yet.
-        if !self.stream.may_read() {
-            self.stream.end(StreamEnd::Revoked);
-        }
+        self.stream.end_if_revoked();
         if self.opening.is_none()
             && let Some(ending) = self.stream.ending()
         {

@@ -219,13 +219,9 @@ impl Hub {
             .for_slice(0, 1, |stream| stream.notify_lists(lists));
     }
 
-    /// Ends the streams whose reader's token is no longer valid.
+    /// Ends the streams whose reader's token is no longer valid, or has other rights.
     pub fn end_revoked(&self) {
-        self.streams.for_slice(0, 1, |stream| {
-            if !stream.may_read() {
-                stream.end(StreamEnd::Revoked);
-            }
-        });
+        self.streams.for_slice(0, 1, OpenStream::end_if_revoked);
     }
 
     /// Offers a message to the open streams of those clients that `fits` admits. Never blocks.

@@ -295,9 +295,19 @@ impl OpenStream {
         &self.principal
     }
 
-    /// Whether the reader's token is still valid.
+    /// Whether the reader's token still has the rights under which the stream was opened.
     pub(crate) fn may_read(&self) -> bool {
         self.principal.is_valid()
+    }
+
+    /// Ends the stream if its reader's token has not.
+    pub(crate) fn end_if_revoked(&self) {
+        if !self.may_read() {
+            self.end(match self.principal.present() {
+                Ok(_) => StreamEnd::RightsChanged,
+                Err(_) => StreamEnd::Revoked,
+            });
+        }
     }
 
     /// Records that lists which clients can read changed.

@@ -35,6 +35,14 @@ pub enum Skip {
         /// The field, as a JSON pointer.
         field: String,
     },
+    /// A payload with a member that another event is about: the name of the event is not the one that GitHub sent with it.
+    #[error("{event} payload has {member}, which is of another event")]
+    OfAnother {
+        /// The name of the event.
+        event: String,
+        /// The member.
+        member: String,
+    },
     /// A project item with content of an unknown type.
     #[error("project items with content of type {content_type} are not mapped")]
     UnknownContent {

@@ -52,7 +52,8 @@ pub use strangers::{WITHHELD_TEXT, is_trusted_association, without_strangers_tex
 pub use summary::summarise_event;
 pub use trim::{EventTrim, trim_event};
 
-/// Converts a payload to its events.
+/// Converts a payload to its events. The name of the event is not signed, and one under which GitHub sends no such payload
+/// yields none.
 ///
 /// # Errors
 /// The reason why the payload has no events.
@@ -71,7 +72,14 @@ pub fn normalise_payload(
 ) -> Result<(ResourceEvent, EventContent), Skip> {
     match envelope.event.as_str() {
         "ping" => Err(Skip::Ping),
-        event => families::of_event(event).normalise(envelope, payload),
+        event => {
+            let family = families::of_event(event);
+            // Of an event without rules nothing is known.
+            if family.event == event {
+                families::members::check(event, &payload)?;
+            }
+            family.normalise(envelope, payload)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Messages that exist only in the handshake era: the answer to `initialize`, and small parameters
 //! of session methods.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IntoDeserializer as _};
 use serde_json::Value;
 
 use crate::{envelope::RequestId, log::LogLevel, profile::ServerProfile, version::ProtocolVersion};
@@ -35,7 +35,14 @@ pub fn initialize_result(
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 pub struct SetLevelParams {
     /// The lowest severity that the client receives.
+    #[serde(deserialize_with = "level")]
     pub level: LogLevel,
+}
+
+/// An enumeration alone says of a number that it is no JSON.
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogLevel, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    LogLevel::deserialize(name.into_deserializer())
 }
 
 /// Params of `notifications/cancelled`.

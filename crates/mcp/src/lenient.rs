@@ -1,6 +1,6 @@
 //! Values as serializers and models write them, where the meaning is certain.
 //!
-//! A serializer that writes every member writes `null` for one that is absent; PHP writes an empty
+//! A serializer that writes every member writes `null` for one that is absent, and a form or a template an empty text; PHP writes an empty
 //! object as `[]`; models write numbers and flags as text, and languages with one type of numbers
 //! write 10 as `10.0`. The functions are for `#[serde(default, deserialize_with = "…")]`.
 
@@ -232,6 +232,9 @@ impl Visitor<'_> for OptionalFlagVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<bool>, E> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
         let flag = text.trim().to_ascii_lowercase().parse();
         let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
         flag.map(Some).map_err(wrong)
@@ -274,6 +277,7 @@ impl<T: TryFrom<u64>> Visitor<'_> for CountVisitor<T> {
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
         match (self.0)(text) {
             Some(number) => self.visit_u64(number),
+            None if text.trim().is_empty() => Ok(None),
             None => Err(E::invalid_value(Unexpected::Str(text), &self)),
         }
     }
@@ -303,9 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn null_is_absent() {
-        let nulls = r#"{"list":null,"all":null,"limit":null,"seconds":null,"named":null}"#;
-        assert_eq!(read(nulls).unwrap(), Input::default());
+    fn null_is_absent_and_so_is_a_blank_text() {
+        for absent in [
+            r#"{"list":null,"all":null,"limit":null,"seconds":null,"named":null}"#,
+            r#"{"all":"","limit":"","seconds":" "}"#,
+        ] {
+            assert_eq!(read(absent).unwrap(), Input::default(), "{absent}");
+        }
         assert_eq!(read("{}").unwrap(), Input::default());
     }
 
@@ -316,7 +324,7 @@ mod tests {
             assert_eq!((input.limit, input.seconds), (Some(10), 10), "{ten}");
         }
         for bad in [
-            "-1", "1.5", "\"1.5\"", "\"\"", "\"ten\"", "true", "[]", "-0.5", "1e300", "\"inf\"",
+            "-1", "1.5", "\"1.5\"", "\"ten\"", "true", "[]", "-0.5", "1e300", "\"inf\"",
             "\"-1.0\"", "\"NaN\"",
         ] {
             let error = read(&format!(r#"{{"seconds":{bad}}}"#))
@@ -378,7 +386,7 @@ mod tests {
         for (text, expected) in [("true", true), ("\"True\"", true), ("\"false\"", false)] {
             assert_eq!(read(&format!(r#"{{"all":{text}}}"#)).unwrap().all, expected);
         }
-        for bad in ["1", "\"yes\"", "\"\"", "{}"] {
+        for bad in ["1", "\"yes\"", "{}"] {
             assert!(read(&format!(r#"{{"all":{bad}}}"#)).is_err(), "{bad}");
         }
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     envelope::RpcError,
+    lenient::is_no_object,
     params::{self, InputError},
     version::ProtocolVersion,
 };
@@ -274,7 +275,20 @@ impl CallToolParams {
     /// The arguments do not fit; the error names the field. [`input_failure`] turns it into a
     /// response.
     pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, InputError> {
-        params::parse(self.arguments.as_deref())
+        let given = self.arguments.as_deref();
+        if let Some(raw) = given.filter(|raw| !is_no_object(raw)) {
+            let kind = match raw.get().as_bytes().first() {
+                Some(b'[') => Some("an array"),
+                Some(b'"') => Some("a text"),
+                Some(b'{') | None => None,
+                Some(_) => Some("a number or flag"),
+            };
+            if let Some(kind) = kind {
+                let reason = format!("must be a JSON object with named members, not {kind}");
+                return Err(InputError::new("arguments", &reason));
+            }
+        }
+        params::parse(given)
     }
 
     /// -32602, the same in every revision.
@@ -426,6 +440,26 @@ mod tests {
         let new = input_failure(ProtocolVersion::V2025_11_25, error).unwrap();
         assert!(new.is_error());
         assert!(CallToolParams::parse(None).is_err());
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_are_named() {
+        for (given, kind) in [
+            (r#""{}""#, "a text"),
+            (r#""""#, "a text"),
+            ("[1]", "an array"),
+            ("7", "a number"),
+        ] {
+            let call = CallToolParams {
+                name: "find".to_owned(),
+                arguments: RawValue::from_string(given.to_owned()).ok(),
+            };
+            let refused = call.arguments::<Input>().unwrap_err().to_string();
+            assert!(
+                refused.starts_with("arguments: must be a JSON object") && refused.contains(kind),
+                "{given}: {refused}"
+            );
+        }
     }
 
     #[test]

@@ -79,7 +79,8 @@ pub struct FilterDefaults {
 
 /// A filter as a user writes it: names in any case, and of types and origins only names that this build knows.
 /// `owner`, `repo` and `resourceId` may hold a URL of github.com or a `github://` URI, and `repo` may be
-/// `owner/repo`: the other fields are filled in from it. `resourceId` may also be GitHub's numeric id.
+/// `owner/repo` or `owner/repo#7`: the other fields are filled in from it. `resourceId` may also be GitHub's numeric id.
+/// A blank text counts as absent.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FilterRequest {
@@ -150,7 +151,8 @@ impl FilterRequest {
     ///
     /// # Errors
     /// A value that cannot match, or several that contradict each other; the text names the field and the fix.
-    pub fn read_with(self, defaults: FilterDefaults) -> Result<Filter, FilterError> {
+    pub fn read_with(mut self, defaults: FilterDefaults) -> Result<Filter, FilterError> {
+        self.leave_out_blanks();
         let include_pull_requests = self.include_pull_requests;
         let include_pull_requests =
             include_pull_requests.unwrap_or(defaults.issues_include_pull_requests);
@@ -227,6 +229,34 @@ impl FilterRequest {
             && filter.resource_type == Some(ResourceType::ISSUE)
             && self.is_pull_request != Some(false);
         Ok(filter)
+    }
+}
+
+impl FilterRequest {
+    /// Forms and templates write an empty text for what is absent.
+    fn leave_out_blanks(&mut self) {
+        let is_blank = |text: &str| text.trim().is_empty();
+        for text in [
+            &mut self.resource_type,
+            &mut self.event_type,
+            &mut self.action,
+            &mut self.resource_id,
+            &mut self.owner,
+            &mut self.repo,
+            &mut self.actor,
+            &mut self.source,
+        ] {
+            if text.as_deref().is_some_and(is_blank) {
+                *text = None;
+            }
+        }
+        for texts in [
+            &mut self.authors,
+            &mut self.author_association,
+            &mut self.tags,
+        ] {
+            texts.retain(|text| !is_blank(text));
+        }
     }
 }
 
@@ -423,7 +453,7 @@ fn fill(
     set(field, "repo", &mut filter.repo, named.repo)?;
     let (kind, number) = named.item.unzip();
     set(field, "resourceType", &mut filter.resource_type, kind)?;
-    set(field, "number", &mut filter.number, number)?;
+    set(field, "number", &mut filter.number, number.or(named.number))?;
     let (kind, id) = named.by_id.unzip();
     set(
         field,

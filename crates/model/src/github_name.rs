@@ -114,12 +114,17 @@ pub(crate) fn login(text: &str) -> Result<String, NameError> {
 }
 
 /// The name of a repository without its owner, in lower case. GitHub gives no repository a name that ends in
-/// `.git`, as clone addresses do. The clone address of its wiki means the repository, which has the events of the wiki.
+/// `.git`, as clone addresses do, or in `.wiki`, as those of its wiki.
 pub(crate) fn repository(text: &str) -> Result<String, NameError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let lower = text.to_ascii_lowercase();
-    let of_wiki = lower.strip_suffix(".wiki.git");
-    let name = of_wiki.unwrap_or_else(|| lower.trim_end_matches(".git"));
+    let mut name = lower.as_str();
+    while let Some(shorter) = name
+        .strip_suffix(".git")
+        .or_else(|| name.strip_suffix(".wiki"))
+    {
+        name = shorter;
+    }
     let is_short = (1..=MAX_REPOSITORY_CHARACTERS).contains(&name.len());
     match is_short && name.bytes().all(fits) && !matches!(name, "." | "..") {
         true => Ok(name.to_owned()),

@@ -19,6 +19,8 @@ pub struct GithubReference {
     /// GitHub's numeric id of what has no number, such as a comment, with its kind. A job of a workflow is a check run
     /// too, under the same id, and its page does not say which of them is meant.
     pub by_id: Option<(Option<ResourceType>, u64)>,
+    /// A number without a kind: that of an issue, a pull request or a discussion.
+    pub number: Option<u64>,
 }
 
 impl GithubReference {
@@ -40,16 +42,34 @@ impl GithubReference {
         if !text.contains('/') {
             return Ok(None);
         }
+        // As package managers write it.
+        let prefixes = ["github:", "gh:"];
+        let path = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+        let text = path.unwrap_or(text);
+        // As GitHub writes it in texts.
+        let (text, number) = match text.split_once('#') {
+            Some((text, number)) => (text, Some(count(number)?)),
+            None => (text, None),
+        };
         // Copied out of a URL.
         let path = text.strip_prefix('/').unwrap_or(text);
         let path = path.strip_suffix('/').unwrap_or(path);
-        Self::of_path(&path.split('/').collect::<Vec<_>>()).map(Some)
+        let segments: Vec<_> = path.split('/').collect();
+        let named = match segments.first() {
+            // Names that GitHub gives to no account.
+            Some(&"orgs" | &"users") => Self::of_page(&segments, "")?,
+            _ => Self::of_path(&segments)?,
+        };
+        if number.is_some() && (named.repo.is_none() || named.names_resource()) {
+            return Err(NameError::Url);
+        }
+        Ok(Some(Self { number, ..named }))
     }
 
     /// Whether it names a single resource, and not only where resources are.
     #[must_use]
     pub const fn names_resource(&self) -> bool {
-        self.item.is_some() || self.by_id.is_some()
+        self.item.is_some() || self.by_id.is_some() || self.number.is_some()
     }
 
     /// Reads an owner: a login, or a URL that names only an owner. In lower case.
@@ -64,6 +84,7 @@ impl GithubReference {
                 repo: None,
                 item: None,
                 by_id: None,
+                number: None,
             }) => Ok(owner),
             Some(_) => Err(NameError::MoreThanOwner),
         }
@@ -80,6 +101,7 @@ impl GithubReference {
                 repo: Some(repo),
                 item: None,
                 by_id: None,
+                number: None,
             }) => Ok((owner, repo)),
             _ => Err(NameError::NotRepository),
         }
@@ -136,7 +158,7 @@ impl GithubReference {
                 owner: Some(owner),
                 repo: Some(repo),
                 item: item(collection).map(|kind| (kind, number)),
-                by_id: None,
+                ..Self::default()
             },
         }
     }
@@ -377,6 +399,9 @@ mod tests {
             "https://api.github.com/repos/acme/rocket",
             "github://events/acme/rocket",
             "GITHUB://events/acme/rocket/",
+            "github:acme/rocket",
+            "gh:acme/rocket",
+            "https://github.com/acme/rocket.wiki.git",
         ] {
             let names = GithubReference::read_repository(text);
             assert_eq!(names, Ok(("acme".into(), "rocket".into())), "{text}");
@@ -468,6 +493,24 @@ mod tests {
         ] {
             let url = format!("https://github.com/acme/rocket/{page}");
             assert_eq!(GithubReference::read(&url), Err(NameError::Url), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_number_after_a_repository_is_one_in_it() {
+        let named = read("Acme/rocket#7");
+        let names = (named.owner.as_deref(), named.repo.as_deref(), named.number);
+        assert_eq!(names, (Some("acme"), Some("rocket"), Some(7)));
+        assert!(
+            named.names_resource() && GithubReference::read_repository("acme/rocket#7").is_err()
+        );
+        for text in [
+            "acme/rocket#",
+            "acme/rocket#x",
+            "acme/rocket/issues/7#8",
+            "orgs/acme#7",
+        ] {
+            assert_eq!(GithubReference::read(text), Err(NameError::Url), "{text}");
         }
     }
 

@@ -52,7 +52,7 @@ async fn all(log: &StoredLog<JetStreamLog>) -> Vec<(Sequence, model::EventId)> {
         events.extend(
             page.events
                 .into_iter()
-                .map(|e| (e.sequence, e.item.facts.id)),
+                .map(|e| (e.sequence, e.item.facts.id.clone())),
         );
         if page.at_head {
             return events;

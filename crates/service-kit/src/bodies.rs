@@ -27,6 +27,7 @@ use self::{
 };
 use crate::{
     http::RemoteAddr,
+    ip_network::of_one_sender,
     limits::{
         BODY_BUDGET_BYTES, BODY_ROOM_TIMEOUT, BODY_STEP_BYTES, BODY_STEP_TIMEOUT,
         SMALL_BODIES_BYTES, SMALL_BODY_BYTES,
@@ -39,8 +40,7 @@ use crate::{
 pub enum BodySender {
     /// A client that is known. It may hold up to a half of the budget.
     Principal(PrincipalId),
-    /// An address, which may be that of a proxy. Of IPv6 only the network counts (the upper 64 bits), because one
-    /// machine has as many addresses of it as it likes.
+    /// An address ([`of_one_sender`]), which may be that of a proxy.
     Address(IpAddr),
     /// No connection is known, as in a test without sockets.
     Unknown,
@@ -50,15 +50,8 @@ impl BodySender {
     /// The address that a request came from, by its extensions.
     #[must_use]
     pub fn of_address(extensions: &http::Extensions) -> Self {
-        match extensions
-            .get::<RemoteAddr>()
-            .map(|remote| remote.0.ip().to_canonical())
-        {
-            Some(IpAddr::V6(address)) => {
-                let network = address.to_bits() & (u128::MAX << 64);
-                Self::Address(IpAddr::V6(network.into()))
-            }
-            Some(address) => Self::Address(address),
+        match extensions.get::<RemoteAddr>() {
+            Some(RemoteAddr(remote)) => Self::Address(of_one_sender(remote.ip())),
             None => Self::Unknown,
         }
     }

@@ -16,11 +16,13 @@
 //! A response that carries a [`Handover`](stream_driver::Handover) leaves hyper together with its
 //! socket, if the listener has threads for that ([`HttpLimits::stream_threads`]).
 
+mod client_waits;
 mod connection;
 mod handover;
 mod lenient_path;
 mod recent;
 mod room;
+mod sender;
 mod service;
 mod socket;
 mod state;
@@ -40,6 +42,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::sender::RequestSender;
 use self::{
     connection::{ConnectionSettings, ConnectionTask},
     recent::RecentRequests,
@@ -85,10 +88,10 @@ const MIN_BUFFER_BYTES: usize = 8192;
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Maximum number of open connections; one more waits for room. At the limit a new one takes the place of the
-    /// connection that has been idle for longest, or whose head or body makes no progress for half a second. While all others
-    /// are worked on, clients wait in the kernel's backlog, and a balancer sees a slow connect and chooses another
-    /// server.
+    /// Maximum number of open connections; one more waits for room. At the limit a new one takes the place of a
+    /// connection that is idle, or that made the server wait for half a second: for its head, for 32 KiB of its body, or
+    /// to take as much of its answer. The sender that has most of these gives way first. While all others are streams
+    /// or worked on, clients wait in the kernel's backlog, and a balancer sees a slow connect and chooses another server.
     pub max_connections: usize,
     /// Maximum time for which a connection waits for a request; then it closes. It should be longer than
     /// the time after which a balancer in front closes idle connections: one side has to be the first,
@@ -132,6 +135,11 @@ impl Default for HttpLimits {
 /// The address that a request came from: the balancer's if there is one. It is in each request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
+
+/// Marks a response, in its extensions, whose body is a stream without a [`Handover`](stream_driver::Handover): at the
+/// bound of its listener its client may be behind, as that of any stream.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamingAnswer;
 
 /// Opens a listener; port 0 picks a free port. Accepted connections inherit the options that are set here.
 ///

@@ -18,6 +18,16 @@ pub struct IpNetworkError {
     text: String,
 }
 
+/// What of an address stands for one sender: of IPv6 only the network (the upper 64 bits), because one machine has as
+/// many addresses of it as it likes.
+#[must_use]
+pub fn of_one_sender(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 impl IpNetwork {
     /// Whether an address is in the range. An IPv4 address that was mapped into IPv6 counts as the IPv4 address.
     #[must_use]

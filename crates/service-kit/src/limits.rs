@@ -9,7 +9,8 @@
 //! | of these, bodies above [`SMALL_BODY_BYTES`] | 192 MiB: [`SMALL_BODIES_BYTES`] = 64 MiB are never theirs | the same | `large_bodies_never_take_the_part_of_small_ones` |
 //! | work to find the body that is given up | one look at each body that arrives (65,536 of [`MIN_BODY_BYTES`] at most), only while there is no room | the same | `a_full_budget_of_the_smallest_bodies_gives_up_one_for_each_newcomer` |
 //! | connections of all listeners of a process | the limit of file descriptors less 56 for everything else | [`DescriptorPlan`](crate::descriptors::DescriptorPlan) | `listeners_never_promise_more_descriptors_than_there_are` |
-//! | work to find the connection that makes room | one look at each connection for every [`CHOSEN_AT_ONCE`] that are accepted at the bound | `http::room` | `at_the_bound_the_longest_idle_makes_room` |
+//! | work to find the connection that makes room | one look at each connection, and a sort of those that may end, for every [`CHOSEN_AT_ONCE`] that are accepted at the bound, or for every 64th part ([`CHOSEN_PART`]) of these | `http::room` | `at_the_bound_the_longest_idle_makes_room` |
+//! | wait of a new connection at the bound while only strangers hold it | [`UNFINISHED_REQUEST_TIMEOUT`] = 0.5 s, and the turns of those before it in the backlog | `http::room` | `answers_that_nobody_takes_make_room`, `bodies_that_drip_make_room` |
 //! | lines of the audit log | [`AUDIT_LINES`] and a summary for each kind in [`AUDIT_INTERVAL`], whatever strangers send | [`AuditLog`](crate::audit::AuditLog) | `a_flood_has_a_bounded_number_of_lines_and_the_rest_is_a_number` |
 
 use std::time::Duration;
@@ -56,11 +57,19 @@ pub(crate) const BODY_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval of the log lines about bodies that are given up: strangers could otherwise fill the log.
 pub(crate) const BODY_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Time after which a connection at the bound whose head does not end, or whose body makes no progress, may be closed for a
-/// new one; an idle one may at once. A head is one packet, and the next one of a body comes within a round trip.
+/// Time for which a connection at the bound may make the server wait before it may be closed for a new one: for the end
+/// of a head, for [`CLIENT_STEP_BYTES`] of a body, or to take as much of an answer that is no stream; an idle one may be
+/// closed at once. A head is one packet, and the next one of a body comes within a round trip.
 pub(crate) const UNFINISHED_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
-/// Connections that one search at the bound finds: they make room for as many new ones.
+/// Bytes that a client has to send or take for that time to begin anew, of which only waits for the client count: 32 KiB,
+/// which a connection with a round trip of 200 ms has moved within two of them. A byte now and then is no progress.
+pub(crate) const CLIENT_STEP_BYTES: u32 = 32 * 1024;
+/// Connections that one search at the bound finds, from the senders that have most of them: they make room for as many
+/// new ones.
 pub(crate) const CHOSEN_AT_ONCE: usize = 32;
+/// Or this part of those that may end, if that is more: a search looks at each, so that strangers who come back as soon as
+/// their connections end could keep a core busy with it.
+pub(crate) const CHOSEN_PART: usize = 64;
 /// Pause at the bound until the next search, if no connection has ended by then.
 pub(crate) const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest host that an operator may name, in bytes: the longest name of DNS.

@@ -18,8 +18,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::RemoteAddr,
-    ip_network::{IpNetwork, IpNetworkError},
+    http::{RemoteAddr, RequestSender},
+    ip_network::{IpNetwork, IpNetworkError, of_one_sender},
     limits::MAX_PROXY_RANGES,
 };
 
@@ -166,6 +166,9 @@ async fn name_client(
     if let Some(RemoteAddr(remote)) = request.extensions().get::<RemoteAddr>().copied() {
         let client = proxies.client(remote.ip().to_canonical(), request.headers());
         let named = RemoteAddr(SocketAddr::new(client, remote.port()));
+        if let Some(sender) = request.extensions().get::<RequestSender>() {
+            sender.name(&of_one_sender(client));
+        }
         request.extensions_mut().insert(named);
     }
     next.run(request).await

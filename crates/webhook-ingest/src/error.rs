@@ -285,7 +285,10 @@ impl DeliveryRefusal {
             | Self::SignatureInvalid
             | Self::UnsupportedContentType
             | Self::BodyEncoded
-            | Self::BodyTooLarge { .. } => SourceConduct::Failed,
+            | Self::BodyTooLarge { .. }
+            | Self::BodyIncomplete
+            | Self::BodyTimeout { .. }
+            | Self::BodyStalled(_) => SourceConduct::Failed,
             // These come after the signature.
             Self::HeaderMissing { .. }
             | Self::HeaderInvalid { .. }
@@ -298,7 +301,8 @@ impl DeliveryRefusal {
     }
 
     /// The kinds of refusals in the audit log.
-    pub(crate) const AUDIT_KINDS: &'static [&'static str] = &["signature", "type", "size", "rate"];
+    pub(crate) const AUDIT_KINDS: &'static [&'static str] =
+        &["signature", "type", "size", "rate", "body"];
 
     /// Its kind in the audit log, if it belongs there.
     pub(crate) const fn audit_kind(&self) -> Option<&'static str> {
@@ -309,6 +313,11 @@ impl DeliveryRefusal {
             Self::UnsupportedContentType | Self::BodyEncoded => Some("type"),
             Self::BodyTooLarge { .. } => Some("size"),
             Self::RateLimited { .. } => Some("rate"),
+            // Of a body without its end no signature can be checked.
+            Self::BodyIncomplete
+            | Self::BodyTimeout { .. }
+            | Self::BodyStalled(_)
+            | Self::Overloaded(_) => Some("body"),
             _ => None,
         }
     }

@@ -459,19 +459,35 @@ async fn what_is_not_for_us_is_fine_and_skipped() {
         (
             "issues",
             json!({"action": "opened"}),
-            "issues payload has no usable /issue/node_id",
+            "issues payload has no usable /issue",
         ),
-        (
-            "issues",
-            json!([]),
-            "issues payload has no usable /issue/node_id",
-        ),
+        ("issues", json!([]), "issues payload has no usable /issue"),
     ] {
         let answer = ingest.post(event, GUID, &payload).await;
         assert_eq!(answer.status, 202);
         assert_eq!(answer.json, json!({"skipped": true, "reason": reason}));
     }
     assert_eq!(ingest.log.appends.load(Ordering::SeqCst), 0);
+}
+
+/// The signature covers the body, and not the name of the event.
+#[tokio::test]
+async fn a_body_under_the_name_of_another_event_is_skipped() {
+    let ingest = Ingest::new();
+    let mut deleted = issue(7, "deleted");
+    deleted["comment"] = json!({ "id": 4, "node_id": "IC_4", "body": "x" });
+    for event in ["repository", "public", "issues", "member", "release"] {
+        let answer = ingest.post(event, GUID, &deleted).await;
+        assert_eq!(answer.status, 202, "{event}");
+        let reason = answer.json["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("of another event") || reason.contains("no usable"),
+            "{event}: {reason}"
+        );
+    }
+    assert_eq!(ingest.log.appends.load(Ordering::SeqCst), 0);
+    let own = ingest.post("issue_comment", GUID, &deleted).await;
+    assert_eq!(own.json["skipped"], json!(null), "{}", own.json);
 }
 
 #[tokio::test]

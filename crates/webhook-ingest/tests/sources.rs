@@ -100,6 +100,29 @@ async fn beyond_its_failures_a_source_is_refused_before_its_body_is_read() {
     }
 }
 
+/// Its sender hides behind no signature: of a body that breaks off, none can be checked.
+#[tokio::test(start_paused = true)]
+async fn bodies_that_do_not_end_are_refusals_of_a_source_like_any_other() {
+    let ingest = ingest(&json!({}));
+    let begun = |rest: Body| {
+        let mut request = good("begun");
+        *request.body_mut() = rest;
+        from(STRANGER, request)
+    };
+    let broken = stream::iter([Ok(Bytes::from("{")), Err(std::io::Error::other("reset"))]);
+    let answer = ingest.send(begun(Body::from_stream(broken))).await;
+    answer.problem(400, "body_incomplete");
+    for _ in 0..3 {
+        let silent = stream::pending::<std::io::Result<Bytes>>();
+        let answer = ingest.send(begun(Body::from_stream(silent))).await;
+        answer.problem(408, "body_timeout");
+    }
+    assert_eq!(refusals(&ingest, "body"), 4);
+    // Half a failure came back in each of the ten seconds that a body took.
+    let answer = ingest.send(from(STRANGER, unread())).await;
+    answer.problem(429, "rate_limited");
+}
+
 #[tokio::test(start_paused = true)]
 async fn deliveries_that_only_their_content_fails_do_not_count() {
     let ingest = ingest(&json!({}));

@@ -46,7 +46,7 @@ pub(super) async fn a_handle_remembers_nothing_of_a_log_that_was_put_back(
 }
 
 fn id(n: u64) -> EventId {
-    event(n).facts.id
+    event(n).facts.id.clone()
 }
 
 fn ids(stored: &[model::Sequenced<model::StoredEvent>]) -> Vec<EventId> {

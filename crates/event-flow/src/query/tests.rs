@@ -243,7 +243,7 @@ async fn a_search_advances_however_slow_the_log_is() {
 #[tokio::test]
 async fn an_offset_passes_over_matches_in_either_order_and_pages_go_on_after_them() {
     let log = whole(9, Duration::ZERO);
-    let ids = [2, 4, 6, 8].map(|number| contract::event(number).facts.id);
+    let ids = [2, 4, 6, 8].map(|number| contract::event(number).facts.id.clone());
     let even = |event: &EventFacts| ids.contains(&event.id);
     for (order, all) in [
         (Order::OldestFirst, [2, 4, 6, 8]),

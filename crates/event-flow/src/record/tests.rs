@@ -164,7 +164,7 @@ async fn an_event_whose_name_is_unknown_is_known_by_its_id_alone() {
         let appended = recorder.append(vec![contract::event(3)]).await.unwrap();
         assert_eq!(appended.hint.is_some(), is_new);
     }
-    let id = contract::event(3).facts.id;
+    let id = contract::event(3).facts.id.clone();
     let appended = recorder
         .append(vec![webhook(id.as_str(), "issues")])
         .await

@@ -44,7 +44,7 @@ pub(super) struct PromptRepository {
 }
 
 impl PromptRepository {
-    /// Reads the arguments `owner` and `repo`.
+    /// Reads the arguments `owner` and `repo`, which may name its owner as well.
     ///
     /// # Errors
     /// They are not valid names, or name more than a repository; or the principal may not see it, which
@@ -89,8 +89,9 @@ impl PromptRepository {
         let named = named.unwrap_or_default();
         let is_here =
             (named.owner.as_ref(), named.repo.as_ref()) == (Some(&self.owner), Some(&self.repo));
-        match named.item {
-            Some((kind, number)) if is_here && ITEMS.contains(&kind) => Ok(number),
+        match (named.item, named.number) {
+            (Some((kind, number)), _) if is_here && ITEMS.contains(&kind) => Ok(number),
+            (None, Some(number)) if is_here => Ok(number),
             _ => Err(refused("names no issue or pull request of this repository")),
         }
     }
@@ -100,10 +101,12 @@ impl PromptRepository {
         caller: &Caller,
         params: &GetPromptParams,
     ) -> Result<(Self, Option<(ResourceType, u64)>), CallError> {
-        let owner = GithubReference::read_owner(argument(params, "owner"))
-            .map_err(|error| InputError::new("arguments.owner", &error.to_string()))?;
+        let owner = Some(argument(params, "owner")).filter(|owner| !owner.trim().is_empty());
+        let owner = owner.map(GithubReference::read_owner).transpose();
+        let owner =
+            owner.map_err(|error| InputError::new("arguments.owner", &error.to_string()))?;
         let named = FilterRequest {
-            owner: Some(owner.clone()),
+            owner,
             repo: Some(argument(params, "repo").to_owned()),
             ..FilterRequest::default()
         };
@@ -113,9 +116,15 @@ impl PromptRepository {
             }
             error => InputError::within("arguments", &error),
         })?;
-        let item = named.resource_type.zip(named.number);
+        // A number without a kind is that of an issue or pull request.
+        let kind = named.resource_type.unwrap_or(ResourceType::ISSUE);
+        let item = named.number.map(|number| (kind, number));
         let Some(repo) = named.repo else {
             return Err(InputError::new("arguments.repo", "names no repository").into());
+        };
+        let Some(owner) = named.owner else {
+            let reason = "the prompt requires it, or a repo with its owner such as acme/rocket";
+            return Err(InputError::new("arguments.owner", reason).into());
         };
         let uri = ResourceUri::Events {
             owner: Some(owner.clone()),

@@ -43,8 +43,14 @@ impl Prompt for SummarizeActivity {
             title: "Summarize a repository's activity",
             description: "The events of a repository since a given time, with a request to summarize them.",
             arguments: vec![
-                required("owner", "Login of the repository's owner"),
-                required("repo", "Name of the repository"),
+                PromptArgument {
+                    required: false,
+                    ..required(
+                        "owner",
+                        "Login of the repository's owner; not needed where repo names it",
+                    )
+                },
+                required("repo", "Name of the repository, owner/repo, or its URL"),
                 PromptArgument {
                     required: false,
                     ..required(

@@ -35,7 +35,9 @@ impl Arguments {
     /// # Errors
     /// They are no object, or a name occurs twice in them.
     pub(super) fn of(call: &CallToolParams) -> Result<Self, InputError> {
-        let Members(members) = call.arguments()?;
+        let Members(mut members) = call.arguments()?;
+        // As forms and templates write what is absent.
+        members.retain(|_, value| value.as_str().is_none_or(|text| !text.trim().is_empty()));
         Ok(Self {
             members,
             taken: Vec::new(),

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{
-        Error, MapAccess, SeqAccess, Visitor,
+        Error, MapAccess, SeqAccess, Unexpected, Visitor,
         value::{MapAccessDeserializer, SeqAccessDeserializer},
     },
 };
@@ -166,6 +166,14 @@ pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
 
         fn visit_u64<E>(self, number: u64) -> Result<Option<String>, E> {
             Ok(Some(number.to_string()))
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<Option<String>, E> {
+            // As languages with one type of numbers write a whole one.
+            match lenient::whole_number(&number.to_string()) {
+                Some(whole) => Ok(Some(whole.to_string())),
+                None => Err(E::invalid_type(Unexpected::Float(number), &self)),
+            }
         }
     }
     deserializer.deserialize_any(TextVisitor)

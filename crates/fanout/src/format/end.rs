@@ -13,6 +13,8 @@ pub enum StreamEnd {
     LogReplaced,
     /// The token that opened the stream is no longer valid.
     Revoked,
+    /// The token that opened the stream has other rights now: the client reconnects under them.
+    RightsChanged,
     /// The stream has reached its maximum age: the client can reconnect to any edge.
     MaxAge,
     /// The session's filters need more comparisons than this edge has room for.
@@ -35,6 +37,9 @@ impl StreamEnd {
             Self::SessionEnded => "the session ended",
             Self::LogReplaced => "the event log was replaced",
             Self::Revoked => "the token is no longer valid",
+            Self::RightsChanged => {
+                "the rights of the token have changed; reconnect now, any edge resumes from your last id under them"
+            }
             Self::MaxAge => "reconnect now; any edge resumes from your last id",
             Self::TooManyFilters => {
                 "the filters of your streams here are too many; end a subscription, or try another edge"
@@ -48,12 +53,13 @@ impl StreamEnd {
     }
 
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Drain,
         Self::TakenOver,
         Self::SessionEnded,
         Self::LogReplaced,
         Self::Revoked,
+        Self::RightsChanged,
         Self::MaxAge,
         Self::TooManyFilters,
         Self::SubscriptionExpired,
@@ -79,6 +85,7 @@ impl StreamEnd {
             Self::SessionEnded => "session_ended",
             Self::LogReplaced => "log_replaced",
             Self::Revoked => "revoked",
+            Self::RightsChanged => "rights_changed",
             Self::MaxAge => "max_age",
             Self::TooManyFilters => "too_many_filters",
             Self::SubscriptionExpired => "subscription_expired",

@@ -78,8 +78,8 @@ impl Run {
         }
         let (budget, seed) = budget();
         let (end, until) = match budget {
-            fuzz::engine::Budget::Inputs(_) => (REQUESTS, None),
-            fuzz::engine::Budget::Time(time) => (u64::MAX, Some(Instant::now() + time)),
+            fuzz::engine::FuzzBudget::Inputs(_) => (REQUESTS, None),
+            fuzz::engine::FuzzBudget::Time(time) => (u64::MAX, Some(Instant::now() + time)),
         };
         Ok(Self {
             seed,

@@ -13,7 +13,7 @@ use std::{
 
 use fuzz::{
     TARGETS, Target,
-    engine::{Budget, run},
+    engine::{FuzzBudget, run},
 };
 
 /// Number of mutations if no time is given: about a second in a debug build.
@@ -28,14 +28,14 @@ fn seeds(target: Target) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn budget() -> (Budget, u64) {
+fn budget() -> (FuzzBudget, u64) {
     let Ok(seconds) = std::env::var("FUZZ_SECONDS") else {
-        return (Budget::Inputs(INPUTS), 1);
+        return (FuzzBudget::Inputs(INPUTS), 1);
     };
     let seconds = seconds.parse().expect("FUZZ_SECONDS is a number");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let random_seed = u64::from(now.subsec_nanos()) | now.as_secs() << 32;
-    (Budget::Time(Duration::from_secs(seconds)), random_seed)
+    (FuzzBudget::Time(Duration::from_secs(seconds)), random_seed)
 }
 
 fn keeps_its_promises(name: &str) {

@@ -103,6 +103,7 @@ pub(super) const SECRET_SCAN: WebhookFamily = WebhookFamily {
     resource: "the scans of the repository or organization",
     rule: Rule::By(|payload| {
         let mut scan = payload.once(ResourceType::SECRET_SCANNING_SCAN)?;
+        scan.event_type = EventType::UPDATED;
         scan.happened_at = fields::time(payload.json, "/completed_at");
         Ok(scan)
     }),

@@ -53,6 +53,8 @@ pub(super) const PROTECTION_RULE: WebhookFamily = WebhookFamily {
         let path = path.or_else(|| fields::owned(payload.json, "/environment"));
         let mut subject = payload.at(ResourceType::DEPLOYMENT_PROTECTION_RULE, path)?;
         subject.resource.title = fields::title(payload.json, "/environment");
+        // As of `watch`: GitHub requires nothing of this payload.
+        subject.event_type = EventType::UPDATED;
         let subject = subject.typed(payload.action(), &[("requested", EventType::CREATED)]);
         Ok(subject.of_pull_request(payload, payload.json))
     }),

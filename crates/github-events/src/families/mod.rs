@@ -11,6 +11,7 @@ mod issue_comment;
 mod issue_links;
 mod issues;
 mod label;
+pub(crate) mod members;
 mod milestone;
 mod others;
 mod packages;

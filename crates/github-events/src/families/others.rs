@@ -12,7 +12,12 @@ pub(super) const OTHERS: &[WebhookFamily] = &[
         event: "branch_protection_configuration",
         kinds: &[ResourceType::BRANCH_PROTECTION_CONFIGURATION],
         resource: "the repository's setting",
-        rule: Rule::Once,
+        rule: Rule::By(|payload| {
+            let mut setting = payload.once(ResourceType::BRANCH_PROTECTION_CONFIGURATION)?;
+            // As of `watch`.
+            setting.event_type = EventType::UPDATED;
+            Ok(setting)
+        }),
         ..WebhookFamily::PLAIN
     },
     WebhookFamily {

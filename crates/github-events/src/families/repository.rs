@@ -52,7 +52,9 @@ pub(super) const WATCH: WebhookFamily = WebhookFamily {
     kinds: &[ResourceType::WATCH],
     resource: "the user's watch on the repository",
     rule: Rule::By(|payload| {
-        let watch = of_sender(payload, ResourceType::WATCH)?;
+        let mut watch = of_sender(payload, ResourceType::WATCH)?;
+        // Its payload is that of any event about the whole repository, whose actions say nothing of a watch.
+        watch.event_type = EventType::UPDATED;
         Ok(watch.typed(payload.action(), &[("started", EventType::CREATED)]))
     }),
     ..WebhookFamily::PLAIN

@@ -11,6 +11,7 @@ mod events;
 mod found;
 mod lockdown;
 mod order;
+mod other_names;
 mod packages;
 mod page;
 mod payloads;

@@ -84,6 +84,10 @@ fn no_batch() -> HttpRefusal {
     HttpRefusal::invalid_request("batches exist only in a session of revision 2025-03-26")
 }
 
+/// The refusal of a header with any other revision, or with none.
+const OTHER_REVISION: &str = "MCP-Protocol-Version names no revision that this session could speak; send the one that \
+                              initialize answered with (2024-11-05, 2025-03-26, 2025-06-18 or 2025-11-25), or leave it out";
+
 /// An absent header means the negotiated revision. A revision that is not supported or has no
 /// sessions is refused (MCP 2025-06-18, Transports, "Protocol Version Header").
 pub(super) fn check_version(
@@ -92,9 +96,7 @@ pub(super) fn check_version(
     match version {
         VersionClaim::Absent => Ok(None),
         VersionClaim::Known(version) if version.era() == Era::Handshake => Ok(Some(version)),
-        _ => Err(HttpRefusal::invalid_request(
-            "MCP-Protocol-Version names no revision that this session could speak",
-        )),
+        _ => Err(HttpRefusal::invalid_request(OTHER_REVISION)),
     }
 }
 

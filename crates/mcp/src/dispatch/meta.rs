@@ -10,6 +10,7 @@ use crate::{
     capability::ClientCapabilities,
     channel::{CHANNEL_CAPABILITY, is_channel_client},
     envelope::{RequestId, RpcError},
+    lenient,
     limits::MAX_CLIENT_INFO_BYTES,
     log::LogLevel,
     refusal::HttpRefusal,
@@ -57,7 +58,12 @@ struct Wire<'a> {
         rename = "io.modelcontextprotocol/protocolVersion"
     )]
     version: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientCapabilities")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        rename = "io.modelcontextprotocol/clientCapabilities"
+    )]
     capabilities: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "io.modelcontextprotocol/clientInfo")]
     client_info: Option<&'a RawValue>,
@@ -76,7 +82,8 @@ struct ClientName {
     name: Option<String>,
 }
 
-/// Null counts as present: it claims the stateless era with an invalid value.
+/// Null counts as present: as a revision it claims the stateless era with an invalid value, and as capabilities it is
+/// what a serializer writes that has none.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {
@@ -125,6 +132,9 @@ impl<'a> Parts<'a> {
     /// keeps it until it ends.
     pub(super) fn capabilities(&self) -> Result<ClientCapabilities, HttpRefusal> {
         let sent = self.meta.capabilities;
+        if sent.is_some_and(lenient::is_no_object) {
+            return Ok(ClientCapabilities::default());
+        }
         let sent = sent.filter(|sent| sent.get().starts_with('{'));
         let sent = sent.ok_or_else(|| missing(CLIENT_CAPABILITIES))?;
         client_record::sent_capabilities(sent).ok_or_else(|| {

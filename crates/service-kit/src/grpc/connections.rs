@@ -1,6 +1,6 @@
 //! The bound on the connections of a gRPC listener: at the bound, the one that has been silent for longest ends for a new
 //! one. Roles send pings on idle connections, so that one is a stranger's or dead; first come those that never said
-//! anything.
+//! anything. Strangers can send pings too: last come those over which a call of a role of this installation came.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 use crate::limits::ROOM_INTERVAL;
 
@@ -37,6 +37,7 @@ struct WatchedConnection {
     /// Microseconds after `begun` at which the last bytes came, or the connection; see [`Self::rank`].
     heard_micros: AtomicU64,
     has_spoken: AtomicBool,
+    is_trusted: AtomicBool,
     must_end: AtomicBool,
     waker: AtomicWaker,
 }
@@ -49,9 +50,10 @@ impl WatchedConnection {
     }
 
     /// The lesser, the sooner it ends for a new one.
-    fn rank(&self) -> (bool, u64) {
+    fn rank(&self) -> (bool, bool, u64) {
         let heard = self.heard_micros.load(Ordering::Relaxed);
-        (self.has_spoken.load(Ordering::Relaxed), heard)
+        let has_spoken = self.has_spoken.load(Ordering::Relaxed);
+        (self.is_trusted.load(Ordering::Relaxed), has_spoken, heard)
     }
 }
 
@@ -82,6 +84,7 @@ impl CallConnections {
             begun: self.begun,
             heard_micros: AtomicU64::new(0),
             has_spoken: AtomicBool::new(false),
+            is_trusted: AtomicBool::new(false),
             must_end: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
@@ -174,10 +177,56 @@ impl AsyncWrite for WatchedSocket {
     }
 }
 
-impl Connected for WatchedSocket {
-    type ConnectInfo = TcpConnectInfo;
+/// The connection of a call, in its extensions.
+#[derive(Clone)]
+pub(super) struct CallConnection(Arc<WatchedConnection>);
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.socket.connect_info()
+impl CallConnection {
+    /// A call over it was one of a role of this installation.
+    pub(super) fn trust(&self) {
+        self.0.is_trusted.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Connected for WatchedSocket {
+    type ConnectInfo = CallConnection;
+
+    fn connect_info(&self) -> CallConnection {
+        CallConnection(Arc::clone(&self.connection))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stranger_that_talks_takes_no_connection_of_a_role() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connections = CallConnections::new(3);
+        let (mut clients, mut admitted) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+            clients.push(client.unwrap());
+            let (socket, _) = listener.accept().await.unwrap();
+            admitted.push(connections.admit(socket).await.unwrap());
+        }
+        // The role has said something first, and then a stranger; the other one never did.
+        let [role, stranger, silent] = &admitted[..] else {
+            panic!("three connections")
+        };
+        for speaks in [role, stranger] {
+            speaks.connection.heard();
+            speaks.connection.has_spoken.store(true, Ordering::Relaxed);
+        }
+        role.connect_info().trust();
+        let ends = |one: &WatchedSocket| one.check().is_err();
+        connections.make_room();
+        assert!(ends(silent) && !ends(stranger) && !ends(role));
+        stranger.connection.heard();
+        connections.make_room();
+        assert!(ends(stranger) && !ends(role));
     }
 }

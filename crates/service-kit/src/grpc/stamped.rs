@@ -18,6 +18,8 @@ use tonic::{
     server::NamedService, service::Interceptor,
 };
 
+use super::connections::CallConnection;
+
 /// Metadata with the stamp of a call.
 const STAMP: &str = "forgewire-stamp";
 
@@ -91,7 +93,12 @@ where
             .trust
             .verify(StampedChannel::Grpc, &parts, stamp, &self.memory)
         {
-            Ok(()) => Either::Left(self.inner.call(request)),
+            Ok(()) => {
+                if let Some(connection) = request.extensions().get::<CallConnection>() {
+                    connection.trust();
+                }
+                Either::Left(self.inner.call(request))
+            }
             Err(refusal) => {
                 let text = format!("this call is not from a role of this installation: {refusal}");
                 Either::Right(ready(Ok(Status::unauthenticated(text).into_http())))

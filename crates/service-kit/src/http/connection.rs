@@ -24,11 +24,13 @@ use super::{
     RemoteAddr,
     recent::RecentRequests,
     room::OpenConnections,
+    sender::SenderKey,
     service::RouterService,
     socket::Io,
-    state::{ConnectionState, RequestPhase},
+    state::{AwaitedPart, ConnectionState, RequestPhase},
     stops::{RequestTimer, RequestWaits, StopSignals, StopStep, StopWatch},
 };
+use crate::ip_network::of_one_sender;
 
 /// The settings that all connections of a listener share.
 pub(super) struct ConnectionSettings {
@@ -61,7 +63,8 @@ impl ConnectionTask {
         remote: RemoteAddr,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let state = Arc::<ConnectionState>::default();
+        let peer = SenderKey::of(&of_one_sender(remote.0.ip()));
+        let state = Arc::new(ConnectionState::new(peer));
         settings.open.add(&state);
         let io = Io {
             socket: TokioIo::new(socket),
@@ -155,14 +158,17 @@ impl Future for ConnectionTask {
             let waiting =
                 this.request
                     .poll(cx, &this.state, settings.waits, &settings.recent, step);
-            let waited = match this.state.asked_to_end() {
-                Some(phase) => phase,
-                None => ready!(waiting),
+            let asked = this.state.asked_to_end();
+            let is_idle = match asked {
+                Some(awaited) => awaited == AwaitedPart::Request,
+                None => ready!(waiting) == RequestPhase::Idle,
             };
-            if has_asked || waited != RequestPhase::Idle {
+            if has_asked || !is_idle {
+                let phase = this.state.phase();
                 tracing::debug!(
-                    ?waited,
-                    "connection closed: no request in time, or for a new one"
+                    ?phase,
+                    for_a_new_one = asked.is_some(),
+                    "connection closed: nothing came in time"
                 );
                 return Poll::Ready(());
             }

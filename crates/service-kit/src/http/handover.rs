@@ -40,6 +40,8 @@ pub(super) enum CarriedStream {
     ToReactor(Box<dyn StreamSource>),
     /// One that hyper drives.
     WithHyper(Handover),
+    /// One that hyper drives, and that leaves it to the connection how long to wait for its client.
+    Unmanaged,
 }
 
 /// Nothing is handed over.
@@ -74,14 +76,14 @@ impl HandoverState {
     pub(super) fn take_source(&self) -> Option<Box<dyn StreamSource>> {
         match std::mem::take(&mut *self.stream.lock()) {
             CarriedStream::ToReactor(source) => Some(source),
-            CarriedStream::Nothing | CarriedStream::WithHyper(_) => None,
+            CarriedStream::Nothing | CarriedStream::Unmanaged | CarriedStream::WithHyper(_) => None,
         }
     }
 
     /// Whether the stream gives up a client that takes nothing; `None` without a stream.
     pub(super) fn should_give_up(&self, behind: Duration) -> Option<bool> {
         match &*self.stream.lock() {
-            CarriedStream::Nothing => None,
+            CarriedStream::Nothing | CarriedStream::Unmanaged => None,
             CarriedStream::ToReactor(source) => Some(source.should_give_up(behind)),
             CarriedStream::WithHyper(handover) => handover.should_give_up(behind),
         }
@@ -90,10 +92,15 @@ impl HandoverState {
     /// The socket is full.
     pub(super) fn release(&self) {
         match &mut *self.stream.lock() {
-            CarriedStream::Nothing => {}
+            CarriedStream::Nothing | CarriedStream::Unmanaged => {}
             CarriedStream::ToReactor(source) => source.release(),
             CarriedStream::WithHyper(handover) => handover.release(),
         }
+    }
+
+    /// Whether there is a stream.
+    pub(super) fn carries_stream(&self) -> bool {
+        !matches!(&*self.stream.lock(), CarriedStream::Nothing)
     }
 
     /// Whether the stream has more for its client at once.

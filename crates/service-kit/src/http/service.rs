@@ -15,10 +15,11 @@ use hyper::body::Incoming;
 use stream_driver::Handover;
 
 use super::{
-    RemoteAddr,
+    RemoteAddr, StreamingAnswer,
     handover::{CarriedStream, FirstFrames},
     lenient_path::normalise,
     recent::RecentRequests,
+    sender::RequestSender,
     state::ConnectionState,
 };
 
@@ -44,6 +45,8 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         }
         normalise(request.uri_mut());
         request.extensions_mut().insert(self.remote);
+        let sender = RequestSender(Arc::clone(&self.state));
+        request.extensions_mut().insert(sender);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
         let state = Arc::clone(&self.state);
@@ -79,6 +82,12 @@ impl Future for RouterFuture {
                     CarriedStream::ToReactor(source)
                 }
             });
+        } else if response
+            .extensions_mut()
+            .remove::<StreamingAnswer>()
+            .is_some()
+        {
+            self.state.handover.carry(CarriedStream::Unmanaged);
         }
         if self.state.closes() {
             close_after(&mut response);
@@ -124,9 +133,12 @@ impl http_body::Body for RequestBody {
             self.state.await_body();
             return Poll::Pending;
         };
-        match frame.is_none() || self.body.is_end_stream() {
-            true => self.state.end_body(),
-            false => self.state.body_progress(),
+        match &frame {
+            Some(Ok(frame)) if !self.body.is_end_stream() => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.state.body_progress(bytes);
+            }
+            _ => self.state.end_body(),
         }
         Poll::Ready(frame)
     }

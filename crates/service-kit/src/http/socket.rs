@@ -52,9 +52,11 @@ impl Io {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            return written;
+        if let Poll::Ready(written) = written {
+            self.state.written(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
         }
+        self.state.is_full();
         self.state.handover.release();
         let unread = self.unread.get_or_insert_with(|| {
             Box::new(UnreadState {

@@ -14,7 +14,12 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-use super::handover::HandoverState;
+use super::{
+    client_waits::ClientWaits,
+    handover::{CarriedStream, HandoverState},
+    sender::SenderKey,
+};
+use crate::limits::UNFINISHED_REQUEST_TIMEOUT;
 
 /// The time from which phases are counted, in microseconds.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -38,9 +43,28 @@ pub(super) enum RequestPhase {
     Answered,
 }
 
+/// What the server waits for where a connection may end for a new one. Of one sender's, those of a lesser kind end
+/// first: without a request nothing is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum AwaitedPart {
+    /// A request.
+    Request = 1,
+    /// The rest of a head.
+    Head,
+    /// That the client takes its answer, which is no stream.
+    Taking,
+    /// The rest of a body.
+    Body,
+}
+
 /// State that the parts of a connection share.
 pub(super) struct ConnectionState {
     pub(super) handover: HandoverState,
+    /// The address of the other end.
+    peer: SenderKey,
+    /// The sender of the request that is worked on.
+    sender: AtomicU64,
     phase: AtomicU8,
     /// Whether a request was answered since the wait for the next one was last looked at.
     has_answered: AtomicBool,
@@ -48,32 +72,51 @@ pub(super) struct ConnectionState {
     closes: AtomicBool,
     /// Whether the next read that finds nothing asks the kernel itself.
     asks_kernel: AtomicBool,
-    /// The phase in which it should end for a new connection, plus one; 0 for none.
-    ends_in: AtomicU8,
+    /// The [`AwaitedPart`] for whose lack it should end for a new connection; 0 for none.
+    ends_for: AtomicU8,
     /// Since when it is in its phase, in microseconds after [`START`].
     since_micros: AtomicU64,
+    /// Waits for the request's body.
+    body_waits: ClientWaits,
+    /// Since when the client takes nothing of what is written, in microseconds after [`START`]; 0 if it does.
+    full_since_micros: AtomicU64,
+    /// Waits for the client to take what is written.
+    taking_waits: ClientWaits,
+    /// Whether there was such a wait since the last answer was written.
+    has_waited: AtomicBool,
     /// Of its task, for another one that asks it to end.
     waker: AtomicWaker,
 }
 
-impl Default for ConnectionState {
-    fn default() -> Self {
+/// Now, in microseconds after [`START`]; never 0.
+fn now_micros() -> u64 {
+    let since = Instant::now().saturating_duration_since(*START).as_micros();
+    u64::try_from(since).unwrap_or(u64::MAX).max(1)
+}
+
+impl ConnectionState {
+    /// A connection from this sender, on which nothing has arrived.
+    pub(super) fn new(peer: SenderKey) -> Self {
         let state = Self {
             handover: HandoverState::default(),
+            peer,
+            sender: AtomicU64::new(peer.0),
             phase: AtomicU8::default(),
             has_answered: AtomicBool::default(),
             closes: AtomicBool::default(),
             asks_kernel: AtomicBool::default(),
-            ends_in: AtomicU8::default(),
+            ends_for: AtomicU8::default(),
             since_micros: AtomicU64::default(),
+            body_waits: ClientWaits::default(),
+            full_since_micros: AtomicU64::default(),
+            taking_waits: ClientWaits::default(),
+            has_waited: AtomicBool::default(),
             waker: AtomicWaker::default(),
         };
         state.enter(RequestPhase::Idle);
         state
     }
-}
 
-impl ConnectionState {
     pub(super) fn phase(&self) -> RequestPhase {
         const ALL: [RequestPhase; 6] = [
             RequestPhase::Idle,
@@ -84,11 +127,6 @@ impl ConnectionState {
             RequestPhase::Answered,
         ];
         ALL[usize::from(self.phase.load(Ordering::Relaxed)) % ALL.len()]
-    }
-
-    /// The time since when it is in its phase.
-    pub(super) fn since(&self) -> Instant {
-        *START + Duration::from_micros(self.since_micros.load(Ordering::Relaxed))
     }
 
     pub(super) fn enter(&self, phase: RequestPhase) {
@@ -109,29 +147,72 @@ impl ConnectionState {
     }
 
     fn begin_phase(&self) {
-        let since = Instant::now().saturating_duration_since(*START).as_micros();
-        let since = u64::try_from(since).unwrap_or(u64::MAX);
-        self.since_micros.store(since, Ordering::Relaxed);
+        self.since_micros.store(now_micros(), Ordering::Relaxed);
     }
 
-    /// Asks its task to end, if it is still in this phase then. `false` if it has been asked before.
-    pub(super) fn ask_to_end(&self, phase: RequestPhase) -> bool {
-        let asked = self.ends_in.swap(phase as u8 + 1, Ordering::AcqRel);
+    fn since_micros(&self) -> u64 {
+        self.since_micros.load(Ordering::Relaxed)
+    }
+
+    /// What the server waits for, and since when, if the connection may end for a new one: at once without a request,
+    /// and otherwise when that has been too long.
+    pub(super) fn awaits(&self, now: Instant) -> Option<(AwaitedPart, Instant)> {
+        let (part, since) = match self.phase() {
+            RequestPhase::Idle => (AwaitedPart::Request, self.since_micros()),
+            RequestPhase::Head => (AwaitedPart::Head, self.since_micros()),
+            RequestPhase::Body => {
+                let waited = self.body_waits.waited_micros();
+                let since = self.since_micros().saturating_sub(waited);
+                (AwaitedPart::Body, since)
+            }
+            phase => {
+                let since = self.full_since_micros.load(Ordering::Relaxed);
+                // The rest of a stream that has ended is an answer like any other.
+                let is_stream =
+                    || phase != RequestPhase::Answered && self.handover.carries_stream();
+                if since == 0 || is_stream() {
+                    return None;
+                }
+                let waited = self.taking_waits.waited_micros();
+                (AwaitedPart::Taking, since.saturating_sub(waited))
+            }
+        };
+        let since = *START + Duration::from_micros(since);
+        let may_end = part == AwaitedPart::Request
+            || now.saturating_duration_since(since) >= UNFINISHED_REQUEST_TIMEOUT;
+        may_end.then_some((part, since))
+    }
+
+    /// Asks its task to end, if it still waits for this part then. `false` if it has been asked before.
+    pub(super) fn ask_to_end(&self, part: AwaitedPart) -> bool {
+        let asked = self.ends_for.swap(part as u8, Ordering::AcqRel);
         self.waker.wake();
-        asked != phase as u8 + 1
+        asked != part as u8
     }
 
-    /// The phase, if it has been asked to end in it.
-    pub(super) fn asked_to_end(&self) -> Option<RequestPhase> {
-        let (asked, phase) = (self.ends_in.load(Ordering::Acquire), self.phase());
-        if asked == phase as u8 + 1 {
-            return Some(phase);
+    /// What it waits for, if it has been asked to end for the lack of it.
+    pub(super) fn asked_to_end(&self) -> Option<AwaitedPart> {
+        let asked = self.ends_for.load(Ordering::Acquire);
+        if asked == 0 {
+            return None;
         }
-        if asked != 0 {
-            // Something has arrived meanwhile.
-            self.ends_in.store(0, Ordering::Relaxed);
+        let awaited = self.awaits(Instant::now());
+        let ends = awaited.filter(|(part, _)| *part as u8 == asked);
+        if ends.is_none() {
+            // Something has moved meanwhile.
+            self.ends_for.store(0, Ordering::Relaxed);
         }
-        None
+        ends.map(|(part, _)| part)
+    }
+
+    /// Of whom it is: of the sender of its request, otherwise of its other end.
+    pub(super) fn sender(&self) -> SenderKey {
+        SenderKey(self.sender.load(Ordering::Relaxed))
+    }
+
+    /// The sender of the request that is worked on is known.
+    pub(super) fn set_sender(&self, sender: SenderKey) {
+        self.sender.store(sender.0, Ordering::Relaxed);
     }
 
     /// Its task is woken when it is asked to end.
@@ -148,6 +229,8 @@ impl ConnectionState {
 
     /// The router has the request.
     pub(super) fn begin_answer(&self, has_body: bool) {
+        self.body_waits.forget();
+        self.handover.carry(CarriedStream::Nothing);
         self.enter(match has_body {
             true => RequestPhase::Reading,
             false => RequestPhase::Answering,
@@ -160,7 +243,12 @@ impl ConnectionState {
     }
 
     /// A part of the body has arrived.
-    pub(super) fn body_progress(&self) {
+    pub(super) fn body_progress(&self, bytes: usize) {
+        if self.phase() == RequestPhase::Body {
+            let waited = now_micros().saturating_sub(self.since_micros());
+            self.body_waits.add(waited);
+        }
+        self.body_waits.moved(bytes);
         self.change(RequestPhase::Body, RequestPhase::Reading);
     }
 
@@ -176,10 +264,34 @@ impl ConnectionState {
         self.enter(RequestPhase::Answered);
     }
 
+    /// The client takes nothing of what is written.
+    pub(super) fn is_full(&self) {
+        self.has_waited.store(true, Ordering::Relaxed);
+        if self.full_since_micros.load(Ordering::Relaxed) == 0 {
+            self.full_since_micros
+                .store(now_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// The client has made room for bytes that were written.
+    pub(super) fn written(&self, bytes: usize) {
+        let since = self.full_since_micros.load(Ordering::Relaxed);
+        if since != 0 {
+            self.full_since_micros.store(0, Ordering::Relaxed);
+            self.taking_waits.add(now_micros().saturating_sub(since));
+        }
+        self.taking_waits.moved(bytes);
+    }
+
     /// Hyper has written everything that it holds.
     pub(super) fn flushed(&self) {
         self.handover.flushed();
         if self.phase() == RequestPhase::Answered {
+            // A client that asks for the next answer before it takes this one owes the time of both.
+            if !self.has_waited.swap(false, Ordering::Relaxed) {
+                self.taking_waits.forget();
+            }
+            self.set_sender(self.peer);
             self.enter(RequestPhase::Idle);
             self.has_answered.store(true, Ordering::Relaxed);
         }
@@ -211,29 +323,4 @@ impl ConnectionState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_awaited_only_while_the_router_wants_more_of_it() {
-        let state = ConnectionState::default();
-        state.begin_answer(true);
-        assert_eq!(state.phase(), RequestPhase::Reading, "not asked for yet");
-        state.await_body();
-        let since = state.since();
-        state.await_body();
-        assert_eq!((state.phase(), state.since()), (RequestPhase::Body, since));
-        state.body_progress();
-        assert_eq!(state.phase(), RequestPhase::Reading, "worked on");
-        state.await_body();
-        state.end_body();
-        assert_eq!(state.phase(), RequestPhase::Answering);
-        // As on a connection of lines, whose input goes on beside its answer.
-        state.await_body();
-        state.body_progress();
-        assert_eq!(state.phase(), RequestPhase::Answering);
-        state.begin_answer(false);
-        state.await_body();
-        assert_eq!(state.phase(), RequestPhase::Answering, "there is none");
-    }
-}
+mod tests;

@@ -9,13 +9,16 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{Uri, request::Parts};
+use http::{HeaderValue, Uri, header, request::Parts};
 
 use super::{answers::unavailable, audited, query_token};
 use crate::error::EdgeError;
 use access::{AuthError, Authenticator, Principal};
 use mcp_server::{RateClass, RateLimiter, cpu_turns::CpuTurns};
-use service_kit::{audit::AuditLog, http::RemoteAddr};
+use service_kit::{
+    audit::AuditLog,
+    http::{RemoteAddr, RequestSender},
+};
 
 /// Paths on which a client expects JSON-RPC, also in refusals.
 const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
@@ -67,20 +70,31 @@ impl Gate {
 pub(crate) async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match gate.admit(&request) {
         Ok(principal) => {
+            if let Some(sender) = request.extensions().get::<RequestSender>() {
+                sender.name(&principal.id);
+            }
             let client = request.extensions().get::<RemoteAddr>();
             let client = client.map(|RemoteAddr(address)| *address);
             let account = gate.turns.account(&principal.id, client);
             request.extensions_mut().insert(Authenticated(principal));
-            account.run(next.run(request)).await
+            uncached(account.run(next.run(request)).await)
         }
         Err(refused) => {
             audited::note(&gate.audit, &request, &refused);
-            match speaks_json_rpc(request.uri()) {
+            uncached(match speaks_json_rpc(request.uri()) {
                 true => unavailable(refused, None),
                 false => refused.into_response(),
-            }
+            })
         }
     }
+}
+
+/// What an answer says depends on the token, and the next one says something else: no cache keeps it. Streams say more.
+fn uncached(mut answer: Response) -> Response {
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
+    let entry = answer.headers_mut().entry(header::CACHE_CONTROL);
+    entry.or_insert(PRIVATE);
+    answer
 }
 
 #[cfg(test)]

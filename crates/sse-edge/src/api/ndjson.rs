@@ -29,6 +29,7 @@ use model::TraceContext;
 use parking_lot::Mutex;
 use service_kit::{
     bodies::{BodyRefusal, BodySender, HeldBody},
+    http::StreamingAnswer,
     trace::Trace,
 };
 use tokio::{task::JoinSet, time::sleep};
@@ -45,7 +46,7 @@ use crate::{
     error::EdgeError,
     limits::{LAST_WORDS_WAIT, LINE_CONNECTIONS, LINES_IN_FLIGHT},
 };
-use access::{Permission, Principal, SharedPlace, SharedPlaces};
+use access::{AuthError, Permission, Principal, SharedPlace, SharedPlaces};
 
 mod body;
 mod call;
@@ -143,6 +144,7 @@ pub(crate) async fn endpoint(
             .spawn(LineConnection::new(shared, is_open, place).run(input)),
     );
     let mut response = Response::new(Body::new(body::LineBody::new(queue)));
+    response.extensions_mut().insert(StreamingAnswer);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES[0]));
     headers.insert(header::CACHE_CONTROL, STREAM_CACHE_CONTROL);
@@ -158,6 +160,7 @@ fn has_lines(headers: &HeaderMap) -> bool {
 /// The state shared by the lines of a connection.
 struct ConnectionState {
     edge: Arc<Edge>,
+    /// Of the token as it was when the connection opened. What is sent later acts with its present rights.
     principal: Arc<Principal>,
     trace: Option<TraceContext>,
     sender: BodySender,
@@ -346,9 +349,16 @@ impl LineConnection {
 }
 
 impl ConnectionState {
+    /// The principal with the rights that its token has now.
+    fn present(&self) -> Result<Arc<Principal>, AuthError> {
+        let present = self.principal.present()?;
+        present.require(Permission::Read)?;
+        Ok(present)
+    }
+
     async fn token_revoked(&self) {
         let mut revoked = self.edge.auth.revoked();
-        while self.principal.is_valid() {
+        while self.present().is_ok() {
             if revoked.changed().await.is_err() {
                 return std::future::pending().await;
             }

@@ -28,6 +28,7 @@ impl<'de> Deserialize<'de> for GivenEnd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = match Value::deserialize(deserializer)? {
             Value::Null => return Ok(Self::Null),
+            Value::String(text) if text.trim().is_empty() => return Ok(Self::Absent),
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
             _ => return Err(serde::de::Error::custom(TIME_FORMAT)),

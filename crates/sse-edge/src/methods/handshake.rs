@@ -9,7 +9,7 @@ use mcp::{
     resource::UriParams,
 };
 use mcp_server::{Caller, RateLimited, waiting::CallReply};
-use model::{ResourceUriError, SessionId};
+use model::{ResourceUri, SessionId};
 use serde_json::value::RawValue;
 use tracing::debug;
 
@@ -178,6 +178,9 @@ async fn set_level(
     Ok(caller.done(id))
 }
 
+/// Of a resource whose form is right.
+const HIDDEN_RESOURCE: &str = "it is nothing that this token may see";
+
 async fn subscribe(
     edge: &Edge,
     caller: &Caller,
@@ -191,7 +194,12 @@ async fn subscribe(
         .resources()
         .is_subscribable(&caller.principal, &uri)
     {
-        return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
+        // The same for what exists and what does not.
+        let reason = match ResourceUri::parse(&uri) {
+            Ok(_) => HIDDEN_RESOURCE.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        return Err(RpcError::invalid_params(format!("uri: {reason}")));
     }
     let since = edge.hub.started_position().map_err(EdgeError::from)?;
     let now = edge.sessions.now().await?;

@@ -51,6 +51,8 @@ fn request(
     mut values: BTreeMap<String, String>,
     tags: Vec<String>,
 ) -> Result<FilterRequest, ParameterError> {
+    // As forms send what is absent.
+    values.retain(|_, text| !text.trim().is_empty());
     let mut value = |name: &str| values.remove(name);
     let number = value("number").map(|text| {
         resource_number(&text).ok_or_else(|| invalid("number", "must be a whole number such as 7"))
@@ -60,7 +62,7 @@ fn request(
             .ok_or_else(|| invalid("databaseId", "must be a whole number such as 4711"))
     });
     let mut flag = |name: &str| {
-        let text = value(name).filter(|text| !text.trim().is_empty());
+        let text = value(name);
         let flag = text.map(|text| match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
@@ -71,7 +73,7 @@ fn request(
     let (is_pull_request, include_pull_requests) =
         (flag("isPullRequest")?, flag("includePullRequests")?);
     let mut words = |name: &str| {
-        let text = value(name).filter(|text| !text.trim().is_empty());
+        let text = value(name);
         let words = text.iter().flat_map(|text| text.split(','));
         words.map(str::to_owned).collect()
     };

@@ -380,3 +380,46 @@ async fn a_uri_is_read_in_every_spelling_or_refused_with_the_forms_that_exist() 
         );
     }
 }
+
+/// As forms and templates write what is absent.
+#[tokio::test]
+async fn an_empty_text_of_an_optional_argument_is_absent_everywhere() {
+    let (world, a, _b) = EdgeWorld::two().await;
+    world.happens("cat").await;
+    let client = connect(&a).await;
+    let filter = json!({ "owner": "", "repo": " ", "action": "", "number": "", "tags": "", "authors": "",
+        "resourceId": "", "isPullRequest": "" });
+    let filter = filter.as_object().unwrap();
+    for (tool, own) in [
+        (
+            "get_recent_events",
+            json!({ "limit": "", "from": "", "before": "", "order": "" }),
+        ),
+        (
+            "replay_events",
+            json!({ "cursor": "", "limit": "", "to": "" }),
+        ),
+    ] {
+        let mut arguments = own.as_object().unwrap().clone();
+        arguments.extend(filter.clone());
+        let call = json!({ "name": tool, "arguments": arguments });
+        let found = client.call(&a.url, "tools/call", call).await.unwrap();
+        assert_eq!(found["structuredContent"]["count"], 1, "{tool}: {found}");
+    }
+    for query in [
+        "owner=&repo=&tags=&number=&limit=&before=&from=",
+        "authors=&isPullRequest=&order=",
+    ] {
+        let url = a.at(&format!("/events/recent?{query}"));
+        let list: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        assert_eq!(
+            list["events"].as_array().map(Vec::len),
+            Some(1),
+            "{query}: {list}"
+        );
+    }
+    let body =
+        json!({ "clientId": "", "expiresAt": "", "since": "", "filters": [{ "owner": "" }] });
+    let (status, made) = answer(post(&a, "/events/subscribe", body.to_string())).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+}

@@ -332,6 +332,7 @@ async fn a_token_that_falls_ends_the_connection() {
         let sha256 = TokenDigest::of_new(token).unwrap().to_hex();
         format!("[[token]]\nid = \"{token:.5}\"\nsha256 = \"{sha256}\"\nprincipal = \"p\"\n")
     };
+    let narrowed = |token: &str| format!("{}repositories = [\"octo/cat\"]\n", entry(token));
     let (good, other) = (
         "first-token-of-somebody-who-may-read-all",
         "other-token-of-somebody-who-may-read-all",
@@ -343,6 +344,7 @@ async fn a_token_that_falls_ends_the_connection() {
         .await;
     let refused = reqwest::Client::new().post(node.at("/mcp/stream"));
     assert_eq!(refused.send().await.unwrap().status(), 401);
+    world.happens("dog").await;
     let bearer = format!("Bearer {good}");
     let mut lines = Lines::open_with(&node, &[("authorization", &bearer)]).await;
     lines.says(&modern(1, "server/discover", json!({})));
@@ -352,6 +354,23 @@ async fn a_token_that_falls_ends_the_connection() {
     // The call runs once the next one is answered.
     lines.says(&modern(3, "server/discover", json!({})));
     assert_eq!(lines.hears().await["id"], 3);
+    // Other rights end nothing: the call that waits goes on, and what follows acts with the new ones.
+    std::fs::write(&path, narrowed(good)).unwrap();
+    until("the narrower token is read", || async {
+        let url = node.at("/events/recent");
+        let asked = reqwest::Client::new().get(url).bearer_auth(good);
+        let list: Value = asked.send().await.unwrap().json().await.unwrap();
+        list["events"] == json!([])
+    })
+    .await;
+    let recent = json!({ "name": "get_recent_events", "arguments": {} });
+    lines.says(&modern(4, "tools/call", recent));
+    let seen = lines.hears().await;
+    assert_eq!(
+        (&seen["id"], &seen["result"]["structuredContent"]["count"]),
+        (&json!(4), &json!(0)),
+        "{seen}"
+    );
     std::fs::write(&path, entry(other)).unwrap();
     let owed = lines.hears().await;
     assert_eq!(owed["id"], 2, "{owed}");

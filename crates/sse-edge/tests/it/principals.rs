@@ -198,6 +198,72 @@ async fn tools_and_resources_answer_only_what_the_principal_may_see() {
             );
         }
     }
+    // What exists is refused as what does not; the form is right, and not named as the mistake.
+    let refusal = async |uri: &str| {
+        let params = json!({ "uri": uri });
+        let headers = headers(SEES_CATS, Some(&id));
+        let answer = post(&url, headers, "resources/subscribe", params).await;
+        let answer: Value = answer.json().await.unwrap();
+        answer["error"]["message"].as_str().unwrap().to_owned()
+    };
+    let hidden = refusal("github://issues/octo/dog/7").await;
+    assert!(hidden.contains("this token may see"), "{hidden}");
+    for uri in ["github://issues/octo/dog/99", "github://events/nobody"] {
+        assert_eq!(refusal(uri).await, hidden, "{uri}");
+    }
+    let malformed = refusal("github://issues/octo/dog").await;
+    assert!(malformed.contains("github://issues|"), "{malformed}");
+}
+
+#[tokio::test]
+async fn no_cache_keeps_an_answer_that_depends_on_the_token() {
+    let (_world, node, _tokens) = world().await;
+    let http = reqwest::Client::new();
+    for path in [
+        "/events/recent",
+        "/events/recent?limit=x",
+        "/events/replay/2026-11-20T10:00:00Z",
+        "/events/subscribe",
+        "/events/subscribe/none",
+        "/mcp/sse/stats",
+        "/mcp",
+    ] {
+        for token in [SEES_CATS, "a-token-of-nobody-at-all-1234567890-abc"] {
+            let answer = http.get(node.at(path)).bearer_auth(token);
+            let answer = answer.send().await.unwrap();
+            let kept = answer.headers().get("cache-control");
+            let kept = kept.map(|value| value.to_str().unwrap());
+            assert!(
+                kept.is_some_and(|value| value.contains("no-store")),
+                "{path} {}: {kept:?}",
+                answer.status()
+            );
+        }
+    }
+    let listed = post(
+        &node.at("/mcp"),
+        headers(SEES_CATS, None),
+        "ping",
+        json!({}),
+    )
+    .await;
+    assert_eq!(listed.headers()["cache-control"], "private, no-store");
+}
+
+#[tokio::test]
+async fn a_token_whose_rights_change_is_told_so_and_not_that_it_fell() {
+    let (_world, node, tokens) = world().await;
+    let mut plain = sse::open(&node.at("/events/stream"), headers(SEES_ALL, None))
+        .await
+        .unwrap();
+    tokens.write(&[(SEES_ALL, "all", "repositories = [\"octo/cat\"]")]);
+    let mut said = String::new();
+    while let Some(frame) = plain.next(SOON).await.unwrap() {
+        said = frame.comments.last().cloned().unwrap_or(said);
+    }
+    assert!(said.contains("rights of the token have changed"), "{said}");
+    let ended = "forgewire_edge_ended_streams_total{reason=\"rights_changed\"}";
+    assert_eq!(node.metric(ended), 1);
 }
 
 #[tokio::test]

@@ -115,6 +115,10 @@ async fn an_item_is_named_by_its_number_or_its_url() {
         ("octo", "cat", json!(page)),
         ("octo", page, json!("7")),
         ("https://github.com/octo", "cat", json!(7.0)),
+        ("", page, json!("7")),
+        ("", "octo/cat", json!(7)),
+        ("", "https://github.com/octo/cat", json!("octo/cat#7")),
+        ("", "octo/cat#7", json!("#7")),
     ] {
         let arguments = json!({ "owner": owner, "repo": repo, "number": number });
         let prompt = get(&client, &a, "triage_event", arguments).await;
@@ -180,7 +184,12 @@ async fn what_does_not_fit_is_named() {
     let triage = "triage_event";
     for (name, arguments, word) in [
         ("no_such_prompt", json!({}), "no_such_prompt"),
-        (triage, json!({}), "arguments.owner"),
+        (triage, json!({}), "arguments.repo"),
+        (
+            triage,
+            json!({ "owner": "", "repo": "cat", "number": "7" }),
+            "arguments.owner: the prompt requires it, or a repo with its owner",
+        ),
         (
             triage,
             json!({ "owner": "octo", "repo": "cat" }),

@@ -191,7 +191,7 @@ impl Sink {
         match followed {
             Followed::Events(events) => {
                 for event in events {
-                    let id = event.item.facts.id;
+                    let id = event.item.facts.id.clone();
                     let entry = self
                         .events
                         .entry(event.sequence.0)
@@ -268,7 +268,11 @@ impl World {
     }
 
     fn check(&self) {
-        let wanted = self.log.ids().into_iter().map(|id| event(id).facts.id);
+        let wanted = self
+            .log
+            .ids()
+            .into_iter()
+            .map(|id| event(id).facts.id.clone());
         let wanted: Vec<_> = wanted.collect();
         assert_eq!(self.sink.lock().ids(), wanted);
     }

@@ -189,8 +189,18 @@ fn meta_is_complete_before_anything_else() {
         ),
         (
             "capabilities are no object",
-            list(meta_with(capabilities, json!([]))),
+            list(meta_with(capabilities, json!(["sampling"]))),
             Is::Refused(400, -32602, true),
+        ),
+        (
+            "capabilities as PHP writes none",
+            list(meta_with(capabilities, json!([]))),
+            Is::Modern,
+        ),
+        (
+            "capabilities as a serializer of nulls writes none",
+            list(meta_with(capabilities, Value::Null)),
+            Is::Modern,
         ),
         (
             "no capabilities comes before a header fault",

@@ -103,7 +103,7 @@ async fn the_wait_for_a_request_begins_anew_with_each_answer_and_another_one_wit
         head,
         last: Duration::ZERO,
     });
-    let state = ConnectionState::default();
+    let state = ConnectionState::new(SenderKey(1));
     let mut timer = RequestTimer::new();
     let mut wait = async |state: &ConnectionState| {
         let began = tokio::time::Instant::now();
@@ -141,7 +141,7 @@ async fn an_idle_connection_of_a_closed_listener_waits_while_requests_come_on_ot
     // One every half second, and the seconds that an idle connection waits.
     for (requests, waited) in [(0, 1), (4, 3), (100, 10)] {
         let recent = RecentRequests::new(10 * second);
-        let state = ConnectionState::default();
+        let state = ConnectionState::new(SenderKey(1));
         let mut timer = RequestTimer::new();
         let step = StopStep::LastRequests;
         let began = tokio::time::Instant::now();

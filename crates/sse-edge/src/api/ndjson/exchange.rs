@@ -10,6 +10,7 @@ use ::mcp::{
     ndjson::line,
     sse::{SseBlock, SseStreamParser},
 };
+use access::AuthError;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -37,7 +38,9 @@ impl ConnectionState {
         headers.insert(header::ACCEPT, BOTH);
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
-        let principal = Arc::clone(&self.principal);
+        let present = self.present();
+        // Without one, the connection ends.
+        let principal = present.unwrap_or_else(|_| Arc::clone(&self.principal));
         let line = RequestLine {
             route: RequestRoute::Lines,
             trace: self.trace,
@@ -66,9 +69,13 @@ impl ConnectionState {
             () = cancel.cancelled() => {}
         }
         let cancelled = self.end_requests(&ids);
-        let error = match self.principal.is_valid() {
-            true => RpcError::internal(),
-            false => {
+        let error = match self.present() {
+            Ok(_) => RpcError::internal(),
+            Err(AuthError::Forbidden(_)) => {
+                let text = "the token may not read any more";
+                RpcError::new(ErrorCode::InvalidRequest, text)
+            }
+            Err(_) => {
                 let text = "the token is no longer valid";
                 RpcError::new(ErrorCode::InvalidRequest, text)
             }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod slow_clients;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
@@ -37,6 +39,10 @@ fn start() -> (SocketAddr, Lifecycle) {
 
 /// As [`start`]; requests to `/later` are read once they may go on.
 fn start_with(go_on: &Arc<Notify>) -> (SocketAddr, Lifecycle) {
+    serve_routes(routes(go_on))
+}
+
+fn routes(go_on: &Arc<Notify>) -> Router {
     let go_on = Arc::clone(go_on);
     let later = move |request: Request| {
         let go_on = Arc::clone(&go_on);
@@ -49,11 +55,14 @@ fn start_with(go_on: &Arc<Notify>) -> (SocketAddr, Lifecycle) {
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"first"))]);
         Body::from_stream(first.chain(stream::pending()))
     };
-    let router = Router::new()
+    Router::new()
         .route("/hello", get(|| async { "hello" }))
         .route("/stream", get(silent))
         .route("/post", post(|body: Bytes| async move { body }))
-        .route("/later", post(later));
+        .route("/later", post(later))
+}
+
+fn serve_routes(router: Router) -> (SocketAddr, Lifecycle) {
     let limits = HttpLimits {
         max_connections: MAX,
         ..HttpLimits::default()
