@@ -56,6 +56,6 @@ pub use graphql_error::GraphqlFault;
 pub use metrics::{GithubMetrics, GithubResource};
 pub use pace::GithubPace;
 pub use pages::RestPages;
-pub use query::{ConnectionCursor, PageInfo, QueryAnswer, QueryCost};
+pub use query::{ConnectionCursor, GraphqlAnswer, PageInfo, QueryCost};
 pub use route::RestRoute;
 pub use secret_file::SecretFault;

@@ -39,7 +39,7 @@ impl RestPages {
     ///
     /// # Errors
     /// See [`GithubError`]. After one that passes, the same page is asked for again.
-    pub async fn next<T: DeserializeOwned>(
+    pub async fn next_page<T: DeserializeOwned>(
         &mut self,
     ) -> Result<Option<RestAnswer<T>>, GithubError> {
         let Some(call) = self.next.clone() else {

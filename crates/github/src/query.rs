@@ -42,7 +42,7 @@ fn timestamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timest
 
 /// The answer to a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryAnswer<T> {
+pub struct GraphqlAnswer<T> {
     /// The data. A part that has an error is `null` in it.
     pub data: T,
     /// The errors of parts.
@@ -97,7 +97,7 @@ impl GithubClient {
         access: &GithubAccess,
         document: GraphqlDocument,
         variables: &V,
-    ) -> Result<QueryAnswer<T>, GithubError> {
+    ) -> Result<GraphqlAnswer<T>, GithubError> {
         self.query_within(access, document, variables, RestCall::PATIENCE)
             .await
     }
@@ -112,7 +112,7 @@ impl GithubClient {
         document: GraphqlDocument,
         variables: &V,
         patience: Duration,
-    ) -> Result<QueryAnswer<T>, GithubError> {
+    ) -> Result<GraphqlAnswer<T>, GithubError> {
         let body = serde_json::to_vec(&WrittenQuery {
             query: document.text,
             operation: document.name,
@@ -147,7 +147,7 @@ impl GithubClient {
                 error.column()
             ))
         })?;
-        Ok(QueryAnswer { data, faults, cost })
+        Ok(GraphqlAnswer { data, faults, cost })
     }
 }
 

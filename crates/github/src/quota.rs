@@ -12,7 +12,7 @@ use crate::limits::{
     REST_POINTS, WRITE_POINTS,
 };
 
-pub(crate) const CORE: BucketName = BucketName::new("core");
+const CORE: BucketName = BucketName::new("core");
 pub(crate) const GRAPHQL: BucketName = BucketName::new("graphql");
 const REST_MINUTE: BucketName = BucketName::new("rest_points");
 const GRAPHQL_MINUTE: BucketName = BucketName::new("graphql_points");

@@ -122,7 +122,7 @@ impl Throttle {
             // Only now the permit forgets it: a caller may drop this, too.
             Ok(()) => permit.slot = None,
             Err(error) => {
-                tracing::warn!(%error, "the shared budget does not know what a request to GitHub has cost")
+                tracing::warn!(%error, "the shared budget does not know what a request to GitHub has cost");
             }
         }
     }

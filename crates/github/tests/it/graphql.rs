@@ -8,7 +8,7 @@ use serde_json::{Value, json as value};
 
 use crate::server::{FAST, ScriptedGithub, json, owner, with};
 
-const COST: &str = "2026-11-30T20:00:00Z";
+const RESET: &str = "2026-11-30T20:00:00Z";
 
 #[tokio::test]
 async fn a_part_that_github_does_not_give_is_named_and_the_rest_is_there() {
@@ -16,7 +16,7 @@ async fn a_part_that_github_does_not_give_is_named_and_the_rest_is_there() {
         json(200, &value!({
             "data": {
                 "repository": {"issue": null},
-                "rateLimit": {"cost": 3, "limit": 5000, "remaining": 4990, "resetAt": COST},
+                "rateLimit": {"cost": 3, "limit": 5000, "remaining": 4990, "resetAt": RESET},
             },
             "errors": [{"type": "NOT_FOUND", "path": ["repository", "issue"], "message": "Could not\nresolve"}],
         }))

@@ -97,7 +97,7 @@ async fn three_replicas_use_all_of_a_limit_and_no_more() {
     let workers = replicas
         .iter()
         .flat_map(|client| (0..WORKERS).map(move |_| client));
-    join_all(workers.map(async |client| {
+    join_all(workers.map(|client| async move {
         while Instant::now() < end {
             let patience = end.saturating_duration_since(Instant::now());
             match client.get::<Value>(&repository().patience(patience)).await {

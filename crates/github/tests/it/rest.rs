@@ -111,7 +111,7 @@ async fn all(client: &github::GithubClient) -> Result<Vec<u64>, GithubError> {
     let call = RestCall::new(RestRoute::ISSUES, owner(), &["octo", "tool"]).with("state", "all");
     let mut pages = client.pages(call);
     let mut items = Vec::new();
-    while let Some(page) = pages.next::<Vec<u64>>().await? {
+    while let Some(page) = pages.next_page::<Vec<u64>>().await? {
         match page {
             RestAnswer::Modified { value, .. } => items.extend(value),
             RestAnswer::NotModified => unreachable!("nothing is known"),
