@@ -32,6 +32,7 @@ fn subscription(name: &str, filters: Vec<Filter>) -> EventSubscription {
         since: position(41),
         created_at: Timestamp::from_unix_millis(1_790_000_000_456),
         number: 3,
+        expires_at: Some(Timestamp::from_unix_millis(1_790_000_100_789)),
     }
 }
 

@@ -129,6 +129,7 @@ pub(crate) fn interest(
         since: at(*since),
         created_at: Timestamp::default(),
         number: 0,
+        expires_at: None,
     };
     let session = Session {
         subscriptions: repos.iter().map(subscription).collect(),

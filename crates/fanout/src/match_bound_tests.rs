@@ -70,6 +70,7 @@ fn subscription(session: &str, number: usize, filters: usize) -> EventSubscripti
         },
         created_at: Timestamp::default(),
         number: 0,
+        expires_at: None,
     }
 }
 

@@ -32,6 +32,9 @@ pub struct EventSubscription {
     /// Its number among the session's subscriptions to events and resources.
     #[serde(rename = "wish", default)]
     pub number: u64,
+    /// The end that its client chose; without one it ends with the session at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A bound on the subscriptions of one session that would be exceeded.
@@ -222,6 +225,19 @@ impl Session {
             (self.newest_subscription, self.recent_subscriptions) = before;
         }
         fits
+    }
+
+    /// Takes out the subscriptions that have reached their end.
+    pub fn end_subscriptions(&mut self, now: Timestamp) {
+        let lives = |own: &EventSubscription| own.expires_at.is_none_or(|end| end > now);
+        self.subscriptions.retain(lives);
+    }
+
+    /// The next end of a subscription.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let ends = self.subscriptions.iter().filter_map(|own| own.expires_at);
+        ends.min()
     }
 
     /// Adds a subscription to the changes of a resource after `since`. A resource that is known under another

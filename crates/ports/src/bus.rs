@@ -1,6 +1,6 @@
 //! The bus: it carries hints, and nothing that must survive.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -169,6 +169,12 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The bus does not answer, or refuses a subscription.
     async fn check(&self) -> Result<(), BusError>;
+
+    /// The time since a message of another process was last left out because its clock, or this one's, is wrong: that
+    /// process is there, and this one does not hear it. `None` if there was none, or if the bus does not judge times.
+    fn since_untimely(&self) -> Option<Duration> {
+        None
+    }
 
     /// Checks whether the bus takes messages to these topics now, as far as that can be known; used for
     /// readiness. A bus that several processes share gets a hint without events of the log `epoch`, at

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use model::{Clock, IdSource, Timestamp};
@@ -194,6 +195,15 @@ impl RoleTrust {
         })
     }
 
+    /// The time since something of a role was last refused because it is of another time: mostly that role's clock, or
+    /// this process's, is wrong. `None` if there was nothing like it, or without keys.
+    #[must_use]
+    pub fn since_stale(&self, channel: StampedChannel) -> Option<Duration> {
+        let keyed = self.0.as_ref()?;
+        let times = keyed.told[channel as usize][StampRefusal::Stale as usize].lock();
+        times.last.map(|last| keyed.clock.now().since(last))
+    }
+
     /// The number of refusals for each channel and reason; none without keys.
     pub fn refusals(&self) -> impl Iterator<Item = (StampedChannel, StampRefusal, u64)> + use<'_> {
         self.0.iter().flat_map(|keyed| {
@@ -258,7 +268,6 @@ impl Keyed {
 mod tests {
     use super::*;
     use model::ManualClock;
-    use std::time::Duration;
 
     const OLD: &str = "the old key, as long as a key has to be";
     const NEW: &str = "the new key, as long as a key has to be";
@@ -373,9 +382,16 @@ mod tests {
         there.clock.advance(STAMP_WINDOW);
         let (one, other) = (here.role(&[NEW], None), there.role(&[NEW], None));
         assert_eq!((say(&one, &other), say(&other, &one)), (Ok(()), Ok(())));
+        assert_eq!(one.since_stale(StampedChannel::Bus), None);
         there.clock.advance(Duration::from_millis(1));
         let stale = Err(StampRefusal::Stale);
         assert_eq!((say(&one, &other), say(&other, &one)), (stale, stale));
+        here.clock.advance(Duration::from_secs(3));
+        let passed = [&one, &other].map(|role| role.since_stale(StampedChannel::Bus));
+        assert_eq!(
+            passed,
+            [3, 0].map(|seconds| Some(Duration::from_secs(seconds)))
+        );
     }
 
     #[test]

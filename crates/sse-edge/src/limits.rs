@@ -326,6 +326,9 @@ pub(crate) const MAX_SESSIONS_PER_PRINCIPAL: u32 = 10_000;
 /// Idle time of a session that ends with its stream, and of a connection of `/mcp/sse`: while the stream is open, its edge checks the
 /// session every [`SESSION_CHECK_INTERVAL`]; an edge that died does not.
 pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
+/// Sessions with an end of a subscription before them that this edge takes out in time; of others the periodic check
+/// does. About 150 bytes each.
+pub(crate) const SESSIONS_WITH_ENDS: usize = 100_000;
 /// Sessions that are checked concurrently.
 pub(crate) const CONCURRENT_SESSION_CHECKS: usize = 32;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.

@@ -1,14 +1,17 @@
 //! The switchboard of the edge: turns its news from the bus into calls of sessions, calls, tasks,
 //! subscriptions and streams.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use edge_records::VersionedSession;
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::{TryStreamExt, stream};
 use model::{Classified, SessionId};
 use ports::EdgeNews;
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -177,10 +180,39 @@ pub(crate) async fn watch_sessions(
                     Some(ChangedSession::All) => check_all_sessions(&sessions, &hub).await,
                     None => return,
                 },
+                () = next_end(&sessions) => end_subscriptions(&sessions, &hub).await,
             }
         }
     };
     stop.run_until_cancelled(endless).await;
+}
+
+/// Waits until a subscription in a session is over.
+async fn next_end(sessions: &Sessions) {
+    loop {
+        let earlier = sessions.ends.wake.notified();
+        match sessions.ends.next() {
+            Some(end) => match sessions.until(end) {
+                Duration::ZERO => return,
+                // An earlier end, or the end itself.
+                left => drop(timeout(left, earlier).await),
+            },
+            None => earlier.await,
+        }
+    }
+}
+
+/// Takes what is over out of the sessions whose stream is here; those without one do so when they are used.
+async fn end_subscriptions(sessions: &Sessions, hub: &Hub) {
+    while let Some(id) = sessions.take_over() {
+        if !hub.has_session(&id) {
+            continue;
+        }
+        if let Err(error) = sessions.end_subscriptions(&id).await {
+            // The periodic check of the session finds it again.
+            debug!(%error, session = %id, "what is over in a session is taken out later");
+        }
+    }
 }
 
 /// Makes every stream that carries answers check for them once per [`ANSWER_CHECK_INTERVAL`], which

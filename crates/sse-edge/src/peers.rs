@@ -67,6 +67,15 @@ pub(crate) struct AskedQuestions(pub(crate) mpsc::Receiver<AskedQuestion>);
 pub(crate) struct EdgeAnswers<T> {
     pub(crate) answers: BTreeMap<EdgeName, T>,
     pub(crate) missing: Vec<EdgeName>,
+    /// Others may be there whose messages this edge does not take, since their clock or its own is wrong.
+    pub(crate) may_lack_others: bool,
+}
+
+impl<T> EdgeAnswers<T> {
+    /// Whether these are the answers of all edges.
+    pub(crate) fn are_all(&self) -> bool {
+        self.missing.is_empty() && !self.may_lack_others
+    }
 }
 
 /// A question that waits for answers, until this is dropped.
@@ -240,7 +249,12 @@ impl EdgePeers {
         let missing = expected.into_iter();
         let missing = missing.filter(|edge| !answers.contains_key(edge)).collect();
         answers.insert(self.name.clone(), own);
-        EdgeAnswers { answers, missing }
+        let untimely = self.bus.since_untimely();
+        EdgeAnswers {
+            answers,
+            missing,
+            may_lack_others: untimely.is_some_and(|since| since < PRESENCE_LIFE),
+        }
     }
 }
 
@@ -327,7 +341,11 @@ mod tests {
             peers.note_answer(edge("a"), peers.name(), number + 1, "1".to_owned());
             peers.note_answer(edge("a"), peers.name(), number, "?".to_owned());
         };
-        let (EdgeAnswers { answers, missing }, ()) = tokio::join!(asking, answering);
+        let (answered, ()) = tokio::join!(asking, answering);
+        assert_eq!(answered.are_all(), answered.missing.is_empty());
+        let EdgeAnswers {
+            answers, missing, ..
+        } = answered;
         assert!(peers.waiting.lock().is_empty());
         assert_eq!(answers[peers.name()], 1);
         (answers.len(), missing, began.elapsed())
@@ -356,6 +374,54 @@ mod tests {
         assert_eq!(ask(&peers, &[]).await, (1, vec![edge("c")], ANSWERS_WAIT));
         peers.note_presence(peers.name().clone(), false, false);
         assert_eq!(ask(&peers, &[]).await, (1, vec![], Duration::ZERO));
+    }
+
+    /// A bus that leaves out what another edge says, since one of their clocks is wrong.
+    #[derive(Debug)]
+    struct UntimelyBus(InProcessBus, Option<Duration>);
+
+    #[async_trait::async_trait]
+    impl Bus for UntimelyBus {
+        async fn publish(
+            &self,
+            topic: &Topic,
+            message: ports::BusMessage,
+            trace: Option<model::TraceContext>,
+        ) -> Result<(), ports::BusError> {
+            self.0.publish(topic, message, trace).await
+        }
+
+        async fn subscribe(
+            &self,
+            topic: &Topic,
+        ) -> Result<ports::BusSubscription, ports::BusError> {
+            self.0.subscribe(topic).await
+        }
+
+        async fn check(&self) -> Result<(), ports::BusError> {
+            self.0.check().await
+        }
+
+        fn since_untimely(&self) -> Option<Duration> {
+            self.1
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edge_whose_clock_is_wrong_makes_answers_incomplete_though_it_is_not_heard() {
+        for (since, are_all) in [
+            (None, true),
+            (Some(PRESENCE_INTERVAL), false),
+            (Some(PRESENCE_LIFE), true),
+        ] {
+            let bus = InProcessBus::new(NonZeroUsize::new(100).unwrap());
+            let bus = UntimelyBus(bus, since);
+            let (peers, _asked) = EdgePeers::new(Arc::new(bus), &RandomIds);
+            peers.listens();
+            tokio::time::advance(PRESENCE_SETTLED).await;
+            let asking = peers.ask("{}".to_owned(), ANSWERS_WAIT, async { 1_u64 });
+            assert_eq!(asking.await.are_all(), are_all, "{since:?}");
+        }
     }
 
     #[tokio::test]

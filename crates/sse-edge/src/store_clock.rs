@@ -46,10 +46,15 @@ impl StoreClock {
     /// The store's time for what is stored for all edges: the store is asked if this process's clock was set
     /// since the last measurement.
     pub(crate) async fn current(&self) -> Result<Timestamp, EdgeError> {
-        match self.clock.is_measured() {
-            true => Ok(self.now()),
-            false => self.read().await,
+        match self.known() {
+            Some(now) => Ok(now),
+            None => self.read().await,
         }
+    }
+
+    /// The store's time, without asking; `None` if this process's clock was set since the last measurement.
+    pub(crate) fn known(&self) -> Option<Timestamp> {
+        self.clock.is_measured().then(|| self.now())
     }
 }
 

@@ -505,16 +505,19 @@ async fn a_stream_whose_subscription_was_lost_with_its_store_says_so() -> Result
         let other = subscribe(&edges[0], asked.clone()).await?;
         asked["clientId"] = "planner".into();
         let first = subscribe(&edges[1], asked.clone()).await?;
-        subscribe(&edges[1], asked).await?;
+        subscribe(&edges[1], asked.clone()).await?;
         let mut streams = [
             follow(&edges[2], &alone, None).await?,
             open(&edges[1], "clientId=planner", None).await?,
+            open(&edges[0], "clientId=planner", None).await?,
         ];
         let mut deleted = follow(&edges[1], &other, None).await?;
         ensure!(delete(&edges[0], &other).await? == StatusCode::OK);
         ensure!(ending(&mut deleted).await?.0 == "subscription_deleted");
         ensure!(delete(&edges[0], &first).await? == StatusCode::OK);
         redis_does(system, "FLUSHALL").await?;
+        // One of the client is there again before the edges notice: the other one stays lost.
+        subscribe(&edges[2], asked).await?;
         for stream in &mut streams {
             // Nothing tells of a loss: the edges notice it when they look.
             let (reason, took) = ending_within(stream, Duration::from_secs(40)).await?;

@@ -256,6 +256,7 @@ impl SubscribeToEvents {
                 since,
                 created_at: now,
                 number: 0,
+                expires_at: None,
             };
             session.subscribe(new, now)?;
             session.channel = channel.or(session.channel);

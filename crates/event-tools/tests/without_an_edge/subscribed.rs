@@ -163,6 +163,7 @@ async fn a_session_has_its_own_subscriptions_beside_those_that_are_kept() {
         since,
         created_at: Timestamp::default(),
         number,
+        expires_at: None,
     };
     let session = json!({
         "id": "s", "owner": "me", "protocol_version": "2025-11-25", "client_info": {},

@@ -140,6 +140,7 @@ fn fill(session: &mut Session, filters: &[Filter]) -> SubscriptionBound {
             since: position(1),
             created_at: Timestamp::default(),
             number: 0,
+            expires_at: None,
         };
         if let Err(bound) = session.subscribe(new, Timestamp::default()) {
             assert_eq!(*session, before, "a refusal changes nothing");
@@ -215,4 +216,37 @@ fn a_resource_is_one_however_its_uri_is_spelt() {
         .unwrap();
     session.unsubscribe_from_resource("test://a");
     assert_eq!(session.resource_uris.len(), 1);
+}
+
+#[test]
+fn a_subscription_lives_in_its_session_until_the_end_that_was_chosen_for_it() {
+    let mut session = session();
+    let at = Timestamp::from_unix_millis;
+    for (id, expires_at) in [
+        ("kept", None),
+        ("later", Some(at(9))),
+        ("soon", Some(at(5))),
+    ] {
+        let new = EventSubscription {
+            id: SubscriptionId::new(id).unwrap(),
+            filters: FilterSet::all(),
+            since: position(1),
+            created_at: at(1),
+            number: 0,
+            expires_at,
+        };
+        session.subscribe(new, at(1)).unwrap();
+    }
+    let newest = session.newest_subscription;
+    for (now, ids, next) in [
+        (4, &["kept", "later", "soon"][..], Some(at(5))),
+        (5, &["kept", "later"], Some(at(9))),
+        (9, &["kept"], None),
+    ] {
+        session.end_subscriptions(at(now));
+        let left = session.subscriptions.iter().map(|own| own.id.as_str());
+        assert_eq!(left.collect::<Vec<_>>(), ids);
+        assert_eq!(session.next_end(), next);
+        assert_eq!(session.newest_subscription, newest, "no number comes again");
+    }
 }

@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_nats::{HeaderMap, HeaderValue, Message, PublishErrorKind, Subscriber};
@@ -173,6 +174,10 @@ impl Bus for NatsBus {
 
     async fn check(&self) -> Result<(), BusError> {
         self.check_subscriptions().await
+    }
+
+    fn since_untimely(&self) -> Option<Duration> {
+        self.connection.trust().since_stale(StampedChannel::Bus)
     }
 
     async fn check_publish(&self, topics: &[Topic], epoch: Epoch) -> Result<(), BusError> {

@@ -73,7 +73,7 @@ pub(super) async fn broadcast(
         "sentCount": delivered,
         "totalConnections": counted(|report| report.connections),
         "kept": keeps,
-        "complete": reports.missing.is_empty() && sending.is_empty(),
+        "complete": reports.are_all() && sending.is_empty(),
         "missing": names(&reports),
         "stillSending": sending,
     }))
@@ -112,7 +112,7 @@ pub(super) async fn stats(
         "newestConnection": time(sum.newest),
         "answeredBy": edge.broadcasts.edge(),
         "edges": of_edges.collect::<Vec<Value>>(),
-        "complete": counted.missing.is_empty(),
+        "complete": counted.are_all(),
         "missing": names(&counted),
     }))
     .into_response())

@@ -241,7 +241,11 @@ pub(super) async fn renew(
     edge.subscriptions.load(&principal.id, &id).await?;
     let now = edge.subscriptions.now().await?;
     let life = request.expires_at.life(now, "use null")?;
-    let renewed = edge.subscriptions.renew(&principal.id, &id, life).await?;
+    let of = (&principal.id, &id);
+    let renewing = edge
+        .subscriptions
+        .renew_with_session(&edge.sessions, of, life);
+    let renewed = renewing.await?;
     shown(&edge, &principal, &renewed, Some(true)).await
 }
 

@@ -2,6 +2,7 @@
 //! can be used on any edge at once.
 
 mod bounds;
+mod ends;
 mod inbox;
 mod kept;
 mod mailboxes;
@@ -31,7 +32,7 @@ pub(crate) use stream::{
     stored_rights,
 };
 
-use self::touches::FreshSessions;
+use self::{ends::SessionEnds, touches::FreshSessions};
 use crate::{
     background::Background,
     error::EdgeError,
@@ -74,6 +75,8 @@ pub(crate) struct Sessions {
     inboxes: Inboxes,
     kept: KeptBroadcasts,
     background: Background,
+    /// The ends of subscriptions in the sessions that were read here.
+    pub(crate) ends: SessionEnds,
 }
 
 /// The dependencies of [`Sessions`].
@@ -132,6 +135,7 @@ impl Sessions {
             inboxes,
             kept,
             background,
+            ends: SessionEnds::default(),
         }
     }
 
@@ -278,7 +282,8 @@ impl Sessions {
         mut change: impl FnMut(&mut Session) -> T,
     ) -> Result<Option<(T, bool)>, EdgeError> {
         for _ in 0..UPDATE_ATTEMPTS {
-            let Some(mut found) = self.find(id, principal).await? else {
+            let found = self.read(id).await?;
+            let Some(mut found) = found.filter(|found| found.session.owner == *principal) else {
                 return Ok(None);
             };
             let Some(ttl) = self.time_to_live(&found.session).await? else {
@@ -286,6 +291,7 @@ impl Sessions {
             };
             let limits = self.bounds.limits(&found.session.owner);
             let before = found.session.clone();
+            found.session.end_subscriptions(self.clock.current().await?);
             let answer = change(&mut found.session);
             if found.session == before {
                 return Ok(Some((answer, false)));
@@ -324,9 +330,28 @@ impl Sessions {
         }
     }
 
-    /// Loads a session regardless of its owner, for instance for a stream that this edge holds.
-    /// Ends it if its lifetime is over.
+    /// Takes the subscriptions that are over out of a session, also out of its stream, if that is here.
+    pub(crate) async fn end_subscriptions(&self, id: &SessionId) -> Result<(), EdgeError> {
+        if let Some(found) = self.read(id).await? {
+            self.update(id, &found.session.owner, |_| ()).await?;
+        }
+        Ok(())
+    }
+
+    /// Loads a session regardless of its owner, for instance for a stream that this edge holds, without the
+    /// subscriptions that are over. Ends it if its lifetime is over.
     pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<VersionedSession>, EdgeError> {
+        let Some(mut found) = self.read(id).await? else {
+            return Ok(None);
+        };
+        if found.session.next_end().is_some() {
+            found.session.end_subscriptions(self.clock.current().await?);
+        }
+        Ok(Some(found))
+    }
+
+    /// Reads a session as it is stored.
+    async fn read(&self, id: &SessionId) -> Result<Option<VersionedSession>, EdgeError> {
         let found = match timeout(CALL_DEADLINE, self.store.load(id)).await? {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
@@ -342,6 +367,7 @@ impl Sessions {
             self.retire(id).await?;
             return Ok(None);
         }
+        self.ends.note(id, found.session.next_end());
         Ok(Some(found))
     }
 
@@ -371,6 +397,16 @@ impl Sessions {
         Ok(self.bounds.time_to_live(session, now))
     }
 
+    /// The time until an end, by the store's clock.
+    pub(crate) fn until(&self, end: Timestamp) -> Duration {
+        end.since(self.clock.now())
+    }
+
+    /// A session that was read here, and of which a subscription is over.
+    pub(crate) fn take_over(&self) -> Option<SessionId> {
+        self.ends.take_over(self.clock.now())
+    }
+
     /// The store's time, for what is stored for all edges.
     pub(crate) async fn now(&self) -> Result<Timestamp, EdgeError> {
         self.clock.current().await
@@ -380,6 +416,7 @@ impl Sessions {
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touches.forget(id);
+        self.ends.note(id, None);
         match timeout(CALL_DEADLINE, self.mailboxes.end(id)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => debug!(%error, session = %id, "a mailbox is left to expire"),

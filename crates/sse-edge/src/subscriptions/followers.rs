@@ -1,6 +1,9 @@
 //! The streams of this edge that follow subscriptions, and what each of them knows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fanout::{
     followed_stream::{FollowedStream, TakenPosition},
@@ -77,6 +80,12 @@ impl Follower {
             number: 0,
         }
     }
+
+    /// Whether all that it follows has reached its end, as far as it knows.
+    pub(super) fn is_over(&self, store_time: Timestamp) -> bool {
+        let mut known = self.known.values();
+        !self.known.is_empty() && known.all(|known| known.expires_at <= store_time)
+    }
 }
 
 /// What the event ids of a stream say while its client has no subscription, and gets every event.
@@ -106,8 +115,14 @@ pub(super) struct LookMoment {
     pub(super) generation: u32,
     /// Time after which what a socket took has arrived; `None` if nothing proves that.
     pub(super) proof: Option<Duration>,
-    /// What a stream knew, and is no longer stored, was not ended: the store has lost it.
-    pub(super) is_lost: bool,
+}
+
+/// What was loaded, and what is missing of what the streams knew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredNow<'l> {
+    pub(super) loaded: &'l [VersionedSubscription],
+    /// Missing ones that were not ended.
+    pub(super) unended: &'l BTreeSet<SubscriptionId>,
 }
 
 /// Brings the streams of a source up to date with what was loaded, and ends those whose subscriptions are gone, which
@@ -115,71 +130,89 @@ pub(super) struct LookMoment {
 pub(super) fn update_all(
     source: &FollowedSource,
     followers: &mut Vec<Follower>,
-    loaded: &[VersionedSubscription],
+    stored: StoredNow<'_>,
     moment: LookMoment,
 ) -> Vec<(SubscriptionId, StoredUse)> {
     let mut uses = Vec::new();
-    followers.retain_mut(|follower| update(source, follower, loaded, moment, &mut uses));
+    followers.retain_mut(|follower| update(source, follower, stored, moment, &mut uses));
     uses
 }
 
-/// The subscription that tells whether those of a source were ended or lost: the one that would have lived longest;
-/// `None` if some are stored, no stream knew any, or all have reached their end.
-pub(super) fn missing_one(
+/// The subscriptions that streams of a source know, and that are neither stored nor at their end.
+pub(super) fn missing(
     source: &FollowedSource,
     followers: &[Follower],
     loaded: &[VersionedSubscription],
     store_time: Timestamp,
-) -> Option<SubscriptionId> {
-    if loaded.iter().any(|found| source.has(&found.subscription)) {
-        return None;
-    }
+) -> BTreeSet<SubscriptionId> {
+    let stored = loaded.iter().map(|found| &found.subscription);
+    let stored = stored.filter(|subscription| source.has(subscription));
+    let stored: BTreeSet<_> = stored.map(|subscription| &subscription.id).collect();
     let known = followers.iter().flat_map(|follower| &follower.known);
-    let last = known.max_by_key(|(_, known)| known.expires_at);
-    let lives = last.filter(|(_, known)| known.expires_at > store_time);
-    lives.map(|(id, _)| id.clone())
+    let living = known.filter(|(id, known)| known.expires_at > store_time && !stored.contains(id));
+    living.map(|(id, _)| id.clone()).collect()
 }
 
-/// What became of the subscriptions that a stream knew, none of which is stored.
-fn end_of(follower: &Follower, moment: LookMoment) -> StreamEnd {
-    let ends_by = |time: Timestamp| {
-        let mut known = follower.known.values();
-        known.all(|known| known.expires_at <= time)
-    };
+/// What became of a subscription that is not stored.
+fn fate(
+    (id, known): (&SubscriptionId, &KnownSubscription),
+    unended: &BTreeSet<SubscriptionId>,
+    store_time: Timestamp,
+) -> StreamEnd {
     // One that was not ended may have reached its end while it was loaded.
-    let loaded_by = moment.store_time.plus(CALL_DEADLINE);
-    if ends_by(moment.store_time) || (moment.is_lost && ends_by(loaded_by)) {
-        return StreamEnd::SubscriptionExpired;
-    }
-    match moment.is_lost {
+    let loaded_by = store_time.plus(CALL_DEADLINE);
+    match unended.contains(id) {
+        _ if known.expires_at <= store_time => StreamEnd::SubscriptionExpired,
+        true if known.expires_at <= loaded_by => StreamEnd::SubscriptionExpired,
         true => StreamEnd::SubscriptionLost,
         false => StreamEnd::SubscriptionDeleted,
     }
+}
+
+/// Why a stream ends for what is missing of what it knew: at once if one was lost, whose events would be missing
+/// without a word; otherwise if none is left.
+fn end_of(
+    follower: &Follower,
+    stored: &BTreeMap<SubscriptionId, KnownSubscription>,
+    unended: &BTreeSet<SubscriptionId>,
+    store_time: Timestamp,
+) -> Option<StreamEnd> {
+    if unended.is_empty() && !stored.is_empty() {
+        return None;
+    }
+    let missing = follower.known.iter();
+    let missing = missing.filter(|(id, _)| !stored.contains_key(*id));
+    let fates: Vec<_> = missing.map(|one| fate(one, unended, store_time)).collect();
+    if fates.contains(&StreamEnd::SubscriptionLost) {
+        return Some(StreamEnd::SubscriptionLost);
+    }
+    let is_over = |fate: &StreamEnd| *fate == StreamEnd::SubscriptionExpired;
+    stored.is_empty().then(|| match fates.iter().all(is_over) {
+        true => StreamEnd::SubscriptionExpired,
+        false => StreamEnd::SubscriptionDeleted,
+    })
 }
 
 /// Brings a stream up to date; returns whether it goes on.
 fn update(
     source: &FollowedSource,
     follower: &mut Follower,
-    loaded: &[VersionedSubscription],
+    stored: StoredNow<'_>,
     moment: LookMoment,
     uses: &mut Vec<(SubscriptionId, StoredUse)>,
 ) -> bool {
     if !follower.stream.is_open() {
         return false;
     }
-    let wanted = loaded
+    let wanted = stored
+        .loaded
         .iter()
         .filter(|found| source.has(&found.subscription));
     let wanted: Vec<_> = wanted.collect();
     let follows_one = matches!(source, FollowedSource::One(_));
-    if wanted.is_empty() {
-        if follower.known.is_empty() && !follows_one {
-            // Its client has not subscribed yet.
-            return true;
-        }
-        follower.stream.end(end_of(follower, moment));
-        return false;
+    if wanted.is_empty() && follower.known.is_empty() && !follows_one {
+        // Its client has not subscribed yet.
+        return true;
     }
     let next = follower.revision + 1;
     let mut known = BTreeMap::new();
@@ -195,6 +228,10 @@ fn update(
                 cursor: subscription.cursor,
             },
         );
+    }
+    if let Some(ending) = end_of(follower, &known, stored.unended, moment.store_time) {
+        follower.stream.end(ending);
+        return false;
     }
     let is_same = known.keys().eq(follower.known.keys());
     follower.known = known;

@@ -171,6 +171,31 @@ impl Subscriptions {
         Ok(renewed)
     }
 
+    /// As [`Self::renew`], also in the session in which a tool made it, on whose stream its events are.
+    pub(crate) async fn renew_with_session(
+        &self,
+        sessions: &Sessions,
+        (owner, id): (&PrincipalId, &SubscriptionId),
+        life: SubscriptionLife,
+    ) -> Result<VersionedSubscription, EdgeError> {
+        let renewed = self.renew(owner, id, life).await?;
+        if let Some(session) = &renewed.subscription.session {
+            let expires_at = match life {
+                SubscriptionLife::Until(end) => Some(end),
+                SubscriptionLife::WhileUsed => None,
+            };
+            // A session that is gone or cannot be read has no stream.
+            let set = sessions.update(session, owner, |session| {
+                let mut own = session.subscriptions.iter_mut();
+                if let Some(own) = own.find(|own| own.id == *id) {
+                    own.expires_at = expires_at;
+                }
+            });
+            set.await?;
+        }
+        Ok(renewed)
+    }
+
     /// Deletes a subscription; its streams end, on whichever edges they are. Returns whether there was one.
     pub(crate) async fn end(
         &self,

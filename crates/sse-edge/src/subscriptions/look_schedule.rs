@@ -34,6 +34,8 @@ struct FollowedStreams {
     /// How the ids of its subscriptions begin.
     key: Option<ClientKey>,
     next_end: Option<Timestamp>,
+    /// One of its subscriptions may have been changed since they were loaded.
+    may_have_changed: bool,
 }
 
 impl FollowedStreams {
@@ -156,11 +158,14 @@ impl SubscriptionFollowers {
     /// A subscription of an owner may have changed, or any of them. Never blocks.
     pub(crate) fn changed(&self, owner: &PrincipalId, subscription: Option<&SubscriptionId>) {
         if let Some(of_owner) = self.all.lock().owners.get_mut(owner) {
-            let sources = of_owner.sources.iter();
+            let sources = of_owner.sources.iter_mut();
             let concerned = sources.filter(|(source, streams)| {
                 subscription.is_none_or(|id| streams.concerns(source, id))
             });
-            let concerned = concerned.map(|(source, _)| source.clone());
+            let concerned = concerned.map(|(source, streams)| {
+                streams.may_have_changed = true;
+                source.clone()
+            });
             of_owner.changed.extend(concerned);
             self.wake.notify_one();
         }
@@ -171,6 +176,8 @@ impl SubscriptionFollowers {
         let now = Instant::now();
         for of_owner in self.all.lock().owners.values_mut() {
             of_owner.next_round = now;
+            let sources = of_owner.sources.values_mut();
+            sources.for_each(|streams| streams.may_have_changed = true);
         }
         self.wake.notify_one();
     }
@@ -257,6 +264,14 @@ impl SubscriptionFollowers {
         taken
     }
 
+    /// Whether the ends of a source's subscriptions are those that were loaded last, as far as this edge was told.
+    pub(super) fn is_certain(&self, owner: &PrincipalId, source: &FollowedSource) -> bool {
+        let all = self.all.lock();
+        let of_owner = all.owners.get(owner);
+        let streams = of_owner.and_then(|of_owner| of_owner.sources.get(source));
+        streams.is_some_and(|streams| !streams.may_have_changed)
+    }
+
     /// Those that go on.
     pub(super) fn put_back(
         &self,
@@ -302,6 +317,12 @@ impl SubscriptionFollowers {
                 (true, false) => Duration::ZERO,
             };
             of_owner.not_before = now + pause;
+            for source in due.sources.iter().filter(|source| !failed.contains(source)) {
+                if let Some(streams) = of_owner.sources.get_mut(source) {
+                    // What changed while it was loaded is looked at again.
+                    streams.may_have_changed &= of_owner.changed.contains(source);
+                }
+            }
             of_owner.changed.extend(failed);
         }
     }

@@ -2,12 +2,11 @@
 //! subscription, and at intervals, because a hint may be lost. Each owner has looks of its own, so that none waits
 //! for another's.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fanout::{format::StreamEnd, hub::Hub};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{PrincipalId, SubscriptionId};
-use subscriptions::VersionedSubscription;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
@@ -16,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    followers::{FollowedSource, Follower, LookMoment, missing_one, update_all},
+    followers::{FollowedSource, Follower, LookMoment, StoredNow, missing, update_all},
     kept::Subscriptions,
+    loads::LoadedClient,
     look_schedule::DueLook,
 };
 use crate::{
@@ -119,8 +119,9 @@ impl Look<'_> {
         match self.bring_up_to_date(part).await {
             Ok(()) => Vec::new(),
             Err(error) => {
-                // The streams stay open, and go on with what they know.
+                // The streams stay open, and go on with what they know, also with the ends.
                 debug!(%error, "subscriptions cannot be checked now");
+                sources.iter().for_each(|source| self.end_over(source));
                 sources
             }
         }
@@ -138,12 +139,12 @@ impl Look<'_> {
             LookPart::Named(ids) => {
                 let loading = subscriptions.records.load_many(owner, &ids);
                 let loaded = timeout(CALL_DEADLINE, loading).await??;
+                let loaded = Arc::new(LoadedClient::small(loaded));
                 for id in ids {
                     let source = FollowedSource::One(id);
-                    let (mut taken, moment) = self.begin(&source, &loaded, store_time).await?;
-                    let uses = update_all(&source, &mut taken, &loaded, moment);
-                    self.put_back(&source, taken, uses);
+                    self.update(&source, &loaded, store_time).await?;
                 }
+                Ok(())
             }
             LookPart::Client(source) => {
                 let FollowedSource::Client(client) = &source else {
@@ -159,55 +160,86 @@ impl Look<'_> {
                     }
                     loaded => loaded?,
                 };
-                let (mut taken, moment) = self.begin(&source, &loaded.found, store_time).await?;
-                let of = source.clone();
-                let updating = loaded.work(move |found| {
-                    let uses = update_all(&of, &mut taken, found, moment);
-                    (taken, uses)
-                });
-                let (taken, uses) = updating.await;
-                self.put_back(&source, taken, uses);
+                self.update(&source, &loaded, store_time).await
             }
         }
+    }
+
+    /// Brings the streams of a source up to date with what was loaded for it. They stay as they are if the store
+    /// cannot say what became of those that are missing.
+    async fn update(
+        &self,
+        source: &FollowedSource,
+        loaded: &Arc<LoadedClient>,
+        store_time: model::Timestamp,
+    ) -> Result<(), EdgeError> {
+        let (taken, of) = (self.take(source), source.clone());
+        let looking = loaded.work(move |found| {
+            let missing = missing(&of, &taken, found, store_time);
+            (taken, missing)
+        });
+        let (mut taken, missing) = looking.await;
+        let unended = match self.unended(missing).await {
+            Ok(unended) => unended,
+            Err(error) => {
+                self.put_back(source, taken, Vec::new());
+                return Err(error);
+            }
+        };
+        let (moment, of) = (self.moment(store_time), source.clone());
+        let updating = loaded.work(move |loaded| {
+            let unended = &unended;
+            let uses = update_all(&of, &mut taken, StoredNow { loaded, unended }, moment);
+            (taken, uses)
+        });
+        let (taken, uses) = updating.await;
+        self.put_back(source, taken, uses);
         Ok(())
     }
 
-    /// Takes the streams of a source, for which these are stored, and the moment of the look at them. They are put back
-    /// if the store cannot say what became of those that are missing.
-    async fn begin(
+    /// Those of the missing subscriptions that were not ended.
+    async fn unended(
         &self,
-        source: &FollowedSource,
-        loaded: &[VersionedSubscription],
-        store_time: model::Timestamp,
-    ) -> Result<(Vec<Follower>, LookMoment), EdgeError> {
-        let taken = self.take(source);
-        let missing = missing_one(source, &taken, loaded, store_time);
-        match self.is_lost(missing).await {
-            Ok(is_lost) => Ok((taken, self.moment(store_time, is_lost))),
-            Err(error) => {
-                self.put_back(source, taken, Vec::new());
-                Err(error)
-            }
-        }
+        missing: BTreeSet<SubscriptionId>,
+    ) -> Result<BTreeSet<SubscriptionId>, EdgeError> {
+        let asking = missing.into_iter().map(|id| async move {
+            let records = &self.subscriptions.records;
+            let asking = timeout(CALL_DEADLINE, records.was_ended(self.owner, &id));
+            let was_ended = asking.await??;
+            Ok::<_, EdgeError>((!was_ended).then_some(id))
+        });
+        let asked = stream::iter(asking).buffer_unordered(SUBSCRIPTIONS_READ_AT_ONCE);
+        let asked: Vec<_> = asked.try_collect().await?;
+        Ok(asked.into_iter().flatten().collect())
     }
 
-    /// Whether a subscription that is not stored was lost with its store.
-    async fn is_lost(&self, missing: Option<SubscriptionId>) -> Result<bool, EdgeError> {
-        let Some(id) = missing else {
-            return Ok(false);
+    /// Ends the streams of a source that cannot be loaded, if all that they follow has reached its end and nothing
+    /// says that it was changed: no end can be put off while the store does not answer.
+    fn end_over(&self, source: &FollowedSource) {
+        let followers = &self.subscriptions.followers;
+        let Some(store_time) = self.subscriptions.clock.known() else {
+            return;
         };
-        let records = &self.subscriptions.records;
-        let asking = timeout(CALL_DEADLINE, records.was_ended(self.owner, &id));
-        Ok(!asking.await??)
+        if !followers.is_certain(self.owner, source) {
+            return;
+        }
+        let mut taken = self.take(source);
+        taken.retain(|follower| {
+            let is_over = follower.is_over(store_time);
+            if is_over {
+                follower.stream.end(StreamEnd::SubscriptionExpired);
+            }
+            !is_over
+        });
+        self.put_back(source, taken, Vec::new());
     }
 
-    fn moment(&self, store_time: model::Timestamp, is_lost: bool) -> LookMoment {
+    fn moment(&self, store_time: model::Timestamp) -> LookMoment {
         LookMoment {
             at: Instant::now(),
             store_time,
             generation: self.watch.hub.generation(),
             proof: self.watch.proof,
-            is_lost,
         }
     }
 

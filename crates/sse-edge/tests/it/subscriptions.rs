@@ -379,6 +379,60 @@ async fn a_renewed_subscription_goes_on_and_one_that_is_cut_short_does_not() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_tools_subscription_is_kept_in_its_session_too() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let soon = |millis| model::Clock::now(&SystemClock).plus(Duration::from_millis(millis));
+    let client = connect(&a).await;
+    let mut ids = Vec::new();
+    for repo in ["cat", "dog"] {
+        let arguments = json!({ "clientId": "planner", "filters": [{ "repo": repo }] });
+        let made = client.call_tool(&a.url, "subscribe_to_events", arguments);
+        ids.push(id_of(&made.await.unwrap()["structuredContent"]).to_owned());
+    }
+    let mut stream = client.open_stream(&b.url, None).await.unwrap();
+    let renew = |end: Value| {
+        let url = a.at(&format!("/events/subscribe/{}", ids[0]));
+        ask(Method::PATCH, url, None, Some(json!({ "expiresAt": end })))
+    };
+    let listed = async |node: &Node| {
+        let list = json!({ "action": "list" });
+        let listed = client.call_tool(&node.url, "manage_events", list).await;
+        listed.unwrap()["structuredContent"]["count"].clone()
+    };
+    // It is put off before its end, and then cut short.
+    assert_eq!(renew(json!(soon(500).to_string())).await.0, StatusCode::OK);
+    assert_eq!(renew(Value::Null).await.0, StatusCode::OK);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let event = world.happens("cat").await;
+    assert_eq!(next_events(&mut stream, 1).await, [event]);
+    assert_eq!(listed(&b).await, 2);
+    assert_eq!(renew(json!(soon(300).to_string())).await.0, StatusCode::OK);
+    until("the stream no longer has its events", || async {
+        listed(&a).await == 1 && listed(&b).await == 1
+    })
+    .await;
+    // The stream is told in a moment.
+    let mut after = Vec::new();
+    for _ in 0..50 {
+        let (unwanted, wanted) = (world.happens("cat").await, world.happens("dog").await);
+        after = next_events(&mut stream, 1).await;
+        if after == [wanted.clone()] {
+            break;
+        }
+        assert_eq!(after, [unwanted]);
+        assert_eq!(next_events(&mut stream, 1).await, [wanted]);
+        after.clear();
+    }
+    assert_eq!(after.len(), 1, "what is over is on the stream for good");
+    let last = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    let mut resumed = client.open_stream(&a.url, Some(&last)).await.unwrap();
+    world.happens("cat").await;
+    let dog = world.happens("dog").await;
+    assert_eq!(next_events(&mut resumed, 1).await, [dog]);
+}
+
+#[tokio::test]
 async fn a_client_id_is_the_same_on_every_surface() {
     let (world, a, b) = EdgeWorld::two().await;
     // It opens its stream first: until it subscribes it has every event.

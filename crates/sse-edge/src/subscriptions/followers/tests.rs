@@ -117,7 +117,6 @@ fn at(hub: &Hub, began: Instant, seconds: u64) -> LookMoment {
         store_time: NOW.plus(passed),
         generation: hub.generation(),
         proof: Some(PROOF),
-        is_lost: false,
     }
 }
 
@@ -136,9 +135,19 @@ fn look(
     loaded: &[VersionedSubscription],
     moment: LookMoment,
 ) -> Vec<(SubscriptionId, StoredUse)> {
+    look_without(followers, source, (loaded, &BTreeSet::new()), moment)
+}
+
+/// As [`look`], where some were not ended.
+fn look_without(
+    followers: &SubscriptionFollowers,
+    source: &FollowedSource,
+    (loaded, unended): (&[VersionedSubscription], &BTreeSet<SubscriptionId>),
+    moment: LookMoment,
+) -> Vec<(SubscriptionId, StoredUse)> {
     let owner = PrincipalId::anonymous();
     let mut taken = followers.take(&owner, source, u64::MAX);
-    let uses = update_all(source, &mut taken, loaded, moment);
+    let uses = update_all(source, &mut taken, StoredNow { loaded, unended }, moment);
     followers.put_back(&owner, source, taken);
     uses
 }
@@ -245,7 +254,11 @@ async fn changes_that_come_together_are_one_look() {
     let loaded = [found(&hub, "a", HEAD, hour)];
     for source in &first[0].sources {
         let mut taken = followers.take(&owner, source, first[0].newest);
-        update_all(source, &mut taken, &loaded, at(&hub, Instant::now(), 0));
+        let stored = StoredNow {
+            loaded: &loaded,
+            unended: &BTreeSet::new(),
+        };
+        update_all(source, &mut taken, stored, at(&hub, Instant::now(), 0));
         followers.put_back(&owner, source, taken);
     }
     let now = Instant::now();
@@ -379,19 +392,85 @@ async fn a_stream_ends_with_what_became_of_its_subscription() {
             let loaded = [found(&hub, "a", 0, life)];
             look(&followers, &source, &loaded, at(&hub, began, 0));
             let taken = followers.take(&owner, &source, u64::MAX);
-            assert_eq!(missing_one(&source, &taken, &loaded, NOW), None);
-            let missing = missing_one(&source, &taken, &[], NOW);
-            assert_eq!(missing.unwrap().as_str(), "a");
+            assert!(missing(&source, &taken, &loaded, NOW).is_empty());
+            let lost = missing(&source, &taken, &[], NOW);
+            assert_eq!(lost, [loaded[0].subscription.id.clone()].into());
             let end = taken[0].known.values().next().unwrap().expires_at;
-            assert_eq!(missing_one(&source, &taken, &[], end), None, "it is over");
-            let moment = LookMoment {
-                is_lost,
-                ..at(&hub, began, seconds)
-            };
-            assert_eq!(end_of(&taken[0], moment), ending, "{source:?}");
+            let over = missing(&source, &taken, &[], end);
+            assert!(over.is_empty(), "it is over");
+            let moment = at(&hub, began, seconds);
+            let unended = if is_lost { lost } else { BTreeSet::new() };
+            let ends = end_of(&taken[0], &BTreeMap::new(), &unended, moment.store_time);
+            assert_eq!(ends, Some(ending), "{source:?}");
             followers.put_back(&owner, &source, taken);
-            look(&followers, &source, &[], moment);
+            look_without(&followers, &source, (&[], &unended), moment);
             assert!(followers.take(&owner, &source, u64::MAX).is_empty());
         }
     }
+}
+
+#[tokio::test]
+async fn one_of_several_ends_the_stream_of_a_client_if_it_was_lost_and_not_if_it_was_ended() {
+    let hub = hub().await;
+    let began = Instant::now();
+    let minute = SubscriptionLife::Until(NOW.plus(Duration::from_secs(60)));
+    for (seconds, is_lost, goes_on) in [
+        (1, false, true),
+        (1, true, false),
+        // It may have reached its end while it was asked for.
+        (58, true, true),
+        (60, false, true),
+    ] {
+        let followers = SubscriptionFollowers::default();
+        let (_feed, followed) = stream(&hub).await;
+        let owner = PrincipalId::anonymous();
+        followers.add(&owner, client(), Follower::new(followed));
+        let kept = found(&hub, "kept", 0, SubscriptionLife::WhileUsed);
+        let gone = found(&hub, "gone", 0, minute);
+        let both = [gone.clone(), kept.clone()];
+        look(&followers, &client(), &both, at(&hub, began, 0));
+        let unended = if is_lost {
+            BTreeSet::from([gone.subscription.id])
+        } else {
+            BTreeSet::new()
+        };
+        let stored = (std::slice::from_ref(&kept), &unended);
+        look_without(&followers, &client(), stored, at(&hub, began, seconds));
+        let left = followers.take(&owner, &client(), u64::MAX);
+        assert_eq!(!left.is_empty(), goes_on, "{seconds} {is_lost}");
+        let known = left.iter().flat_map(|follower| follower.known.keys());
+        assert!(known.eq(goes_on.then_some(&kept.subscription.id)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_certain_until_a_change_is_told_that_was_not_loaded() {
+    let hub = hub().await;
+    let followers = SubscriptionFollowers::default();
+    let owner = PrincipalId::anonymous();
+    let (_feed, followed) = stream(&hub).await;
+    followers.add(&owner, one("a"), Follower::new(followed));
+    let mut now = Instant::now();
+    let mut look = |is_loaded: bool, tell: bool| {
+        now += SUBSCRIPTION_RETRY_PAUSE + SUBSCRIPTION_PAUSE;
+        let (due, _) = followers.due(now, NOW);
+        if tell {
+            followers.changed(&owner, None);
+        }
+        let failed = if is_loaded {
+            Vec::new()
+        } else {
+            vec![one("a")]
+        };
+        followers.looked(&due[0], failed, now, now);
+        followers.is_certain(&owner, &one("a"))
+    };
+    assert!(look(true, false));
+    followers.changed(&owner, None);
+    assert!(!look(false, false), "it was not loaded");
+    assert!(!look(false, false));
+    assert!(look(true, false));
+    followers.all_changed();
+    assert!(!look(true, true), "a change while it was loaded");
+    assert!(look(true, false));
 }

@@ -1,6 +1,9 @@
 //! What loads cost together: reads of the store, and what is in memory at once.
 
-use std::{sync::atomic::AtomicUsize, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use axum::response::IntoResponse;
@@ -29,6 +32,8 @@ pub(in crate::subscriptions) struct SlowRecords {
     now: AtomicUsize,
     most: AtomicUsize,
     pub(in crate::subscriptions) changes: AtomicUsize,
+    /// It does not answer.
+    pub(in crate::subscriptions) is_away: AtomicBool,
 }
 
 impl SlowRecords {
@@ -39,7 +44,15 @@ impl SlowRecords {
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
+            is_away: AtomicBool::new(false),
         })
+    }
+
+    fn answers(&self) -> Result<(), StoreFailure> {
+        match self.is_away.load(Ordering::SeqCst) {
+            true => Err(StoreFailure::unavailable("read", "it is away")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -64,6 +77,7 @@ impl Records for SlowRecords {
         collection: Collection,
         ids: &[RecordId],
     ) -> Result<Vec<Option<StoredRecord>>, RecordsError> {
+        self.answers()?;
         tokio::time::sleep(READ_TIME).await;
         self.store.load_many(collection, ids).await
     }
@@ -123,6 +137,7 @@ impl Records for SlowRecords {
     }
 
     async fn time(&self) -> Result<Timestamp, StoreFailure> {
+        self.answers()?;
         Records::time(&self.store).await
     }
 }

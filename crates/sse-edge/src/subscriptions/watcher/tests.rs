@@ -2,11 +2,11 @@
 
 use std::{num::NonZeroUsize, sync::atomic::Ordering};
 
-use model::{RandomIds, SystemClock};
+use model::{Clock, ManualClock, RandomIds, SystemClock};
 use ports::Records;
 use service_kit::metrics::MetricsRegistry;
 use store_memory::InProcessBus;
-use subscriptions::{ClientId, SubscriptionRecords};
+use subscriptions::{ClientId, SubscriptionLife, SubscriptionRecords};
 use tokio::time::sleep;
 
 use super::*;
@@ -29,10 +29,14 @@ const STREAMS: usize = 20;
 const PROOF: Duration = Duration::from_secs(70);
 
 fn subscriptions(store: &Arc<SlowRecords>) -> Arc<Subscriptions> {
+    subscriptions_by(store, Arc::new(SystemClock))
+}
+
+fn subscriptions_by(store: &Arc<SlowRecords>, own: Arc<dyn Clock>) -> Arc<Subscriptions> {
     let mut registry = MetricsRegistry::default();
     let records: Arc<dyn Records> = store.clone();
     let metrics = ClockMetrics::new(&mut registry);
-    let clock = StoreClock::new(Arc::new(SystemClock), Arc::clone(&records), metrics);
+    let clock = StoreClock::new(own, Arc::clone(&records), metrics);
     Arc::new(Subscriptions::new(
         SubscriptionRecords::new(records),
         Arc::new(InProcessBus::new(NonZeroUsize::MIN)),
@@ -134,4 +138,57 @@ async fn a_thousand_subscriptions_of_one_owner_delay_no_stream_of_another() {
     assert_eq!(stored, MANY, "stores of cursors");
     let first = records.list_client((&busy, &big), None, 1).await.unwrap();
     assert_eq!(first.subscriptions[0].subscription.cursor.sequence.0, HEAD);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_kept_while_the_store_is_away_unless_it_may_have_been_put_off() {
+    let (store, hub) = (SlowRecords::new(), hub().await);
+    let own = Arc::new(ManualClock::at(SystemClock.now()));
+    let subscriptions = subscriptions_by(&store, own.clone());
+    let owner = PrincipalId::new("owner").unwrap();
+    let (client, records) = (ClientId::new("c").unwrap(), &subscriptions.records);
+    make(records, (&owner, &client), 3, 10).await;
+    let page = records.list_client((&owner, &client), None, 10).await;
+    let ids = page.unwrap().subscriptions.into_iter();
+    let ids: Vec<_> = ids.map(|found| found.subscription.id).collect();
+    let now = subscriptions.now().await.unwrap();
+    let mut feeds = Vec::new();
+    // The third ends much later.
+    for (id, seconds) in ids.iter().zip([60, 60, 600]) {
+        let life = SubscriptionLife::Until(now.plus(Duration::from_secs(seconds)));
+        records.renew((&owner, id), life, now).await.unwrap();
+        let (feed, stream) = stream(&hub).await;
+        feeds.push(feed);
+        let source = FollowedSource::One(id.clone());
+        subscriptions
+            .followers
+            .add(&owner, source, Follower::new(stream));
+    }
+    let watch = SubscriptionWatch {
+        hub: Arc::clone(&hub),
+        proof: Some(PROOF),
+    };
+    let watching = watch_subscriptions(Arc::clone(&subscriptions), watch, CancellationToken::new());
+    tokio::spawn(watching);
+    let pass = async |seconds: u64| {
+        let step = Duration::from_millis(200);
+        for _ in 0..seconds * 5 {
+            own.advance(step);
+            sleep(step).await;
+        }
+    };
+    let follows = || {
+        let all = subscriptions.followers.all.lock();
+        let of_owner = &all.owners[&owner];
+        let follows = |id: &SubscriptionId| of_owner.follows(&FollowedSource::One(id.clone()));
+        ids.iter().map(follows).collect::<Vec<_>>()
+    };
+    pass(5).await;
+    store.is_away.store(true, Ordering::SeqCst);
+    // Somebody put the second one off, as far as this edge was told.
+    subscriptions.followers.changed(&owner, Some(&ids[1]));
+    pass(50).await;
+    assert_eq!(follows(), [true, true, true]);
+    pass(15).await;
+    assert_eq!(follows(), [false, true, true]);
 }
