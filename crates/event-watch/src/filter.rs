@@ -1,6 +1,6 @@
 //! The filter as it is written on a command line: `repo=acme/rocket resourceType=issue tags="needs review"`.
 
-use model::{EventType, FilterRequest, ResourceType};
+use model::{EventType, FilterRequest, GithubReference, ResourceType};
 
 use crate::error::WatchError;
 
@@ -56,6 +56,29 @@ impl WatchFilter {
     pub(crate) fn fields(&self) -> &[(&'static str, String)] {
         &self.0
     }
+
+    /// The fields in one spelling: the edge compares names without case, and takes URLs for them.
+    pub(crate) fn canonical(&self) -> Vec<(&'static str, String)> {
+        let fields = self.0.iter();
+        let fields = fields.map(|(name, value)| (*name, canonical(name, value)));
+        let mut fields: Vec<_> = fields.collect();
+        fields.sort();
+        fields
+    }
+}
+
+fn canonical(name: &str, value: &str) -> String {
+    let named = match name {
+        // Node ids differ in their case.
+        "resourceId" => return value.to_owned(),
+        "owner" => GithubReference::read_owner(value).ok(),
+        "repo" => GithubReference::read_repository(value)
+            .ok()
+            .map(|(owner, repo)| format!("{owner}/{repo}")),
+        "actor" => GithubReference::read_account(value).ok(),
+        _ => None,
+    };
+    named.unwrap_or_else(|| value.to_ascii_lowercase())
 }
 
 /// Splits at white space outside of double quotes.

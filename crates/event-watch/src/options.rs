@@ -64,13 +64,17 @@ impl WatchOptions {
         if base.contains(['?', '#']) {
             return Err(option("--url", "it has a query; use --filter"));
         }
-        let query = query(filter);
-        let mark = if query.is_empty() { "" } else { "?" };
-        let stream = server_url(&format!("{base}/events/stream{mark}{query}")).map_err(refused)?;
+        let stream = |fields: &[(&'static str, String)]| {
+            let query = query(fields);
+            let mark = if query.is_empty() { "" } else { "?" };
+            server_url(&format!("{base}/events/stream{mark}{query}")).map_err(refused)
+        };
+        let name = derived_name(&stream(&filter.canonical())?);
+        let stream = stream(filter.fields())?;
         let token = token.map(BearerToken::new).transpose();
         let token = token.map_err(|error| option("--token-file", error.to_string()))?;
         Ok(Self {
-            name: derived_name(&stream),
+            name,
             stream,
             token,
             subscription: None,
@@ -152,14 +156,19 @@ fn base(url: &str) -> &str {
     stripped.unwrap_or(url).trim_end_matches('/')
 }
 
-fn query(filter: &WatchFilter) -> String {
+fn query(fields: &[(&'static str, String)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(filter.fields());
+    query.extend_pairs(fields);
     query.finish()
 }
 
+/// A name that follows from what is watched: a server has its name in any case.
 fn derived_name(stream: &Uri) -> String {
-    let digest = Sha256::digest(stream.to_string());
+    let authority = stream
+        .authority()
+        .map_or("", |authority| authority.as_str());
+    let lower = authority.to_ascii_lowercase();
+    let digest = Sha256::digest(stream.to_string().replacen(authority, &lower, 1));
     let mut name = "watch-".to_owned();
     for byte in &digest[..8] {
         // Writing to a String cannot fail.
@@ -207,6 +216,12 @@ mod tests {
         let name = |url, filter| watch(url, filter).unwrap().name;
         let one = name("http://h", "repo=a/b actor=c");
         assert_eq!(one, name("http://h/mcp", "ACTOR=c  repo=a/b"));
+        for same in ["repo=A/B actor=@C", "repo=https://github.com/a/b actor=C"] {
+            assert_eq!(one, name("HTTP://H/", same), "{same}");
+        }
+        // Node ids differ in their case.
+        let ids = ["resourceId=I_kwA", "resourceId=I_kwa"];
+        assert_ne!(name("http://h", ids[0]), name("http://h", ids[1]));
         assert_ne!(one, name("http://h", "repo=a/b"));
         assert_ne!(one, name("http://other", "repo=a/b actor=c"));
         let subscribed = watch("http://h", "")

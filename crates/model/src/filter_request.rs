@@ -169,12 +169,7 @@ impl FilterRequest {
                 EventType::parse,
                 EventType::known_names,
             )?,
-            source: known(
-                "source",
-                self.source,
-                EventOrigin::parse,
-                EventOrigin::known_names,
-            )?,
+            source: known("source", self.source, origin, EventOrigin::known_names)?,
             actor: named("actor", self.actor, GithubReference::read_account)?,
             authors: authors(&self.authors)?,
             author_association: associations(&self.author_association)?,
@@ -300,6 +295,14 @@ fn known<T>(
     };
     let read = |name: String| parse(name.trim()).ok_or_else(|| unknown(name));
     name.map(read).transpose()
+}
+
+/// An origin by its name. `github` is what clients of earlier systems call a webhook.
+fn origin(name: &str) -> Option<EventOrigin> {
+    match name.eq_ignore_ascii_case("github") {
+        true => EventOrigin::parse("webhook"),
+        false => EventOrigin::parse(name),
+    }
 }
 
 fn invalid(field: &'static str) -> impl Fn(NameError) -> FilterError {

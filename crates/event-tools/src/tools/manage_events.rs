@@ -63,6 +63,15 @@ struct ManageInput {
     arguments: Map<String, Value>,
 }
 
+/// What list takes beside the action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "for the schema; the arguments have it")]
+struct ListInput {
+    /// List the subscriptions under this name of a client alone; with subscribe as in subscribe_to_events.
+    client_id: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SubscriptionEntry<'a> {
@@ -120,6 +129,7 @@ impl Tool for ManageEvents {
              action is the name of the call.",
             ToolAnnotations::additive(),
         )
+        .with_more_input::<ListInput>()
         .with_meta(RESULT_SIZE_HINT)
     }
 
@@ -134,9 +144,7 @@ impl Tool for ManageEvents {
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
         let input: ManageInput = call.arguments()?;
-        let client = input.arguments.get("clientId");
-        let client = client.and_then(Value::as_str).map(str::trim);
-        let client = client.filter(|name| !name.is_empty()).map(str::to_owned);
+        let client = input.arguments.get("clientId").cloned();
         let arguments = Value::Object(input.arguments).to_string();
         let arguments = RawValue::from_string(arguments).ok();
         let call = CallToolParams {
@@ -154,15 +162,26 @@ impl Tool for ManageEvents {
                 self.unsubscribe(caller, id).await
             }
             Action::List => {
-                let client = client.as_deref().map(ClientId::new).transpose();
-                let refused =
-                    |error: ClientIdError| InputError::new("clientId", &error.to_string());
-                let client = client.map_err(refused)?;
+                let client = listed_client(client.as_ref())?;
                 let form = Arguments::of(&call)?.take::<AnswerInput>()?.form()?;
                 self.list(caller, client.as_ref(), form.max_bytes).await
             }
         }
     }
+}
+
+/// The client whose subscriptions are listed; an empty name counts as absent.
+fn listed_client(given: Option<&Value>) -> Result<Option<ClientId>, InputError> {
+    let name = match given {
+        None | Some(Value::Null) => "",
+        Some(Value::String(name)) => name.trim(),
+        Some(_) => return Err(InputError::new("clientId", "must be a string")),
+    };
+    let client = Some(name)
+        .filter(|name| !name.is_empty())
+        .map(ClientId::new);
+    let refused = |error: ClientIdError| InputError::new("clientId", &error.to_string());
+    client.transpose().map_err(refused)
 }
 
 impl ManageEvents {
@@ -250,8 +269,8 @@ impl ManageEvents {
         ))
     }
 
-    /// The subscriptions of the session, and the first of those that live beyond it; with a name those of the
-    /// client. Without either nothing is asked of a store, as for every request of the stateless era.
+    /// The subscriptions of the session, if there is one, and the first of those that live beyond it; with a name
+    /// those of the client.
     async fn list(
         &self,
         caller: &Caller,
@@ -261,14 +280,10 @@ impl ManageEvents {
         let session = caller.session();
         let session = session.as_deref();
         let owner = &caller.principal.id;
-        let kept = match session.is_some() || client.is_some() {
-            true => self.subscriptions.list(owner, client).await?,
-            false => ListedSubscriptions::default(),
-        };
         let ListedSubscriptions {
             subscriptions: kept,
             has_more,
-        } = kept;
+        } = self.subscriptions.list(owner, client).await?;
         let session = session.filter(|_| client.is_none());
         let own = session.map_or(&[][..], |session| &session.subscriptions);
         let of_session = own

@@ -460,14 +460,20 @@ async fn a_client_without_a_session_subscribes_under_its_name() {
     let made = manage(subscribe).await["structuredContent"].take();
     assert_eq!(made["clientId"], "planner", "{made}");
     assert_eq!(made["listenUris"], json!(["github://events"]));
-    let list = json!({ "action": "list", "clientId": "planner" });
-    let listed = manage(list).await["structuredContent"].take();
-    let entry = &listed["subscriptions"][0];
-    assert_eq!(
-        (&listed["count"], &entry["clientId"]),
-        (&json!(1), &json!("planner"))
-    );
-    assert_eq!(entry["subscriptionId"], made["subscriptionId"]);
+    for list in [
+        json!({ "action": "list" }),
+        json!({ "action": "list", "clientId": "planner" }),
+    ] {
+        let listed = manage(list).await["structuredContent"].take();
+        let entry = &listed["subscriptions"][0];
+        assert_eq!(
+            (&listed["count"], &entry["clientId"]),
+            (&json!(1), &json!("planner"))
+        );
+        assert_eq!(entry["subscriptionId"], made["subscriptionId"]);
+    }
+    let of_another = manage(json!({ "action": "list", "clientId": "another" })).await;
+    assert_eq!(of_another["structuredContent"]["count"], 0, "{of_another}");
     let end = json!({ "action": "unsubscribe", "subscriptionId": made["subscriptionId"] });
     let ended = manage(end.clone()).await;
     assert_eq!(ended["structuredContent"]["success"], true, "{ended}");

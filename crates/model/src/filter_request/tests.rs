@@ -448,3 +448,11 @@ fn authors_are_read_in_any_case_and_what_is_none_is_refused() {
         "authors: at most 32 are allowed"
     );
 }
+
+#[test]
+fn the_name_of_earlier_systems_for_webhooks_is_their_origin() {
+    for name in ["github", "GitHub", "webhook"] {
+        let filter = request(&format!(r#"{{"source":"{name}"}}"#)).unwrap();
+        assert_eq!(filter.source, EventOrigin::parse("webhook"), "{name}");
+    }
+}

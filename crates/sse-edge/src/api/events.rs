@@ -11,7 +11,6 @@ use http::{HeaderMap, Method};
 use mcp::dispatch::Resume;
 use model::{CursorScope, Sequence, SubscriptionId, Timestamp};
 use serde_json::json;
-use subscriptions::ClientId;
 
 use super::{authenticate::Authenticated, event_source::way_back, sse};
 use fanout::{
@@ -73,7 +72,7 @@ async fn open(
     let parameters = StreamParameters::read(pairs, edge.filter_defaults)?;
     let scope = CursorScope::events(&principal.id);
     let resume = Resume::read_with_query(headers, parameters.last_event_id.as_deref());
-    let client = parameters.client_id.as_deref();
+    let client = parameters.client_id.as_ref();
     let connection = edge.ids.uuid();
     let opening = |feed: &Feed,
                    followed: Option<(&FollowedSource, FollowedNow)>,
@@ -141,9 +140,7 @@ fn source(parameters: &StreamParameters) -> Result<Option<FollowedSource>, EdgeE
     }
     // Filters are what the stream shows, and a name beside them is only echoed.
     let has_filters = !parameters.filters.filters().is_empty();
-    let client = parameters.client_id.as_deref().filter(|_| !has_filters);
-    // Nobody can have subscribed under a name that no subscription can have.
-    let client = client.and_then(|text| ClientId::new(text).ok());
+    let client = parameters.client_id.clone().filter(|_| !has_filters);
     Ok(client.map(FollowedSource::Client))
 }
 

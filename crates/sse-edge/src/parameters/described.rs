@@ -6,6 +6,7 @@ use model::{
 };
 use serde_json::{Value, json};
 use service_kit::openapi::{ApiParameter, ApiSchemas};
+use subscriptions::limits::MAX_CLIENT_ID_BYTES;
 
 use super::{MAX_LIMIT, MAX_OFFSET, TIME_FORMAT};
 
@@ -68,7 +69,7 @@ fn own(name: &str) -> Option<(&'static str, Value)> {
             "A name of the client's own, which `connected` repeats. Without filters: the events of the subscriptions \
              under this name; every event while there are none. A stream that continues after an event id of one that \
              followed subscriptions, all of which have ended, has no events until there is another one.",
-            text(),
+            json!({ "type": "string", "maxLength": MAX_CLIENT_ID_BYTES }),
         ),
         "subscription" => (
             "A subscription, not empty: its events, after `Last-Event-ID` or else its cursor. It has filters of its own, so there \

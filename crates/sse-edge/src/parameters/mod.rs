@@ -145,6 +145,12 @@ impl Parameters {
         Some(text).filter(|text| !text.is_empty())
     }
 
+    /// What was given as it is, unless that is no text at all.
+    fn given(&self, name: &str) -> Option<&str> {
+        let given = self.own.get(name).map(String::as_str);
+        given.filter(|text| !text.is_empty())
+    }
+
     /// Whether a parameter is there without a value.
     fn is_empty(&self, name: &str) -> bool {
         self.own

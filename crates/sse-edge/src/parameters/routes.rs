@@ -2,6 +2,7 @@
 
 use event_flow::query::{MAX_QUERY_EVENTS, Order};
 use model::{FilterDefaults, FilterSet, Timestamp};
+use subscriptions::ClientId;
 
 use super::{ParameterError, Parameters, TIME_FORMAT, invalid};
 
@@ -124,7 +125,7 @@ pub struct StreamParameters {
     pub filters: FilterSet,
     /// The client's name of its own, which is echoed. Without filters, the stream follows the subscriptions that
     /// it has made under this name.
-    pub client_id: Option<String>,
+    pub client_id: Option<ClientId>,
     /// A subscription, which has filters of its own.
     pub subscription: Option<String>,
     /// What a client without the header `Last-Event-ID` names instead: a cursor or a time.
@@ -148,6 +149,11 @@ impl StreamParameters {
             let reason = "is empty; give the id of a subscription, or open a stream without it";
             return Err(invalid("subscription", reason));
         }
+        // A stream of every event is not what a name means that no subscription can have.
+        let client_id = parameters.given("clientId").map(ClientId::new);
+        let client_id = client_id
+            .transpose()
+            .map_err(|error| invalid("clientId", error.to_string()))?;
         let has_filters = !parameters.filters.filters().is_empty();
         if has_filters && parameters.get("subscription").is_some() {
             let reason =
@@ -156,7 +162,7 @@ impl StreamParameters {
         }
         Ok(Self {
             subscription: parameters.get("subscription").map(ToOwned::to_owned),
-            client_id: parameters.get("clientId").map(ToOwned::to_owned),
+            client_id,
             last_event_id: parameters.get("lastEventId").map(ToOwned::to_owned),
             filters: parameters.filters,
         })
@@ -194,6 +200,8 @@ impl SubscriptionListParameters {
 
 #[cfg(test)]
 mod tests {
+    use subscriptions::limits::MAX_CLIENT_ID_BYTES;
+
     use super::*;
 
     #[test]
@@ -207,7 +215,17 @@ mod tests {
         };
         let read = stream(&[("subscription", " s "), ("clientId", "c")]).unwrap();
         assert_eq!(read.subscription.as_deref(), Some("s"));
-        assert_eq!(read.client_id.as_deref(), Some("c"));
+        assert_eq!(read.client_id.unwrap().as_str(), "c");
+        assert_eq!(stream(&[("clientId", "")]).unwrap().client_id, None);
+        let long = "c".repeat(MAX_CLIENT_ID_BYTES + 1);
+        for (name, words) in [(" ", "must not be empty"), (&long, "up to 256 bytes")] {
+            // As where a subscription is made.
+            let refused = stream(&[("clientId", name)]).unwrap_err().to_string();
+            assert!(
+                refused.contains("clientId: ") && refused.contains(words),
+                "{refused}"
+            );
+        }
         for empty in ["", " "] {
             // A script whose id is missing would get every event.
             let refused = stream(&[("subscription", empty)]).unwrap_err().to_string();

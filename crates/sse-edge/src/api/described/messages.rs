@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use service_kit::openapi::{ApiOperation, ApiParameter, ApiSchemas};
 
 use super::{body_refusals, refusals, server_sent_event};
+use crate::limits::BROADCAST_BYTES;
 
 const JSON: &str = "application/json";
 
@@ -150,7 +151,10 @@ pub(in crate::api) fn broadcast(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
         "required": ["message"],
         "additionalProperties": false,
         "properties": {
-            "message": { "type": "object" },
+            "message": {
+                "type": "object",
+                "description": format!("Up to {BROADCAST_BYTES} bytes, as it is written."),
+            },
             "durable": optional("boolean"),
             "filter": {
                 "type": ["object", "null"],

@@ -6,7 +6,7 @@ use service_kit::{
     openapi::{ApiOperation, ApiParameter, ApiSchemas},
     problem::Problem,
 };
-use subscriptions::limits::MAX_PAGE;
+use subscriptions::limits::{MAX_CLIENT_ID_BYTES, MAX_PAGE};
 
 use super::{body_refusals, refusals};
 
@@ -75,12 +75,15 @@ pub(in crate::api) fn all(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "clientId": { "type": ["string", "null"] },
+            "clientId": { "type": ["string", "null"], "maxLength": MAX_CLIENT_ID_BYTES },
             "endpoint": { "description": "Where events would be posted: not in this version." },
             "filters": { "anyOf": [filter(), { "type": "array", "items": filter() }, { "type": "null" }] },
             "transport": { "enum": ["sse", "internal", null] },
             "expiresAt": end(),
-            "since": { "type": ["string", "null"] },
+            "since": {
+                "type": ["string", "number", "null"],
+                "description": "A cursor or a time; numbers are seconds or milliseconds since 1970.",
+            },
             "metadata": { "type": ["object", "null"] },
         },
     });
