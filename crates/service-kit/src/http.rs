@@ -21,6 +21,7 @@ mod connection;
 mod handover;
 mod lenient_path;
 mod recent;
+mod request_sender;
 mod room;
 mod sender;
 mod service;
@@ -42,7 +43,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::sender::RequestSender;
+pub use self::request_sender::RequestSender;
 use self::{
     connection::{ConnectionSettings, ConnectionTask},
     recent::RecentRequests,

@@ -146,6 +146,8 @@ mod tests {
         let (place, own) = both(r#"{"limit":3,"owner":"octo"}"#).unwrap();
         assert_eq!(place.owner.as_deref(), Some("octo"));
         assert_eq!(own.limit, Some(3));
+        let (blank, _) = both(r#"{"owner":" "}"#).unwrap();
+        assert_eq!(blank.owner, None);
         for (wrong, words) in [
             (
                 r#"{"limits":3}"#,
@@ -153,7 +155,7 @@ mod tests {
             ),
             (r#"{"owner":3}"#, "owner: must be a string"),
             (r#"{"owner":"a","owner":"b"}"#, "owner: given twice"),
-            ("3", "must be an object, not the number 3"),
+            ("3", "arguments: must be a JSON object with named members"),
         ] {
             let refused = both(wrong).unwrap_err();
             assert!(refused.contains(words), "{wrong}: {refused}");

@@ -46,7 +46,7 @@ fn a_blank_text_is_absent() {
 }
 
 #[test]
-fn what_certainly_means_a_name_is_read_as_the_name() {
+fn short_forms_of_names_are_read_as_the_names() {
     for (given, means) in [
         (
             r#"{"repo":"Acme/rocket#7"}"#,
@@ -66,6 +66,15 @@ fn what_certainly_means_a_name_is_read_as_the_name() {
         ),
         (r#"{"owner":"orgs/acme"}"#, r#"{"owner":"acme"}"#),
         (r#"{"owner":"users/acme"}"#, r#"{"owner":"acme"}"#),
+    ] {
+        let filter = request(given).unwrap_or_else(|error| panic!("{given}: {error}"));
+        assert_eq!(serde_json::to_string(&filter).unwrap(), means, "{given}");
+    }
+}
+
+#[test]
+fn what_certainly_means_a_name_is_read_as_the_name() {
+    for (given, means) in [
         (
             r#"{"repo":"acme/Rocket"}"#,
             r#"{"owner":"acme","repo":"rocket"}"#,
@@ -219,11 +228,7 @@ fn ids_actions_and_kinds_that_can_never_match_are_refused_with_the_fix() {
 fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
     let long = |count| "x".repeat(count);
     for (given, field, fix) in [
-        (
-            r#"{"owner":"a b"}"#.to_owned(),
-            "owner",
-            "for instance octo",
-        ),
+        (r#"{"owner":"a b"}"#.to_owned(), "owner", "instance octo"),
         (
             format!(r#"{{"owner":"{}"}}"#, long(40)),
             "owner",

@@ -19,7 +19,7 @@ use super::{
     handover::{CarriedStream, FirstFrames},
     lenient_path::normalise,
     recent::RecentRequests,
-    sender::RequestSender,
+    request_sender::RequestSender,
     state::ConnectionState,
 };
 

@@ -260,11 +260,13 @@ mod tests {
             (r#"bug, "a,b" ,docs"#, &["a,b", "bug", "docs"]),
             (r#""say ""hi"", please""#, &[r#"say "hi", please"#]),
             (r#"say "hi""#, &[r#"say "hi""#]),
+            ("", &[]),
+            ("bug,,docs,", &["bug", "docs"]),
         ] {
             let parameters = read(&[("tags", tags)]).unwrap();
             assert_eq!(parameters.filters.filters()[0].tags, means, "{tags}");
         }
-        for wrong in [r#""open"#, r#""a"b"#, "", "bug,,docs", "bug,"] {
+        for wrong in [r#""open"#, r#""a"b"#] {
             let refused = read(&[("tags", wrong)]).unwrap_err().to_string();
             assert!(refused.starts_with("tags: "), "{wrong}: {refused}");
         }
@@ -298,12 +300,13 @@ mod tests {
             ),
             ("isPullRequest", "0", r#"{"isPullRequest":false}"#),
             ("isPullRequest", "", "{}"),
+            ("owner", "", "{}"),
+            ("number", " ", "{}"),
         ] {
             assert_eq!(filter(name, value).unwrap(), means);
         }
         for (name, value) in [
             ("repo", "acme/rocket/x"),
-            ("owner", ""),
             ("actor", "a b"),
             ("number", "x"),
             ("number", "0"),

@@ -117,6 +117,9 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
         ("resourceId", "github://issues/octo/cat/7"),
         ("owner", "git@github.com:octo/cat.git"),
         ("repo", "/octo/cat/"),
+        ("repo", "octo/cat#7"),
+        ("resourceId", "octo/cat#7"),
+        ("repo", "gh:octo/cat.wiki"),
     ] {
         let filters = json!({ "filters": [{ field: value, "actor": "@Mona" }] });
         let found = tool(&client, &b, "get_recent_events", filters).await;
@@ -130,7 +133,7 @@ async fn a_name_is_understood_or_refused_by_name_in_tools_and_rest_alike() {
     }
     for (field, value, fix) in [
         ("repo", "https://gitlab.com/octo/cat", "github.com"),
-        ("repo", "octo/cat#7", "for instance rocket"),
+        ("repo", "octo/cat#x", "github.com"),
         ("repo", "@octo", "put it into owner"),
         ("owner", "the octo", "for instance octo"),
         ("actor", "mona@example.com", "for instance mona"),

@@ -132,3 +132,17 @@ async fn connections_that_have_ended_take_no_room_in_the_list() {
     assert!(open.all.lock().connections.len() <= 2 * MIN_CLEARED);
     assert!(open.make_room(Instant::now()) && is_asked(&stays));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_search_among_many_makes_room_for_a_part_of_them() {
+    let open = OpenConnections::default();
+    let parts = 2 * CHOSEN_AT_ONCE;
+    let idle: Vec<_> = (0..CHOSEN_PART * parts).map(|_| connection()).collect();
+    for connection in &idle {
+        open.add(connection);
+    }
+    for left in (0..parts).rev() {
+        assert!(open.make_room(Instant::now()));
+        assert_eq!(open.all.lock().chosen.len(), left);
+    }
+}
