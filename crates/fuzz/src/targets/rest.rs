@@ -135,7 +135,7 @@ fn offset(offset: usize) -> (String, String) {
 fn stream(read: &StreamParameters) {
     bounded(1, &read.filters);
     let mut pairs = written(&read.filters);
-    pairs.extend(read.client_id.as_deref().map(|id| pair("clientId", id)));
+    pairs.extend(read.client_id.as_ref().map(|id| pair("clientId", id)));
     pairs.extend(
         read.subscription
             .as_deref()
