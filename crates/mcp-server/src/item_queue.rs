@@ -103,6 +103,12 @@ impl<T> QueueSender<T> {
         Ok(())
     }
 
+    /// Whether the receiver is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.room.is_closed()
+    }
+
     /// Waits until the receiver is gone.
     pub async fn closed(&self) {
         let mut closed = pin!(self.0.closed.notified());
@@ -269,6 +275,7 @@ mod tests {
         let refused = Err(QueueRefusal::Closed(QueueClosed));
         assert_eq!(sender.try_send(Arc::clone(&item)), refused);
         sender.closed().await;
+        assert!(sender.is_closed());
         assert_eq!(Arc::strong_count(&item), 1);
     }
 
