@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn what_observes_a_call_that_waits_is_small() {
         assert!(
-            size_of::<ObservedCall>() <= 96,
+            size_of::<ObservedCall>() <= 112,
             "{}",
             size_of::<ObservedCall>()
         );

@@ -275,6 +275,7 @@ mod tests {
         let refused = Err(QueueRefusal::Closed(QueueClosed));
         assert_eq!(sender.try_send(Arc::clone(&item)), refused);
         sender.closed().await;
+        assert!(sender.is_closed());
         assert_eq!(Arc::strong_count(&item), 1);
     }
 

@@ -166,6 +166,7 @@ pub(crate) async fn take_over(call: Box<RecordedCall>, taken: TakenCall) {
         live: None,
         has_id: true,
         is_taken_over: true,
+        is_handing_over: false,
         rights: call.rights.clone(),
         made_for: taken.made_for,
         repeatable: Some(Arc::from(taken.call)),
@@ -185,6 +186,8 @@ pub(super) struct CallWriter {
     has_id: bool,
     /// The call began on another edge.
     is_taken_over: bool,
+    /// The stream says, or is about to say, that the call can be made again: whoever has an id from here on has the answer.
+    is_handing_over: bool,
     /// What the call may see, and saw.
     rights: PresentRights,
     /// What the entries so far say of the messages after them.
@@ -206,6 +209,7 @@ impl CallWriter {
             live: Some(frames),
             has_id: false,
             is_taken_over: false,
+            is_handing_over: false,
             rights,
             made_for: Visibility::all(),
             repeatable: None,
@@ -297,7 +301,8 @@ impl CallWriter {
             }
         }
         if let Some(answer) = answer {
-            let Some(answer) = Box::pin(self.hand_out(answer)).await else {
+            let is_draining = draining.is_cancelled();
+            let Some(answer) = Box::pin(self.hand_out(answer, is_draining)).await else {
                 return;
             };
             // Once more: a reader may begin after the earlier entry.
@@ -315,23 +320,23 @@ impl CallWriter {
 
     /// Gives the answer to the client that is connected, where it needs no store: who does not get it comes back, and
     /// the call is made again. Returns the answer if it has to be stored.
-    async fn hand_out(&mut self, answer: CallAnswer) -> Option<CallAnswer> {
-        if self.repeatable.is_none()
-            || self.live.is_none()
-            || !self.keeper.is_kept()
-            || !self.has_id
-        {
+    async fn hand_out(&mut self, answer: CallAnswer, is_draining: bool) -> Option<CallAnswer> {
+        let is_connected = self.live.as_ref().is_some_and(|live| !live.is_closed());
+        let can_come_back = self.repeatable.is_some() && self.has_id && self.keeper.is_kept();
+        // The answer of an edge that stops says how far the call was.
+        if !is_connected || !can_come_back || is_draining {
             return Some(answer);
         }
+        self.is_handing_over = true;
         let entry = HiddenEntry::handed_over();
         let kept = self.keeper.keep(entry.into(), EntryKind::Hidden).await;
-        if kept.is_none() {
+        let Some(sequence) = kept else {
             return Some(answer);
-        }
-        // Without an id: nothing comes after it.
+        };
+        // A client that comes back with this id has its answer.
         let frame = answer
             .message
-            .map(|message| mcp::sse::message(None, message));
+            .map(|message| self.name.frame(sequence, message));
         self.send_frame(frame).await;
         self.let_go();
         self.keeper.announce().await;
@@ -400,6 +405,7 @@ impl CallWriter {
             return false;
         }
         self.keeper.announces = true;
+        self.is_handing_over = true;
         let entry = HiddenEntry::handed_over();
         if self
             .keeper
@@ -461,6 +467,9 @@ impl CallWriter {
     }
 
     async fn send_id(&mut self, sequence: Sequence) {
+        if self.is_handing_over {
+            return;
+        }
         self.has_id = true;
         self.send_frame(self.name.priming(sequence).into()).await;
     }

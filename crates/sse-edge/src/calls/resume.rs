@@ -15,7 +15,7 @@ use fanout::{
 use futures_util::{Stream, stream};
 use mcp::{RequestId, notification::ProgressReporter};
 use mcp_server::repeatable::RepeatableCall;
-use model::{Classified, Clock, CursorScope, Sequence};
+use model::{Classified, Clock, CursorScope, Sequence, Sequenced};
 use ports::{MailboxError, MailboxPage};
 use serde::{Deserialize, de::IgnoredAny};
 use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
@@ -173,6 +173,7 @@ pub(crate) async fn follow(
         }
         _ => {}
     }
+    follow.is_over = follow.has_answer().await;
     Some(stream::unfold(follow, |mut follow| async {
         let frame = follow.next().await?;
         Some((frame.into(), follow))
@@ -258,6 +259,22 @@ impl ResumedCall {
             CallRunner::Edge(watch) => watch.gone.is_cancelled(),
             CallRunner::HandedOver => true,
         }
+    }
+
+    /// Whether the client came with the id of its answer. An edge that gives an answer to a client without storing it
+    /// says under this id that the call can be made again, for one that did not get it and comes with an earlier id.
+    async fn has_answer(&self) -> bool {
+        let at = self.position;
+        if at == Sequence::START {
+            return false;
+        }
+        let Ok(Ok(page)) = self.read_after(at.previous(), 1).await else {
+            return false;
+        };
+        let is_there = |found: &&Sequenced<Bytes>| found.sequence == at;
+        let entry = page.messages.first().filter(is_there);
+        let hidden = entry.and_then(|entry| HiddenEntry::of(&entry.item));
+        matches!(hidden, Some(HiddenEntry::HandedOver))
     }
 
     /// An entry at this position says who runs the call.

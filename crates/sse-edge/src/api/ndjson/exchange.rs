@@ -64,9 +64,11 @@ impl ConnectionState {
             self.forward(response, &mut call).await;
         };
         tokio::select! {
-            () = work => {}
+            // First, so that the end of the token ends a call that has an answer for that reason.
+            biased;
             () = self.revoked.cancelled() => {}
             () = cancel.cancelled() => {}
+            () = work => {}
         }
         let cancelled = self.end_requests(&ids);
         let error = match self.present() {
