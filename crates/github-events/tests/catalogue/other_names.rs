@@ -7,8 +7,10 @@ use model::EventType;
 
 use crate::{events::envelope, packages};
 
-/// Events whose objects look alike, and that are about settings.
-const ALIKE: [[&str; 2]; 2] = [
+/// Events whose objects look alike and that are about settings, and those that name a run which has begun.
+const ALIKE: [[&str; 2]; 4] = [
+    ["deployment", "workflow_run"],
+    ["deployment_status", "check_run"],
     ["custom_property", "organization_custom_property"],
     [
         "custom_property_values",

@@ -73,12 +73,14 @@ pub(super) async fn answer(
     }
     let silent = sleep(STREAM_AFTER);
     tokio::pin!(silent);
+    // A call whose work is a task of its own sends nothing more once it waits or has its answer.
+    let mut is_open = true;
     let first = loop {
         tokio::select! {
             biased;
-            first = messages.recv() => match first {
+            first = messages.recv(), if is_open => match first {
                 Some(first) => break Some(first),
-                None => return whole(accepts, work.await.into_answer()),
+                None => is_open = false,
             },
             end = &mut work => match (messages.try_recv(), end) {
                 // An item was sent immediately before the answer.
@@ -96,6 +98,7 @@ pub(super) async fn answer(
                         return parked_stream(&parts, parked);
                     }
                     (work, messages) = parked.again();
+                    is_open = true;
                 }
                 (None, end) => return whole(accepts, end.into_answer()),
             },

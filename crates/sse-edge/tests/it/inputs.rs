@@ -357,7 +357,7 @@ async fn a_uri_is_read_in_every_spelling_or_refused_with_the_forms_that_exist() 
         );
     }
     for (uri, fix) in [
-        ("github://issues/octo/cat/8", "no event has mentioned it"),
+        ("github://issues/octo/cat/8", "no event has brought it"),
         ("github://issues/octo/cat/7?x=1", "use github://events"),
         ("github://issues/octo/cat/7#c", "use github://events"),
         ("github://issues//octo/cat/7", "use github://events"),
