@@ -39,7 +39,8 @@ impl ApiUrls {
 /// # Errors
 /// The target, cut and on one line, and the reason why it is not followed.
 pub(crate) fn same_server(from: &Uri, target: &str) -> Result<Uri, (String, &'static str)> {
-    let absolute = match target.starts_with('/') {
+    // Two slashes begin the name of a server.
+    let absolute = match target.starts_with('/') && !target.starts_with("//") {
         true => format!(
             "{}://{}{target}",
             from.scheme_str().unwrap_or_default(),

@@ -5,7 +5,10 @@ use mcp::{ErrorCode, HttpRefusal, RpcError, mrtr::InputRequired, params::InputEr
 use model::{ErrorClass, PublicError, error_chain};
 use tracing::warn;
 
-use crate::{rates::RateLimited, waiting::CallWait};
+use crate::{
+    rates::{RateLimited, SESSION_GONE},
+    waiting::CallWait,
+};
 
 /// The reason for which a call has no result.
 #[derive(Debug)]
@@ -73,9 +76,6 @@ impl CallError {
         }
     }
 }
-
-/// The code of [`CallError::SessionGone`] in errors.
-pub(crate) const SESSION_GONE: &str = "session-gone";
 
 fn session_gone() -> RpcError {
     warn!(

@@ -12,7 +12,10 @@ use prometheus_client::{
 };
 use service_kit::metrics::{LatencyHistogram, MetricsRegistry};
 
-use crate::{call_error::SESSION_GONE, rates::RATE_LIMITED, waiting::CallReply};
+use crate::{
+    rates::{RATE_LIMITED, SESSION_GONE},
+    waiting::CallReply,
+};
 
 /// The methods that have a label of their own; all others share one.
 const METHODS: [&str; 18] = [

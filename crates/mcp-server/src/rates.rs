@@ -113,6 +113,8 @@ impl RateLimits {
 
 /// The code of [`RateLimited`] in errors.
 pub(crate) const RATE_LIMITED: &str = "rate-limited";
+/// The code of an answer whose session has ended: as little a fault of the server.
+pub(crate) const SESSION_GONE: &str = "session-gone";
 
 /// A call or another request beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     EventId, EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceId, ResourceRef,
-    ResourceType, Timestamp,
+    ResourceType, StoredEvent, Timestamp, TraceContext,
 };
 
 /// GitHub's JSON of an event.
@@ -66,7 +66,7 @@ enum EitherPart<'e> {
 /// A [`ResourceEvent`] as JSON, with other parts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct DeliveredEvent<'e> {
+struct DeliveredEvent<'e> {
     id: &'e EventId,
     #[serde(rename = "type")]
     event_type: &'e EventType,
@@ -106,7 +106,7 @@ struct DeliveredMetadata<'e> {
 }
 
 impl<'e> DeliveredEvent<'e> {
-    pub(crate) fn of(event: &'e ResourceEvent, delivered: &'e DeliveredJson<'_>) -> Self {
+    fn of(event: &'e ResourceEvent, delivered: &'e DeliveredJson<'_>) -> Self {
         // Each field is named, so that none is forgotten.
         let ResourceEvent {
             id,
@@ -177,12 +177,28 @@ impl<'e> DeliveredMetadata<'e> {
     }
 }
 
+impl ResourceEvent {
+    /// As [`Self::store_expecting`], with GitHub's JSON as it was delivered in place of the event's own.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub fn store_delivered(
+        &self,
+        delivered: &DeliveredJson<'_>,
+        trace: TraceContext,
+        expected_bytes: usize,
+    ) -> Result<StoredEvent, serde_json::Error> {
+        let event = DeliveredEvent::of(self, delivered);
+        self.store_json(&event, trace, expected_bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{GithubIds, OwnerId, RepositoryId, TraceContext};
+    use crate::{GithubIds, OwnerId, RepositoryId};
 
     fn event() -> ResourceEvent {
         let resource_id = ResourceId::new("I_1").unwrap();

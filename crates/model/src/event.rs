@@ -8,10 +8,7 @@ use serde_json::Value;
 
 use crate::{
     EventFacts, EventId, FormerPlace, GithubIds, OwnerId, RepositoryId, ResourceId, ResourceType,
-    StoredEvent, TextAuthor, Timestamp, TraceContext,
-    delivered::{DeliveredEvent, DeliveredJson},
-    limits::MAX_AUTHOR_BYTES,
-    name::open_name,
+    StoredEvent, TextAuthor, Timestamp, TraceContext, limits::MAX_AUTHOR_BYTES, name::open_name,
 };
 
 open_name! {
@@ -253,21 +250,8 @@ impl ResourceEvent {
 }
 
 impl ResourceEvent {
-    /// As [`Self::store_expecting`], with GitHub's JSON as it was delivered in place of the event's own.
-    ///
-    /// # Errors
-    /// As [`Self::store`].
-    pub fn store_delivered(
-        &self,
-        delivered: &DeliveredJson<'_>,
-        trace: TraceContext,
-        expected_bytes: usize,
-    ) -> Result<StoredEvent, serde_json::Error> {
-        let event = DeliveredEvent::of(self, delivered);
-        self.store_json(&event, trace, expected_bytes)
-    }
-
-    fn store_json(
+    /// The stored form, with this as its JSON.
+    pub(crate) fn store_json(
         &self,
         json: &impl Serialize,
         trace: TraceContext,

@@ -10,24 +10,24 @@ use super::{
 };
 
 /// What objects are sorted by, and an id where that is the same.
-pub(super) type CursorPlace = (i64, u64);
+pub(super) type ConnectionPlace = (i64, u64);
 
 /// A page.
 #[derive(Clone)]
 pub(super) struct Connection<'w> {
     pub(super) type_name: &'static str,
     edge_name: &'static str,
-    shown: Vec<(CursorPlace, What<'w>)>,
+    shown: Vec<(ConnectionPlace, What<'w>)>,
     total: usize,
     has_next: bool,
     has_previous: bool,
 }
 
-fn cursor((at, id): CursorPlace) -> String {
+fn cursor((at, id): ConnectionPlace) -> String {
     STANDARD.encode(format!("cursor:v2:{at}:{id}"))
 }
 
-fn read_cursor(text: &str) -> Option<CursorPlace> {
+fn read_cursor(text: &str) -> Option<ConnectionPlace> {
     let text = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
     let (at, id) = text.strip_prefix("cursor:v2:")?.split_once(':')?;
     Some((at.parse().ok()?, id.parse().ok()?))
@@ -49,7 +49,7 @@ impl<'w> Thing<'w> {
         &self,
         info: &ResolveInfo<'_>,
         [type_name, edge_name]: [&'static str; 2],
-        mut all: Vec<(CursorPlace, What<'w>)>,
+        mut all: Vec<(ConnectionPlace, What<'w>)>,
     ) -> Resolved<'a>
     where
         'w: 'a,
@@ -60,10 +60,10 @@ impl<'w> Thing<'w> {
             all.reverse();
         }
         let total = all.len();
-        let follows = |one: CursorPlace, other: CursorPlace| {
+        let follows = |one: ConnectionPlace, other: ConnectionPlace| {
             if descending { one < other } else { one > other }
         };
-        let bound = |name: &str| -> Result<Option<CursorPlace>, FieldError> {
+        let bound = |name: &str| -> Result<Option<ConnectionPlace>, FieldError> {
             let Some(text) = word(info, name) else {
                 return Ok(None);
             };
@@ -113,7 +113,7 @@ impl<'w> Thing<'w> {
             "pageInfo" => self.object(What::PageInfo(it.clone())),
             "nodes" => self.list(it.shown.iter().map(|(_, what)| what.clone()).collect()),
             _ => {
-                let edge = |(place, what): &(CursorPlace, What<'w>)| {
+                let edge = |(place, what): &(ConnectionPlace, What<'w>)| {
                     What::Edge(it.edge_name, cursor(*place), Box::new(what.clone()))
                 };
                 self.list(it.shown.iter().map(edge).collect())
@@ -124,7 +124,7 @@ impl<'w> Thing<'w> {
 
 impl Connection<'_> {
     pub(super) fn page_info<'a>(&self, name: &str) -> Resolved<'a> {
-        let of = |at: Option<&(CursorPlace, What<'_>)>| {
+        let of = |at: Option<&(ConnectionPlace, What<'_>)>| {
             at.map_or(Value::Null, |(place, _)| cursor(*place).into())
         };
         match name {

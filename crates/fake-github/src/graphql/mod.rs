@@ -45,7 +45,7 @@ pub(crate) struct GraphqlRequest {
 }
 
 /// An answer and its price in points.
-pub(crate) struct GraphqlAnswer {
+pub(crate) struct DocumentAnswer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) cost: u64,
@@ -57,17 +57,17 @@ pub(crate) fn exhausted(message: &str) -> Value {
 }
 
 /// Answers a request.
-pub(crate) fn answer(world: &mut FakeWorld, asked: &GraphqlRequest, body: &[u8]) -> GraphqlAnswer {
+pub(crate) fn answer(world: &mut FakeWorld, asked: &GraphqlRequest, body: &[u8]) -> DocumentAnswer {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         let message = "Problems parsing JSON";
-        return GraphqlAnswer {
+        return DocumentAnswer {
             status: 400,
             body: json!({ "message": message }),
             cost: 0,
         };
     };
     let text = body["query"].as_str().unwrap_or_default();
-    let refused = |errors: Value| GraphqlAnswer {
+    let refused = |errors: Value| DocumentAnswer {
         status: 200,
         body: json!({ "errors": errors }),
         cost: 1,
@@ -119,7 +119,7 @@ pub(crate) fn answer(world: &mut FakeWorld, asked: &GraphqlRequest, body: &[u8])
     if text.contains("mergeable") {
         find_out(world);
     }
-    GraphqlAnswer {
+    DocumentAnswer {
         status: 200,
         body: answered,
         cost: price.points,

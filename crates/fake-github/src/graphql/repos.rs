@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::{
     arguments::{member, number, word, words},
-    connection::{CursorPlace, is_ordered_by},
+    connection::{ConnectionPlace, is_ordered_by},
     thing::{Resolved, Thing, What, leaf, time},
 };
 use crate::world::{AccountKey, FakeTicket, RepoKey, TicketKey};
 
 /// The id of something that a place is made of.
-fn by_id(id: u64, what: What<'_>) -> (CursorPlace, What<'_>) {
+fn by_id(id: u64, what: What<'_>) -> (ConnectionPlace, What<'_>) {
     ((0, id), what)
 }
 

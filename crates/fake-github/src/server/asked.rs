@@ -28,13 +28,13 @@ pub(crate) struct Asked {
 
 /// A good answer.
 #[derive(Debug)]
-pub(crate) struct RestAnswer {
+pub(crate) struct RouteAnswer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) links: Vec<(&'static str, String)>,
 }
 
-impl RestAnswer {
+impl RouteAnswer {
     pub(crate) fn of(body: Value) -> Self {
         Self {
             status: 200,
@@ -150,7 +150,7 @@ impl Asked {
         &self,
         all: impl IntoIterator<Item = T>,
         render: impl Fn(T) -> Value,
-    ) -> RestAnswer {
+    ) -> RouteAnswer {
         let all: Vec<T> = all.into_iter().collect();
         let (count, per_page) = (all.len(), self.per_page());
         let page = self
@@ -161,7 +161,7 @@ impl Asked {
         let last = count.div_ceil(per_page).max(1);
         let skipped = (page - 1).saturating_mul(per_page);
         let shown = all.into_iter().skip(skipped).take(per_page).map(render);
-        let mut answer = RestAnswer::of(shown.collect::<Vec<_>>().into());
+        let mut answer = RouteAnswer::of(shown.collect::<Vec<_>>().into());
         let mut link = |rel, page: usize| {
             answer
                 .links
@@ -186,7 +186,7 @@ impl Asked {
         name: &str,
         all: Vec<T>,
         render: impl Fn(T) -> Value,
-    ) -> RestAnswer {
+    ) -> RouteAnswer {
         let count = all.len();
         let mut answer = self.page(all, render);
         answer.body = json!({ "total_count": count, name: answer.body });

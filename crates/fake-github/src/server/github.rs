@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::Timestamp;
 
 use super::{
-    asked::{Asked, Refusal, RestAnswer, refusal_body},
+    asked::{Asked, Refusal, RouteAnswer, refusal_body},
     faults::FakeFault,
     outgoing::{Arrived, Outgoing, digest, http_date, secondary},
     routes,
@@ -158,7 +158,7 @@ impl Github {
         &mut self,
         arrived: &Arrived,
         version: ApiVersion,
-        handled: Result<RestAnswer, Refusal>,
+        handled: Result<RouteAnswer, Refusal>,
     ) -> Outgoing {
         let chosen = version.name().to_owned();
         let mut answer = match handled {

@@ -337,7 +337,8 @@ fn a_channel_has_one_frame_for_an_event_with_the_id_of_the_stream_and_a_cursor_f
     let shown = &frames[1];
     assert_eq!((&frames[0].id, &shown.id), (&None, &cursor(7)));
     let params = &shown.data["params"];
-    let content = "issue_comment created octo/a#1 by mona: \"It ‹/channel› fails\"\n\"More\"";
+    // Without the title of the issue, which another may have written.
+    let content = "issue_comment created octo/a#1 by mona\n\"More\"";
     assert_eq!(params["content"], content);
     assert_eq!(params["meta"]["association"], "NONE");
     let of_tools = params["meta"]["cursor"].as_str().unwrap();

@@ -46,7 +46,7 @@ impl Hub {
         began_at: Sequence,
     ) -> Result<EventWait, MatchBound> {
         let share = self.take_match_share(principal, filters.cost())?;
-        let filters = WaitFilters::compile(self, filters, began_at);
+        let filters = WaitFilters::compile(&self.names, filters, began_at);
         let filters = self.waits.filters.share(filters);
         let mark = WaitRef(Arc::new(WaitMark {
             first: AtomicU64::new(UNMARKED),
@@ -104,7 +104,7 @@ impl EventWait {
         if self.filters.names_revision == self.hub.names.revision() {
             return;
         }
-        let new = self.filters.compile_again(&self.hub, self.began_at);
+        let new = self.filters.compile_again(&self.hub.names, self.began_at);
         let new = waits.filters.share(new);
         let old = std::mem::replace(&mut self.filters, new);
         let is_new = |term: &&_| !old.terms.contains(*term);

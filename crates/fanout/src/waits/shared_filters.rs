@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use access::NameDirectory;
 use event_flow::matching::MatchTerm;
 use model::{EventFacts, FilterMatcher, FilterSet, Sequence};
 use parking_lot::Mutex;
 
-use crate::{hub::Hub, interest::StreamInterest};
+use crate::interest::StreamInterest;
 
 /// Filters in the forms in which events are compared with them.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct WaitFilters {
 
 impl WaitFilters {
     /// The filters, whose names mean what they meant at `at`.
-    pub(super) fn compile(hub: &Hub, filters: &FilterSet, at: Sequence) -> Self {
-        let names = hub.names.at(at);
+    pub(super) fn compile(names: &NameDirectory, filters: &FilterSet, at: Sequence) -> Self {
+        let names = names.at(at);
         // First: a rename in between is followed once more.
         let names_revision = names.revision();
         let bound = names.bind(filters);
@@ -38,8 +39,8 @@ impl WaitFilters {
     }
 
     /// The same for names that have changed since.
-    pub(super) fn compile_again(&self, hub: &Hub, at: Sequence) -> Self {
-        Self::compile(hub, &self.filters, at)
+    pub(super) fn compile_again(&self, names: &NameDirectory, at: Sequence) -> Self {
+        Self::compile(names, &self.filters, at)
     }
 
     pub(super) fn matches(&self, event: &EventFacts) -> bool {

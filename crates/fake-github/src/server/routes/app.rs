@@ -8,7 +8,7 @@ use crate::{
     budgets::{BudgetState, FakeBudget},
     render::{moment, permissions},
     server::{
-        asked::{Asked, Refusal, RestAnswer},
+        asked::{Asked, Refusal, RouteAnswer},
         state::Github,
     },
 };
@@ -23,7 +23,7 @@ fn only_the_app(asked: &Asked) -> Result<(), Refusal> {
 
 pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
     only_the_app(asked)?;
-    Ok(RestAnswer::of(
+    Ok(RouteAnswer::of(
         github.world.render().app(&github.tokens.app),
     ))
 }
@@ -44,7 +44,7 @@ pub(super) fn installation_of_repo(github: &mut Github, asked: &Asked) -> Handle
     let mut all = world.installations.values();
     let found = all.find(|it| world.installation_sees(it.id, repo));
     let found = found.ok_or(Refusal::Missing)?;
-    Ok(RestAnswer::of(world.render().installation(found, app)))
+    Ok(RouteAnswer::of(world.render().installation(found, app)))
 }
 
 pub(super) fn installation_of_user(github: &mut Github, asked: &Asked) -> Handled {
@@ -54,7 +54,7 @@ pub(super) fn installation_of_user(github: &mut Github, asked: &Asked) -> Handle
     let mut all = world.installations.values();
     let found = all.find(|it| Some(it.account) == owner);
     let found = found.ok_or(Refusal::Missing)?;
-    Ok(RestAnswer::of(world.render().installation(found, app)))
+    Ok(RouteAnswer::of(world.render().installation(found, app)))
 }
 
 pub(super) fn access_token(github: &mut Github, asked: &Asked) -> Handled {
@@ -76,7 +76,7 @@ pub(super) fn access_token(github: &mut Github, asked: &Asked) -> Handled {
         "token": token, "expires_at": moment(expires_at), "permissions": permissions(),
         "repository_selection": if is_selected { "selected" } else { "all" },
     });
-    Ok(RestAnswer::of(answer).with_status(201))
+    Ok(RouteAnswer::of(answer).with_status(201))
 }
 
 pub(super) fn rate_limit(github: &mut Github, asked: &Asked) -> Handled {
@@ -87,7 +87,7 @@ pub(super) fn rate_limit(github: &mut Github, asked: &Asked) -> Handled {
         "resources": {"core": core, "graphql": state(FakeBudget::Graphql), "search": core},
         "rate": core,
     });
-    Ok(RestAnswer::of(answer))
+    Ok(RouteAnswer::of(answer))
 }
 
 fn shown(state: BudgetState) -> Value {
@@ -99,7 +99,7 @@ fn shown(state: BudgetState) -> Value {
 
 pub(super) fn user(github: &mut Github, asked: &Asked) -> Handled {
     match asked.caller {
-        FakeCaller::User(key) => Ok(RestAnswer::of(github.world.render().whole_account(key))),
+        FakeCaller::User(key) => Ok(RouteAnswer::of(github.world.render().whole_account(key))),
         FakeCaller::Anonymous => Err(Refusal::Unauthorized("Requires authentication".to_owned())),
         _ => Err(Refusal::Forbidden(
             "Resource not accessible by integration".to_owned(),
@@ -108,7 +108,7 @@ pub(super) fn user(github: &mut Github, asked: &Asked) -> Handled {
 }
 
 pub(super) fn meta(_: &mut Github, _: &Asked) -> Handled {
-    Ok(RestAnswer::of(json!({
+    Ok(RouteAnswer::of(json!({
         "verifiable_password_authentication": false,
         "hooks": ["127.0.0.0/8", "192.30.252.0/22", "2a0a:a440::/29"],
     })))

@@ -7,7 +7,7 @@ use crate::{
     auth::FakeCaller,
     hooks::{FakeDelivery, FakeHookKey, FakeHookOwner},
     server::{
-        asked::{Asked, Refusal, RestAnswer},
+        asked::{Asked, Refusal, RouteAnswer},
         state::Github,
     },
 };
@@ -23,7 +23,7 @@ pub(super) fn of_organization(github: &mut Github, asked: &Asked) -> Handled {
     Ok(hooks(github, asked, of))
 }
 
-fn hooks(github: &Github, asked: &Asked, of: FakeHookOwner) -> RestAnswer {
+fn hooks(github: &Github, asked: &Asked, of: FakeHookOwner) -> RouteAnswer {
     let world = &github.world;
     asked.page(world.hooks.of(of), |it| {
         world.render().hook(FakeHookKey(it.id))
@@ -85,7 +85,7 @@ pub(super) fn list(github: &mut Github, asked: &Asked) -> Handled {
         .iter()
         .map(|it| world.render().listed_delivery(it))
         .collect();
-    let mut answer = RestAnswer::of(body.into());
+    let mut answer = RouteAnswer::of(body.into());
     if let (true, Some(last)) = (page.len() > per_page, shown.last()) {
         let cursor = format!("v1_{}", last.id);
         answer
@@ -110,12 +110,12 @@ pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
         .delivery_reads
         .entry(found.guid.clone())
         .or_default() += 1;
-    Ok(RestAnswer::of(github.world.render().delivery(&found)))
+    Ok(RouteAnswer::of(github.world.render().delivery(&found)))
 }
 
 /// Sends a delivery again.
 pub(super) fn again(github: &mut Github, asked: &Asked) -> Handled {
     let id = delivery(github, asked)?.id;
     github.world.redeliver(id).ok_or(Refusal::Missing)?;
-    Ok(RestAnswer::of(json!({})).with_status(202))
+    Ok(RouteAnswer::of(json!({})).with_status(202))
 }

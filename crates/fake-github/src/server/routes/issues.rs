@@ -6,7 +6,7 @@ use model::Timestamp;
 use super::Handled;
 use crate::{
     server::{
-        asked::{Asked, Refusal, RestAnswer},
+        asked::{Asked, Refusal, RouteAnswer},
         state::Github,
     },
     world::{FakeTicket, TicketKey},
@@ -72,7 +72,7 @@ pub(super) fn list(github: &mut Github, asked: &Asked) -> Handled {
         .iter()
         .map(|(_, key)| world.render().issue(*key))
         .collect();
-    let mut answer = RestAnswer::of(body.into());
+    let mut answer = RouteAnswer::of(body.into());
     if let (true, Some((last, _))) = (all.len() > per_page, page.last()) {
         let number = word("page")
             .and_then(|it| it.parse::<u64>().ok())
@@ -99,7 +99,7 @@ fn read_cursor(text: &str) -> Option<Place> {
 
 pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
     let key = asked.ticket(&github.world)?;
-    Ok(RestAnswer::of(github.world.render().whole_issue(key)))
+    Ok(RouteAnswer::of(github.world.render().whole_issue(key)))
 }
 
 pub(super) fn comments(github: &mut Github, asked: &Asked) -> Handled {
@@ -132,7 +132,7 @@ pub(super) fn all_comments(github: &mut Github, asked: &Asked) -> Handled {
         .page(all, |it| world.render().comment(it.id)))
 }
 
-fn issues(github: &Github, asked: &Asked, keys: Vec<TicketKey>) -> RestAnswer {
+fn issues(github: &Github, asked: &Asked, keys: Vec<TicketKey>) -> RouteAnswer {
     asked.page(keys, |key| github.world.render().issue(key))
 }
 
@@ -145,7 +145,7 @@ pub(super) fn sub_issues(github: &mut Github, asked: &Asked) -> Handled {
 pub(super) fn parent(github: &mut Github, asked: &Asked) -> Handled {
     let key = asked.ticket(&github.world)?;
     let parent = github.world.tickets[&key].parent.ok_or(Refusal::Missing)?;
-    Ok(RestAnswer::of(github.world.render().issue(parent)))
+    Ok(RouteAnswer::of(github.world.render().issue(parent)))
 }
 
 pub(super) fn blocked_by(github: &mut Github, asked: &Asked) -> Handled {

@@ -8,12 +8,12 @@ mod repos;
 use std::collections::BTreeMap;
 
 use super::{
-    asked::{Asked, Refusal, RestAnswer},
+    asked::{Asked, Refusal, RouteAnswer},
     state::Github,
 };
 
 /// What a handler gives.
-pub(crate) type Handled = Result<RestAnswer, Refusal>;
+pub(crate) type Handled = Result<RouteAnswer, Refusal>;
 
 /// A route: method, path with names in braces, handler.
 pub(crate) struct Route {

@@ -4,7 +4,7 @@ use super::Handled;
 use crate::{
     auth::FakeCaller,
     server::{
-        asked::{Asked, Refusal, RestAnswer},
+        asked::{Asked, Refusal, RouteAnswer},
         state::Github,
     },
     world::{FakeIssueType, RepoKey, TicketKey},
@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
     let repo = asked.repo(&github.world)?;
-    Ok(RestAnswer::of(github.world.render().whole_repo(repo)))
+    Ok(RouteAnswer::of(github.world.render().whole_repo(repo)))
 }
 
 pub(super) fn of_organization(github: &mut Github, asked: &Asked) -> Handled {
@@ -80,7 +80,7 @@ fn pull_key(github: &Github, asked: &Asked) -> Result<TicketKey, Refusal> {
 /// Being asked, GitHub finds out whether it can be merged, and says it the next time.
 pub(super) fn pull(github: &mut Github, asked: &Asked) -> Handled {
     let key = pull_key(github, asked)?;
-    let answer = RestAnswer::of(github.world.render().pull(key));
+    let answer = RouteAnswer::of(github.world.render().pull(key));
     github.world.find_out_mergeability(key);
     Ok(answer)
 }
@@ -96,7 +96,7 @@ pub(super) fn reviews(github: &mut Github, asked: &Asked) -> Handled {
 
 pub(super) fn requested_reviewers(github: &mut Github, asked: &Asked) -> Handled {
     let key = pull_key(github, asked)?;
-    Ok(RestAnswer::of(
+    Ok(RouteAnswer::of(
         github.world.render().requested_reviewers(key),
     ))
 }
@@ -116,7 +116,7 @@ fn commit(github: &Github, asked: &Asked) -> Result<(RepoKey, String), Refusal> 
 
 pub(super) fn status(github: &mut Github, asked: &Asked) -> Handled {
     let (repo, sha) = commit(github, asked)?;
-    Ok(RestAnswer::of(
+    Ok(RouteAnswer::of(
         github.world.render().combined_status(repo, &sha),
     ))
 }
@@ -184,7 +184,7 @@ pub(super) fn issue_types(github: &mut Github, asked: &Asked) -> Handled {
         FakeIssueType::Task,
     ];
     let all = all.map(|kind| github.world.render().issue_type(kind));
-    Ok(RestAnswer::of(all.to_vec().into()))
+    Ok(RouteAnswer::of(all.to_vec().into()))
 }
 
 /// By cursor: the id after which the page begins.
@@ -206,7 +206,7 @@ pub(super) fn projects(github: &mut Github, asked: &Asked) -> Handled {
         .iter()
         .map(|key| world.render().project(*key))
         .collect();
-    let mut answer = RestAnswer::of(body.into());
+    let mut answer = RouteAnswer::of(body.into());
     if let (true, Some(last)) = (page.len() > per_page, shown.last()) {
         let after = last.0.to_string();
         answer
