@@ -66,7 +66,7 @@ impl Counter<'_> {
         for selection in &selections.selections {
             match selection {
                 Selection::InlineFragment(fragment) => {
-                    self.count(&fragment.selection_set, parents)?
+                    self.count(&fragment.selection_set, parents)?;
                 }
                 Selection::FragmentSpread(spread) => {
                     if let Some(fragment) = spread.fragment_def(self.document) {

@@ -165,7 +165,7 @@ impl Asked {
         let mut link = |rel, page: usize| {
             answer
                 .links
-                .push((rel, self.link(&[("page", &page.to_string())])))
+                .push((rel, self.link(&[("page", &page.to_string())])));
         };
         if page > 1 {
             link("prev", page - 1);

@@ -173,8 +173,8 @@ async fn pages_by_cursor_are_complete_while_the_world_changes() {
         world.github.change(|it| {
             (0..count).for_each(|n| {
                 it.open_issue(world.repo, &format!("{n}"));
-            })
-        })
+            });
+        });
     };
     open(11);
     let query = "query($after: String) { repository(owner: \"octo\", name: \"reactor\") {

@@ -24,7 +24,7 @@ pub(crate) fn act(world: &mut FakeWorld, keys: &mut Vec<TicketKey>, what: u8, at
             let branch = format!("topic-{at}-{}", keys.len());
             keys.push(world.open_pull(repo, "a change", [&branch, "main"]));
         }
-        2 => world.label(key, if at % 2 == 0 { "bug" } else { "p1" }),
+        2 => world.label(key, if at.is_multiple_of(2) { "bug" } else { "p1" }),
         3 => world.unlabel(key, "bug"),
         4 => world.close(key, "completed"),
         5 => world.reopen(key),

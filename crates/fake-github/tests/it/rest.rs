@@ -51,7 +51,7 @@ async fn pages_by_number_are_complete_and_say_which_is_the_last() {
     world.github.change(|it| {
         (0..9).for_each(|n| {
             it.create_label(world.repo, &format!("l{n}"), "ffffff");
-        })
+        });
     });
     let first = world.get("/repos/octo/reactor/labels?per_page=4").await;
     assert!(
@@ -68,7 +68,7 @@ async fn pages_by_number_are_complete_and_say_which_is_the_last() {
     world.github.change(|it| {
         (0..120).for_each(|n| {
             it.open_issue(world.repo, &format!("{n}"));
-        })
+        });
     });
     let page = world.get(&format!("{ISSUES}?per_page=500")).await;
     assert_eq!(page.body.as_array().unwrap().len(), 100);
@@ -225,7 +225,7 @@ async fn a_server_of_an_enterprise_has_the_same_below_its_prefix() {
     world.github.change(|it| {
         (0..3).for_each(|n| {
             it.open_issue(world.repo, &format!("{n}"));
-        })
+        });
     });
     let path = format!("{}{ISSUES}?per_page=2", world.github.enterprise_url());
     let page = world.get(&path).await;

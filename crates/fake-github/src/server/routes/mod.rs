@@ -138,12 +138,12 @@ pub(crate) fn find(
     method: &str,
     path: &str,
 ) -> Option<(&'static Route, BTreeMap<&'static str, String>)> {
-    let by_id = path.strip_prefix("/repositories/").and_then(|rest| {
+    let by_id = path.strip_prefix("/repositories/").map(|rest| {
         let (id, rest) = rest
             .split_once('/')
             .map_or((rest, ""), |(id, rest)| (id, rest));
         let slash = if rest.is_empty() { "" } else { "/" };
-        Some((id.to_owned(), format!("/repos/-/-{slash}{rest}")))
+        (id.to_owned(), format!("/repos/-/-{slash}{rest}"))
     });
     let path = by_id.as_ref().map_or(path, |(_, path)| path.as_str());
     let mut all = ROUTES.iter().filter(|it| it.method == method);
