@@ -240,6 +240,7 @@ impl EdgeService {
         })
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each part of an edge")]
     fn edge(
         self,
         lifecycle: &Lifecycle,
