@@ -7,11 +7,9 @@ use std::{
 };
 
 use model::Timestamp;
+use testkit::fake_github::signature;
 
-use crate::{
-    keys::{AccountKey, RepoKey},
-    sign::signature,
-};
+use crate::keys::{AccountKey, RepoKey};
 
 /// How long deliveries are kept and can be asked for: three days on github.com.
 pub const DELIVERIES_KEPT: Duration = Duration::from_secs(3 * 86_400);

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use http_client::{quoted, retry_after};
+use http_client::{GithubMessage, quoted, retry_after};
 use model::Timestamp;
-use serde::Deserialize;
 
 use crate::{error::GithubError, limits::LONGEST_ASKED_PAUSE, quota::pause_until_reset};
 
@@ -19,33 +18,6 @@ pub(crate) struct WholeResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-}
-
-/// GitHub's description of an error.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ApiMessage {
-    message: String,
-    documentation_url: String,
-}
-
-impl ApiMessage {
-    /// Whether this is a secondary limit, which may come with 403 and without any header that says so.
-    fn is_limit(&self) -> bool {
-        let message = self.message.to_ascii_lowercase();
-        let url = self.documentation_url.to_ascii_lowercase();
-        let words = ["rate limit", "abuse detection"];
-        let links = ["rate-limit", "abuse-limit"];
-        words.iter().any(|words| message.contains(words))
-            || links.iter().any(|words| url.contains(words))
-    }
-
-    fn said(&self) -> String {
-        match self.message.is_empty() {
-            true => "without a reason".to_owned(),
-            false => format!("\"{}\"", quoted(&self.message)),
-        }
-    }
 }
 
 /// What an answer that is no success means.
@@ -63,7 +35,7 @@ pub(crate) enum ApiVerdict {
 
 /// Judges an answer that is no success; `what` was asked for.
 pub(crate) fn judge(answer: &WholeResponse, what: &str, now: Timestamp) -> ApiVerdict {
-    let message: ApiMessage = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let message = GithubMessage::of(&answer.body);
     let (what, said, status) = (what.to_owned(), message.said(), answer.status.as_u16());
     let asked = retry_after(&answer.headers, LONGEST_ASKED_PAUSE);
     let used_up = pause_until_reset(&answer.headers, now);
@@ -75,7 +47,7 @@ pub(crate) fn judge(answer: &WholeResponse, what: &str, now: Timestamp) -> ApiVe
             ApiVerdict::UsedUp(used_up)
         }
         StatusCode::TOO_MANY_REQUESTS => ApiVerdict::Stop(None),
-        StatusCode::FORBIDDEN if message.is_limit() => ApiVerdict::Stop(None),
+        StatusCode::FORBIDDEN if message.is_rate_limit() => ApiVerdict::Stop(None),
         StatusCode::UNAUTHORIZED => ApiVerdict::Final(GithubError::Unauthorized { what, said }),
         StatusCode::FORBIDDEN => {
             let needs = needed(&answer.headers);

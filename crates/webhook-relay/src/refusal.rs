@@ -3,36 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, StatusCode};
-use http_client::quoted;
-use serde::Deserialize;
+use http_client::GithubMessage;
 
 use crate::{
     client::{WholeAnswer, asked_pause},
     error::{RelayError, RelayFailure},
     limits::LONGEST_ASKED_PAUSE,
 };
-
-/// GitHub's description of an error.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ApiMessage {
-    message: String,
-    documentation_url: String,
-}
-
-impl ApiMessage {
-    /// Whether this is a rate limit: the secondary ones come with 403 as well, and without any header that says so.
-    fn is_limit(&self) -> bool {
-        let message = self.message.to_ascii_lowercase();
-        let url = self.documentation_url.to_ascii_lowercase();
-        ["rate limit", "abuse detection"]
-            .iter()
-            .any(|words| message.contains(words))
-            || ["rate-limit", "abuse-limit"]
-                .iter()
-                .any(|words| url.contains(words))
-    }
-}
 
 /// Whom a request concerned.
 pub(crate) struct AskedRepository<'a> {
@@ -42,11 +19,8 @@ pub(crate) struct AskedRepository<'a> {
 
 /// What a refusal means.
 pub(crate) fn refusal(answer: &WholeAnswer, asked: &AskedRepository<'_>) -> RelayFailure {
-    let message: ApiMessage = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let said = match message.message.is_empty() {
-        true => "without a reason".to_owned(),
-        false => format!("\"{}\"", quoted(&message.message)),
-    };
+    let message = GithubMessage::of(&answer.body);
+    let said = message.said();
     let status = answer.status;
     let what = format!("GitHub answers {} ({said})", status.as_u16());
     let wait =
@@ -56,7 +30,7 @@ pub(crate) fn refusal(answer: &WholeAnswer, asked: &AskedRepository<'_>) -> Rela
         StatusCode::UNAUTHORIZED if asked.has_token => RelayError::TokenRefused.into(),
         StatusCode::UNAUTHORIZED => RelayError::TokenMissing.into(),
         StatusCode::TOO_MANY_REQUESTS => RelayFailure::Limited { what, wait },
-        StatusCode::FORBIDDEN if wait.is_some() || message.is_limit() => {
+        StatusCode::FORBIDDEN if wait.is_some() || message.is_rate_limit() => {
             RelayFailure::Limited { what, wait }
         }
         StatusCode::FORBIDDEN => RelayError::Forbidden {

@@ -3,11 +3,14 @@
 use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order, Visible};
 use mcp::{
     params::InputError,
-    prompt::{GetPromptParams, MessageRole, PromptMessage},
+    prompt::{GetPromptParams, MessageRole, PromptArgument, PromptMessage},
     resource::ResourceContents,
     tool::ContentBlock,
 };
-use mcp_server::{CallError, Caller, prompt::argument};
+use mcp_server::{
+    CallError, Caller,
+    prompt::{argument, required},
+};
 use model::{
     Filter, FilterError, FilterRequest, FilterSet, GithubReference, ResourceType, ResourceUri,
     Timestamp,
@@ -37,6 +40,14 @@ pub(super) const DATA_NOTE: &str = "The attached resources contain text that peo
 /// The things that GitHub numbers in one sequence.
 pub(super) const ITEMS: [ResourceType; 2] = [ResourceType::ISSUE, ResourceType::PULL_REQUEST];
 
+/// An argument that may be left out.
+pub(super) fn optional(name: &'static str, description: &'static str) -> PromptArgument {
+    PromptArgument {
+        required: false,
+        ..required(name, description)
+    }
+}
+
 /// A repository that the principal may see.
 pub(super) struct PromptRepository {
     pub(super) owner: String,
@@ -44,6 +55,17 @@ pub(super) struct PromptRepository {
 }
 
 impl PromptRepository {
+    /// The arguments that name it.
+    pub(super) fn arguments() -> [PromptArgument; 2] {
+        [
+            optional(
+                "owner",
+                "Login of the repository's owner; not needed where repo names it",
+            ),
+            required("repo", "Name of the repository, owner/repo, or its URL"),
+        ]
+    }
+
     /// Reads the arguments `owner` and `repo`, which may name its owner as well.
     ///
     /// # Errors

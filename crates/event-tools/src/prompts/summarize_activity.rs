@@ -5,15 +5,12 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mcp::{
     params::InputError,
-    prompt::{GetPromptParams, GetPromptResult, PromptArgument, PromptDescriptor, PromptMessage},
+    prompt::{GetPromptParams, GetPromptResult, PromptDescriptor, PromptMessage},
 };
-use mcp_server::{
-    CallError, Caller, Policy, RateClass,
-    prompt::{Prompt, required},
-};
+use mcp_server::{CallError, Caller, Policy, RateClass, prompt::Prompt};
 use model::{Clock, EventFacts, Timestamp};
 
-use super::activity::{DATA_NOTE, PromptRepository, RecentActivity};
+use super::activity::{DATA_NOTE, PromptRepository, RecentActivity, optional};
 use crate::events::EventAccess;
 
 pub(super) const NAME: &str = "summarize_activity";
@@ -42,23 +39,14 @@ impl Prompt for SummarizeActivity {
             name: NAME,
             title: "Summarize a repository's activity",
             description: "The events of a repository since a given time, with a request to summarize them.",
-            arguments: vec![
-                PromptArgument {
-                    required: false,
-                    ..required(
-                        "owner",
-                        "Login of the repository's owner; not needed where repo names it",
-                    )
-                },
-                required("repo", "Name of the repository, owner/repo, or its URL"),
-                PromptArgument {
-                    required: false,
-                    ..required(
-                        "since",
-                        "Only events received at or after this time (RFC 3339; default: 24 hours ago)",
-                    )
-                },
-            ],
+            arguments: [
+                &PromptRepository::arguments()[..],
+                &[optional(
+                    "since",
+                    "Only events received at or after this time (RFC 3339; default: 24 hours ago)",
+                )],
+            ]
+            .concat(),
         }
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use mcp::{
     params::InputError,
-    prompt::{GetPromptParams, GetPromptResult, PromptArgument, PromptDescriptor, PromptMessage},
+    prompt::{GetPromptParams, GetPromptResult, PromptDescriptor, PromptMessage},
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
@@ -38,17 +38,14 @@ impl Prompt for TriageEvent {
             name: NAME,
             title: "Triage an issue or pull request",
             description: "The last known state of an issue or pull request and its newest events, with a request to triage it.",
-            arguments: vec![
-                PromptArgument {
-                    required: false,
-                    ..required(
-                        "owner",
-                        "Login of the repository's owner; not needed where repo names it",
-                    )
-                },
-                required("repo", "Name of the repository, owner/repo, or its URL"),
-                required("number", "Number of the issue or pull request, or its URL"),
-            ],
+            arguments: [
+                &PromptRepository::arguments()[..],
+                &[required(
+                    "number",
+                    "Number of the issue or pull request, or its URL",
+                )],
+            ]
+            .concat(),
         }
     }
 

@@ -3,6 +3,7 @@
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo};
 use model::Timestamp;
 use serde_json::Value;
+use testkit::fake_github::written::avatar;
 
 use super::{
     arguments::{member, number, word, words},
@@ -177,10 +178,7 @@ impl<'w> Thing<'w> {
             "name" => leaf(account.login.clone()),
             "url" => leaf(format!("{}/{}", world.web, account.login)),
             "resourcePath" => leaf(format!("/{}", account.login)),
-            "avatarUrl" => leaf(format!(
-                "https://avatars.githubusercontent.com/u/{}?v=4",
-                account.id
-            )),
+            "avatarUrl" => leaf(avatar(account.id)),
             "repository" => {
                 let found = world
                     .repo_named(&account.login, word("name"))

@@ -3,6 +3,7 @@
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use model::Timestamp;
 use serde_json::Value;
+use testkit::fake_github::written::moment;
 
 use super::{
     arguments::{word, words},
@@ -13,7 +14,6 @@ use crate::{
     auth::FakeCaller,
     budgets::BudgetState,
     keys::NodeKey,
-    moments::moment,
     world::{
         AccountKey, FakeAccountKind, FakeIteration, FakeOption, FakeWorld, ItemKey, ProjectKey,
         RepoKey, TicketKey,

@@ -2,23 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Render, extend, maybe, moment, urls};
+use testkit::fake_github::written::{ACCOUNT_URLS, avatar, extend, maybe, moment, urls};
+
+use super::Render;
 use crate::{
     auth::FakeApp,
     world::{AccountKey, FakeAccountKind, FakeInstallation},
 };
-
-const ACCOUNT_URLS: &[(&str, &str)] = &[
-    ("followers", "/followers"),
-    ("following", "/following{/other_user}"),
-    ("gists", "/gists{/gist_id}"),
-    ("starred", "/starred{/owner}{/repo}"),
-    ("subscriptions", "/subscriptions"),
-    ("organizations", "/orgs"),
-    ("repos", "/repos"),
-    ("events", "/events{/privacy}"),
-    ("received_events", "/received_events"),
-];
 
 impl Render<'_> {
     /// An account as part of other objects.
@@ -27,17 +17,13 @@ impl Render<'_> {
         let base = format!("{}/users/{}", self.0.api, account.login);
         let mut value = json!({
             "login": account.login, "id": account.id, "node_id": account.node_id,
-            "avatar_url": self.avatar(account.id), "gravatar_id": "", "url": base,
+            "avatar_url": avatar(account.id), "gravatar_id": "", "url": base,
             "html_url": format!("{}/{}", self.0.web, account.login),
             "type": account.kind.name(), "site_admin": false,
             "user_view_type": "public",
         });
         extend(&mut value, urls(&base, ACCOUNT_URLS));
         value
-    }
-
-    fn avatar(self, id: u64) -> String {
-        format!("https://avatars.githubusercontent.com/u/{id}?v=4")
     }
 
     /// An account by itself.
@@ -63,7 +49,7 @@ impl Render<'_> {
         let base = format!("{}/orgs/{}", self.0.api, account.login);
         let mut value = json!({
             "login": account.login, "id": account.id, "node_id": account.node_id, "url": base,
-            "avatar_url": self.avatar(account.id), "description": null,
+            "avatar_url": avatar(account.id), "description": null,
         });
         let members = [
             ("repos", "/repos"),

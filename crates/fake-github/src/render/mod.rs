@@ -10,10 +10,10 @@ mod pulls;
 mod repos;
 
 pub(crate) use accounts::permissions;
-use model::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
+pub(crate) use testkit::fake_github::written::moment;
+use testkit::fake_github::written::{extend, maybe, urls};
 
-pub(crate) use crate::moments::moment;
 use crate::world::{AccountKey, FakeWorld, RepoKey, TicketKey};
 
 /// Renders the objects of a world.
@@ -24,24 +24,6 @@ impl FakeWorld {
     pub(crate) fn render(&self) -> Render<'_> {
         Render(self)
     }
-}
-
-fn maybe(at: Option<Timestamp>) -> Value {
-    at.map_or(Value::Null, |at| Value::from(moment(at)))
-}
-
-fn extend(target: &mut Value, more: Value) {
-    if let (Value::Object(target), Value::Object(more)) = (target, more) {
-        target.extend(more);
-    }
-}
-
-/// `{name}_url` members below one base.
-fn urls(base: &str, members: &[(&str, &str)]) -> Value {
-    let members = members
-        .iter()
-        .map(|(name, path)| (format!("{name}_url"), Value::from(format!("{base}{path}"))));
-    Value::Object(members.collect::<Map<_, _>>())
 }
 
 impl Render<'_> {

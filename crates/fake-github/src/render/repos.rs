@@ -2,47 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Render, extend, moment, urls};
-use crate::world::{FakeAccountKind, RepoKey};
+use testkit::fake_github::written::{REPOSITORY_URLS, extend, moment, urls};
 
-const REPOSITORY_URLS: &[(&str, &str)] = &[
-    ("forks", "/forks"),
-    ("keys", "/keys{/key_id}"),
-    ("collaborators", "/collaborators{/collaborator}"),
-    ("teams", "/teams"),
-    ("hooks", "/hooks"),
-    ("issue_events", "/issues/events{/number}"),
-    ("events", "/events"),
-    ("assignees", "/assignees{/user}"),
-    ("branches", "/branches{/branch}"),
-    ("tags", "/tags"),
-    ("blobs", "/git/blobs{/sha}"),
-    ("git_tags", "/git/tags{/sha}"),
-    ("git_refs", "/git/refs{/sha}"),
-    ("trees", "/git/trees{/sha}"),
-    ("statuses", "/statuses/{sha}"),
-    ("languages", "/languages"),
-    ("stargazers", "/stargazers"),
-    ("contributors", "/contributors"),
-    ("subscribers", "/subscribers"),
-    ("subscription", "/subscription"),
-    ("commits", "/commits{/sha}"),
-    ("git_commits", "/git/commits{/sha}"),
-    ("comments", "/comments{/number}"),
-    ("issue_comment", "/issues/comments{/number}"),
-    ("contents", "/contents/{+path}"),
-    ("compare", "/compare/{base}...{head}"),
-    ("merges", "/merges"),
-    ("archive", "/{archive_format}{/ref}"),
-    ("downloads", "/downloads"),
-    ("issues", "/issues{/number}"),
-    ("pulls", "/pulls{/number}"),
-    ("milestones", "/milestones{/number}"),
-    ("notifications", "/notifications{?since,all,participating}"),
-    ("labels", "/labels{/name}"),
-    ("releases", "/releases{/id}"),
-    ("deployments", "/deployments"),
-];
+use super::Render;
+use crate::world::{FakeAccountKind, RepoKey};
 
 impl Render<'_> {
     /// A repository as in lists, in payloads and in other objects.

@@ -7,7 +7,7 @@ use model::Timestamp;
 use serde_json::Value;
 
 use super::asked::refusal_body;
-use crate::{budgets::BudgetState, sign::hex};
+use crate::budgets::BudgetState;
 
 /// A request as it came.
 #[derive(Debug, Default)]
@@ -75,10 +75,16 @@ pub(crate) fn secondary(status: u16, retry_after_seconds: Option<u64>) -> Outgoi
 
 pub(crate) fn digest(version: &str, body: &[u8]) -> String {
     use sha2::{Digest, Sha256};
+    use std::fmt::Write as _;
     let mut hash = Sha256::new();
     hash.update(version.as_bytes());
     hash.update(body);
-    format!("W/\"{}\"", hex(&hash.finalize()))
+    let mut tag = "W/\"".to_owned();
+    for byte in hash.finalize() {
+        write!(tag, "{byte:02x}").expect("writing into a String cannot fail");
+    }
+    tag.push('"');
+    tag
 }
 
 pub(crate) fn http_date(at: Timestamp) -> String {

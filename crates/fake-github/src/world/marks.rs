@@ -156,7 +156,7 @@ impl FakeWorld {
     /// Sets when a milestone is due.
     pub fn set_due(&mut self, id: u64, due_on: Option<Timestamp>) {
         let before = std::mem::replace(&mut self.milestone_mut(id).due_on, due_on);
-        let changes = match before.map(crate::moments::moment) {
+        let changes = match before.map(crate::render::moment) {
             Some(from) => json!({ "due_on": { "from": from } }),
             None => json!({}),
         };

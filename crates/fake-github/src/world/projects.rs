@@ -217,7 +217,7 @@ impl FakeWorld {
         let item = self.items.get_mut(&key).expect("a key of this world");
         item.updated_at = now;
         let before = std::mem::replace(&mut item.archived_at, is_archived.then_some(now));
-        let moment = |at: Option<Timestamp>| at.map(crate::moments::moment);
+        let moment = |at: Option<Timestamp>| at.map(crate::render::moment);
         let to = moment(is_archived.then_some(now));
         let changes = json!({ "archived_at": { "from": moment(before), "to": to } });
         let action = if is_archived { "archived" } else { "restored" };

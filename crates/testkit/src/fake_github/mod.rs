@@ -22,6 +22,7 @@ mod sender;
 mod step;
 mod story;
 mod world;
+pub mod written;
 
 use bytes::Bytes;
 use model::{Clock, DeliveryId, SystemClock, Timestamp};

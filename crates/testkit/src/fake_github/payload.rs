@@ -2,9 +2,10 @@
 //! documentation.
 
 use model::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::world::{GithubAccount, GithubWorld, Item, Label, Milestone, Project, Repo, Ticket};
+use super::written::{ACCOUNT_URLS, REPOSITORY_URLS, avatar, extend, maybe, moment, urls};
 
 const API: &str = "https://api.github.com";
 const WEB: &str = "https://github.com";
@@ -31,31 +32,6 @@ pub(super) struct PayloadRenderer<'a> {
     pub(super) now: Timestamp,
     /// Text in bodies and descriptions, at least this many bytes.
     pub(super) text_bytes: usize,
-}
-
-/// GitHub writes timestamps in whole seconds.
-fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.split_once('.')
-        .map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
-}
-
-fn maybe(at: Option<Timestamp>) -> Value {
-    at.map_or(Value::Null, |at| Value::from(moment(at)))
-}
-
-fn extend(target: &mut Value, more: Value) {
-    if let (Value::Object(target), Value::Object(more)) = (target, more) {
-        target.extend(more);
-    }
-}
-
-/// `{name}_url` fields below one base.
-fn urls(base: &str, fields: &[(&str, &str)]) -> Value {
-    let fields = fields
-        .iter()
-        .map(|(name, path)| (format!("{name}_url"), Value::from(format!("{base}{path}"))));
-    Value::Object(fields.collect::<Map<_, _>>())
 }
 
 impl PayloadRenderer<'_> {
@@ -394,32 +370,12 @@ pub(super) fn due_change(from: Timestamp) -> Value {
     changed_from("due_on", moment(from))
 }
 
-fn avatar(id: u64) -> String {
-    format!("https://avatars.githubusercontent.com/u/{id}?v=4")
-}
-
 fn account(account: &GithubAccount, kind: &str, detail: PayloadDetail) -> Value {
     let mut value =
         json!({"login": account.login, "id": account.id, "node_id": account.node_id, "type": kind});
     if detail == PayloadDetail::Full {
         let base = format!("{API}/users/{}", account.login);
-        extend(
-            &mut value,
-            urls(
-                &base,
-                &[
-                    ("followers", "/followers"),
-                    ("following", "/following{/other_user}"),
-                    ("gists", "/gists{/gist_id}"),
-                    ("starred", "/starred{/owner}{/repo}"),
-                    ("subscriptions", "/subscriptions"),
-                    ("organizations", "/orgs"),
-                    ("repos", "/repos"),
-                    ("events", "/events{/privacy}"),
-                    ("received_events", "/received_events"),
-                ],
-            ),
-        );
+        extend(&mut value, urls(&base, ACCOUNT_URLS));
         extend(
             &mut value,
             json!({
@@ -431,42 +387,3 @@ fn account(account: &GithubAccount, kind: &str, detail: PayloadDetail) -> Value 
     }
     value
 }
-
-const REPOSITORY_URLS: &[(&str, &str)] = &[
-    ("forks", "/forks"),
-    ("keys", "/keys{/key_id}"),
-    ("collaborators", "/collaborators{/collaborator}"),
-    ("teams", "/teams"),
-    ("hooks", "/hooks"),
-    ("issue_events", "/issues/events{/number}"),
-    ("events", "/events"),
-    ("assignees", "/assignees{/user}"),
-    ("branches", "/branches{/branch}"),
-    ("tags", "/tags"),
-    ("blobs", "/git/blobs{/sha}"),
-    ("git_tags", "/git/tags{/sha}"),
-    ("git_refs", "/git/refs{/sha}"),
-    ("trees", "/git/trees{/sha}"),
-    ("statuses", "/statuses/{sha}"),
-    ("languages", "/languages"),
-    ("stargazers", "/stargazers"),
-    ("contributors", "/contributors"),
-    ("subscribers", "/subscribers"),
-    ("subscription", "/subscription"),
-    ("commits", "/commits{/sha}"),
-    ("git_commits", "/git/commits{/sha}"),
-    ("comments", "/comments{/number}"),
-    ("issue_comment", "/issues/comments{/number}"),
-    ("contents", "/contents/{+path}"),
-    ("compare", "/compare/{base}...{head}"),
-    ("merges", "/merges"),
-    ("archive", "/{archive_format}{/ref}"),
-    ("downloads", "/downloads"),
-    ("issues", "/issues{/number}"),
-    ("pulls", "/pulls{/number}"),
-    ("milestones", "/milestones{/number}"),
-    ("notifications", "/notifications{?since,all,participating}"),
-    ("labels", "/labels{/name}"),
-    ("releases", "/releases{/id}"),
-    ("deployments", "/deployments"),
-];
