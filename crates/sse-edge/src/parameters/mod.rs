@@ -130,6 +130,7 @@ impl Parameters {
         }
         // As forms send what is absent.
         filter.retain(|_, text: &mut String| !text.trim().is_empty());
+        tags.retain(|label: &String| !label.trim().is_empty());
         if !filter.is_empty() || !tags.is_empty() {
             let request = request(filter, tags)?;
             parameters.filters =
