@@ -47,14 +47,7 @@ const fn of(
 }
 
 /// Members that tell nothing: other events have them too.
-const GENERAL: [&str; 6] = [
-    "changes",
-    "organization",
-    "ref",
-    "since",
-    "status",
-    "workflow",
-];
+const GENERAL: [&str; 5] = ["changes", "organization", "since", "status", "workflow"];
 
 /// Events without a line have none of these members.
 const MEMBERS: &[EventMembers] = &[
@@ -69,14 +62,14 @@ const MEMBERS: &[EventMembers] = &[
     of("check_suite", &["check_suite"], &[]),
     of("code_scanning_alert", &["alert"], &["commit_oid"]),
     of("commit_comment", &["comment"], &[]),
-    of("create", &["ref_type"], &["master_branch"]),
+    of("create", &["ref_type", "ref"], &["master_branch"]),
     of("custom_property", &["definition"], &[]),
     of("custom_property_values", &["new_property_values"], &[]),
-    of("delete", &["ref_type"], &[]),
+    of("delete", &["ref_type", "ref"], &[]),
     of("dependabot_alert", &["alert"], &[]),
     of("deploy_key", &["key"], &[]),
     of("deployment", &["deployment"], &["workflow_run"]),
-    of("deployment_protection_rule", &[], &["deployment"]),
+    of("deployment_protection_rule", &[], &["deployment", "ref"]),
     of(
         "deployment_review",
         &["workflow_run", "since"],
@@ -164,7 +157,7 @@ const MEMBERS: &[EventMembers] = &[
     of("registry_package", &["registry_package"], &[]),
     of("release", &["release"], &[]),
     of("repository_advisory", &["repository_advisory"], &[]),
-    of("repository_dispatch", &[], &["client_payload"]),
+    of("repository_dispatch", &[], &["client_payload", "ref"]),
     of("repository_import", &["status"], &[]),
     of("repository_ruleset", &["repository_ruleset"], &[]),
     of("repository_vulnerability_alert", &["alert"], &[]),
@@ -179,7 +172,7 @@ const MEMBERS: &[EventMembers] = &[
     of("team", &["team"], &[]),
     of("team_add", &["team"], &[]),
     of("user", &["user"], &[]),
-    of("workflow_dispatch", &["inputs"], &[]),
+    of("workflow_dispatch", &["inputs", "ref"], &[]),
     of("workflow_job", &["workflow_job"], &["deployment"]),
     of("workflow_run", &["workflow_run", "workflow"], &[]),
 ];

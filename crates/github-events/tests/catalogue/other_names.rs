@@ -75,3 +75,26 @@ fn a_deleted_comment_is_no_deleted_repository_issue_or_member() {
         );
     }
 }
+
+/// What GitHub adds to the payload of a push is no reason to lose it, and a branch that was made is none.
+#[test]
+fn a_push_is_one_with_new_members_and_a_new_branch_is_none() {
+    let examples = packages::examples();
+    let of = |event: &str| {
+        let mut of_event = examples.iter().filter(|(name, _)| name == event);
+        of_event.next().expect("an example").1.clone()
+    };
+    let mut push = of("push");
+    for member in ["issue", "pull_request", "release", "deployment"] {
+        push[member] = serde_json::json!({ "id": 1 });
+    }
+    normalise(&envelope("push"), push).unwrap();
+    for event in ["create", "delete", "workflow_dispatch"] {
+        let refused = normalise(&envelope("push"), of(event)).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("of another event") || refused.contains("no usable"),
+            "{event}: {refused}"
+        );
+    }
+}
