@@ -5,7 +5,7 @@
 //! | comparisons of filters per event, to find the streams that want it and by calls that wait for it | [`MAX_EDGE_COST`], about 3 ms on one core; of one principal [`MAX_PRINCIPAL_COST`], 0.2 ms | checked when a stream opens, when its session subscribes, and when a call waits |
 //! | comparisons of filters per event by the streams that it woke | the same again, spread over the threads of streams | the same shares |
 //! | pages of the log that queries hold while they examine them | ([`FIRST_PAGE_TURNS`] + [`FURTHER_PAGE_TURNS`]) × [`CATCH_UP_READ_BYTES`] = 72 MiB; of one principal half of it | each read waits for its turn |
-//! | bytes that queries, and streams behind the ring, read from the log in a second | [`READ_BYTES_PER_SECOND`] of each principal, after [`READ_BURST`] | the next page of a principal waits until the last one is made good; a page that another reader began costs nothing |
+//! | bytes that queries, and streams behind the ring, read from the log in a second | [`READ_BYTES_PER_SECOND`] of each principal, after [`READ_BURST`] | the next page of a principal waits until the last one is made good; a page that another reader began costs nothing, and a search for a time counts [`SEEK_READ_BYTES`] and what it reads |
 //! | cores that searches through the log use | [`FURTHER_PAGE_TURNS`], of one principal half of them; without authentication all | the same |
 //! | answers that one event causes at once, by waking calls that wait | [`WOKEN_TURNS`], of one principal half of them: however many wait, others get their turn on the cores | each takes a turn; a call that the event does not match is not woken |
 //! | states of tasks on their way to listen streams that do not read | one per stream: 64 KiB, as of any stream; the larger ones, up to 1 MiB, have places that the source of tasks shares out | [`TaskNotice::place`](crate::followed::TaskNotice) |
@@ -79,6 +79,9 @@ pub(crate) const READ_BYTES_PER_SECOND: u64 = 16 << 20;
 pub(crate) const READ_BURST: Duration = Duration::from_secs(4);
 /// Bytes that an entry of the log counts beside its JSON, for the work on it.
 pub(crate) const ENTRY_READ_BYTES: usize = 256;
+/// Bytes that a search for a time counts for, beside the entries that it reads: some requests, and on JetStream a
+/// consumer, cost the store as much as half a page.
+pub(crate) const SEEK_READ_BYTES: usize = MAX_PAGE_BYTES / 2;
 /// Calls that one event has woken whose answers are made at once; of one principal, half of them. Such an
 /// answer may be half a megabyte, about a millisecond of a core, and one event may wake all calls of a client.
 pub(crate) const WOKEN_TURNS: usize = 2;

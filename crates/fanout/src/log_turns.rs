@@ -26,7 +26,7 @@ use tokio::{
 use self::pace::ReadPace;
 use crate::limits::{
     ENTRY_READ_BYTES, FIRST_PAGE_TURNS, FURTHER_PAGE_TURNS, READ_BURST, READ_BYTES_PER_SECOND,
-    WOKEN_TURNS,
+    SEEK_READ_BYTES, WOKEN_TURNS,
 };
 
 mod pace;
@@ -191,6 +191,18 @@ impl Drop for QueryOfPrincipal {
 pub(crate) struct PageReader(Arc<QueryOfPrincipal>);
 
 impl PageReader {
+    /// Finds a time in the log, once the principal may read it.
+    pub(crate) async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+        self.0.pace.reserve(SEEK_READ_BYTES).await;
+        let mut reserved = ReservedSeek {
+            pace: &self.0.pace,
+            read_bytes: SEEK_READ_BYTES,
+        };
+        let found = self.0.all.log.seek(time).await;
+        reserved.read_bytes = seek_bytes(&found);
+        found
+    }
+
     /// Waits for the principal's turn to read a page of the log.
     pub(crate) async fn reserve(&self) -> ReservedPage {
         self.0.pace.reserve(MAX_PAGE_BYTES).await;
@@ -220,6 +232,25 @@ impl Drop for ReservedPage {
         let pace = &self.reader.0.pace;
         pace.settle(MAX_PAGE_BYTES, self.read_bytes);
     }
+}
+
+/// A search for a time. When this is dropped, its principal is charged for what was read: whoever gives up has made the
+/// store search.
+#[derive(Debug)]
+struct ReservedSeek<'a> {
+    pace: &'a ReadPace,
+    read_bytes: usize,
+}
+
+impl Drop for ReservedSeek<'_> {
+    fn drop(&mut self) {
+        self.pace.settle(SEEK_READ_BYTES, self.read_bytes);
+    }
+}
+
+/// Bytes that a search for a time counts for. One that fails was work too.
+fn seek_bytes(found: &Result<SeekResult, EventLogError>) -> usize {
+    SEEK_READ_BYTES + found.as_ref().map_or(0, |found| found.read_bytes)
 }
 
 /// Bytes that a read counts for.
@@ -292,7 +323,9 @@ impl EventLog for LogInTurns {
 
     /// In the turn of the page that follows it.
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
-        self.log().seek(time).await
+        let found = self.log().seek(time).await;
+        self.own.pace.charge(seek_bytes(&found));
+        found
     }
 
     /// In the turn of the read that follows it.

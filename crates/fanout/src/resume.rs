@@ -74,7 +74,8 @@ impl Hub {
     ///
     /// # Errors
     /// The cursor is ahead of this edge, which does not reach it in time; or it is older than the edge's
-    /// memory, and the log cannot tell now whether it still has the entry of the cursor.
+    /// memory, and the log cannot tell now whether it still has the entry of the cursor. It is a time, and the
+    /// principal has searched the log for so many that this one is not found in time.
     pub async fn resolve(
         &self,
         begin: StreamStart,
@@ -98,7 +99,8 @@ impl Hub {
             StreamStart::Position(position) => (position, None),
             StreamStart::AfterLoss(position) => return Ok((position.min(head), true)),
             StreamStart::Since(time) => {
-                let start = timeout(CALL_DEADLINE, self.log.seek(time)).await??;
+                let reader = self.log_turns.pace_of(principal);
+                let start = timeout(CALL_DEADLINE, reader.seek(time)).await??;
                 if start.truncated {
                     self.metrics.gap(GapReason::Trimmed);
                     return Ok((start.position, true));

@@ -40,6 +40,8 @@ pub struct SeekResult {
     pub position: Sequence,
     /// Events that were received at or after the time have been removed, or may have been.
     pub truncated: bool,
+    /// Bytes of entries that were read to find it: 0 where an index tells.
+    pub read_bytes: usize,
 }
 
 /// An entry that a log has and that does not decode.

@@ -218,6 +218,7 @@ impl LogStore for MemoryLogStore {
                 state.trimmed_through.0 + distance(state.older_front(time, self.clock.now())),
             ),
             truncated: state.newest_trimmed.is_some_and(|newest| newest >= time),
+            read_bytes: 0,
         })
     }
 

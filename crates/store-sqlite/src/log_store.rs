@@ -362,6 +362,7 @@ impl LogStore for SqliteLogStore {
             Ok(SeekResult {
                 position: before(connection, time)?,
                 truncated: is_truncated(connection, time)?,
+                read_bytes: 0,
             })
         })
         .await

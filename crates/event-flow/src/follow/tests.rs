@@ -179,6 +179,7 @@ impl EventLog for ScriptedLog {
         Ok(SeekResult {
             position: Sequence(self.0.lock().trimmed_through),
             truncated: false,
+            read_bytes: 0,
         })
     }
 

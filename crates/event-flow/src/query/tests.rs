@@ -79,6 +79,7 @@ impl EventLog for HoledLog {
         Ok(SeekResult {
             position: Sequence::START,
             truncated: false,
+            read_bytes: 0,
         })
     }
 

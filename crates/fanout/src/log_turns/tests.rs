@@ -149,3 +149,29 @@ async fn a_principal_that_reads_on_and_on_reads_at_its_pace_and_delays_no_other(
     search(Arc::clone(&turns), principal("third"), 1).await;
     assert_eq!(turns.by_principal.lock().len(), 1, "and is forgotten then");
 }
+
+/// Each costs the store as much as half a page.
+#[tokio::test(start_paused = true)]
+async fn a_principal_that_searches_for_times_does_it_at_its_pace_and_delays_no_other() {
+    let turns = LogTurns::new(GatedLog::open());
+    let greedy = turns.pace_of(&principal("greedy"));
+    let each_second = READ_BYTES_PER_SECOND / SEEK_READ_BYTES as u64;
+    let began = tokio::time::Instant::now();
+    for _ in 0..READ_BURST.as_secs() * each_second {
+        greedy.seek(Timestamp::MAX).await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "a burst is free");
+    let seconds = 10;
+    for _ in 0..seconds * each_second {
+        greedy.seek(Timestamp::MAX).await.unwrap();
+    }
+    let took = began.elapsed().as_secs();
+    assert!((seconds - 1..=seconds + 1).contains(&took), "{took} s");
+    let began = tokio::time::Instant::now();
+    let modest = turns.begin(&principal("modest"), WAIT).await.unwrap();
+    modest.seek(Timestamp::MAX).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(10));
+    let began = tokio::time::Instant::now();
+    turns.begin(&principal("greedy"), WAIT).await.unwrap();
+    assert!(began.elapsed() > Duration::ZERO, "its queries wait too");
+}

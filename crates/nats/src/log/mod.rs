@@ -243,6 +243,7 @@ impl LogStore for JetStreamLog {
         Ok(SeekResult {
             position: found.position,
             truncated: found.truncated,
+            read_bytes: found.read_bytes,
         })
     }
 

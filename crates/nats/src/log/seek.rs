@@ -3,7 +3,8 @@
 //! The server knows when it *stored* a message, but callers seek by the time at which an event was
 //! *received*. An event is received before it is stored. So, if the clocks differ by less than
 //! [`CLOCK_MARGIN`], every event received at or after a time was stored after that time minus the
-//! margin. From there events are checked one by one. An event with a receive time that is ahead of
+//! margin. From there events are checked one by one. A time before the server stored anything that is left needs no
+//! search. An event with a receive time that is ahead of
 //! the server's clock by more than the margin breaks this rule: the clock of its sender is wrong.
 //!
 //! The server does not know when the events that it removed were received. A time before the first
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use async_nats::datetime;
 use model::{Clock, Sequence, SystemClock, Timestamp};
-use ports::StoreFailure;
+use ports::{LogHead, StoreFailure};
 use tokio::time::Instant;
 
 use super::{AttemptError, JetStreamLog};
@@ -23,9 +24,10 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(300);
 /// Maximum number of events that one scan checks after the margin; then it stops at a position that
 /// is too early.
 pub(super) const MAX_SCANNED_EVENTS: usize = 10_000;
-/// Number of events that are read first: usually the time is before the oldest event, or close to where the
-/// server stored one.
-const FIRST_EVENTS: usize = 8;
+/// Number of events that are read first: usually one is enough, because the time is before the oldest event.
+const FIRST_EVENTS: usize = 1;
+/// How many times as many are read next.
+const PAGE_GROWTH: usize = 8;
 /// Maximum number of events that are read at a time.
 const PAGE_EVENTS: usize = 1000;
 /// The last second of the year 9999, the latest that RFC 3339 can represent.
@@ -39,6 +41,8 @@ pub(super) struct ScanResult {
     pub(super) truncated: bool,
     /// The next event, if any, was received at or after the time.
     pub(super) exact: bool,
+    /// Bytes of the events that were read.
+    pub(super) read_bytes: usize,
 }
 
 impl JetStreamLog {
@@ -49,23 +53,18 @@ impl JetStreamLog {
         max_events: usize,
     ) -> Result<ScanResult, AttemptError> {
         // Read the head first: events appended during the scan are after it.
-        let head = self.current_head().await?;
-        let millis = time
-            .minus(CLOCK_MARGIN)
-            .unix_millis()
-            .clamp(0, LATEST_MILLIS);
-        let since = datetime::from_nanos(i128::from(millis) * 1_000_000)?;
-        let first = self.first_stored_since(since).await?;
-        let start = first.map_or(head.last, |first| Sequence(first.0 - 1));
-        let mut position = start.max(head.trimmed_through);
+        let (head, oldest) = self.current_head_and_oldest().await?;
+        let mut position = self
+            .stored_before(time.minus(CLOCK_MARGIN), head, oldest)
+            .await?;
         // The receive time of an entry that cannot be read is unknown: the position passes it only with an entry
         // that follows it.
         let (mut read_through, mut passes) = (position, true);
-        let (mut scanned, mut trimmed) = (0, head.trimmed_through);
+        let (mut scanned, mut read_bytes, mut trimmed) = (0, 0, head.trimmed_through);
         let mut page_events = FIRST_EVENTS;
         loop {
             let page = self.page_after(read_through, page_events).await?;
-            page_events = (8 * page_events).min(PAGE_EVENTS);
+            page_events = (PAGE_GROWTH * page_events).min(PAGE_EVENTS);
             trimmed = trimmed.max(page.resumes_after.unwrap_or_default());
             scanned += page.entries.len();
             for entry in page.entries {
@@ -73,6 +72,7 @@ impl JetStreamLog {
                     passes = false;
                     continue;
                 };
+                read_bytes += held.body.len();
                 let received = held.received_at;
                 if received >= time {
                     return Ok(ScanResult {
@@ -81,6 +81,7 @@ impl JetStreamLog {
                             && position <= trimmed
                             && received > time,
                         exact: true,
+                        read_bytes,
                     });
                 }
                 (position, passes) = (entry.sequence, true);
@@ -95,9 +96,31 @@ impl JetStreamLog {
                     position,
                     truncated: is_empty && self.may_have_lost(time).await?,
                     exact: page.at_head,
+                    read_bytes,
                 });
             }
         }
+    }
+
+    /// The position after which all messages are that the server stored at or after `time`. `oldest` is when it stored
+    /// the first one that is left.
+    async fn stored_before(
+        &self,
+        time: Timestamp,
+        head: LogHead,
+        oldest: Option<Timestamp>,
+    ) -> Result<Sequence, AttemptError> {
+        match oldest {
+            None => return Ok(head.last),
+            // A consumer would begin there too, at some ten times the cost.
+            Some(oldest) if time <= oldest => return Ok(head.trimmed_through),
+            Some(_) => {}
+        }
+        let millis = time.unix_millis().clamp(0, LATEST_MILLIS);
+        let since = datetime::from_nanos(i128::from(millis) * 1_000_000)?;
+        let first = self.first_stored_since(since).await?;
+        let start = first.map_or(head.last, |first| Sequence(first.0 - 1));
+        Ok(start.max(head.trimmed_through))
     }
 
     /// Whether an event received at or after `time` may have been among the events of a stream that

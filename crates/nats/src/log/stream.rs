@@ -10,14 +10,14 @@ use async_nats::jetstream::{
     context::GetStreamErrorKind,
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType},
 };
-use model::{EntryDigest, Epoch, EventId, Sequence};
+use model::{EntryDigest, Epoch, EventId, Sequence, Timestamp};
 use parking_lot::Mutex;
 use ports::{BoxError, EntryName, LogHead, StoreFailure};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{AttemptError, JetStreamLog, settings};
+use super::{AttemptError, JetStreamLog, read::stored_at, settings};
 use crate::{LogConfig, NatsConnection, NatsError};
 
 /// Pause between two checks of a stream that may be new.
@@ -188,8 +188,16 @@ impl JetStreamLog {
     /// As [`Self::newest_head`], but fails if the stream was made anew: the caller's position is of the
     /// old one. A caller of `head` learns of the new epoch first.
     pub(super) async fn current_head(&self) -> Result<LogHead, AttemptError> {
-        let Some(known) = self.epoch.get() else {
-            return self.newest_head().await;
+        Ok(self.current_head_and_oldest().await?.0)
+    }
+
+    /// As [`current_head`](Self::current_head), and when the server stored the oldest message that is left, if any is.
+    pub(super) async fn current_head_and_oldest(
+        &self,
+    ) -> Result<(LogHead, Option<Timestamp>), AttemptError> {
+        let known = match self.epoch.get() {
+            Some(known) => known,
+            None => self.newest_head().await?.epoch,
         };
         let info = self.info().await?;
         let epoch = self.names.epoch(&info);
@@ -200,7 +208,9 @@ impl JetStreamLog {
                 source: source.into(),
             }));
         }
-        Ok(ends(epoch, &info.state))
+        let oldest = stored_at(info.state.first_timestamp.unix_timestamp_nanos());
+        let oldest = (info.state.messages > 0).then_some(oldest);
+        Ok((ends(epoch, &info.state), oldest))
     }
 
     async fn info(&self) -> Result<Info, AttemptError> {

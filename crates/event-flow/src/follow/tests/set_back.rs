@@ -156,6 +156,7 @@ impl EventLog for RestoredLog {
         Ok(SeekResult {
             position,
             truncated: false,
+            read_bytes: 0,
         })
     }
 
