@@ -102,9 +102,9 @@ pub(crate) const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
 /// Requests of the hour that a sweep leaves to others with the same credentials, as far as GitHub says what is left.
 pub(crate) const SWEEP_RESERVE: u32 = 200;
 
-/// Attempts in sweeps after one another to fetch a delivery whose details GitHub lists and cannot give in a form that can be
-/// read.
-pub(crate) const UNREADABLE_FETCHES: u32 = 3;
+/// Sweeps in which GitHub does not give a delivery that it lists, or not in a form that can be read, before it is given up.
+/// One that GitHub fails to give (5xx) is fetched after all others from then on.
+pub(crate) const FETCH_TRIES: u32 = 3;
 
 /// Events of the log that are read to find out whether a later state was stored before the one that is repaired, the newest
 /// first. Older ones mark nothing as late.

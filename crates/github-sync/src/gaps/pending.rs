@@ -15,7 +15,7 @@ pub(super) type RepairKey = (u64, u64);
 pub(super) struct MissingDelivery {
     pub(super) hook: SweptHook,
     pub(super) delivery: SweptDelivery,
-    /// Fetches that gave nothing readable.
+    /// Fetches that gave nothing.
     pub(super) tries: u32,
 }
 
@@ -84,7 +84,7 @@ impl PendingRepairs {
         }
     }
 
-    /// Counts a fetch that gave nothing readable; returns how many did.
+    /// Counts a fetch that gave nothing; returns how many did.
     pub(super) fn tried(&mut self, key: RepairKey) -> u32 {
         let missing = self.waiting.get_mut(&key);
         missing.map_or(0, |missing| {

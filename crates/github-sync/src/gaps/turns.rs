@@ -135,7 +135,7 @@ async fn log_changed(followed: &mut watch::Receiver<MirrorPosition>, generation:
     let changed = followed.wait_for(|now| now.generation != generation);
     // The mirror lives as long as its role.
     if changed.await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! Missing deliveries are fetched and stored, or given up by name.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use github::{GithubClient, GithubError};
 use model::TraceContext;
+use parking_lot::Mutex;
 use ports::EventLog;
 use tracing::{debug, info, warn};
 
@@ -21,17 +22,19 @@ use crate::{
         repair::{self, NotRepaired, RepairContext},
         status::SettledGap,
     },
-    limits::{FETCHES_AT_ONCE, MAX_FETCHES_PER_SWEEP, SWEEP_LINES, UNREADABLE_FETCHES},
+    limits::{FETCH_TRIES, FETCHES_AT_ONCE, MAX_FETCHES_PER_SWEEP, SWEEP_LINES},
 };
 
 impl GapSweeper {
     /// Repairs what is missing, the oldest first, over all webhooks whose lists were looked through.
     pub(super) async fn repair_all(&mut self) -> Result<(), GapError> {
         let (histories, failed) = (&self.histories, &self.sweep.failed);
-        let missing = self.pending.first(MAX_FETCHES_PER_SWEEP, |hook| {
+        let mut missing = self.pending.first(MAX_FETCHES_PER_SWEEP, |hook| {
             let history = histories.get(hook);
             history.is_some_and(HookHistory::awaits_repairs) && !failed.contains(&hook.place)
         });
+        // One that GitHub fails to give again and again does not hold up the others.
+        missing.sort_by_key(|(_, missing)| missing.tries >= FETCH_TRIES);
         let oldest = missing.iter().map(|(_, it)| it.delivery.delivered_at).min();
         let Some(oldest) = oldest.filter(|_| !self.is_at_bound()) else {
             return Ok(());
@@ -39,20 +42,30 @@ impl GapSweeper {
         self.sweep.is_bounded |= missing.len() >= MAX_FETCHES_PER_SWEEP;
         let mut later = LaterStates::since(&*self.parts.log, oldest).await?;
         let (client, log) = (self.parts.client.clone(), Arc::clone(&self.parts.log));
+        // Places of which nothing more is fetched.
+        let stopped = Mutex::new(BTreeSet::new());
+        let (client, log, stopped) = (&client, &*log, &stopped);
         let mut fetched = stream::iter(missing)
-            .map(|(key, missing)| {
-                let (client, log) = (client.clone(), Arc::clone(&log));
-                async move {
-                    let fetched = fetch(&client, &*log, &missing).await;
-                    (key, missing, fetched)
+            .map(|(key, missing)| async move {
+                if stopped.lock().contains(&missing.hook.place) {
+                    return None;
                 }
+                let fetched = fetch(client, log, &missing).await;
+                Some((key, missing, fetched))
             })
             .buffered(FETCHES_AT_ONCE);
-        while let Some((key, missing, fetched)) = fetched.next().await {
-            if self.sweep.failed.contains(&missing.hook.place) {
+        while let Some(fetched) = fetched.next().await {
+            let Some((key, missing, fetched)) = fetched else {
+                continue;
+            };
+            let place = &missing.hook.place;
+            if self.sweep.failed.contains(place) {
                 continue;
             }
             self.settle((key, &missing), fetched, &mut later).await?;
+            if self.sweep.failed.contains(place) {
+                stopped.lock().insert(place.clone());
+            }
             if self.is_at_bound() {
                 break;
             }
@@ -93,10 +106,14 @@ impl GapSweeper {
                     }
                 }
             }
-            // Its list was read a moment ago with the same credentials, so it is the delivery that is missing.
+            // The webhook was there at the beginning of the sweep; what is gone in several of them is the delivery, and not
+            // the access to it.
             Err(GapError::Github(
                 error @ (GithubError::NotFound { .. } | GithubError::Gone { .. }),
             )) => {
+                if self.is_tried_again(key) {
+                    return Ok(());
+                }
                 self.warn_unrepairable(missing, &error);
                 GapOutcome::gone
             }
@@ -110,6 +127,9 @@ impl GapSweeper {
                 GapOutcome::unreadable
             }
             Err(error @ GapError::Github(_)) => {
+                if matches!(error, GapError::Github(GithubError::Unavailable { .. })) {
+                    self.pending.tried(key);
+                }
                 self.fails(&missing.hook.place, &error);
                 return Ok(());
             }
@@ -120,9 +140,9 @@ impl GapSweeper {
         Ok(())
     }
 
-    /// Whether the next sweep tries what could not be read once more.
+    /// Whether the next sweep tries once more what GitHub did not give.
     fn is_tried_again(&mut self, key: RepairKey) -> bool {
-        let is_tried_again = self.pending.tried(key) < UNREADABLE_FETCHES;
+        let is_tried_again = self.pending.tried(key) < FETCH_TRIES;
         self.sweep.is_incomplete |= is_tried_again;
         is_tried_again
     }

@@ -127,26 +127,53 @@ async fn a_repaired_event_has_the_time_of_its_attempt_and_was_received_now() {
 
 #[tokio::test]
 async fn a_delivery_that_github_lists_and_does_not_give_is_told_and_holds_up_nothing() {
-    let (world, _) = GapWorld::with_lost_webhook().await;
+    let (world, hook) = GapWorld::with_lost_webhook().await;
     let guids = world.happen(4).await;
-    world.github.break_next(DETAILS, FakeFault::Status(404), 1);
+    let lost = world.path_of(hook, &guids[1]);
+    world.github.break_next(&lost, FakeFault::Status(404), 3);
     let mut sweeper = world.sweeper();
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.stored().await.len(), 3);
+    for unrepairable in [0, 0, 1] {
+        assert_ne!(sweeper.sweep().await, SweepEnd::bound);
+        assert_eq!(
+            world.stored().await.len(),
+            3,
+            "the others are there at once"
+        );
+        let view = world.status.view();
+        assert_eq!(view["lastSweep"]["unrepairable"], unrepairable, "{view}");
+    }
     let view = world.status.view();
-    assert_eq!(view["lastSweep"]["unrepairable"], 1, "{view}");
+    assert_eq!(view["lastSweep"]["end"], "whole", "{view}");
     let recent = view["recent"].as_array().unwrap();
     let gone: Vec<&Value> = recent
         .iter()
         .filter(|gap| gap["outcome"] == "gone")
         .collect();
     assert_eq!(gone.len(), 1, "{view}");
-    assert!(guids.iter().any(|guid| gone[0]["delivery"] == **guid));
+    assert_eq!(gone[0]["delivery"], *guids[1]);
     // It is not asked for again and again.
     let fetches = world.fetches();
     world.happen(1).await;
     assert_eq!(sweeper.sweep().await, SweepEnd::whole);
     assert_eq!(world.fetches(), fetches + 1);
+}
+
+#[tokio::test]
+async fn a_delivery_that_github_always_fails_to_give_does_not_hold_up_the_others() {
+    let (world, hook) = GapWorld::with_lost_webhook().await;
+    let guids = world.happen(30).await;
+    let failing = world.path_of(hook, &guids[0]);
+    world
+        .github
+        .break_next(&failing, FakeFault::Status(502), 10_000);
+    let mut sweeper = world.sweeper();
+    for _ in 0..8 {
+        // The circuit breaker closes again.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert_eq!(sweeper.sweep().await, SweepEnd::failed);
+    }
+    assert_eq!(world.stored().await, guids[1..]);
+    assert!(world.status.failure().is_some());
 }
 
 #[tokio::test]

@@ -232,6 +232,16 @@ impl GapWorld {
         guids.map(Option::unwrap).collect()
     }
 
+    /// The path of the attempt to deliver this.
+    pub(super) fn path_of(&self, hook: FakeHookKey, guid: &str) -> String {
+        let now = self.clock.now();
+        let id = self.github.change(|world| {
+            let mut all = world.hooks.attempts_of(hook, now);
+            all.find(|it| it.guid == guid).unwrap().id
+        });
+        format!("/deliveries/{id}")
+    }
+
     /// How often details of deliveries were asked for.
     pub(super) fn fetches(&self) -> u64 {
         let reads = self.github.counts().delivery_reads;
