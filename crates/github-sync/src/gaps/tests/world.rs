@@ -245,7 +245,7 @@ impl GapWorld {
     /// How often details of deliveries were asked for.
     pub(super) fn fetches(&self) -> u64 {
         let reads = self.github.counts().delivery_reads;
-        reads.values().map(|count| *count as u64).sum()
+        reads.values().sum()
     }
 }
 
