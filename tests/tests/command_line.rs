@@ -168,9 +168,9 @@ const IDLE: [(&str, &str, &str); 7] = [
     ("SYNC_RESOURCES", "issues,pulls", "sync.resources"),
     ("MAX_EVENTS_IN_MEMORY", "10", "retention.max_memory_events"),
     (
-        "FORGEWIRE_GITHUB__API_URL",
-        "https://ghe.example",
-        "github.api_url",
+        "FORGEWIRE_SYNC__REPOSITORIES",
+        "octo/tool",
+        "sync.repositories",
     ),
     ("FORGEWIRE_REDIS__URL", "redis://r", "redis.url"),
 ];

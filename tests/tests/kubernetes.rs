@@ -338,7 +338,8 @@ fn strangers_reach_only_what_is_for_them() -> Result<()> {
         ),
         ("nats", "client", [true, true, true, false, false, false]),
         ("nats", "monitor", [false; 6]),
-        ("redis", "redis", [true, false, false, false, false, false]),
+        // Sync has its lease and the budget of calls to GitHub there.
+        ("redis", "redis", [true, false, true, false, false, false]),
         (
             "forgewire-edge",
             "admin",

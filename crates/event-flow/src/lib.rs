@@ -3,6 +3,7 @@
 //! | module | idea |
 //! | --- | --- |
 //! | [`record`] | append, then hint |
+//! | [`delivery_order`] | which of two deliveries about one resource is GitHub's earlier |
 //! | [`follow`] | hints, pages and a slow poll in; ordered, gap-free events out |
 //! | [`health`] | whether a role can read the log now |
 //! | [`query`] | queries over the log, with bounded work |
@@ -13,6 +14,7 @@
 //!
 //! Deliberately absent: MCP, HTTP, and any adapter.
 
+pub mod delivery_order;
 pub mod follow;
 pub mod health;
 pub mod history;

@@ -18,7 +18,10 @@ pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
         in_this_build((key, backends.key_of(key)), backends.chosen(key))?;
     }
     if roles.is_split() {
-        for key in BackendKey::ALL.into_iter().filter(|key| roles.uses(*key)) {
+        for key in BackendKey::ALL
+            .into_iter()
+            .filter(|key| roles.uses(config, *key))
+        {
             shared((key, backends.key_of(key)), backends.chosen(key))?;
         }
     }
@@ -322,6 +325,7 @@ mod tests {
         name: "optional",
         is_required: false,
         uses: &BackendKey::ALL,
+        uses_with: |_| &[],
         creates_log: false,
         listen: |config| config.sync.listen,
         listener_use: service_kit::descriptors::ListenerUse::Requests,
@@ -385,6 +389,25 @@ mod tests {
             text.contains("layers.seal_keys") && !text.contains("short,"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_sync_role_that_sweeps_shares_its_leases() {
+        let sweeping = |config: &mut Config| {
+            cluster(config);
+            config.github.token = Some(service_kit::config::Secret::new("ghp_of_nobody"));
+            config.sync.organizations = vec!["octo".to_owned()];
+        };
+        let mut config = with_secret();
+        sweeping(&mut config);
+        check(&config, &named(&["sync"])).unwrap();
+        let text = refusal(&["sync"], |config| {
+            sweeping(config);
+            config.backends.sessions = SessionsBackend::Sqlite;
+        });
+        assert!(text.contains("backends.sessions = \"sqlite\""), "{text}");
+        let text = refusal(&ALL, |config| config.sync.app_webhook = true);
+        assert!(text.contains("github.app_id"), "{text}");
     }
 
     #[test]

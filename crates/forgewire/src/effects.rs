@@ -39,7 +39,8 @@ const INGEST: &[&str] = &["ingest"];
 const EDGE: &[&str] = &["edge"];
 const SYNC: &[&str] = &["sync"];
 const ALL: &[&str] = &["ingest", "sync", "edge"];
-const NO_GITHUB: &str = "this version does not call GitHub's API";
+const NO_MIRROR: &str = "this version does not compare the mirror with GitHub";
+const NO_GRAPHQL: &str = "this version does not call GitHub's GraphQL API";
 const NO_POSTGRES: &str = "this version has no PostgreSQL backend";
 
 const NATS: Condition = Condition {
@@ -59,7 +60,7 @@ const REDIS: Condition = Condition {
 const SQLITE: Condition = Condition {
     holds: |config, roles| {
         let keeps_state = config.backends.keeps_state_in(SessionsBackend::Sqlite);
-        (keeps_state && roles.uses(BackendKey::Records))
+        (keeps_state && roles.uses(config, BackendKey::Leases))
             || config.backends.log() == EventsBackend::Sqlite
     },
     needs: "\"sqlite\" for one of backends.log, backends.records, backends.mailboxes and backends.leases",
@@ -104,7 +105,10 @@ const SOCKETS: Condition = Condition {
     holds: |config, _| config.edge.take_over_sockets,
     needs: "edge.take_over_sockets = true",
 };
-
+const CREDENTIALS: Condition = Condition {
+    holds: |config, _| config.github.has_credentials(),
+    needs: "github.token_file, or github.app_id and github.private_key_file",
+};
 const COLLECTOR: Condition = Condition {
     holds: |config, _| config.telemetry.collector().is_some(),
     needs: "telemetry.endpoint",
@@ -118,11 +122,14 @@ const READERS: &[(&str, Reader)] = &[
     ("auth.token_file", Reader::Roles(EDGE)),
     ("backends.bus", Reader::Process),
     ("backends.events", Reader::While(ALL, EVENTS_KEY)),
-    ("backends.leases", Reader::Roles(EDGE)),
+    ("backends.leases", Reader::Roles(&["edge", "sync"])),
     ("backends.log", Reader::Process),
     ("backends.mailboxes", Reader::Roles(EDGE)),
     ("backends.records", Reader::Roles(EDGE)),
-    ("backends.sessions", Reader::While(EDGE, SESSIONS_KEY)),
+    (
+        "backends.sessions",
+        Reader::While(&["edge", "sync"], SESSIONS_KEY),
+    ),
     ("edge.accept_older_cursors", Reader::Roles(EDGE)),
     ("edge.allowed_hosts", Reader::Roles(EDGE)),
     ("edge.allowed_origins", Reader::Roles(EDGE)),
@@ -159,14 +166,14 @@ const READERS: &[(&str, Reader)] = &[
     ("edge.state_keys", Reader::Roles(EDGE)),
     ("edge.stream_threads", Reader::While(EDGE, SOCKETS)),
     ("edge.take_over_sockets", Reader::Roles(EDGE)),
-    ("github.api_url", Reader::Planned(NO_GITHUB)),
-    ("github.api_version", Reader::Planned(NO_GITHUB)),
-    ("github.app_id", Reader::Planned(NO_GITHUB)),
-    ("github.graphql_url", Reader::Planned(NO_GITHUB)),
-    ("github.private_key_file", Reader::Planned(NO_GITHUB)),
-    ("github.proxy", Reader::Planned(NO_GITHUB)),
-    ("github.token", Reader::Planned(NO_GITHUB)),
-    ("github.token_file", Reader::Planned(NO_GITHUB)),
+    ("github.api_url", Reader::Roles(SYNC)),
+    ("github.api_version", Reader::Roles(SYNC)),
+    ("github.app_id", Reader::Roles(SYNC)),
+    ("github.graphql_url", Reader::Planned(NO_GRAPHQL)),
+    ("github.private_key_file", Reader::Roles(SYNC)),
+    ("github.proxy", Reader::Roles(SYNC)),
+    ("github.token", Reader::Roles(SYNC)),
+    ("github.token_file", Reader::Roles(SYNC)),
     ("ingest.body_timeout_seconds", Reader::Roles(INGEST)),
     ("ingest.failures_per_minute", Reader::Roles(INGEST)),
     ("ingest.never_limited", Reader::Roles(INGEST)),
@@ -186,8 +193,8 @@ const READERS: &[(&str, Reader)] = &[
     ("nats.replicas", Reader::While(INGEST, JETSTREAM)),
     ("nats.url", Reader::While(ALL, NATS)),
     ("postgres.url", Reader::Planned(NO_POSTGRES)),
-    ("redis.key_prefix", Reader::While(EDGE, REDIS)),
-    ("redis.url", Reader::While(EDGE, REDIS)),
+    ("redis.key_prefix", Reader::While(&["edge", "sync"], REDIS)),
+    ("redis.url", Reader::While(&["edge", "sync"], REDIS)),
     ("retention.event_days", Reader::Process),
     (
         "retention.max_memory_events",
@@ -198,15 +205,18 @@ const READERS: &[(&str, Reader)] = &[
     ("roles.keys", Reader::Process),
     ("roles.unsigned_until", Reader::While(ALL, ROLE_KEYS)),
     ("sqlite.path", Reader::While(ALL, SQLITE)),
+    ("sync.app_webhook", Reader::While(SYNC, CREDENTIALS)),
     ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
     ("sync.endpoint", Reader::Roles(EDGE)),
-    ("sync.initial_timeout_seconds", Reader::Planned(NO_GITHUB)),
-    ("sync.interval_seconds", Reader::Planned(NO_GITHUB)),
+    ("sync.initial_timeout_seconds", Reader::Planned(NO_MIRROR)),
+    ("sync.interval_seconds", Reader::Planned(NO_MIRROR)),
     ("sync.listen", Reader::Roles(SYNC)),
     ("sync.max_resources", Reader::Roles(SYNC)),
-    ("sync.organizations", Reader::Planned(NO_GITHUB)),
-    ("sync.repositories", Reader::Planned(NO_GITHUB)),
-    ("sync.resources", Reader::Planned(NO_GITHUB)),
+    ("sync.organizations", Reader::While(SYNC, CREDENTIALS)),
+    ("sync.repositories", Reader::While(SYNC, CREDENTIALS)),
+    ("sync.resources", Reader::Planned(NO_MIRROR)),
+    ("sync.sweep_seconds", Reader::While(SYNC, CREDENTIALS)),
+    ("sync.webhook_url", Reader::While(SYNC, CREDENTIALS)),
     ("telemetry.endpoint", Reader::Process),
     (
         "telemetry.export_timeout_seconds",

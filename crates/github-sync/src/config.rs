@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     SyncBuildError,
-    limits::{DEFAULT_DEADLINE_SECONDS, DEFAULT_MAX_RESOURCES, MAX_DEADLINE_SECONDS},
+    limits::{
+        DEFAULT_DEADLINE_SECONDS, DEFAULT_MAX_RESOURCES, DEFAULT_SWEEP_SECONDS,
+        MAX_DEADLINE_SECONDS, MAX_SWEEP_SECONDS,
+    },
+    webhook_place::{SweptPlace, WebhookTarget},
 };
 
 /// The sync role.
@@ -24,10 +28,18 @@ pub struct SyncConfig {
     /// URL at which the other roles reach the sync role, for instance `http://sync:3002`. Without
     /// it they use the sync role in their own process.
     pub endpoint: Option<String>,
-    /// Repositories to mirror, as `owner/name` or the URL on github.com. No effect yet: for when sync calls GitHub's API.
+    /// Repositories, as `owner/name` or the URL on github.com, whose webhook sends to this installation: what it did not
+    /// get is fetched from GitHub's list of deliveries, with the credentials of `[github]`.
     pub repositories: Vec<String>,
-    /// Organizations to mirror, by login. No effect yet: for when sync calls GitHub's API.
+    /// Organizations, by login, whose webhook sends to this installation: as `repositories`.
     pub organizations: Vec<String>,
+    /// Whether the webhook of the GitHub App of `github.app_id` sends to this installation: as `repositories`.
+    pub app_webhook: bool,
+    /// The URL that webhooks send to, as GitHub has it. Without it, those of `repositories` and `organizations` count whose
+    /// path ends with `/webhooks/github`.
+    pub webhook_url: Option<String>,
+    /// Seconds between two looks at GitHub's lists of deliveries (up to 3,600); 0 switches them off.
+    pub sweep_seconds: u64,
     /// Kinds of resources to mirror: `issues`, `pulls`, `milestones`, `projects`, `draft_issues`, or
     /// their singular; none means all. No effect yet: for when sync calls GitHub's API.
     pub resources: Vec<String>,
@@ -50,6 +62,9 @@ impl Default for SyncConfig {
             endpoint: None,
             repositories: Vec::new(),
             organizations: Vec::new(),
+            app_webhook: false,
+            webhook_url: None,
+            sweep_seconds: DEFAULT_SWEEP_SECONDS,
             resources: Vec::new(),
             interval_seconds: 300,
             initial_timeout_seconds: 60,
@@ -64,6 +79,40 @@ impl SyncConfig {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_seconds)
+    }
+
+    /// Whether gaps are looked for, if `[github]` has credentials: a place whose webhook sends here is named.
+    #[must_use]
+    pub fn names_webhooks(&self) -> bool {
+        self.app_webhook || !self.repositories.is_empty() || !self.organizations.is_empty()
+    }
+
+    /// The places whose webhooks are looked at, each once; empty if that is switched off.
+    pub(crate) fn swept_places(&self) -> Vec<SweptPlace> {
+        if self.sweep_seconds == 0 {
+            return Vec::new();
+        }
+        let repositories = self.repositories.iter();
+        let repositories = repositories.filter_map(|name| {
+            let (owner, repo) = GithubReference::read_repository(name).ok()?;
+            Some(SweptPlace::Repository { owner, repo })
+        });
+        let organizations = self.organizations.iter();
+        let organizations = organizations.filter_map(|name| {
+            let login = GithubReference::read_owner(name).ok()?;
+            Some(SweptPlace::Organization(login))
+        });
+        let app = self.app_webhook.then_some(SweptPlace::App);
+        let mut places: Vec<_> = repositories.chain(organizations).chain(app).collect();
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    /// Where webhooks have to send to.
+    pub(crate) fn webhook_target(&self) -> WebhookTarget {
+        let named = self.webhook_url.as_deref().and_then(WebhookTarget::at);
+        named.unwrap_or_default()
     }
 
     /// Refuses values out of range.
@@ -83,6 +132,14 @@ impl SyncConfig {
             1,
             MAX_DEADLINE_SECONDS,
         )?;
+        within("sweep_seconds", self.sweep_seconds, 0, MAX_SWEEP_SECONDS)?;
+        if let Some(given) = &self.webhook_url
+            && WebhookTarget::at(given).is_none()
+        {
+            return Err(SyncBuildError::WebhookUrl {
+                given: given.clone(),
+            });
+        }
         if let Some(given) = self
             .repositories
             .iter()
@@ -162,7 +219,21 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_by_its_key() {
-        let cases: [(SyncConfig, &str); 6] = [
+        let cases: [(SyncConfig, &str); 8] = [
+            (
+                SyncConfig {
+                    sweep_seconds: 3601,
+                    ..SyncConfig::default()
+                },
+                "sync.sweep_seconds",
+            ),
+            (
+                SyncConfig {
+                    webhook_url: Some("hooks.example.com".into()),
+                    ..SyncConfig::default()
+                },
+                "sync.webhook_url",
+            ),
             (
                 SyncConfig {
                     max_resources: 0,
@@ -216,5 +287,13 @@ mod tests {
             ..SyncConfig::default()
         };
         assert!(understood.check().is_ok());
+        let places = understood.swept_places();
+        assert_eq!(places.len(), 2, "a repository that is named twice is one");
+        let off = SyncConfig {
+            sweep_seconds: 0,
+            ..understood
+        };
+        assert!(off.check().is_ok() && off.names_webhooks());
+        assert!(off.swept_places().is_empty());
     }
 }

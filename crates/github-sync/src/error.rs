@@ -29,6 +29,12 @@ pub enum SyncBuildError {
         /// The configured value.
         given: String,
     },
+    /// A URL to which no webhook can send.
+    #[error("sync.webhook_url has {given:?}, which is not https://host/path")]
+    WebhookUrl {
+        /// The configured value.
+        given: String,
+    },
     /// A kind of resource that does not exist.
     #[error(
         "sync.resources has {given:?}, which is no kind of resource; use issues, pulls, milestones, \

@@ -5,19 +5,23 @@
 //! [`ports::ResourceReader`], in the same process ([`RunningSync::reader`]) or over gRPC
 //! ([`client::connect`]).
 //!
-//! Deliberately absent: calls of GitHub's API, and connections from agents (they connect to an
-//! edge).
+//! With credentials for GitHub it also finds what no ingest stored, in GitHub's lists of deliveries, and stores it (`gaps`).
+//!
+//! Deliberately absent: connections from agents (they connect to an edge).
 
 mod api;
 pub mod client;
 mod config;
 mod error;
+mod gaps;
 mod limits;
 mod metrics;
 mod mirror;
 mod reader;
 mod service;
+mod webhook_place;
 
 pub use config::SyncConfig;
 pub use error::{ConnectError, ServeError, SyncBuildError};
+pub use gaps::GapDeps;
 pub use service::{RunningSync, SyncDeps, SyncService};

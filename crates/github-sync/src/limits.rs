@@ -51,3 +51,82 @@ pub(crate) const RETRY_PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
 ];
+
+/// Default of `sync.sweep_seconds`. A webhook that is lost shows after two minutes at most, and a list without news costs
+/// GitHub's budget nothing (304).
+pub(crate) const DEFAULT_SWEEP_SECONDS: u64 = 120;
+
+/// Longest `sync.sweep_seconds`: GitHub forgets deliveries after three days, and a sweep may fail.
+pub(crate) const MAX_SWEEP_SECONDS: u64 = 3600;
+
+/// How far back GitHub's lists of deliveries go ("Viewing webhook deliveries"). What is older cannot be fetched.
+pub(crate) const DELIVERIES_KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// How much of a list is read again: a delivery is listed when its attempt has ended, after others that GitHub made later.
+/// An attempt takes 10 s, and GitHub's queues may be long.
+pub(crate) const LIST_OVERLAP: Duration = Duration::from_secs(10 * 60);
+
+/// Deliveries of a webhook whose look-up is not repeated while they are in the part of the list that is read again: 8 bytes
+/// each. Beyond it the oldest are looked up once more.
+pub(crate) const MAX_SETTLED: usize = 20_000;
+
+/// Webhooks of one place that are looked at, the first page of GitHub's list. A place has at most 20 of one event.
+pub(crate) const MAX_HOOKS: usize = 100;
+
+/// Pages that a sweep reads of one webhook's list, 100 deliveries each; the next sweep goes on there. 200 pages are 20,000
+/// deliveries, 200 of the 5,000 requests that a token has in an hour.
+pub(crate) const MAX_PAGES_PER_SWEEP: u32 = 200;
+
+/// Missing deliveries that wait for their repair, some 200 bytes each. Beyond it the newest are left, and found by a
+/// later look at the list.
+pub(crate) const MAX_PENDING_REPAIRS: usize = 20_000;
+
+/// Deliveries that one sweep fetches; the next one goes on. As many as a token has requests in an hour.
+pub(crate) const MAX_FETCHES_PER_SWEEP: usize = 5_000;
+
+/// Bytes of payloads that one sweep fetches; the next one goes on. A payload has some 15 KB, and 25 MB at most.
+pub(crate) const MAX_BYTES_PER_SWEEP: usize = 512 * 1024 * 1024;
+
+/// Deliveries that are fetched at the same time: GitHub permits 100 requests for everything, and each payload may have 25 MB.
+pub(crate) const FETCHES_AT_ONCE: usize = 4;
+
+/// Look-ups in the log at the same time.
+pub(crate) const LOOKUPS_AT_ONCE: usize = 16;
+
+/// Time limit of a sweep; the next one goes on.
+pub(crate) const SWEEP_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long a request of a sweep waits for a rate limit and between attempts. Longer pauses end the sweep of that place.
+pub(crate) const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Requests of the hour that a sweep leaves to others with the same credentials, as far as GitHub says what is left.
+pub(crate) const SWEEP_RESERVE: u32 = 200;
+
+/// Sweeps in which GitHub does not give a delivery that it lists, or not in a form that can be read, before it is given up.
+/// One that GitHub fails to give (5xx) is fetched after all others from then on.
+pub(crate) const FETCH_TRIES: u32 = 3;
+
+/// Events of the log that are read to find out whether a later state was stored before the one that is repaired, the newest
+/// first. Older ones mark nothing as late.
+pub(crate) const MAX_COMPARED_EVENTS: usize = 50_000;
+
+/// Events in a page of that read.
+pub(crate) const COMPARED_PAGE: usize = 500;
+
+/// Time limit of an append of a repaired event.
+pub(crate) const REPAIR_APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Repaired and unrepairable deliveries that `/health` shows.
+pub(crate) const RECENT_GAPS: usize = 50;
+
+/// Lines that one sweep logs about single deliveries; beyond it their number is logged.
+pub(crate) const SWEEP_LINES: usize = 100;
+
+/// Lease of the replica that sweeps: so long after its death another one begins.
+pub(crate) const SWEEP_LEASE: Duration = Duration::from_secs(30);
+
+/// Time after which the lease is extended, and asked for by the others.
+pub(crate) const SWEEP_LEASE_STEP: Duration = Duration::from_secs(10);
+
+/// Pause after a sweep that ended at a bound, before the next one goes on.
+pub(crate) const SWEEP_CONTINUES: Duration = Duration::from_secs(1);

@@ -23,8 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
-    ServeError, SyncBuildError, SyncConfig, api, limits::HEAD_INTERVAL, metrics::SyncMetrics,
-    mirror::Mirror, reader::MirrorReader,
+    ServeError, SyncBuildError, SyncConfig, api,
+    gaps::{GapDeps, Gaps, GapsHealth},
+    limits::HEAD_INTERVAL,
+    metrics::SyncMetrics,
+    mirror::Mirror,
+    reader::MirrorReader,
 };
 
 /// The dependencies of the sync role.
@@ -38,6 +42,8 @@ pub struct SyncDeps {
     pub ids: Arc<dyn IdSource>,
     /// The rule by which calls over gRPC are answered: with keys, only those of other roles.
     pub trust: RoleTrust,
+    /// What gap repair needs; `None` without credentials for GitHub.
+    pub gaps: Option<GapDeps>,
 }
 
 /// The sync role, built and not started.
@@ -46,6 +52,7 @@ pub struct SyncService {
     deps: SyncDeps,
     mirror: Arc<Mirror>,
     metrics: SyncMetrics,
+    gaps: Gaps,
     deadline: Duration,
 }
 
@@ -66,11 +73,12 @@ impl SyncService {
             deps,
             mirror,
             metrics,
+            gaps: Gaps::new(config, registry),
             deadline: config.deadline(),
         })
     }
 
-    /// Starts to read the log from its start. Readiness (`sync`) is granted once the role has
+    /// Starts to read the log from its start, and to look for gaps. Readiness (`sync`) is granted once the role has
     /// caught up with the log, and is withdrawn while the log or the bus does not answer; known
     /// states are served all the same.
     ///
@@ -104,6 +112,7 @@ impl SyncService {
         let (mirror, log) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.log));
         let watching = watch_head(mirror, log, lifecycle.draining());
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
+        let gaps = self.gaps.spawn(&self.deps, &self.mirror, lifecycle);
         let reader = MirrorReader::new(
             Arc::clone(&self.mirror),
             self.deps.log,
@@ -115,6 +124,7 @@ impl SyncService {
             reader: Arc::new(reader),
             ids: self.deps.ids,
             trust: self.deps.trust,
+            gaps,
             deadline: self.deadline,
             lifecycle: lifecycle.clone(),
         }
@@ -142,6 +152,7 @@ pub struct RunningSync {
     reader: Arc<MirrorReader>,
     ids: Arc<dyn IdSource>,
     trust: RoleTrust,
+    gaps: GapsHealth,
     deadline: Duration,
     lifecycle: Lifecycle,
 }
@@ -162,7 +173,7 @@ impl RunningSync {
     /// The detail of the role in `/health`.
     #[must_use]
     pub fn health(&self) -> HealthDetail {
-        let mirror = Arc::clone(&self.mirror);
+        let (mirror, gaps) = (Arc::clone(&self.mirror), self.gaps.clone());
         HealthDetail::new(move || {
             let status = mirror.progress();
             serde_json::json!({
@@ -171,6 +182,7 @@ impl RunningSync {
                 "logLagEvents": status.head.0.saturating_sub(status.position.0),
                 "resources": status.resources,
                 "caughtUp": status.caught_up,
+                "gaps": gaps.view(),
             })
         })
     }

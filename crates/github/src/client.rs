@@ -22,6 +22,7 @@ use crate::{
     limits::{CONNECT_TIMEOUT, IDLE_TIMEOUT},
     metrics::GithubMetrics,
     plans::RequestPlans,
+    quota_left::QuotaLeft,
     throttle::Throttle,
     transport::GithubTransport,
     verdict::WholeResponse,
@@ -71,6 +72,7 @@ impl GithubClient {
             clock: deps.clock,
             pace,
             limits_in_a_row: AtomicU32::new(0),
+            core_left: QuotaLeft::default(),
         };
         let plans = RequestPlans {
             urls: urls.clone(),
@@ -130,6 +132,19 @@ impl GithubClient {
             exchange.rest_breaker.state(),
             exchange.graphql_breaker.state(),
         )
+    }
+
+    /// What GitHub said last is left of the primary limit of REST, until the limit begins anew; `None` where it says
+    /// nothing. Of several accounts (installations of an App) it is the one that was used last.
+    #[must_use]
+    pub fn budget_left(&self) -> Option<u32> {
+        self.credentials.exchange.core_left.get()
+    }
+
+    /// Whether requests carry credentials: without them GitHub shows only what is public.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.credentials.identity, OpenIdentity::Anonymous)
     }
 
     pub(crate) async fn rest(

@@ -16,6 +16,7 @@ use crate::{
     metrics::{GithubApi, GithubMetrics, GithubOutcome, GithubResource},
     pace::GithubPace,
     quota::RequestQuota,
+    quota_left::QuotaLeft,
     throttle::Throttle,
     transport::{GithubTransport, SendFailure, WireRequest},
     verdict::WholeResponse,
@@ -65,6 +66,8 @@ pub(crate) struct Exchange {
     pub(crate) pace: GithubPace,
     /// Secondary limits in a row.
     pub(crate) limits_in_a_row: AtomicU32,
+    /// What is left of the primary limit of REST.
+    pub(crate) core_left: QuotaLeft,
 }
 
 impl Exchange {

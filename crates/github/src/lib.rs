@@ -9,7 +9,7 @@
 //! | `client`, `plans` | a request made of it; credentials that GitHub refuses are renewed once |
 //! | `credentials`, `installation`, `app_key`, `secret_file` | whose token it carries: of a file that may be rotated, or of an installation of an App, renewed by one caller ahead of its end |
 //! | `exchange` | the attempts: budget, breaker, pauses |
-//! | `throttle`, `quota` | the shared budget, and what GitHub says of it |
+//! | `throttle`, `quota`, `quota_left` | the shared budget, and what GitHub says of it |
 //! | `breaker` | leaves a GitHub that fails alone for a while |
 //! | `verdict`, `pace` | what an answer means, and how long the pauses are |
 //! | `transport`, `api_url` | one request and its whole answer, on one server alone |
@@ -38,6 +38,7 @@ mod pages;
 mod plans;
 mod query;
 mod quota;
+mod quota_left;
 mod route;
 mod secret_file;
 mod throttle;

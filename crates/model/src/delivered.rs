@@ -101,6 +101,8 @@ struct DeliveredMetadata<'e> {
     repeated_body: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    repaired: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_digest: Option<&'e str>,
 }
@@ -154,6 +156,7 @@ impl<'e> DeliveredMetadata<'e> {
             data_omitted,
             repeated_body,
             late,
+            repaired,
             body_digest,
         } = metadata;
         Self {
@@ -172,6 +175,7 @@ impl<'e> DeliveredMetadata<'e> {
             data_omitted: *data_omitted,
             repeated_body: *repeated_body,
             late: *late,
+            repaired: *repaired,
             body_digest: body_digest.as_deref(),
         }
     }
@@ -235,6 +239,7 @@ mod tests {
                 data_omitted: true,
                 repeated_body: true,
                 late: true,
+                repaired: true,
                 body_digest: Some("d1".to_owned()),
             },
         }

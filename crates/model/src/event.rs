@@ -142,6 +142,10 @@ pub struct EventMetadata {
     /// Whether a later state of the resource was stored before this event: it arrived too late for its place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
+    /// Whether no ingest stored the delivery that GitHub sent: the sync role found it in GitHub's list of deliveries
+    /// and fetched it. `receivedAt` is when it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repaired: bool,
     /// A digest of the signature of the delivery's body, 32 hexadecimal digits: events of different deliveries
     /// with the same digest come from one body. Unlike `repeatedBody`, which is what one ingest
     /// remembers, it does not depend on who received them.

@@ -16,6 +16,7 @@ mod faults;
 mod filters;
 mod flood;
 mod full_disk;
+mod gaps;
 mod handover;
 mod hanging;
 mod hostile;

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use instruments::{registry::MetricDescription, store_calls::StoreMetrics};
 use model::{Clock, IdSource, RandomIds, SystemClock};
-use ports::{Bus, EventLog, Stores};
+use ports::{Budget, Bus, EventLog, Leases, Stores};
 use role_keys::RoleTrust;
 use service_kit::metrics::MetricsRegistry;
 use store_layers::LayerFailures;
+use store_memory::MemoryBudget;
 use store_sqlite::Database;
 use tokio::runtime::Handle;
 use tracing::warn;
@@ -67,6 +68,10 @@ pub(crate) struct OpenBackends {
     pub(crate) layer_failures: LayerFailures,
     /// With the session store, if a role of this process uses it.
     stores: Option<Stores>,
+    /// If a role of this process uses them.
+    leases: Option<Arc<dyn Leases>>,
+    /// The budgets of calls to GitHub: those that processes share, where there is a store for it.
+    budget: Arc<dyn Budget>,
     database: Option<Database>,
     #[cfg(feature = "nats")]
     nats: Vec<nats::NatsConnection>,
@@ -97,13 +102,19 @@ impl OpenBackends {
         let observed = |log| observe_log(log, metrics, served_by(BackendKey::Log));
         let (log, pages) = (observed(opened.log), observed(opened.pages));
         let bus = shapes::open_bus(&mut drivers).await?;
-        let stores = match uses(BackendKey::Records) {
-            true => {
-                let opening = shapes::open_state(&mut drivers, &clock, &log, &bus, &layers);
-                Some(observe_state(opening.await?, metrics, served_by))
-            }
-            false => None,
+        let (stores, leases, budget) = if uses(BackendKey::Records) {
+            let opening = shapes::open_state(&mut drivers, &clock, &log, &bus, &layers);
+            let (stores, budget) = opening.await?;
+            let stores = observe_state(stores, metrics, served_by);
+            let leases = Arc::clone(&stores.leases);
+            (Some(stores), Some(leases), budget)
+        } else if uses(BackendKey::Leases) {
+            let opened = shapes::open_leases(&mut drivers, &clock).await?;
+            (None, Some(opened.leases), opened.budget)
+        } else {
+            (None, None, None)
         };
+        let budget = budget.unwrap_or_else(|| Arc::new(MemoryBudget::new(Arc::clone(&clock))));
         Ok(Self {
             log,
             pages,
@@ -113,6 +124,8 @@ impl OpenBackends {
             trust,
             layer_failures: layers.failures(),
             stores,
+            leases,
+            budget,
             #[cfg(feature = "nats")]
             nats: drivers.open_nats(),
             database: drivers.into_database(),
@@ -138,6 +151,16 @@ impl OpenBackends {
     pub(crate) fn stores(&self) -> anyhow::Result<&Stores> {
         let stores = self.stores.as_ref();
         stores.context("no role declares that it uses sessions, so their store is not open")
+    }
+
+    /// Leases, if a role of this process uses them.
+    pub(crate) fn leases(&self) -> Option<Arc<dyn Leases>> {
+        self.leases.clone()
+    }
+
+    /// The budgets of calls to GitHub.
+    pub(crate) fn budget(&self) -> Arc<dyn Budget> {
+        Arc::clone(&self.budget)
     }
 
     /// The database of `[sqlite]`, if anything is in it.

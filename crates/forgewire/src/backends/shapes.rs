@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, SettingsChange};
-use ports::{Bus, EventLog, Leases, LogStore, Mailbox, Records, Stores};
+use ports::{Budget, Bus, EventLog, Leases, LogStore, Mailbox, Records, Stores};
 #[cfg(feature = "nats")]
 use role_keys::RoleTrust;
 use store_layers::StoredLog;
@@ -138,15 +138,31 @@ struct StateStore {
     mailbox: Arc<dyn Mailbox>,
     records: Arc<dyn Records>,
     leases: Arc<dyn Leases>,
+    /// The budgets that processes share; `None` if the store is of one process.
+    budget: Option<Arc<dyn Budget>>,
 }
 
 impl StateStore {
     fn of<S: Mailbox + Records + Leases>(store: S) -> Self {
-        let store = Arc::new(store);
+        Self::of_shared(&Arc::new(store))
+    }
+
+    fn of_shared<S: Mailbox + Records + Leases>(store: &Arc<S>) -> Self {
         Self {
             mailbox: store.clone(),
             records: store.clone(),
-            leases: store,
+            leases: store.clone(),
+            budget: None,
+        }
+    }
+
+    /// A store that has budgets too.
+    #[cfg(feature = "redis")]
+    fn with_budget<S: Mailbox + Records + Leases + Budget>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self {
+            budget: Some(store.clone()),
+            ..Self::of_shared(&store)
         }
     }
 
@@ -160,10 +176,29 @@ impl StateStore {
             SessionsBackend::Sqlite => Self::of(drivers.database()?.session_store(clock)),
             SessionsBackend::Memory => Self::of(MemorySessionStore::new(clock, MEMORY_SESSIONS)),
             #[cfg(feature = "redis")]
-            SessionsBackend::Redis => Self::of(drivers.redis().await?),
+            SessionsBackend::Redis => Self::with_budget(drivers.redis().await?),
             other => bail!("{other:?} in [backends] is not in this build"),
         })
     }
+}
+
+/// Leases, and budgets that processes share.
+#[derive(Clone)]
+pub(super) struct OpenLeases {
+    pub(super) leases: Arc<dyn Leases>,
+    pub(super) budget: Option<Arc<dyn Budget>>,
+}
+
+/// The leases that `backends.leases` names, for a process that uses no other state.
+pub(super) async fn open_leases(
+    drivers: &mut Drivers<'_>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<OpenLeases> {
+    let store = StateStore::open(drivers, clock, drivers.config.backends.leases()).await?;
+    Ok(OpenLeases {
+        leases: bounded_leases(store.leases),
+        budget: store.budget,
+    })
 }
 
 /// Log and bus, and the stores that `backends.records`, `mailboxes` and `leases` name; each is opened once.
@@ -173,7 +208,7 @@ pub(super) async fn open_state(
     log: &Arc<dyn EventLog>,
     bus: &Arc<dyn Bus>,
     layers: &StoreLayers,
-) -> anyhow::Result<Stores> {
+) -> anyhow::Result<(Stores, Option<Arc<dyn Budget>>)> {
     let backends = &drivers.config.backends;
     let wanted = [backends.records(), backends.mailboxes(), backends.leases()];
     let mut open: Vec<(SessionsBackend, StateStore)> = Vec::new();
@@ -186,11 +221,12 @@ pub(super) async fn open_state(
         let found = open.iter().find(|(known, _)| *known == backend);
         found.expect("each of them was opened").1.clone()
     });
-    Ok(Stores {
+    let stores = Stores {
         log: Arc::clone(log),
         records: bounded_records(layers.over_records(records.records)),
         mailboxes: mailboxes.mailbox,
         leases: bounded_leases(leases.leases),
         bus: Arc::clone(bus),
-    })
+    };
+    Ok((stores, leases.budget))
 }

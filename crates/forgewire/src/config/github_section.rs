@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
 
-/// GitHub's API. No effect yet: a later version of the sync role calls it. The values are checked, and a
-/// warning at start names those that are set.
+/// GitHub's API. With credentials, the sync role finds lost webhooks in GitHub's lists of deliveries
+/// (`sync.repositories`, `sync.organizations`, `sync.app_webhook`).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Github")]
@@ -76,6 +76,11 @@ impl GithubSection {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Whether there are credentials.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.token_file.is_some() || self.token.is_some() || self.app_id.is_some()
     }
 
     /// The settings of the client. The files are not read.

@@ -82,7 +82,7 @@ fn readers_name_roles_that_exist() {
 fn what_no_version_reads_yet_is_a_warning_in_every_role() {
     let config = Config::default();
     for key in [
-        "github.api_url",
+        "github.graphql_url",
         "sync.interval_seconds",
         "sync.resources",
         "postgres.url",
@@ -125,6 +125,18 @@ fn a_setting_of_a_backend_that_is_not_used_is_a_warning() {
             .len(),
         1
     );
+}
+
+#[test]
+fn what_names_webhooks_counts_only_with_credentials_for_github() {
+    let mut config = Config::default();
+    let repositories = "sync.repositories";
+    let idle = idle_in(repositories, &config, &only("sync"));
+    let text = idle.warnings[0].to_string();
+    assert!(text.contains("github.token_file"), "{text}");
+    config.github.token_file = Some("token".into());
+    let idle = idle_in(repositories, &config, &only("sync"));
+    assert_eq!(idle, IdleSettings::default());
 }
 
 /// All processes of an installation may share one file.

@@ -26,6 +26,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "edge",
     is_required: true,
     uses: &BackendKey::ALL,
+    uses_with: |_| &[],
     creates_log: false,
     listen: |config| config.edge.listen,
     listener_use: ListenerUse::Streams,

@@ -21,6 +21,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "ingest",
     is_required: true,
     uses: &[BackendKey::Log, BackendKey::Bus],
+    uses_with: |_| &[],
     creates_log: true,
     listen: |config| config.ingest.listen,
     listener_use: ListenerUse::Requests,

@@ -18,6 +18,8 @@ pub(crate) struct RoleSpec {
     pub(crate) is_required: bool,
     /// The backends that it uses.
     pub(crate) uses: &'static [BackendKey],
+    /// Those that it uses besides with these settings.
+    pub(crate) uses_with: fn(&Config) -> &'static [BackendKey],
     /// Whether it creates the shared event log where that is missing, and strengthens its settings. The
     /// other roles wait for it.
     pub(crate) creates_log: bool,
@@ -78,8 +80,9 @@ impl RoleSet {
         self.iter().any(|role| role.creates_log)
     }
 
-    /// Whether any chosen role uses a backend.
-    pub(crate) fn uses(&self, backend: BackendKey) -> bool {
-        self.iter().any(|role| role.uses.contains(&backend))
+    /// Whether any chosen role uses a backend with these settings.
+    pub(crate) fn uses(&self, config: &Config, backend: BackendKey) -> bool {
+        self.iter()
+            .any(|role| role.uses.contains(&backend) || (role.uses_with)(config).contains(&backend))
     }
 }

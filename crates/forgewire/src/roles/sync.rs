@@ -2,33 +2,85 @@
 
 use std::sync::Arc;
 
+use anyhow::ensure;
+use github::{GithubClient, GithubDeps, GithubMetrics};
+use github_sync::GapDeps;
 use service_kit::{descriptors::ListenerUse, lifecycle::OnExit, request_threads::RequestClass};
 use tracing::warn;
 
-use super::{role::RoleSpec, startup::Startup};
-use crate::{config::BackendKey, trust};
+use super::{
+    role::{RoleSet, RoleSpec},
+    startup::Startup,
+};
+use crate::{
+    config::{BackendKey, Config},
+    trust,
+};
 
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "sync",
     is_required: true,
     uses: &[BackendKey::Log, BackendKey::Bus],
+    uses_with: |config| match sweeps(config) {
+        // One replica sweeps at a time.
+        true => &[BackendKey::Leases],
+        false => &[],
+    },
     creates_log: false,
     // Roles of the same process call it directly; its port is for other processes.
     listen: |config| config.sync.listen,
     listener_use: ListenerUse::Calls,
     check_section: |config| Ok(config.sync.check()?),
-    check: |config, _| trust::check_sync_port(&config.roles, config.sync.listen),
+    check,
     start,
 };
 
+fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
+    ensure!(
+        !config.sync.app_webhook || config.github.app_id.is_some(),
+        "sync.app_webhook needs the App: set github.app_id and github.private_key_file, or leave it out"
+    );
+    trust::check_sync_port(&config.roles, config.sync.listen)
+}
+
+/// Whether lost webhooks are looked for.
+fn sweeps(config: &Config) -> bool {
+    let sync = &config.sync;
+    config.github.has_credentials() && sync.names_webhooks() && sync.sweep_seconds > 0
+}
+
+/// What gap repair needs. Its metrics are there with and without it.
+fn gap_deps(startup: &mut Startup<'_>) -> anyhow::Result<Option<GapDeps>> {
+    let metrics = GithubMetrics::new(startup.registry);
+    let (config, backends) = (startup.config, startup.backends);
+    if !config.github.has_credentials() {
+        return Ok(None);
+    }
+    let are_shared = config.backends.chosen(BackendKey::Leases).is_shared;
+    let clock = Arc::clone(&backends.clock);
+    let deps = GithubDeps {
+        budget: backends.budget(),
+        clock: Arc::clone(&clock),
+        metrics,
+    };
+    Ok(Some(GapDeps {
+        client: GithubClient::new(&config.github.client()?, deps)?,
+        // A lease that outlives its only possible holder would delay the next start.
+        leases: backends.leases().filter(|_| are_shared),
+        clock,
+    }))
+}
+
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
+    let gaps = gap_deps(startup)?;
     let backends = startup.backends;
     let deps = github_sync::SyncDeps {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
         ids: Arc::clone(&backends.ids),
         trust: backends.trust.clone(),
+        gaps,
     };
     let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);

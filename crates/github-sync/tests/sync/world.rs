@@ -95,6 +95,7 @@ impl World {
             bus: source.bus.clone(),
             ids: source.ids.clone(),
             trust: source.trust.clone(),
+            gaps: None,
         };
         let config = SyncConfig {
             max_resources,

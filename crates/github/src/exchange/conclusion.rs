@@ -95,7 +95,10 @@ impl Exchange {
         if let Some(report) = report {
             let limit = match report.bucket {
                 GRAPHQL => GithubLimit::graphql,
-                _ => GithubLimit::core,
+                _ => {
+                    self.core_left.note(report.remaining, report.resets_in);
+                    GithubLimit::core
+                }
             };
             self.metrics.remaining(limit, report.remaining);
         }

@@ -13,7 +13,10 @@ mod table;
 
 use std::{fmt::Display, sync::Arc, time::Duration};
 
-use event_flow::record::{AppendedEvents, HintCheckError, Recorder};
+use event_flow::{
+    delivery_order::delivery_notice,
+    record::{AppendedEvents, HintCheckError, Recorder},
+};
 use futures_util::StreamExt;
 use instruments::{TraceSpan, recording::line_span};
 use model::{DeliveryId, EventId, IdSource, ResourceEvent, StoredEvent, TraceContext};
@@ -97,7 +100,7 @@ impl DeliveryOrder {
         event: &ResourceEvent,
     ) -> Option<DeliveryPlace> {
         (!self.times.active.is_zero()).then(|| DeliveryPlace {
-            notice: key::notice(delivery, name, event, self.ingest),
+            notice: delivery_notice(delivery, name, event, self.ingest),
             is_first: key::is_first(event),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use event_flow::delivery_order::comes_before;
 use ports::{DeliveryNotice, DeliveryTicket, StateOrder};
 use tokio::{sync::Notify, time::Instant};
 
@@ -403,11 +404,6 @@ impl<H> ResourceOrder<H> {
         }
         ready
     }
-}
-
-/// Whether a state is older than another one. One without a place is not.
-fn comes_before(order: StateOrder, newest: Option<StateOrder>) -> bool {
-    order != StateOrder::default() && newest > Some(order)
 }
 
 impl<H> Waiting<H> {

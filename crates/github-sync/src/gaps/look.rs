@@ -1,0 +1,179 @@
+//! A look through a webhook's list of deliveries, the newest first, down to what is known: it goes on in the next sweep
+//! where a bound or a failure has interrupted it.
+
+use std::collections::HashSet;
+
+use github::{GithubClient, RestAnswer, RestCall, RestPages, Validators};
+use model::{Classified, ErrorClass, Timestamp};
+use serde_json::value::RawValue;
+
+use super::{delivery::SweptDelivery, error::GapError};
+use crate::limits::{LIST_OVERLAP, MAX_SETTLED};
+
+/// What is known of a webhook's deliveries.
+#[derive(Debug, Default)]
+pub(super) struct HookHistory {
+    /// Everything that was delivered up to then is settled: in the log, or given up by name.
+    pub(super) through: Option<Timestamp>,
+    /// Those of the newest page, if everything on it is settled.
+    tags: Validators,
+    /// Settled deliveries in the part of the list that is read again, by their ids.
+    settled: HashSet<u64>,
+    /// A look that is not over.
+    look: Option<HookLook>,
+    /// The result of one whose missing deliveries are not settled yet.
+    looked: Option<FinishedLook>,
+}
+
+#[derive(Debug)]
+struct HookLook {
+    pages: RestPages,
+    floor: Timestamp,
+    found: FinishedLook,
+}
+
+/// What a look has found out about the list.
+#[derive(Debug, Default)]
+struct FinishedLook {
+    tags: Validators,
+    newest: Option<Timestamp>,
+    listed: Vec<(u64, Timestamp)>,
+    /// Not every missing delivery had room: the next look has to find them.
+    is_cut: bool,
+}
+
+/// A page of a look.
+#[derive(Debug)]
+pub(super) enum LookedPage {
+    /// Deliveries of which nothing is known yet.
+    Deliveries {
+        unknown: Vec<SweptDelivery>,
+        unreadable: usize,
+        listed: usize,
+        /// Whether nothing unknown comes after this page.
+        is_last: bool,
+    },
+    /// The list is as it was.
+    Unchanged,
+}
+
+impl HookHistory {
+    /// Whether the missing deliveries of a look are still to be settled.
+    pub(super) fn awaits_repairs(&self) -> bool {
+        self.looked.is_some()
+    }
+
+    /// The next page of the list. `floor` is the time before which nothing can be missing.
+    pub(super) async fn next_page(
+        &mut self,
+        client: &GithubClient,
+        list: &RestCall,
+        floor: Timestamp,
+    ) -> Result<LookedPage, GapError> {
+        let floor = self.floor(floor);
+        let tags = self.tags.clone();
+        let look = self.look.get_or_insert_with(|| HookLook {
+            pages: client.pages(list.clone().unless(tags)),
+            floor,
+            found: FinishedLook::default(),
+        });
+        let page = match look.pages.next_page::<Vec<Box<RawValue>>>().await {
+            Ok(page) => page,
+            Err(error) => {
+                // What passes is asked for again. GitHub may also not take the cursor of a page any longer: then the look
+                // begins anew.
+                let passes = matches!(
+                    error.class(),
+                    ErrorClass::Overloaded | ErrorClass::Transient
+                );
+                if !passes {
+                    self.look = None;
+                }
+                return Err(error.into());
+            }
+        };
+        let (entries, tags) = match page {
+            Some(RestAnswer::Modified { value, tags }) => (value, tags),
+            Some(RestAnswer::NotModified) => {
+                self.look = None;
+                return Ok(LookedPage::Unchanged);
+            }
+            None => (Vec::new(), Validators::default()),
+        };
+        if look.found.newest.is_none() && look.found.listed.is_empty() {
+            look.found.tags = tags;
+        }
+        let (read, unreadable) = SweptDelivery::read_page(&entries);
+        let is_last = entries.is_empty()
+            || read
+                .last()
+                .is_some_and(|oldest| oldest.delivered_at < look.floor);
+        let listed = read.len();
+        let unknown = look.unknown(read, &self.settled);
+        Ok(LookedPage::Deliveries {
+            unknown,
+            unreadable,
+            listed,
+            is_last,
+        })
+    }
+
+    /// Where the next look may end.
+    fn floor(&self, floor: Timestamp) -> Timestamp {
+        let through = self.through.map(|through| through.minus(LIST_OVERLAP));
+        through.map_or(floor, |through| through.max(floor))
+    }
+
+    /// There was no room for all missing deliveries.
+    pub(super) fn is_cut(&mut self) {
+        let looks = [
+            self.look.as_mut().map(|look| &mut look.found),
+            self.looked.as_mut(),
+        ];
+        for look in looks.into_iter().flatten() {
+            look.is_cut = true;
+        }
+    }
+
+    /// The look is over; what it found counts once its missing deliveries are settled.
+    pub(super) fn finish_look(&mut self) {
+        self.looked = self.look.take().map(|look| look.found);
+    }
+
+    /// Every missing delivery of the look is settled.
+    pub(super) fn settle(&mut self) {
+        let Some(looked) = self.looked.take() else {
+            return;
+        };
+        if looked.is_cut {
+            self.tags = Validators::default();
+            return;
+        }
+        self.tags = looked.tags;
+        self.through = looked.newest.max(self.through);
+        let kept_from = self.floor(Timestamp::default());
+        let kept = looked.listed.iter();
+        let kept = kept.filter(|(_, at)| *at >= kept_from);
+        self.settled = kept.map(|(id, _)| *id).collect();
+    }
+}
+
+impl HookLook {
+    /// Those of a page of which nothing is known yet.
+    fn unknown(&mut self, page: Vec<SweptDelivery>, settled: &HashSet<u64>) -> Vec<SweptDelivery> {
+        let mut unknown = Vec::new();
+        for delivery in page {
+            self.found.newest = self.found.newest.max(Some(delivery.delivered_at));
+            if self.found.listed.len() < MAX_SETTLED {
+                self.found.listed.push((delivery.id, delivery.delivered_at));
+            }
+            let is_old = delivery.delivered_at < self.floor;
+            // GitHub tests a webhook with it, and no event comes of it.
+            let is_ping = &*delivery.event == "ping";
+            if !is_old && !is_ping && !settled.contains(&delivery.id) {
+                unknown.push(delivery);
+            }
+        }
+        unknown
+    }
+}

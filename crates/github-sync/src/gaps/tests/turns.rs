@@ -1,0 +1,96 @@
+//! One replica sweeps at a time, and another one goes on when it is gone.
+
+use std::{sync::Arc, time::Duration};
+
+use event_flow::follow::Followed;
+use model::{ManualClock, RandomIds, Sequence};
+use ports::Leases;
+use store_memory::MemorySessionStore;
+use tokio::{task::JoinHandle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::world::GapWorld;
+use crate::{
+    gaps::{status::GapStatus, sweep::GapSweeper, sweep::SweepParts, turns::SweepTurns},
+    limits::{SWEEP_LEASE, SWEEP_LEASE_STEP},
+};
+
+struct Replica {
+    status: Arc<GapStatus>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Replica {
+    /// A replica that sweeps no place: no request is sent, so that time can be paused.
+    fn start(world: &GapWorld, leases: &Arc<dyn Leases>) -> Self {
+        let status = Arc::<GapStatus>::default();
+        let parts = SweepParts {
+            places: Vec::new(),
+            status: Arc::clone(&status),
+            ids: Arc::new(RandomIds),
+            ..world.parts()
+        };
+        let mirror = Arc::clone(&parts.mirror);
+        mirror.apply(Followed::CaughtUp {
+            through: Sequence::START,
+        });
+        let turns = SweepTurns {
+            sweeper: GapSweeper::new(parts),
+            interval: Duration::from_secs(60),
+            leases: Some(Arc::clone(leases)),
+            mirror,
+            status: Arc::clone(&status),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(turns.run(stop.clone()));
+        Self { status, stop, task }
+    }
+
+    fn sweeper(&self) -> String {
+        let view = self.status.view();
+        view["sweeper"].as_str().unwrap().to_owned()
+    }
+
+    fn fence(&self) -> u64 {
+        self.status.view()["fence"].as_u64().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn one_replica_sweeps_and_another_goes_on_when_it_stops_or_dies() {
+    let world = GapWorld::new(100).await;
+    tokio::time::pause();
+    let clock = Arc::new(ManualClock::default());
+    let leases: Arc<dyn Leases> = Arc::new(MemorySessionStore::new(clock.clone(), 10));
+    let pass = async |seconds: u64| {
+        for _ in 0..seconds {
+            clock.advance(Duration::from_secs(1));
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let first = Replica::start(&world, &leases);
+    sleep(Duration::from_millis(1)).await;
+    let second = Replica::start(&world, &leases);
+    pass(3 * SWEEP_LEASE.as_secs()).await;
+    assert_eq!(
+        (first.sweeper(), second.sweeper()),
+        ("this replica".to_owned(), "another replica".to_owned())
+    );
+    assert_eq!(second.status.whole_sweep_age(), 0);
+    // In order: the lease is given back.
+    first.stop.cancel();
+    first.task.await.unwrap();
+    pass(SWEEP_LEASE_STEP.as_secs() + 1).await;
+    assert_eq!(second.sweeper(), "this replica");
+    assert!(second.fence() > 1);
+    // Not in order: the lease runs out.
+    let third = Replica::start(&world, &leases);
+    pass(1).await;
+    assert_eq!(third.sweeper(), "another replica");
+    second.task.abort();
+    pass((SWEEP_LEASE + SWEEP_LEASE_STEP).as_secs() + 1).await;
+    assert_eq!(third.sweeper(), "this replica");
+    third.stop.cancel();
+    third.task.await.unwrap();
+}
