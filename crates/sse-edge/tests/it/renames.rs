@@ -42,6 +42,13 @@ fn issue(id: &str, repo: &str, repository: u64) -> StoredEvent {
     with_json(event)
 }
 
+/// The same, as an ingest stores it that knows no ids yet.
+fn issue_without_ids(id: &str, repo: &str) -> StoredEvent {
+    let mut event = issue(id, repo, 0);
+    Arc::make_mut(&mut event.facts).ids = GithubIds::default();
+    with_json(event)
+}
+
 /// `repository.renamed`, as ingest stores it.
 fn renamed(id: &str, from: &str, to: &str, repository: u64) -> StoredEvent {
     let issue = issue(id, to, repository);
@@ -206,6 +213,45 @@ async fn a_stream_that_comes_back_still_means_the_repository_that_it_named() {
     let url = b.at(&format!("/events/stream?{BY_OLD_NAME}&lastEventId={last}"));
     let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
     assert_eq!(next_ids(&mut stream, 1).await, ["then"]);
+}
+
+/// While builds are mixed, some events of a repository have its id and others its name alone: those are found under the
+/// name that they have.
+#[tokio::test]
+async fn events_of_an_ingest_that_knows_no_ids_are_found_by_the_name_that_they_have() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let mut streams = Vec::new();
+    for (node, name) in [(&a, BY_OLD_NAME), (&b, BY_NEW_NAME)] {
+        let url = node.at(&format!("/events/stream?{name}"));
+        let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+        stream.next_event(SOON).await.unwrap();
+        streams.push(stream);
+    }
+    for event in [
+        issue_without_ids("e1", "rocket"),
+        issue("e2", "rocket", 1),
+        renamed("e3", "rocket", "missile", 1),
+        issue_without_ids("e4", "missile"),
+        issue("e5", "missile", 1),
+        issue_without_ids("e6", "other"),
+        issue("e7", "rocket", 2),
+        issue_without_ids("e8", "missile"),
+        issue("e9", "missile", 1),
+    ] {
+        world.tell(event).await;
+    }
+    let by_old = ["e1", "e2", "e3", "e5", "e9"];
+    assert_eq!(next_ids(&mut streams[0], by_old.len()).await, by_old);
+    let by_new = ["e3", "e4", "e5", "e8", "e9"];
+    assert_eq!(next_ids(&mut streams[1], by_new.len()).await, by_new);
+    let last = streams[1].last_id().unwrap().to_owned();
+    let late = world.node().await;
+    world.tell(issue_without_ids("e10", "missile")).await;
+    for node in [&a, &late] {
+        let url = node.at(&format!("/events/stream?{BY_NEW_NAME}&lastEventId={last}"));
+        let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+        assert_eq!(next_ids(&mut stream, 1).await, ["e10"]);
+    }
 }
 
 #[tokio::test]
