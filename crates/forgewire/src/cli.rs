@@ -3,7 +3,7 @@
 //! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong; `watch` has more, which
 //! its help names.
 
-use std::{ops::RangeInclusive, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use model::RandomIds;
@@ -164,20 +164,6 @@ fn parse_role(text: &str) -> Result<Option<&'static RoleSpec>, String> {
     roles::find(text).map(Some).ok_or_else(|| {
         let names: Vec<_> = roles::ALL.iter().map(|role| role.name).collect();
         format!("use {} or all", names.join(", "))
-    })
-}
-
-/// A number of the command line within bounds; a refusal names them.
-pub(crate) fn whole_within<T: TryFrom<u64>>(
-    text: &str,
-    bounds: RangeInclusive<u64>,
-) -> Result<T, String> {
-    let number = text.trim().parse().ok();
-    let number = number.filter(|number| bounds.contains(number));
-    let number = number.and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| {
-        let (least, most) = (bounds.start(), bounds.end());
-        format!("must be a whole number from {least} to {most}")
     })
 }
 

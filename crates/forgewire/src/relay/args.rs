@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use crate::cli::whole_within;
+use crate::bounded_number::whole_within;
 
 /// Where deliveries come from, and where they go.
 ///

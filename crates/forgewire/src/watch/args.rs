@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::whole_within;
+use crate::bounded_number::whole_within;
 
 /// What a user has to know beside the flags.
 const MORE_HELP: &str = "\
