@@ -224,6 +224,48 @@ fn the_binary_accepts_every_key_of_the_development_overlay() -> Result<()> {
     Ok(())
 }
 
+/// Without `enableServiceLinks: false`, Kubernetes sets variables for each Service of the namespace, and a container
+/// engine or a shell sets `HOST`.
+#[test]
+fn variables_of_the_surroundings_are_left_with_a_line_that_names_them() -> Result<()> {
+    let objects = objects(DEVELOPMENT)?;
+    let surroundings = [
+        ("HOST", "a-machine"),
+        ("REDIS_PORT", "tcp://10.0.0.2:6379"),
+        ("WEBHOOK_PORT", "tcp://10.0.0.3:80"),
+        ("FORGEWIRE_PORT", "tcp://10.0.0.1:3000"),
+        ("FORGEWIRE_PORT_3000_TCP", "tcp://10.0.0.1:3000"),
+        ("FORGEWIRE_PORT_3000_TCP_ADDR", "10.0.0.1"),
+        ("FORGEWIRE_PORT_3000_TCP_PORT", "3000"),
+        ("FORGEWIRE_PORT_3000_TCP_PROTO", "tcp"),
+        ("FORGEWIRE_SERVICE_HOST", "10.0.0.1"),
+        ("FORGEWIRE_SERVICE_PORT", "3000"),
+        ("FORGEWIRE_SERVICE_PORT_HTTP", "3000"),
+    ];
+    for deployment in of_kind(&objects, "Deployment").filter(|object| is_ours(object)) {
+        let mut environment = environment(&objects, deployment)?;
+        let before = config_check(deployment, &environment)?;
+        let added = surroundings.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        environment.extend(added);
+        let output = config_check(deployment, &environment)?;
+        succeeded(name(deployment), &output)?;
+        let text = String::from_utf8(output.stdout)?;
+        let told = text.lines().filter(|line| line.contains("no key: "));
+        let told: Vec<_> = told.collect();
+        ensure!(
+            told.len() == 4 && before.stdout.len() < text.len(),
+            "{text}"
+        );
+        for (variable, _) in surroundings {
+            ensure!(
+                told.iter().any(|line| line.contains(variable)),
+                "{variable}: {text}"
+            );
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_base_leaves_who_may_use_the_edge_to_the_operator() -> Result<()> {
     let objects = objects(BASE)?;

@@ -40,6 +40,8 @@ pub struct NameDirectory {
     state: RwLock<State>,
     /// Number of renames that this edge has followed; changed while the state is locked.
     revision: AtomicU64,
+    /// Rises whenever a name may mean something else than before; changed while the state is locked.
+    meanings: AtomicU64,
     /// How far the log has been followed.
     reached: AtomicU64,
     /// Something is to be stored.
@@ -80,6 +82,17 @@ impl NameDirectory {
         self.revision.load(Ordering::Acquire)
     }
 
+    /// A number that rises whenever a name may mean something else than before, also where nothing is renamed: another
+    /// one has a former name.
+    #[must_use]
+    pub fn meanings(&self) -> u64 {
+        self.meanings.load(Ordering::Acquire)
+    }
+
+    fn note_meanings(&self) {
+        self.meanings.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// The renames after a revision, as far as they are remembered.
     #[must_use]
     pub fn renames_since(&self, revision: u64) -> Vec<Arc<FollowedRename>> {
@@ -101,6 +114,7 @@ impl NameDirectory {
     pub fn set_back(&self, resumes_after: Sequence) {
         self.reached.fetch_min(resumes_after.0, Ordering::AcqRel);
         self.state.write().book.set_back(resumes_after);
+        self.note_meanings();
     }
 
     /// Names that are stored are read from now on, and then the log up to this position: what is granted now was
@@ -167,6 +181,7 @@ impl NameDirectory {
         book.add(reading);
         if !changes.is_empty() {
             grants.follow(book);
+            self.note_meanings();
         }
         show((book, at), grants, facts);
         let recent: Vec<_> = changes
@@ -256,6 +271,7 @@ impl NameDirectory {
         let State { book, grants, .. } = &mut *state;
         let has_more = book.merge(stored);
         grants.follow(book);
+        self.note_meanings();
         let all = book.changes().cloned().collect();
         state.has_unstored_changes = false;
         (all, has_more)
@@ -280,6 +296,7 @@ impl NameDirectory {
         let State { book, grants, .. } = &mut *state;
         let has_more = book.merge_shown(part, stored);
         grants.follow(book);
+        self.note_meanings();
         has_more.then(|| book.shown().part(part))
     }
 

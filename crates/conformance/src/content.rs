@@ -27,6 +27,7 @@ fn resource(uri: &str, mime_type: &str, text: &str) -> ContentBlock {
             uri: uri.into(),
             mime_type: Some(mime_type.into()),
             payload,
+            meta: None,
         },
     }
 }

@@ -101,6 +101,7 @@ pub(super) fn prompts() -> Vec<Box<dyn Prompt>> {
                     payload: ResourcePayload::Text(
                         "Embedded resource content for testing.".to_owned(),
                     ),
+                    meta: None,
                 };
                 let ask = PromptMessage::user("Please process the embedded resource above.");
                 let messages = vec![user(ContentBlock::Resource { resource }), ask];

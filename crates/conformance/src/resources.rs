@@ -46,6 +46,7 @@ fn read(uri: &str) -> Option<ResourceContents> {
             uri,
             mime_type,
             payload: ResourcePayload::Text(text),
+            meta: None,
         })
     };
     match uri {
@@ -58,6 +59,7 @@ fn read(uri: &str) -> Option<ResourceContents> {
             uri: uri.to_owned(),
             mime_type: Some("image/png".to_owned()),
             payload: ResourcePayload::Blob(PIXEL.to_owned()),
+            meta: None,
         }),
         _ => {
             let id = uri

@@ -255,7 +255,9 @@ impl EventAccess {
             return Ok(());
         }
         let cursor = self.hub.cursor_through(&self.reader(caller)?, through);
-        let report = span.report(&cursor);
+        let Some(report) = span.report(&cursor) else {
+            return Ok(());
+        };
         let (waited, all) = (report.waited_seconds, Some(report.most_seconds));
         caller
             .output

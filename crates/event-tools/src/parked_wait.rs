@@ -23,6 +23,7 @@ pub(crate) struct WaitSpan {
     began: Instant,
     /// When it ends.
     pub(crate) until: Instant,
+    /// How long it lasts in all.
     seconds: u32,
 }
 
@@ -32,11 +33,13 @@ impl WaitSpan {
         let began = now.checked_sub(caller.ran_before).unwrap_or(now);
         let rest = Duration::from_secs(seconds).saturating_sub(caller.ran_before);
         let until = now + rest;
+        let until = caller.waits_until.map_or(until, |last| until.min(last));
+        // Whole seconds, so that it is the same however often the call is made again.
+        let lasts = (until - began).as_secs_f64().round();
         Self {
             began,
-            until: caller.waits_until.map_or(until, |last| until.min(last)),
-            // At most a day and a few hours.
-            seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            until,
+            seconds: lasts as u32,
         }
     }
 
@@ -44,12 +47,14 @@ impl WaitSpan {
         Instant::now() >= self.until
     }
 
-    pub(crate) fn report(&self, cursor: &impl fmt::Display) -> WaitReport {
-        WaitReport {
-            waited_seconds: self.began.elapsed().as_secs_f64(),
-            most_seconds: f64::from(self.seconds),
+    /// How far it is; `None` once its time is over: then its result follows, and progress may not pass its total.
+    pub(crate) fn report(&self, cursor: &impl fmt::Display) -> Option<WaitReport> {
+        let (waited, most) = (self.began.elapsed().as_secs_f64(), f64::from(self.seconds));
+        (waited < most).then(|| WaitReport {
+            waited_seconds: waited,
+            most_seconds: most,
             text: format!("waiting, 0 of 1, cursor {cursor}"),
-        }
+        })
     }
 }
 
@@ -105,11 +110,15 @@ impl CallWait for ParkedWait {
         self.span.began.elapsed()
     }
 
+    fn most_seconds(&self) -> u32 {
+        self.span.seconds
+    }
+
     fn report(&self, reader: &Principal) -> Option<WaitReport> {
         let hub = self.place.hub();
         let stream = hub.reader(CursorScope::events(&reader.id)).ok()?;
         let cursor = hub.cursor_through(&stream, self.examined());
-        Some(self.span.report(&cursor))
+        self.span.report(&cursor)
     }
 
     fn position(&self) -> WaitPosition {

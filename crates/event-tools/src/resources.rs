@@ -10,7 +10,7 @@ use event_flow::{
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
 use mcp_server::{CallError, Caller, resource::ResourceSource};
-use model::{Filter, FilterSet, ResourceUri};
+use model::{Filter, FilterSet, PlaceName, ResourceUri};
 use ports::{ResourceReader, ResourceState};
 use serde_json::json;
 
@@ -115,9 +115,23 @@ impl GithubResources {
         read.await.map_err(CallError::failed)
     }
 
+    /// What the caller should know of the name in a URI, if several have had it.
+    fn notes(&self, caller: &Caller, uri: &ResourceUri) -> Vec<String> {
+        let name = uri.place();
+        let filter = name.map(|PlaceName { owner, repo }| Filter {
+            owner: Some(owner.to_owned()),
+            repo: repo.map(ToOwned::to_owned),
+            ..Filter::default()
+        });
+        let filters = FilterSet::new(filter.into_iter().collect());
+        let filters = filters.expect("one filter is within the bounds");
+        self.events.name_notes(caller, &filters)
+    }
+
     async fn event_list(&self, caller: &Caller, filter: Filter) -> Result<String, CallError> {
         let filters = FilterSet::new(vec![filter]).expect("one filter is within the bounds");
         let (order, limit) = (Order::NewestFirst, LISTED_EVENTS);
+        let notes = self.events.name_notes(caller, &filters);
         let question = EventQuery::new(filters, order, limit, MAX_RESULT_BYTES);
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page)?;
@@ -130,6 +144,9 @@ impl GithubResources {
         });
         if let Some(previous) = previous {
             list["previousCursor"] = previous.into();
+        }
+        if !notes.is_empty() {
+            list["notes"] = notes.into();
         }
         Ok(list.to_string())
     }
@@ -167,8 +184,15 @@ impl ResourceSource for GithubResources {
         let Ok(parsed) = ResourceUri::parse(uri) else {
             return Ok(None);
         };
-        let json = self.content(caller, &parsed).await?;
-        Ok(json.map(|json| ResourceContents::json(uri, json)))
+        let Some(json) = self.content(caller, &parsed).await? else {
+            return Ok(None);
+        };
+        let contents = ResourceContents::json(uri, json);
+        // A list of events has its notes where other answers with events have theirs.
+        Ok(Some(match parsed {
+            ResourceUri::Events { .. } => contents,
+            uri => contents.with_notes(self.notes(caller, &uri)),
+        }))
     }
 
     fn is_subscribable(&self, principal: &Principal, uri: &str) -> bool {

@@ -84,6 +84,8 @@ pub struct Feed {
     is_primed: bool,
     /// The last id was sent on the way back ([`Rewind`]), and names less than what the client has.
     id_is_behind: bool,
+    /// What names meant when the ids were last compared with that ([`NameDirectory::meanings`](access::NameDirectory::meanings)).
+    meanings: u64,
     /// Bytes of a frame that the driver holds, as far as they count.
     unread_bytes: usize,
     /// Where the stream says how far it has come; only a stream that follows subscriptions has one.
@@ -139,9 +141,10 @@ impl Feed {
     ) -> Self {
         hub.metrics.stream_opened(stream.kind);
         let opened_at = hub.clock.now();
-        Self {
+        let interest = stream.interest();
+        let mut feed = Self {
             generation: hub.generation(),
-            interest: stream.interest(),
+            interest,
             hub,
             stream,
             slot,
@@ -163,8 +166,21 @@ impl Feed {
             covered_subscription: None,
             is_primed: false,
             id_is_behind: false,
+            meanings: 0,
             unread_bytes: 0,
             progress: None,
+        };
+        feed.name_in_ids();
+        feed
+    }
+
+    /// A client that comes back with an id means its names as this stream does.
+    fn name_in_ids(&mut self) {
+        self.meanings = self.hub.names.meanings();
+        if matches!(self.stream.format, StreamFormat::Events) {
+            let names = self.interest.names_for_ids(&self.hub.names);
+            let before = std::mem::replace(&mut self.reader.inbox, names);
+            self.id_is_behind |= before != names;
         }
     }
 
@@ -329,6 +345,7 @@ impl Feed {
     fn change_interest(&mut self, interest: Arc<StreamInterest>) {
         let before = std::mem::replace(&mut self.interest, interest);
         self.reader.newest_subscription = self.interest.newest_subscription;
+        self.name_in_ids();
         if before.newest_subscription != self.interest.newest_subscription {
             // The last id says that the client has what this stream did not know then.
             self.id_is_behind |= matches!(self.stream.format, StreamFormat::Events);
@@ -484,6 +501,10 @@ impl Feed {
     }
 
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
+        // Before anything is sent that came after the change.
+        if self.meanings != self.hub.names.meanings() {
+            self.name_in_ids();
+        }
         if let Some(opening) = self.opening.take() {
             out.push_unrepeatable(|out| out.put_slice(&opening.frames));
             if opening.has_event_id {

@@ -63,7 +63,8 @@ pub struct StreamReader {
     pub keys: Arc<CursorKeys>,
     /// The scope of its cursors.
     pub scope: CursorScope,
-    /// The reader's position in its session's inbox.
+    /// The reader's position in its session's inbox; without a session, where its names mean what they mean
+    /// ([`Cursor::inbox`]).
     pub inbox: Sequence,
     /// Number of the newest subscription of the session that the stream knows.
     pub newest_subscription: u64,
@@ -122,8 +123,9 @@ impl StreamFormat {
                     let size_hint = json.len() + 112;
                     Chunk::new(size_hint, |out| plain(entry, json, reader, out))
                 };
-                if reader.newest_subscription != 0 {
-                    // Its ids say which subscriptions it knew, which those of other streams do not.
+                if reader.newest_subscription != 0 || reader.inbox != Sequence::START {
+                    // Its ids say which subscriptions it knew, or since when it means its names, which those of other
+                    // streams do not.
                     return out.push_event(position, |out| plain(entry, json, reader, out));
                 }
                 match entry.frame.get_or_init(|| (reader.scope, encode())) {

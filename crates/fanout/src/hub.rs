@@ -404,14 +404,20 @@ impl Hub {
         &self.names
     }
 
-    /// Names as a stream means them that begins here: one that is resumed means what they meant then.
+    /// Names as a stream means them that begins here, and the position of that: one that is resumed means what they
+    /// meant when it began.
     #[must_use]
-    pub fn names_at(&self, begin: &StreamStart) -> NamesAt<'_> {
+    pub fn names_at(&self, begin: &StreamStart) -> (NamesAt<'_>, Sequence) {
         match begin {
             StreamStart::After(cursor) if cursor.epoch == self.epoch() => {
-                self.names.at(cursor.sequence)
+                let named_at = cursor.named_at();
+                (self.names.at(named_at), named_at)
             }
-            _ => self.names.now(),
+            _ => {
+                // Before the names: what is renamed in between is followed.
+                let position = self.position().sequence;
+                (self.names.now(), position)
+            }
         }
     }
 

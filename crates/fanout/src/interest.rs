@@ -93,6 +93,9 @@ pub struct StreamInterest {
     visible: Visibility,
     /// The revision of the directory of names up to which renames are followed.
     names_revision: u64,
+    /// The filters as they were given, and where their names mean what they mean, if whoever resumes the stream has to
+    /// know.
+    named: Option<(FilterSet, Sequence)>,
 }
 
 impl StreamInterest {
@@ -105,6 +108,29 @@ impl StreamInterest {
         interest.filters = compiled([(&*names.bind(filters), Sequence::START)]);
         interest.follow_all(names);
         interest
+    }
+
+    /// The same, of filters whose names mean what they meant at this position also for a client that comes back.
+    #[must_use]
+    pub fn named_at(self, filters: &FilterSet, position: Sequence) -> Self {
+        let has_names = |filter: &Filter| filter.owner.is_some();
+        let is_named = filters.filters().iter().any(has_names);
+        Self {
+            named: is_named.then(|| (filters.clone(), position)),
+            ..self
+        }
+    }
+
+    /// What the ids of its stream say of where its names mean what they mean: nothing before they mean something else
+    /// by themselves.
+    pub(crate) fn names_for_ids(&self, names: &NameDirectory) -> Sequence {
+        let Some((filters, named_at)) = &self.named else {
+            return Sequence::START;
+        };
+        match names.at(*named_at).bind(filters) == names.now().bind(filters) {
+            true => Sequence::START,
+            false => named_at.next(),
+        }
     }
 
     /// Changes of these resources, whose names mean what they meant then; URIs that are not ours are left out.
@@ -240,7 +266,8 @@ impl StreamInterest {
         let uris = moved.uris.values_mut().flatten();
         let uris = uris.map(|wanted| &mut wanted.since);
         let mut has_moved = false;
-        for since in filters.chain(uris) {
+        let named = moved.named.iter_mut().map(|(_, named_at)| named_at);
+        for since in filters.chain(uris).chain(named) {
             let to = range.moved(*since);
             has_moved |= to != *since;
             *since = to;

@@ -269,13 +269,17 @@ fn apply_command(json: bool, settings: &Settings) -> ExitCode {
 /// Checks the configuration, and finds the settings without effect.
 fn checked(loaded: &LoadedConfig<Config>, roles: &RoleSet) -> anyhow::Result<IdleSettings> {
     check(&loaded.config, roles)?;
-    idle(&loaded.given, &loaded.config, roles)
+    let idle = idle(&loaded.given, &loaded.config, roles)?;
+    Ok(IdleSettings {
+        left: loaded.left.clone(),
+        ..idle
+    })
 }
 
 /// Logs the settings without effect.
 fn report(idle: &IdleSettings) {
-    for setting in &idle.warnings {
-        warn!("{setting}");
+    for line in idle.lines() {
+        warn!("{line}");
     }
     if !idle.of_other_roles.is_empty() {
         let keys = idle.of_other_roles.join(", ");
@@ -394,14 +398,12 @@ fn check_command(roles: &[Option<&'static RoleSpec>], json: bool, settings: &Set
         .and_then(|loaded| checked(&loaded, &chosen(roles)));
     match (checked, json) {
         (Ok(idle), false) => {
-            let warnings = idle.warnings.iter();
-            let warnings: String = warnings
-                .map(|setting| format!("warning: {setting}\n"))
-                .collect();
+            let lines = idle.lines();
+            let warnings: String = lines.map(|line| format!("warning: {line}\n")).collect();
             print(&format!("{warnings}the configuration is valid"))
         }
         (Ok(idle), true) => {
-            let warnings: Vec<_> = idle.warnings.iter().map(ToString::to_string).collect();
+            let warnings: Vec<_> = idle.lines().collect();
             print(&serde_json::json!({ "ok": true, "warnings": warnings }).to_string())
         }
         (Err(error), false) => refuse(&error),

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use anyhow::bail;
-use service_kit::config::{GivenKey, SettingOrigin};
+use service_kit::config::{GivenKey, LeftVariables, SettingOrigin};
 
 use crate::{
     config::{AuthMode, BackendKey, BusBackend, Config, EventsBackend, SessionsBackend},
@@ -270,6 +270,16 @@ pub(crate) struct IdleSettings {
     pub(crate) warnings: Vec<IdleSetting>,
     /// Keys that only roles of other processes read.
     pub(crate) of_other_roles: Vec<String>,
+    /// Environment variables that look like settings and set no key.
+    pub(crate) left: Vec<LeftVariables>,
+}
+
+impl IdleSettings {
+    /// What the operator should know, a line each.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let left = self.left.iter().map(ToString::to_string);
+        left.chain(self.warnings.iter().map(ToString::to_string))
+    }
 }
 
 /// The settings of `given` that do nothing in a process with these roles.

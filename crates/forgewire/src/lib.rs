@@ -1,6 +1,7 @@
 //! The forgewire binary: roles, configuration, adapter choice, command line.
 
 mod backends;
+mod bounded_number;
 mod check;
 mod cli;
 #[cfg(any(feature = "stdio", feature = "watch"))]

@@ -27,7 +27,7 @@ use crate::{
     policy::Policy,
     rates::{AdmissionPermit, RateLimiter},
     repeatable::RepeatableCall,
-    waiting::WaitPosition,
+    waiting::{CallWait, WaitPosition},
 };
 
 /// The context of one request, as methods see it. Owned, because a call of the handshake era
@@ -170,13 +170,14 @@ impl Caller {
 
     /// What a call of a tool that waits is made again from, here or on another edge: it changes nothing, and its answer
     /// covers the time in between.
-    pub(crate) fn repeatable(&self, call: CallToolParams) -> RepeatableCall {
+    pub(crate) fn repeatable(&self, call: CallToolParams, wait: &dyn CallWait) -> RepeatableCall {
         RepeatableCall {
             tool: call.name,
             arguments: call.arguments,
             progress_token: self.output.progress_token().cloned(),
             since: self.since,
             began: self.began,
+            most_seconds: Some(wait.most_seconds()),
         }
     }
 

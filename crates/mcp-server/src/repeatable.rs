@@ -22,6 +22,9 @@ pub struct RepeatableCall {
     pub since: LogPosition,
     /// The time at which the call was made first.
     pub began: Timestamp,
+    /// How long the call waits at most, in seconds; earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_seconds: Option<u32>,
 }
 
 impl RepeatableCall {
@@ -71,6 +74,7 @@ mod tests {
                 tag: None,
             },
             began: Timestamp::default(),
+            most_seconds: Some(3600),
         };
         let stored = serde_json::to_vec(&call).unwrap();
         let again: RepeatableCall = serde_json::from_slice(&stored).unwrap();
@@ -80,5 +84,6 @@ mod tests {
         );
         assert_eq!(again.since, call.since);
         assert_eq!(again.began, call.began);
+        assert_eq!(again.most_seconds, call.most_seconds);
     }
 }

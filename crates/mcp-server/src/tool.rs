@@ -189,7 +189,7 @@ impl Tools {
     ) -> ToolCall {
         match self.tools[place].call(caller, &call).await {
             Err(CallError::Waits(wait)) => ToolCall::Waits(Box::new(WaitingCall {
-                call: Arc::new(caller.repeatable(call)),
+                call: Arc::new(caller.repeatable(call, &*wait)),
                 wait,
                 admitted,
                 began,

@@ -28,7 +28,10 @@ pub trait CallWait: fmt::Debug + Send + Sync {
     /// How long the call has waited, on all edges.
     fn waited(&self) -> Duration;
 
-    /// How far the wait is, for a client that asked for progress; `None` if `reader` may not be told.
+    /// How long the call waits at most, on all edges.
+    fn most_seconds(&self) -> u32;
+
+    /// How far the wait is, for a client that asked for progress; `None` if `reader` may not be told, or the time is over.
     fn report(&self, reader: &Principal) -> Option<WaitReport>;
 
     /// The position from which the call goes on, on this edge.

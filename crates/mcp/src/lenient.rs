@@ -79,6 +79,25 @@ pub fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     deserializer.deserialize_any(CountVisitor(whole_number, PhantomData))
 }
 
+/// As [`count`], within bounds.
+///
+/// # Errors
+/// As [`count`], and a number outside them; the error names them.
+pub fn count_between<'de, const MIN: u64, const MAX: u64, D, T>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let visitor = BoundedCountVisitor::<MIN, MAX>;
+    let Some(number) = deserializer.deserialize_any(visitor)? else {
+        return Ok(None);
+    };
+    let number = T::try_from(number).map_err(|_| D::Error::custom("too large for this server"))?;
+    Ok(Some(number))
+}
+
 /// The number of a resource on GitHub: as [`count`], and `"#7"`.
 ///
 /// # Errors
@@ -87,16 +106,6 @@ pub fn optional_resource_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
     deserializer.deserialize_any(CountVisitor(resource_number, PhantomData))
-}
-
-/// As [`count`]; absent counts as 0.
-///
-/// # Errors
-/// As [`count`].
-pub fn count_or_zero<'de, D: Deserializer<'de>, T: TryFrom<u64> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    count(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Texts by name; a number or flag counts as its text. Null counts as absent, in the place of one and of
@@ -283,6 +292,50 @@ impl<T: TryFrom<u64>> Visitor<'_> for CountVisitor<T> {
     }
 }
 
+/// As [`CountVisitor`], for a number within bounds. Whatever does not fit is told both of them.
+struct BoundedCountVisitor<const MIN: u64, const MAX: u64>;
+
+impl<const MIN: u64, const MAX: u64> Visitor<'_> for BoundedCountVisitor<MIN, MAX> {
+    type Value = Option<u64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {MIN} to {MAX}")
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<u64>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<u64>, E> {
+        match (MIN..=MAX).contains(&number) {
+            true => Ok(Some(number)),
+            false => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<u64>, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Option<u64>, E> {
+        match whole(number) {
+            Some(whole) => self.visit_u64(whole),
+            None => Err(E::invalid_value(Unexpected::Float(number), &self)),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<u64>, E> {
+        match whole_number(text) {
+            Some(number) => self.visit_u64(number),
+            None if text.trim().is_empty() => Ok(None),
+            None => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,8 +349,8 @@ mod tests {
         all: bool,
         #[serde(deserialize_with = "count")]
         limit: Option<u16>,
-        #[serde(deserialize_with = "count_or_zero")]
-        seconds: u64,
+        #[serde(deserialize_with = "count_between::<1, 60, _, _>")]
+        seconds: Option<u64>,
         #[serde(deserialize_with = "texts")]
         named: BTreeMap<String, String>,
     }
@@ -321,16 +374,32 @@ mod tests {
     fn a_number_is_read_in_every_notation() {
         for ten in ["10", "\"10\"", "\" 10 \"", "10.0", "1e1", "\"10.0\""] {
             let input = read(&format!(r#"{{"limit":{ten},"seconds":{ten}}}"#)).unwrap();
-            assert_eq!((input.limit, input.seconds), (Some(10), 10), "{ten}");
+            assert_eq!((input.limit, input.seconds), (Some(10), Some(10)), "{ten}");
         }
         for bad in [
-            "-1", "1.5", "\"1.5\"", "\"ten\"", "true", "[]", "-0.5", "1e300", "\"inf\"",
-            "\"-1.0\"", "\"NaN\"",
+            "-1",
+            "1.5",
+            "\"1.5\"",
+            "\"ten\"",
+            "true",
+            "[]",
+            "-0.5",
+            "1e300",
+            "\"inf\"",
+            "\"-1.0\"",
+            "\"NaN\"",
+            "0",
+            "61",
+            "\"61\"",
+            "18446744073709551616",
         ] {
             let error = read(&format!(r#"{{"seconds":{bad}}}"#))
                 .unwrap_err()
                 .to_string();
-            assert!(error.contains("a whole number"), "{bad}: {error}");
+            assert!(
+                error.contains("a whole number from 1 to 60"),
+                "{bad}: {error}"
+            );
         }
         assert!(read(r#"{"limit":65536}"#).is_err());
     }

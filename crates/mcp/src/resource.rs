@@ -140,6 +140,17 @@ pub struct ResourceContents {
     /// The payload.
     #[serde(flatten)]
     pub payload: ResourcePayload,
+    /// What is said about the resource beside its payload.
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    pub meta: Option<ContentsMeta>,
+}
+
+/// What is said about a resource beside its payload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ContentsMeta {
+    /// What a reader should know, in sentences.
+    #[serde(rename = "forgewire/notes")]
+    pub notes: Vec<String>,
 }
 
 /// Text or bytes.
@@ -160,6 +171,16 @@ impl ResourceContents {
             uri: uri.into(),
             mime_type: Some("application/json".into()),
             payload: ResourcePayload::Text(json),
+            meta: None,
+        }
+    }
+
+    /// The same with notes, if there are any.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<String>) -> Self {
+        Self {
+            meta: (!notes.is_empty()).then_some(ContentsMeta { notes }),
+            ..self
         }
     }
 }

@@ -86,8 +86,9 @@ pub struct Cursor {
     pub tag: Option<EntryTag>,
     /// The reader that the cursor was issued to.
     pub scope: CursorScope,
-    /// The reader also has everything in the session's inbox up to this position; the start for a stream
-    /// without an inbox.
+    /// The reader also has everything in the session's inbox up to this position. A stream without a session has no
+    /// inbox: there it is the position after the one at which the names of its filters mean what they mean for it, once
+    /// they mean something else; the start until then ([`Self::named_at`]).
     pub inbox: Sequence,
     /// Number of the newest subscription of the session that the stream knew of. Events of a later
     /// subscription are searched from the position at which that subscription began, because the edge
@@ -115,6 +116,15 @@ impl Cursor {
     /// Whether it has the fields that only the stream of a session needs.
     fn is_of_session(&self) -> bool {
         self.inbox != Sequence::START || self.newest_subscription != 0
+    }
+
+    /// Where names mean what they mean for a stream without a session that goes on from here.
+    #[must_use]
+    pub fn named_at(&self) -> Sequence {
+        match self.inbox {
+            Sequence::START => self.sequence,
+            after => after.previous(),
+        }
     }
 
     fn of(self, scope: CursorScope) -> Result<Self, CursorError> {

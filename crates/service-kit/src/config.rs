@@ -37,7 +37,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::{ConfigError, ConfigProblem};
 pub use figment::value::Value;
-pub use given::{GivenKey, LoadedConfig, SettingOrigin};
+pub use given::{GivenKey, LeftVariables, LoadedConfig, SettingOrigin};
 pub use secret::Secret;
 
 /// The prefix of Forgewire's environment variables.
@@ -88,6 +88,15 @@ pub struct EnvNames<'a> {
     pub older: &'a [OlderName],
     /// Variables that begin with `FORGEWIRE_` but are read elsewhere and name no key.
     pub ignored: &'a [&'a str],
+    /// The reason why a variable with one of the older names and this text is another program's; it is left alone.
+    pub others: Option<fn(name: &str, text: &str) -> Option<&'static str>>,
+}
+
+/// Whether the text of a variable `<NAME>_PORT` is what Kubernetes sets for a Service of that name, such as
+/// `tcp://10.0.0.1:80`.
+#[must_use]
+pub fn is_service_port(text: &str) -> bool {
+    env::is_port_url(text)
 }
 
 /// Loads a configuration; `env` is for instance `std::env::vars_os()`.
@@ -121,7 +130,11 @@ pub fn load_with<T: DeserializeOwned>(
     let env = env
         .into_iter()
         .map(|(name, text)| (name.into(), text.into()));
-    let (layers, mut problems) = env::layers(env, names);
+    let env::EnvLayers {
+        layers,
+        mut problems,
+        left,
+    } = env::layers(env, names);
     for layer in layers {
         given.extend(layer.given(SettingOrigin::Environment));
         figment = figment.merge(layer);
@@ -133,7 +146,11 @@ pub fn load_with<T: DeserializeOwned>(
     }
     let loaded = typed::extract(&figment, &mut problems);
     match loaded {
-        Some(config) if problems.is_empty() => Ok(LoadedConfig { config, given }),
+        Some(config) if problems.is_empty() => Ok(LoadedConfig {
+            config,
+            given,
+            left,
+        }),
         _ => {
             problems.truncate(MAX_PROBLEMS);
             Err(ConfigError::Invalid(problems))

@@ -1,6 +1,6 @@
 //! The size of an answer, and how much of each event it has, as tools take them.
 
-use mcp::{lenient, params::InputError};
+use mcp::lenient;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
@@ -41,7 +41,9 @@ pub(super) struct AnswerInput {
     #[serde(deserialize_with = "event_parts")]
     include: Vec<EventPart>,
     /// Maximum size of the answer in bytes of text (default 40000): fewer events then, and `hasMore`.
-    #[serde(deserialize_with = "lenient::count")]
+    #[serde(
+        deserialize_with = "lenient::count_between::<{ MIN_RESULT_BYTES as u64 }, { MAX_RESULT_BYTES as u64 }, _, _>"
+    )]
     #[schemars(range(min = 4096, max = 262_144))]
     max_bytes: Option<usize>,
 }
@@ -62,21 +64,13 @@ pub(super) struct AnswerForm {
 }
 
 impl AnswerInput {
-    /// Reads the size and the parts.
-    ///
-    /// # Errors
-    /// The size is out of its bounds.
-    pub(super) fn form(&self) -> Result<AnswerForm, InputError> {
-        let max_bytes = self.max_bytes.unwrap_or(DEFAULT_RESULT_BYTES);
-        if !(MIN_RESULT_BYTES..=MAX_RESULT_BYTES).contains(&max_bytes) {
-            let reason = format!("must be from {MIN_RESULT_BYTES} to {MAX_RESULT_BYTES}");
-            return Err(InputError::new("maxBytes", &reason));
-        }
-        Ok(AnswerForm {
-            max_bytes,
+    /// The size and the parts.
+    pub(super) fn form(&self) -> AnswerForm {
+        AnswerForm {
+            max_bytes: self.max_bytes.unwrap_or(DEFAULT_RESULT_BYTES),
             has_data: !self.include.is_empty(),
             has_urls: self.include.contains(&EventPart::Urls),
-        })
+        }
     }
 }
 
@@ -105,7 +99,7 @@ mod tests {
 
     fn form(json: &str) -> Result<AnswerForm, String> {
         let input: AnswerInput = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        input.form().map_err(|error| error.to_string())
+        Ok(input.form())
     }
 
     #[test]

@@ -177,14 +177,3 @@ impl EventsOutput {
         self
     }
 }
-
-/// A limit between 1 and `max`.
-pub(super) fn limit(given: Option<usize>, default: usize, max: usize) -> Result<usize, InputError> {
-    match given.unwrap_or(default) {
-        limit if (1..=max).contains(&limit) => Ok(limit),
-        _ => Err(InputError::new(
-            "limit",
-            &format!("must be from 1 to {max}"),
-        )),
-    }
-}

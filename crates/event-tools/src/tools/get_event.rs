@@ -92,7 +92,7 @@ impl Tool for GetEvent {
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
         let mut arguments = Arguments::of(call)?;
-        let form = arguments.take::<AnswerInput>()?.form()?;
+        let form = arguments.take::<AnswerInput>()?.form();
         let EventInput { id } = arguments.rest()?;
         let id = EventId::new(id.trim());
         let id = id.map_err(|error| InputError::new("id", &error.to_string()))?;

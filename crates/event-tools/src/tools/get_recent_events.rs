@@ -1,7 +1,7 @@
 //! `get_recent_events`: the newest events, newest first.
 
 use async_trait::async_trait;
-use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
+use event_flow::query::{EventQuery, Order};
 use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use schemars::JsonSchema;
@@ -75,10 +75,10 @@ impl Tool for GetRecentEvents {
     ) -> Result<CallToolResult, CallError> {
         let mut arguments = Arguments::of(call)?;
         let (beside, range): (FilterInput, RangeInput) = (arguments.take()?, arguments.take()?);
-        let form = arguments.take::<AnswerInput>()?.form()?;
+        let form = arguments.take::<AnswerInput>()?.form();
         let RecentInput { filters } = arguments.rest()?;
         let filters = filters::read(self.events.filter_defaults(), &filters, beside)?;
-        let limit = filters::limit(range.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?;
+        let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
         let (times, order) = (range.times()?, range.order()?);
         let (before, gone) = self.events.before(caller, range.before.as_deref()).await?;
         let question = EventQuery {

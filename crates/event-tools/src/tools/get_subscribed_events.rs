@@ -1,7 +1,7 @@
 //! `get_subscribed_events`: what happened to what the caller follows.
 
 use async_trait::async_trait;
-use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
+use event_flow::query::{EventQuery, Order};
 use mcp::{
     lenient,
     params::InputError,
@@ -14,12 +14,8 @@ use serde::{Deserialize, Serialize};
 use subscriptions::ClientId;
 
 use super::{
-    RESULT_SIZE_HINT,
-    answer_input::AnswerInput,
-    arguments::Arguments,
-    filters::{self, EventsOutput},
-    shown_events::AddedMembers,
-    structured,
+    RESULT_SIZE_HINT, answer_input::AnswerInput, arguments::Arguments, filters::EventsOutput,
+    shown_events::AddedMembers, structured,
 };
 use crate::{
     events::EventAccess,
@@ -48,7 +44,7 @@ struct SubscribedInput {
     #[serde(default)]
     before: Option<String>,
     /// Maximum number of events to return (default 50).
-    #[serde(default, deserialize_with = "lenient::count")]
+    #[serde(default, deserialize_with = "lenient::count_between::<1, 1000, _, _>")]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
 }
@@ -174,9 +170,9 @@ impl Tool for GetSubscribedEvents {
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
         let mut arguments = Arguments::of(call)?;
-        let form = arguments.take::<AnswerInput>()?.form()?;
+        let form = arguments.take::<AnswerInput>()?.form();
         let input: SubscribedInput = arguments.rest()?;
-        let limit = filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?;
+        let limit = input.limit.unwrap_or(DEFAULT_LIMIT);
         let (cursor, before) = (
             given(input.cursor.as_deref()),
             given(input.before.as_deref()),

@@ -163,7 +163,7 @@ impl Tool for ManageEvents {
             }
             Action::List => {
                 let client = listed_client(client.as_ref())?;
-                let form = Arguments::of(&call)?.take::<AnswerInput>()?.form()?;
+                let form = Arguments::of(&call)?.take::<AnswerInput>()?.form();
                 self.list(caller, client.as_ref(), form.max_bytes).await
             }
         }

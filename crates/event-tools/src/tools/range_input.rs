@@ -38,7 +38,7 @@ pub(super) struct RangeInput {
     /// Only events before this cursor (`previousCursor` of an earlier result).
     pub(super) before: Option<String>,
     /// Maximum number of events to return.
-    #[serde(deserialize_with = "lenient::count")]
+    #[serde(deserialize_with = "lenient::count_between::<1, 1000, _, _>")]
     #[schemars(range(min = 1, max = 1000))]
     pub(super) limit: Option<usize>,
 }

@@ -27,7 +27,6 @@ use crate::{
 
 const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
-const MAX_EVENTS: usize = 1000;
 
 /// The tool's own input.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,18 +42,17 @@ struct ReplayInput {
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
     /// Seconds to wait for an event if there is none yet (default 0). Oldest first only.
-    #[serde(default, deserialize_with = "lenient::count_or_zero")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::count_between::<0, MAX_SILENT_WAIT_SECONDS, _, _>"
+    )]
     #[schemars(range(min = 0, max = 50))]
-    wait_seconds: u64,
+    wait_seconds: Option<u64>,
 }
 
 impl ReplayInput {
     /// Refuses what the order gives no meaning to; it would be passed over in silence.
     fn check(&self, order: Order, range: &RangeInput) -> Result<(), InputError> {
-        if self.wait_seconds > MAX_SILENT_WAIT_SECONDS {
-            let reason = format!("must be from 0 to {MAX_SILENT_WAIT_SECONDS}");
-            return Err(InputError::new("waitSeconds", &reason));
-        }
         let refused = match order {
             Order::OldestFirst if range.before.is_some() => (
                 "before",
@@ -64,7 +62,7 @@ impl ReplayInput {
                 "cursor",
                 "for order asc only; newest first, pass previousCursor as before",
             ),
-            Order::NewestFirst if self.wait_seconds > 0 => (
+            Order::NewestFirst if self.wait_seconds.is_some_and(|wait| wait > 0) => (
                 "waitSeconds",
                 "for order asc only; later events come last there",
             ),
@@ -115,14 +113,14 @@ impl Tool for ReplayEvents {
     ) -> Result<CallToolResult, CallError> {
         let mut arguments = Arguments::of(call)?;
         let (beside, range): (FilterInput, RangeInput) = (arguments.take()?, arguments.take()?);
-        let form = arguments.take::<AnswerInput>()?.form()?;
+        let form = arguments.take::<AnswerInput>()?.form();
         let input: ReplayInput = arguments.rest()?;
         let order = range.order()?.unwrap_or(Order::OldestFirst);
         input.check(order, &range)?;
         let events = &self.events;
         let times = range.times()?;
         let filters = filters::read(events.filter_defaults(), &input.filters, beside)?;
-        let limit = filters::limit(range.limit, DEFAULT_LIMIT, MAX_EVENTS)?;
+        let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
         let (after, is_after_gone) = events.position_of(caller, input.cursor.as_deref()).await?;
         let (before, is_before_gone) = events.before(caller, range.before.as_deref()).await?;
         let gone = is_after_gone || is_before_gone;
@@ -133,7 +131,7 @@ impl Tool for ReplayEvents {
             to: times.to,
             ..EventQuery::new(filters, order, limit, MAX_READ_BYTES)
         };
-        let page = events.wait(caller, &mut question, gone, input.wait_seconds);
+        let page = events.wait(caller, &mut question, gone, input.wait_seconds.unwrap_or(0));
         let mut page = page.await?;
         page.truncated |= gone;
         page.answer(|page| {

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::{
     lenient,
-    params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{
@@ -30,7 +29,6 @@ use crate::{
 
 const NAME: &str = "wait_for_events";
 const DEFAULT_LIMIT: usize = 100;
-const MAX_EVENTS: usize = 1000;
 const DEFAULT_WAIT_SECONDS: u64 = 3600;
 
 /// Input.
@@ -46,12 +44,15 @@ struct WaitInput {
     #[serde(default, deserialize_with = "filter_list")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 100).
-    #[serde(default, deserialize_with = "lenient::count")]
+    #[serde(default, deserialize_with = "lenient::count_between::<1, 1000, _, _>")]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
-    /// Seconds to wait before giving up (default 3600). A call with a progressToken waits up to 28 hours, as a task
+    /// Seconds to wait before giving up (default 3600); call again with the returned cursor to wait for longer. A call with a progressToken waits up to 28 hours, as a task
     /// up to 23, any other one up to 50 seconds.
-    #[serde(default, deserialize_with = "lenient::count")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::count_between::<1, MAX_WAIT_SECONDS, _, _>"
+    )]
     #[schemars(range(min = 1, max = 100_800))]
     max_wait_seconds: Option<u64>,
 }
@@ -78,19 +79,15 @@ impl WaitForEvents {
     async fn checked(&self, caller: &Caller, call: &CallToolParams) -> Result<Wait, CallError> {
         let mut arguments = Arguments::of(call)?;
         let beside: FilterInput = arguments.take()?;
-        let form = arguments.take::<AnswerInput>()?.form()?;
+        let form = arguments.take::<AnswerInput>()?.form();
         let input: WaitInput = arguments.rest()?;
         let seconds = input.max_wait_seconds.unwrap_or(DEFAULT_WAIT_SECONDS);
-        if !(1..=MAX_WAIT_SECONDS).contains(&seconds) {
-            let reason = format!("must be from 1 to {MAX_WAIT_SECONDS}");
-            return Err(InputError::new("maxWaitSeconds", &reason).into());
-        }
         let (after, gone) = match (&input.cursor, caller.earlier) {
             (None, None) => (self.events.resolve(caller.since)?, false),
             (cursor, _) => self.events.position_of(caller, cursor.as_deref()).await?,
         };
         let filters = filters::read(self.events.filter_defaults(), &input.filters, beside)?;
-        let limit = filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?;
+        let limit = input.limit.unwrap_or(DEFAULT_LIMIT);
         let question = EventQuery {
             after,
             ..EventQuery::new(filters, Order::OldestFirst, limit, MAX_READ_BYTES)

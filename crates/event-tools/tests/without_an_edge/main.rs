@@ -405,7 +405,9 @@ async fn a_wait_is_as_long_as_its_client_shows_and_says_where_it_is() {
         let told = tokio::spawn(async move {
             let mut told = Vec::new();
             while let Some(item) = messages.recv().await {
-                told.extend(item.into_message().map(|_| tokio::time::Instant::now()));
+                let message = item.into_message().unwrap();
+                let message: Value = serde_json::from_slice(&message).unwrap();
+                told.push((tokio::time::Instant::now(), message["params"].clone()));
             }
             told
         });
@@ -415,7 +417,22 @@ async fn a_wait_is_as_long_as_its_client_shows_and_says_where_it_is() {
         assert!(ids(&waited).is_empty() && waited["structuredContent"]["cursor"].is_string());
         assert_eq!(began.elapsed().as_secs(), seconds, "{has_token} {asked:?}");
         drop(caller);
-        let told = told.await.unwrap();
+        let (told, reports): (Vec<_>, Vec<_>) = told.await.unwrap().into_iter().unzip();
+        let progress: Vec<_> = reports
+            .iter()
+            .map(|report| report["progress"].as_f64().unwrap())
+            .collect();
+        assert!(
+            progress.is_sorted_by(|one, next| one < next),
+            "{progress:?}"
+        );
+        for report in &reports {
+            assert_eq!(report["total"].as_f64(), Some(seconds as f64), "{report}");
+            assert!(
+                report["progress"].as_f64() < report["total"].as_f64(),
+                "{report}"
+            );
+        }
         let times = std::iter::once(began).chain(told.iter().copied());
         let silences = times
             .clone()
@@ -426,10 +443,52 @@ async fn a_wait_is_as_long_as_its_client_shows_and_says_where_it_is() {
             false => assert_eq!(told, []),
         }
     }
+}
+
+/// What is no time for a wait, or no number of events, is refused with the field, its bounds, and what was given.
+#[tokio::test]
+async fn a_number_out_of_its_bounds_is_refused_with_them() {
+    let server = server().await;
     let caller = caller(Visibility::all());
-    let too_long = json!({ "maxWaitSeconds": 28 * HOURS + 1 });
-    let refused = call(&server, &caller, "wait_for_events", too_long).await;
-    assert_eq!(refused["isError"], true, "{refused}");
+    let fields = [
+        ("wait_for_events", "maxWaitSeconds", 1, 28 * 3600),
+        ("wait_for_events", "limit", 1, 1000),
+        ("replay_events", "waitSeconds", 0, 50),
+        ("replay_events", "limit", 1, 1000),
+        ("get_recent_events", "limit", 1, 1000),
+        ("get_subscribed_events", "limit", 1, 1000),
+        ("get_recent_events", "maxBytes", 4096, 262_144),
+        ("get_event", "maxBytes", 4096, 262_144),
+    ];
+    for (tool, field, least, most) in fields {
+        let bounds = format!("{field}: must be a whole number from {least} to {most}, not ");
+        for given in [
+            json!(-1),
+            json!(least - 1),
+            json!(most + 1),
+            json!(1.5),
+            json!(1e300),
+            json!("-1"),
+            json!("for ever"),
+            json!("1h"),
+            json!(true),
+            json!([1]),
+            json!({}),
+        ] {
+            let arguments = json!({ field: given, "id": "e1" });
+            let arguments = match tool {
+                "get_event" => arguments,
+                _ => json!({ field: given }),
+            };
+            let refused = call(&server, &caller, tool, arguments).await;
+            let text = refused["content"][0]["text"].as_str().unwrap_or_default();
+            assert_eq!(
+                refused["isError"], true,
+                "{tool} {field} {given}: {refused}"
+            );
+            assert!(text.contains(&bounds), "{tool} {field} {given}: {text}");
+        }
+    }
 }
 
 /// The calls of a batch share the time of one wait.

@@ -80,6 +80,7 @@ impl Config {
         let names = EnvNames {
             older: &older_names::TABLE,
             ignored: &OTHER_NAMES,
+            others: Some(older_names::of_others),
         };
         let variables = older_names::with_joined_parts(std::env::vars_os());
         load_with(files, variables, flags, names).context("configuration refused")

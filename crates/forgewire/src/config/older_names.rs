@@ -8,7 +8,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use service_kit::config::{OlderName, Value};
+use service_kit::config::{OlderName, Value, is_service_port};
 
 /// The variables of OpenTelemetry.
 pub(crate) const OPEN_TELEMETRY: &str = "OTEL_";
@@ -198,6 +198,30 @@ pub(crate) const TABLE: [OlderName; 36] = [
     },
 ];
 
+/// The reason why a variable is another program's: its name is one that shells, container engines and Kubernetes set too,
+/// and its text is what they set and no value of ours.
+pub(crate) fn of_others(name: &str, text: &str) -> Option<&'static str> {
+    let text = text.trim();
+    match name {
+        "HOST" if !text.is_empty() && ip_address(text).is_none() => Some(
+            "it is no IP address; shells set it to the name of the machine. The address on which the edge listens is \
+             edge.listen, for instance 127.0.0.1:3000",
+        ),
+        "PORT" if is_service_port(text) => {
+            Some("it is no port; the address on which the edge listens is edge.listen")
+        }
+        "WEBHOOK_PORT" if is_service_port(text) => Some(
+            "Kubernetes sets it for a Service of the name `webhook`; the address on which the ingest listens is \
+             ingest.listen",
+        ),
+        "REDIS_PORT" if is_service_port(text) => Some(
+            "Kubernetes sets it for a Service of the name `redis`; where Redis is says redis.url, for instance \
+             redis://redis:6379",
+        ),
+        _ => None,
+    }
+}
+
 /// The variables with those that say a part of one key as one, because a key has one origin.
 pub(crate) fn with_joined_parts(
     variables: impl Iterator<Item = (OsString, OsString)>,
@@ -311,11 +335,10 @@ fn redis_address(text: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// Without a host it names no server. Kubernetes sets it to an address, for a Service of the name `redis`.
+/// Without a host it names no server.
 fn redis_port(text: &str) -> Result<Option<Value>, String> {
     match text.trim() {
         "" => Ok(None),
-        address if address.starts_with("tcp://") => Ok(None),
         _ => Err(
             "expects REDIS_HOST beside it; set redis.url, for instance redis://redis:6379"
                 .to_owned(),
@@ -457,19 +480,15 @@ fn ip_address(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// The address on which the edge listens, on its own port. Shells and compilers set the name to that of the machine,
-/// which is none.
+/// The address on which the edge listens, on its own port.
 fn host(text: &str) -> Result<Option<Value>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    let address = ip_address(text).ok_or(
-        "expects an IP address, beside PORT for another port than 3000; set edge.listen, for instance \
-         127.0.0.1:3000, and remove the variable",
-    )?;
-    let address = SocketAddr::new(address, EDGE_PORT);
-    Ok(Some(Value::from(address.to_string())))
+    // Whatever is no address is another program's.
+    let address = ip_address(text).map(|address| SocketAddr::new(address, EDGE_PORT));
+    Ok(address.map(|address| Value::from(address.to_string())))
 }
 
 /// A level, also by the names that loggers of other languages have for it.
@@ -601,7 +620,6 @@ mod tests {
         assert_eq!(joined(&beside), joined(&beside[1..]));
         let empty = [("REDIS_PORT", "7000"), ("REDIS_HOST", "")];
         assert_eq!(joined(&empty).len(), 2, "refused by name");
-        assert_eq!(redis_port("tcp://10.0.0.1:6379"), Ok(None));
         assert!(redis_port("7000").unwrap_err().contains("redis.url"));
     }
 
@@ -640,12 +658,12 @@ mod tests {
         assert_eq!(host(" localhost "), set("127.0.0.1:3000"));
         assert_eq!(host("[::1]"), set("[::1]:3000"));
         assert_eq!(host(""), Ok(None));
+        for address in ["0.0.0.0", " localhost ", "[::1]", ""] {
+            assert_eq!(of_others("HOST", address), None);
+        }
         for name in ["x86_64-conda-linux-gnu", "edge.example.com", "10.0.0.1:80"] {
-            let refused = host(name).unwrap_err();
-            assert!(
-                refused.contains("edge.listen") && !refused.contains(name),
-                "{refused}"
-            );
+            let reason = of_others("HOST", name).unwrap();
+            assert!(reason.contains("edge.listen"), "{reason}");
         }
         assert_eq!(log_level("WARNING"), set("warn"));
         assert_eq!(log_level("silent"), set("off"));
@@ -661,7 +679,7 @@ mod tests {
         assert_eq!(address("0.0.0.0:8080"), set("0.0.0.0:8080"));
         assert_eq!(address("8080"), set("127.0.0.1:8080"));
         let kept = together(&[("PORT", "8080"), ("HOST", "a-name")]);
-        assert_eq!(kept.len(), 2, "refused by name");
+        assert_eq!(kept.len(), 2, "the name is another program's");
         let named = together(&[("GITHUB_OWNER", "octo"), ("GITHUB_REPO", "cat")]);
         assert_eq!(named, one("GITHUB_REPO", "octo/cat"));
         let listed = Value::from(vec!["octo/cat"]);
@@ -670,6 +688,23 @@ mod tests {
             assert!(refused.unwrap_err().contains("sync.repositories"));
         }
         assert_eq!((owner(""), repository("")), (Ok(None), Ok(None)));
+    }
+
+    #[test]
+    fn what_kubernetes_sets_for_a_service_is_no_port_of_ours() {
+        let link = "tcp://10.0.0.1:80";
+        for (name, key) in [
+            ("PORT", "edge.listen"),
+            ("WEBHOOK_PORT", "ingest.listen"),
+            ("REDIS_PORT", "redis.url"),
+        ] {
+            let reason = of_others(name, link).unwrap();
+            assert!(reason.contains(key), "{reason}");
+            for ours in ["", "8080", "http"] {
+                assert_eq!(of_others(name, ours), None, "{name}={ours}");
+            }
+        }
+        assert_eq!(of_others("REDIS_URL", link), None);
     }
 
     #[test]

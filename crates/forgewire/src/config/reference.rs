@@ -21,7 +21,9 @@ later ones win. An unknown key or a malformed value stops the start, and the err
 A setting without effect is a warning at start and in `forgewire config check`, with its origin and the reason: one that no
 part of this version reads, or that belongs to a backend or mode that is not in use. A flag without effect stops the start. Keys
 of roles that run in other processes are no warning, so that all processes can share a file; one line of the log names them.
-Every variable that begins with `FORGEWIRE_` has to name a key, except `FORGEWIRE_TOKEN`, which `forgewire stdio` reads.
+Every variable that begins with `FORGEWIRE_` has to name a key, except `FORGEWIRE_TOKEN`, which `forgewire stdio` reads, and those
+that Kubernetes sets for a Service whose name begins with `forgewire` (`FORGEWIRE_SERVICE_HOST`, `FORGEWIRE_PORT_3000_TCP`…): they
+are left, with one warning. `enableServiceLinks: false` in the pod's spec, as in `k8s/`, keeps them out.
 
 Unsafe combinations stop the start with a sentence that names the fix: roles split over processes on SQLite or memory, no
 webhook secret, an edge without authentication on an address that is not loopback. [production.md](production.md) explains
@@ -38,7 +40,9 @@ set too, it wins. Times are in milliseconds and rounded up to seconds. A port me
 `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB` count with `REDIS_HOST`, and alone they are refused; `REDIS_URL` wins over them.
 `ALLOWED_TOKENS`, `MCP_SERVER_SECRET` and `WEBHOOK_ALLOW_UNSIGNED=true` are refused: what they would open or close is done
 otherwise here. `*` is refused in a list of origins.
-`HOST` is an IP address or `localhost`, with `PORT` for another port than 3000; any other name is refused. `LOG_LEVEL` is a level.
+`HOST` is an IP address or `localhost`, with `PORT` for another port than 3000. `LOG_LEVEL` is a level.
+What other programs set under these names is left, with a warning that names the variable and the key to use: `HOST` as the name
+of a machine, and `PORT`, `WEBHOOK_PORT` and `REDIS_PORT` as Kubernetes sets them for a Service (`tcp://10.0.0.1:80`).
 `GITHUB_OWNER` and `GITHUB_REPO` name one repository together, and one of them alone is refused.
 `CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0; `true` leaves
 it as it is.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use crate::bounded_number::whole_within;
+
 /// Where deliveries come from, and where they go.
 ///
 /// With --repository, the deliveries that GitHub keeps for a webhook of the repository are polled; the token
@@ -31,8 +33,8 @@ pub(crate) struct RelayArgs {
     #[arg(long, requires = "repository")]
     pub(super) from_beginning: bool,
     /// Seconds between two looks at the list, 1 to 3600.
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "repository",
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "repository", allow_negative_numbers = true,
+          value_parser = |text: &str| whole_within::<u64>(text, 1..=3600))]
     pub(super) interval_seconds: u64,
     /// URL of a channel.
     #[arg(long, value_name = "URL")]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::bounded_number::whole_within;
+
 /// What a user has to know beside the flags.
 const MORE_HELP: &str = "\
 A line has at most 450 characters, and nothing in it that a terminal would take for a command; what strangers wrote is
@@ -61,16 +63,17 @@ pub(crate) struct WatchArgs {
     pub(super) exec: Option<String>,
     /// Attempts of the command for one event, with growing pauses, before the watch ends with exit code 6 and the
     /// event stays the next one; 0 for no bound.
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "exec")]
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "exec", allow_negative_numbers = true,
+          value_parser = |text: &str| whole_within::<u32>(text, 0..=u32::MAX.into()))]
     pub(super) exec_attempts: u32,
     /// Seconds after which a command is ended, and counts as failed.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "exec",
-          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "exec", allow_negative_numbers = true,
+          value_parser = |text: &str| whole_within::<u64>(text, 1..=86_400))]
     pub(super) exec_timeout_seconds: u64,
     /// Lines in a minute: where events come faster, lines that begin with "[more]" count them in place of their own. The
     /// position moves past them with that line. For clients that stop a command which prints too much.
-    #[arg(long, value_name = "N", conflicts_with_all = ["json", "exec"],
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["json", "exec"], allow_negative_numbers = true,
+          value_parser = |text: &str| whole_within::<u32>(text, 1..=100_000))]
     pub(super) lines_per_minute: Option<u32>,
     /// End after the first event.
     #[arg(long)]
@@ -81,4 +84,38 @@ pub(crate) struct WatchArgs {
     /// Log more.
     #[arg(long, short)]
     pub(super) verbose: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn read(flags: &[&str]) -> Result<WatchArgs, String> {
+        let command = WatchArgs::augment_args(Command::new("watch"));
+        let given = ["watch", "--exec", "true"].iter().chain(flags);
+        let matches = command
+            .try_get_matches_from(given)
+            .map_err(|error| error.to_string())?;
+        WatchArgs::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_number_out_of_its_bounds_is_refused_with_the_flag_and_its_bounds() {
+        let read_seconds = read(&["--exec-timeout-seconds", "60"]).unwrap();
+        assert_eq!(read_seconds.exec_timeout_seconds, 60);
+        for wrong in ["-1", "0", "1.5", "86401", "1e300", "1h", "for ever"] {
+            let refused = read(&["--exec-timeout-seconds", wrong]).unwrap_err();
+            let names = ["--exec-timeout-seconds", "from 1 to 86400", wrong];
+            assert!(names.iter().all(|name| refused.contains(name)), "{refused}");
+        }
+        for wrong in ["-1", "4294967296", "many"] {
+            let refused = read(&["--exec-attempts", wrong]).unwrap_err();
+            assert!(
+                refused.contains("--exec-attempts") && refused.contains("from 0 to"),
+                "{refused}"
+            );
+        }
+    }
 }

@@ -1,18 +1,27 @@
 //! Converts environment variables to layers, one per variable.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{collections::BTreeMap, ffi::OsString, net::IpAddr};
 
-use super::{ConfigProblem, ENV_PREFIX, EnvNames, Layer};
+use super::{ConfigProblem, ENV_PREFIX, EnvNames, Layer, LeftVariables};
 
-/// The layers of older names, then those of `FORGEWIRE_` names, and the problems of either.
+/// What the environment comes to.
+pub(super) struct EnvLayers {
+    /// The layers of older names, then those of `FORGEWIRE_` names.
+    pub(super) layers: Vec<Layer>,
+    pub(super) problems: Vec<ConfigProblem>,
+    pub(super) left: Vec<LeftVariables>,
+}
+
+/// Reads the environment.
 pub(super) fn layers(
     env: impl Iterator<Item = (OsString, OsString)>,
     names: EnvNames<'_>,
-) -> (Vec<Layer>, Vec<ConfigProblem>) {
+) -> EnvLayers {
     // Sorted, so that the same environment always gives the same result.
-    let env: BTreeMap<String, OsString> = env
+    let mut env: BTreeMap<String, OsString> = env
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text)))
         .collect();
+    let left = take_others(&mut env, names);
     let older = names.older.iter().filter_map(|older| {
         let text = env.get(older.name)?;
         let value = utf8(text).and_then(older.convert);
@@ -36,21 +45,54 @@ pub(super) fn layers(
             Err(problem) => problems.push(problem),
         }
     }
-    (layers, problems)
+    EnvLayers {
+        layers,
+        problems,
+        left,
+    }
+}
+
+/// Takes out the variables that other programs set.
+fn take_others(env: &mut BTreeMap<String, OsString>, names: EnvNames<'_>) -> Vec<LeftVariables> {
+    let mut links = Vec::new();
+    let mut left = Vec::new();
+    env.retain(|name, text| {
+        let Some(text) = text.to_str() else {
+            return true;
+        };
+        let is_older = names.older.iter().any(|older| older.name == name);
+        let reason = names.others.filter(|_| is_older);
+        if let Some(reason) = reason.and_then(|others| others(name, text)) {
+            left.push(LeftVariables {
+                names: vec![name.clone()],
+                reason: reason.to_owned(),
+            });
+            return false;
+        }
+        let is_link = name
+            .strip_prefix(ENV_PREFIX)
+            .is_some_and(|rest| !rest.contains("__") && is_service_link(rest, text));
+        if is_link {
+            links.push(name.clone());
+        }
+        !is_link
+    });
+    if !links.is_empty() {
+        left.push(LeftVariables {
+            names: links,
+            reason: "Kubernetes sets them for a Service; `enableServiceLinks: false` in the pod's spec leaves them out"
+                .to_owned(),
+        });
+    }
+    left
 }
 
 fn ours(name: &str, text: &OsString) -> Result<Layer, ConfigProblem> {
     let rest = &name[ENV_PREFIX.len()..];
     let parts: Vec<_> = rest.split("__").collect();
     if parts.len() < 2 || parts.contains(&"") {
-        let text = text.to_string_lossy();
-        let what = if is_service_link(rest, &text) {
-            "Kubernetes set this variable for a Service, it is not a configuration key; set \
-             `enableServiceLinks: false` in the pod's spec"
-        } else {
-            "not a key: Forgewire's variables are FORGEWIRE_<SECTION>__<KEY> with two underscores, \
-             for instance FORGEWIRE_EDGE__LISTEN"
-        };
+        let what = "not a key: Forgewire's variables are FORGEWIRE_<SECTION>__<KEY> with two underscores, \
+                    for instance FORGEWIRE_EDGE__LISTEN";
         return Err(problem(String::new(), name, what.to_owned()));
     }
     let key = parts.join(".").to_ascii_lowercase();
@@ -84,14 +126,36 @@ fn problem(key: String, name: &str, what: String) -> ConfigProblem {
 /// `…_PORT_<number>_TCP[_ADDR|_PORT|_PROTO]`. Source: Kubernetes documentation, "Accessing the Service",
 /// environment variables.
 fn is_service_link(rest: &str, text: &str) -> bool {
-    let url = ["tcp://", "udp://", "sctp://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme));
-    let protocols = ["_TCP", "_UDP", "_SCTP"];
-    let numbered = protocols.iter().any(|protocol| {
-        let port = rest.split(protocol).next().unwrap_or_default();
-        let number = port.rsplit('_').next().unwrap_or_default();
-        rest.contains(protocol) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
-    });
-    url || numbered || rest.ends_with("SERVICE_HOST") || rest.contains("SERVICE_PORT")
+    let ends_with = |end: &str| rest == end || rest.ends_with(&format!("_{end}"));
+    let is_number = |text: &str| text.parse::<u16>().is_ok();
+    let is_address = || text.parse::<IpAddr>().is_ok();
+    if ends_with("SERVICE_HOST") {
+        return is_address();
+    }
+    if ends_with("SERVICE_PORT") || rest.contains("SERVICE_PORT_") {
+        return is_number(text);
+    }
+    if ends_with("PORT") && is_port_url(text) {
+        return true;
+    }
+    let of_protocol = |protocol: &str| {
+        let (port, part) = rest.rsplit_once(protocol)?;
+        let (before, number) = port.rsplit_once('_').unwrap_or(("", port));
+        let is_port = (before == "PORT" || before.ends_with("_PORT")) && is_number(number);
+        is_port.then_some(part)
+    };
+    let part = ["_TCP", "_UDP", "_SCTP"].into_iter().find_map(of_protocol);
+    match part {
+        Some("") => is_port_url(text),
+        Some("_ADDR") => is_address(),
+        Some("_PORT") => is_number(text),
+        Some("_PROTO") => ["tcp", "udp", "sctp"].contains(&text),
+        _ => false,
+    }
+}
+
+/// Whether a text is what Kubernetes, and container engines before it, set in place of a port: `tcp://10.0.0.1:80`.
+pub(super) fn is_port_url(text: &str) -> bool {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    schemes.iter().any(|scheme| text.trim().starts_with(scheme))
 }

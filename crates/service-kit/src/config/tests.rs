@@ -141,6 +141,7 @@ fn each_layer_lies_above_the_one_before() {
     let names = EnvNames {
         older: &older,
         ignored: &["FORGEWIRE_CONFIG"],
+        ..EnvNames::default()
     };
     let env = [
         ("STREAMS", "x"),
@@ -290,6 +291,7 @@ fn a_bad_flag_or_older_name_is_named_too() {
     let names = EnvNames {
         older: &older,
         ignored: &[],
+        ..EnvNames::default()
     };
     let found = problems(
         load_with(&[], [("SYNC_INTERVAL_MS", "x")], &[], names).map(|loaded| loaded.config),
@@ -298,20 +300,51 @@ fn a_bad_flag_or_older_name_is_named_too() {
     assert_eq!(found[0].2, "expected milliseconds");
 }
 
+/// A Service of the name `forgewire`, or one that begins with it, in the namespace of the pod.
 #[test]
-fn variables_of_kubernetes_service_links_are_refused_with_the_fix() {
-    for (name, text) in [
+fn variables_of_kubernetes_service_links_are_left_and_named() {
+    let links = [
         ("FORGEWIRE_EDGE_PORT", "tcp://10.0.0.1:3000"),
-        ("FORGEWIRE_PORT", "tcp://10.0.0.1:3000"),
-        ("FORGEWIRE_EDGE_SERVICE_HOST", "10.0.0.1"),
-        ("FORGEWIRE_EDGE_SERVICE_PORT_HTTP", "3000"),
         ("FORGEWIRE_EDGE_PORT_3000_TCP_ADDR", "10.0.0.1"),
-        ("FORGEWIRE_EDGE_PORT_3000_TCP_PROTO", "tcp"),
+        ("FORGEWIRE_EDGE_SERVICE_HOST", "fd00::1"),
+        ("FORGEWIRE_PORT", "tcp://10.0.0.1:3000"),
+        ("FORGEWIRE_PORT_3000_TCP", "tcp://10.0.0.1:3000"),
+        ("FORGEWIRE_PORT_3000_TCP_ADDR", "10.0.0.1"),
+        ("FORGEWIRE_PORT_3000_TCP_PORT", "3000"),
+        ("FORGEWIRE_PORT_3000_TCP_PROTO", "tcp"),
+        ("FORGEWIRE_SERVICE_HOST", "10.0.0.1"),
+        ("FORGEWIRE_SERVICE_PORT", "3000"),
+        ("FORGEWIRE_SERVICE_PORT_HTTP", "3000"),
+    ];
+    let loaded = |env: &[(&'static str, &'static str)]| {
+        load_with::<Root>(&[], env.to_vec(), &[], EnvNames::default())
+    };
+    for link in links {
+        let left = loaded(&[link]).unwrap().left;
+        assert_eq!(left.len(), 1, "{link:?}");
+        let text = left[0].to_string();
+        let words = [link.0, "sets no key", "enableServiceLinks: false"];
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+    let mut env = links.to_vec();
+    env.push(("FORGEWIRE_EDGE__MAX_STREAMS", "7"));
+    let all = loaded(&env).unwrap();
+    assert_eq!((all.config.edge.max_streams, all.left.len()), (7, 1));
+    assert!(all.left[0].to_string().contains("and 3 more set no key"));
+    // What somebody wrote is refused: a typing error that were left would be a setting that is not there.
+    for (name, text) in [
+        ("FORGEWIRE_EDGE_LISTEN", "10.0.0.1:3000"),
+        ("FORGEWIRE_EDGE_PORT", "3000"),
+        ("FORGEWIRE_PORT", "3000"),
+        ("FORGEWIRE_SERVICE_HOST", "edge.example.com"),
+        ("FORGEWIRE_SERVICE_PORT", "http"),
+        ("FORGEWIRE_PORT_3000_TCP_ADDR", "edge"),
+        ("FORGEWIRE_NATS_URL", "tcp://10.0.0.1:4222"),
     ] {
-        let error = from_env([(name, text)]).unwrap_err().to_string();
+        let refused = loaded(&[(name, text)]).unwrap_err().to_string();
         assert!(
-            error.contains(name) && error.contains("enableServiceLinks: false"),
-            "{error}"
+            refused.contains(name) && refused.contains("not a key"),
+            "{refused}"
         );
     }
 }

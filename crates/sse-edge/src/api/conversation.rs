@@ -107,7 +107,8 @@ impl Conversation {
         // While a call waits, one that is recorded is with its session, and any other with its connection: once that is
         // gone, nobody could fetch its answer.
         let parks = accepts.sse;
-        let call = match self.begin(request, asking, |caller| Caller { parks, ..caller }) {
+        let adapted = |caller| Caller { parks, ..caller };
+        let call = match self.begin(request, accepts.sse, asking, adapted) {
             Ok(call) => call,
             Err(error) => return Ok(unavailable(error, Some(&id))),
         };
@@ -173,16 +174,19 @@ impl Conversation {
             waits_until,
             ..caller
         };
-        self.begin(request, asking, with_end)
+        self.begin(request, true, asking, with_end)
     }
 
+    /// As [`Self::call`]; `shows_progress` says whether the client is shown anything before its answer.
     fn begin(
         &self,
         request: RpcRequest,
+        shows_progress: bool,
         asking: Option<Arc<dyn Ask>>,
         adapted: impl FnOnce(Caller) -> Caller,
     ) -> Result<HandshakeCall, EdgeError> {
-        let token = progress_token(request.params.as_deref());
+        // A wait is as long as its client can be shown that it goes on.
+        let token = progress_token(request.params.as_deref()).filter(|_| shows_progress);
         let (output, messages) = CallOutput::new(token, Some(log_level(&self.session)));
         let caller = adapted(self.caller(asking, output));
         let running = &self.edge.calls.running;
@@ -218,7 +222,7 @@ impl GoOn for Conversation {
         self.edge.calls.metrics.taken_over.inc();
         let (since, began) = (taken.call.since, taken.call.began);
         let ran_before = self.edge.clock.now().since(began);
-        let call = self.begin(request, None, |caller| Caller {
+        let call = self.begin(request, true, None, |caller| Caller {
             since,
             began,
             ran_before,

@@ -112,7 +112,7 @@ async fn open(
         return Ok(sse::stream(opened.await?));
     }
     let begin = begin(edge, &resume, scope)?;
-    let names = edge.hub.names_at(&begin);
+    let (names, named_at) = edge.hub.names_at(&begin);
     let name_notes = names.notes(&parameters.filters, &principal.sees);
     let open = StreamRequest {
         labels: None,
@@ -123,7 +123,8 @@ async fn open(
         scope,
         session: None,
         inbox: Sequence::START,
-        interest: StreamInterest::events(&parameters.filters, names),
+        interest: StreamInterest::events(&parameters.filters, names)
+            .named_at(&parameters.filters, named_at),
         principal,
         begin,
     };

@@ -129,7 +129,10 @@ impl McpRequest<'_> {
             None
         };
         let meta = request.meta;
-        let (output, messages) = CallOutput::new(meta.progress_token, meta.log_level);
+        let accepts = request.accepts;
+        // A client that takes JSON alone is shown nothing before its answer, whatever it asks for.
+        let token = meta.progress_token.filter(|_| accepts.sse);
+        let (output, messages) = CallOutput::new(token, meta.log_level);
         let metrics = &self.edge.call_metrics;
         let observed =
             Box::new(metrics.begin(method, request.version, self.line.trace, meta.trace));
@@ -140,7 +143,6 @@ impl McpRequest<'_> {
             param_headers: request.param_headers,
             asking,
         };
-        let accepts = request.accepts;
         let caller = self
             .edge
             .caller(&self.principal, request.version, client, trace, output);

@@ -38,6 +38,12 @@ impl MailboxHints {
         }
     }
 
+    /// Whether anybody on this edge reads a stream.
+    pub(crate) fn is_watched(&self, session: &SessionId, stream: &StreamId) -> bool {
+        let key = (session.clone(), stream.clone());
+        self.waiting.lock().contains_key(&key)
+    }
+
     /// Wakes the receivers of a stream: it has new messages.
     pub(crate) fn wake(&self, session: &SessionId, stream: &StreamId) {
         let key = (session.clone(), stream.clone());

@@ -104,6 +104,12 @@ pub(super) struct StreamKeeper {
 }
 
 impl StreamKeeper {
+    /// Whether somebody reads the stream on this edge.
+    pub(super) fn is_read(&self) -> bool {
+        let (session, stream) = (&self.name.session, &self.name.stream);
+        self.calls.hints.is_watched(session, stream)
+    }
+
     pub(super) fn new(
         (calls, sessions): (Arc<Calls>, Arc<Sessions>),
         name: Arc<StreamName>,

@@ -165,7 +165,6 @@ pub(crate) async fn take_over(call: Box<RecordedCall>, taken: TakenCall) {
         name: Arc::clone(&call.name),
         live: None,
         has_id: true,
-        is_taken_over: true,
         is_handing_over: false,
         rights: call.rights.clone(),
         made_for: taken.made_for,
@@ -184,8 +183,6 @@ pub(super) struct CallWriter {
     live: Option<QueueSender<AnswerBytes>>,
     /// The client has been sent an id with which it can come back.
     has_id: bool,
-    /// The call began on another edge.
-    is_taken_over: bool,
     /// The stream says, or is about to say, that the call can be made again: whoever has an id from here on has the answer.
     is_handing_over: bool,
     /// What the call may see, and saw.
@@ -208,7 +205,6 @@ impl CallWriter {
             name,
             live: Some(frames),
             has_id: false,
-            is_taken_over: false,
             is_handing_over: false,
             rights,
             made_for: Visibility::all(),
@@ -382,10 +378,11 @@ impl CallWriter {
         &self.name
     }
 
-    /// Whether the client has gone that began the call. One that came back to a call of another edge reads its stream.
+    /// Whether the client has gone: neither the connection that began the call is open, nor does one read its stream on
+    /// this edge. One that reads it on another edge has the call made again there.
     pub(super) fn is_left(&self) -> bool {
         let is_connected = |live: &QueueSender<AnswerBytes>| !live.is_closed();
-        !self.is_taken_over && !self.live.as_ref().is_some_and(is_connected)
+        !self.live.as_ref().is_some_and(is_connected) && !self.keeper.is_read()
     }
 
     /// Says again that this edge runs the call, whose lease is another one; false if another edge runs it.

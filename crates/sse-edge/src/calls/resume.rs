@@ -304,13 +304,18 @@ impl ResumedCall {
             return None;
         }
         self.last_progress = Instant::now();
+        let most = call.most_seconds.map(f64::from);
+        let waited = self.clock.now().since(call.began).as_secs_f64();
+        // The time is over: its answer is on the way, from whichever edge gives it.
+        if most.is_some_and(|most| waited >= most) {
+            return None;
+        }
         let principal = self.reader.now().ok()?;
         let stream = self.hub.reader(CursorScope::events(&principal.id)).ok()?;
         let since = self.hub.timeline().resolve(call.since);
         let cursor = self.hub.cursor_through(&stream, since);
         let text = format!("waiting, 0 of 1, cursor {cursor}");
-        let waited = self.clock.now().since(call.began).as_secs_f64();
-        let message = ProgressReporter::new(token).report(waited, None, Some(&text))?;
+        let message = ProgressReporter::new(token).report(waited, most, Some(&text))?;
         // Without an id: it is of use to this connection alone.
         Some(mcp::sse::message(None, &message))
     }

@@ -245,7 +245,7 @@ async fn begin(
         let start = start(&of, interest.earliest(), after_loss);
         let interest = match knows_until == HAS_EVERY_EVENT {
             true => {
-                let all = StreamInterest::events(&FilterSet::all(), hub.names_at(&start));
+                let all = StreamInterest::events(&FilterSet::all(), hub.names_at(&start).0);
                 all.knowing(knows_until)
             }
             false => interest,

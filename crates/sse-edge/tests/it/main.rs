@@ -24,6 +24,7 @@ mod http;
 mod http_sse;
 mod inputs;
 mod listen;
+mod long_waits;
 mod loops;
 mod machine;
 mod mailboxes;

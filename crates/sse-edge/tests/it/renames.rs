@@ -42,6 +42,13 @@ fn issue(id: &str, repo: &str, repository: u64) -> StoredEvent {
     with_json(event)
 }
 
+/// The same, as an ingest stores it that knows no ids yet.
+fn issue_without_ids(id: &str, repo: &str) -> StoredEvent {
+    let mut event = issue(id, repo, 0);
+    Arc::make_mut(&mut event.facts).ids = GithubIds::default();
+    with_json(event)
+}
+
 /// `repository.renamed`, as ingest stores it.
 fn renamed(id: &str, from: &str, to: &str, repository: u64) -> StoredEvent {
     let issue = issue(id, to, repository);
@@ -158,6 +165,92 @@ async fn a_stream_goes_on_with_the_repository_that_it_named() {
         // Given now, the name means who has it now.
         assert_eq!(ids(node, None, &replay(BY_OLD_NAME)).await, ["e4"]);
         assert_eq!(ids(node, None, &replay(BY_NEW_NAME)).await, rest);
+    }
+}
+
+/// A page comes back with the last id that it has, to any edge, after its name has got another holder.
+#[tokio::test]
+async fn a_stream_that_comes_back_still_means_the_repository_that_it_named() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let url = a.at(&format!("/events/stream?{BY_OLD_NAME}"));
+    let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+    stream.next_event(SOON).await.unwrap();
+    for event in [
+        issue("e1", "rocket", 1),
+        renamed("e2", "rocket", "missile", 1),
+        issue("e3", "rocket", 2),
+        issue("e4", "missile", 1),
+    ] {
+        world.tell(event).await;
+    }
+    assert_eq!(next_ids(&mut stream, 3).await, ["e1", "e2", "e4"]);
+    let mut last = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    let late = world.node().await;
+    for (n, node) in [&b, &a, &late, &b].into_iter().enumerate() {
+        let (own, other, live) = (format!("own{n}"), format!("other{n}"), format!("live{n}"));
+        world.tell(issue(&other, "rocket", 2)).await;
+        world.tell(issue(&own, "missile", 1)).await;
+        let url = node.at(&format!("/events/stream?{BY_OLD_NAME}&lastEventId={last}"));
+        let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+        let connected = stream.next_event(SOON).await.unwrap().json().unwrap();
+        let told = notes(&connected);
+        assert!(told.contains("id 1 here, now acme/missile"), "{connected}");
+        world.tell(issue(&format!("more{n}"), "rocket", 2)).await;
+        world.tell(issue(&live, "missile", 1)).await;
+        assert_eq!(next_ids(&mut stream, 2).await, [own, live]);
+        last = stream.last_id().unwrap().to_owned();
+    }
+    // Whoever names it now means who has it now, and still does so after a pause.
+    let url = a.at(&format!("/events/stream?{BY_OLD_NAME}"));
+    let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+    stream.next_event(SOON).await.unwrap();
+    world.tell(issue("now", "rocket", 2)).await;
+    assert_eq!(next_ids(&mut stream, 1).await, ["now"]);
+    let last = stream.last_id().unwrap().to_owned();
+    world.tell(issue("old", "missile", 1)).await;
+    world.tell(issue("then", "rocket", 2)).await;
+    let url = b.at(&format!("/events/stream?{BY_OLD_NAME}&lastEventId={last}"));
+    let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+    assert_eq!(next_ids(&mut stream, 1).await, ["then"]);
+}
+
+/// While builds are mixed, some events of a repository have its id and others its name alone: those are found under the
+/// name that they have.
+#[tokio::test]
+async fn events_of_an_ingest_that_knows_no_ids_are_found_by_the_name_that_they_have() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let mut streams = Vec::new();
+    for (node, name) in [(&a, BY_OLD_NAME), (&b, BY_NEW_NAME)] {
+        let url = node.at(&format!("/events/stream?{name}"));
+        let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+        stream.next_event(SOON).await.unwrap();
+        streams.push(stream);
+    }
+    for event in [
+        issue_without_ids("e1", "rocket"),
+        issue("e2", "rocket", 1),
+        renamed("e3", "rocket", "missile", 1),
+        issue_without_ids("e4", "missile"),
+        issue("e5", "missile", 1),
+        issue_without_ids("e6", "other"),
+        issue("e7", "rocket", 2),
+        issue_without_ids("e8", "missile"),
+        issue("e9", "missile", 1),
+    ] {
+        world.tell(event).await;
+    }
+    let by_old = ["e1", "e2", "e3", "e5", "e9"];
+    assert_eq!(next_ids(&mut streams[0], by_old.len()).await, by_old);
+    let by_new = ["e3", "e4", "e5", "e8", "e9"];
+    assert_eq!(next_ids(&mut streams[1], by_new.len()).await, by_new);
+    let last = streams[1].last_id().unwrap().to_owned();
+    let late = world.node().await;
+    world.tell(issue_without_ids("e10", "missile")).await;
+    for node in [&a, &late] {
+        let url = node.at(&format!("/events/stream?{BY_NEW_NAME}&lastEventId={last}"));
+        let mut stream = sse::open(&url, HeaderMap::new()).await.unwrap();
+        assert_eq!(next_ids(&mut stream, 1).await, ["e10"]);
     }
 }
 
@@ -306,6 +399,18 @@ async fn every_answer_by_a_name_that_changed_hands_says_what_it_means_and_leads_
             .extend(more.as_object().unwrap().clone());
         let result = client.call_tool(&b.url, tool, arguments).await.unwrap();
         check(tool, &result["structuredContent"]);
+    }
+    for (uri, has_note) in [
+        ("github://events/acme/rocket", true),
+        ("github://events/acme/missile", false),
+    ] {
+        let read = client.read_resource(&b.url, uri).await.unwrap();
+        let text = read[0]["text"].as_str().unwrap();
+        let list: Value = serde_json::from_str(text).unwrap();
+        match has_note {
+            true => check(uri, &list),
+            false => assert_eq!(notes(&list), "", "{uri}"),
+        }
     }
     let path = format!("/events/recent?{BY_NEW_NAME}");
     assert_eq!(notes(&get(&a, &path).await), "", "one holder");

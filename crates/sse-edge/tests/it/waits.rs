@@ -26,7 +26,7 @@ use super::{
     world::*,
 };
 
-fn call(id: u64, arguments: &Value) -> Value {
+pub(super) fn call(id: u64, arguments: &Value) -> Value {
     json!({
         "jsonrpc": "2.0", "id": id, "method": "tools/call",
         "params": {
@@ -36,7 +36,7 @@ fn call(id: u64, arguments: &Value) -> Value {
 }
 
 /// A call of a client that asks for progress; it waits for an event of octo/cat.
-async fn waiting(client: &McpClient, node: &Node, id: u64, seconds: u64) -> SseStream {
+pub(super) async fn waiting(client: &McpClient, node: &Node, id: u64, seconds: u64) -> SseStream {
     let arguments = json!({ "filters": [{ "repo": "cat" }], "maxWaitSeconds": seconds });
     let request = reqwest::Client::new().post(node.at("/mcp"));
     let request = request
@@ -50,9 +50,14 @@ async fn waiting(client: &McpClient, node: &Node, id: u64, seconds: u64) -> SseS
 
 /// The same of the stateless era.
 async fn waiting_without_a_session(node: &Node) -> SseStream {
+    waiting_without_a_session_for(node, 3600).await
+}
+
+pub(super) async fn waiting_without_a_session_for(node: &Node, seconds: u64) -> SseStream {
     let client = ModernClient::new();
     let params = json!({
-        "name": "wait_for_events", "arguments": { "filters": [{ "repo": "cat" }] },
+        "name": "wait_for_events",
+        "arguments": { "filters": [{ "repo": "cat" }], "maxWaitSeconds": seconds },
         "_meta": { "progressToken": "how-far" },
     });
     let mut message = client.message("tools/call", params);
@@ -79,14 +84,14 @@ fn cursor_of(progress: &Value) -> String {
 }
 
 /// The id with which the client can come back, from the beginning of an answer.
-async fn begun(stream: &mut SseStream) -> String {
+pub(super) async fn begun(stream: &mut SseStream) -> String {
     let id = stream.next_event(SOON).await.unwrap().id.unwrap();
     cursor_of(&message(stream).await);
     id
 }
 
 /// The next id with which the client can come back.
-async fn next_id(stream: &mut SseStream) -> String {
+pub(super) async fn next_id(stream: &mut SseStream) -> String {
     loop {
         if let Some(id) = stream.next_event(SOON).await.unwrap().id {
             return id;
@@ -95,7 +100,7 @@ async fn next_id(stream: &mut SseStream) -> String {
 }
 
 /// Reads a stream until its edge closes it; returns the last id.
-async fn let_go(stream: &mut SseStream) -> Option<String> {
+pub(super) async fn let_go(stream: &mut SseStream) -> Option<String> {
     let read = tokio::time::timeout(SOON, async {
         let mut last = None;
         loop {
@@ -110,7 +115,7 @@ async fn let_go(stream: &mut SseStream) -> Option<String> {
 }
 
 /// The answer to a call, after any messages of progress.
-async fn answer(stream: &mut SseStream) -> Value {
+pub(super) async fn answer(stream: &mut SseStream) -> Value {
     loop {
         let message = message(stream).await;
         match message["method"].as_str() {
@@ -120,7 +125,7 @@ async fn answer(stream: &mut SseStream) -> Value {
     }
 }
 
-fn events(answer: &Value) -> Vec<&str> {
+pub(super) fn events(answer: &Value) -> Vec<&str> {
     let events = answer["result"]["structuredContent"]["events"].as_array();
     let events = events.unwrap_or_else(|| panic!("{answer}")).iter();
     events.map(|event| event["id"].as_str().unwrap()).collect()
