@@ -72,8 +72,8 @@ pub(crate) const FIRST_PAGE_TURNS: usize = 32;
 /// streams need the rest.
 pub(crate) const FURTHER_PAGE_TURNS: usize = 4;
 /// Bytes of events that the queries and streams of one principal read from the log in each second, twice as many without
-/// authentication, beyond those of [`READ_BURST`]: one core of a store reads ten times as many. A query that is in the
-/// ring reads none.
+/// authentication, beyond those of [`READ_BURST`]: one core reads ten times as many from SQLite, and three times as many
+/// from nats-server, which all edges share. A query that is in the ring reads none.
 pub(crate) const READ_BYTES_PER_SECOND: u64 = 16 << 20;
 /// Time worth of such bytes that may be read at once: 64 pages.
 pub(crate) const READ_BURST: Duration = Duration::from_secs(4);
