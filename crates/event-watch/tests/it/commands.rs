@@ -31,7 +31,7 @@ async fn a_command_gets_the_event_and_its_facts() {
     let edge = FakeEdge::start([stream()]).await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let facts = "cat > FOLDER/event; env | grep ^FORGEWIRE_ | sort > FOLDER/facts";
+    let facts = "cat > FOLDER/event; env | grep ^FORGEWIRE_EVENT_ | sort > FOLDER/facts";
     let (output, ended) = watched(command(&edge, folder, facts, 1)).await;
     assert_eq!((output.as_str(), ended.unwrap()), ("", WatchEnd::Once));
     let event: serde_json::Value = serde_json::from_str(&text(folder, "event")).unwrap();
