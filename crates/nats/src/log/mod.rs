@@ -28,6 +28,7 @@ mod read;
 mod seek;
 mod settings;
 mod setup;
+mod stored_at;
 mod stream;
 mod time;
 

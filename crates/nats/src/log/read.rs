@@ -25,7 +25,9 @@ use role_keys::StampedChannel;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{AttemptError, JetStreamLog, connections::LogConnection, frame::unframed};
+use super::{
+    AttemptError, JetStreamLog, connections::LogConnection, frame::unframed, stored_at::stored_at,
+};
 use crate::{
     config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES},
     stamps::STAMP_HEADER,
@@ -466,12 +468,6 @@ impl DeliveryMetadata {
             pending,
         })
     }
-}
-
-/// A time of the server, given in nanoseconds since the Unix epoch.
-pub(super) fn stored_at(nanos: i128) -> Timestamp {
-    let millis = i64::try_from(nanos.div_euclid(1_000_000));
-    millis.map_or(Timestamp::MAX, Timestamp::from_unix_millis)
 }
 
 /// The number of sequences after `from` up to and including `to`.

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{AttemptError, JetStreamLog, read::stored_at, settings};
+use super::{AttemptError, JetStreamLog, settings, stored_at::stored_at};
 use crate::{LogConfig, NatsConnection, NatsError};
 
 /// Pause between two checks of a stream that may be new.
