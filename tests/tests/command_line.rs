@@ -389,3 +389,25 @@ fn a_watch_that_cannot_work_is_refused_by_its_flag() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn an_address_of_sync_that_cannot_be_one_is_refused() -> Result<()> {
+    for url in [
+        "127.0.0.1:3009",
+        "ftp://sync:3009",
+        "http://me:secret@sync:3009",
+        "http://sync:3009/metrics",
+        "http://sync:3009/?a=b",
+    ] {
+        let text = refusal(&["sync", "gaps", "--url", url], &[])?;
+        ensure!(text.contains("--url"), "{url}: {text}");
+    }
+    let nobody = forgewire(&["sync", "gaps", "--url", "http://127.0.0.1:1"], &[])?;
+    let text = String::from_utf8(nobody.stderr)?;
+    ensure!(nobody.status.code() == Some(1), "{text}");
+    ensure!(
+        text.contains("http://127.0.0.1:1/health cannot be reached"),
+        "{text}"
+    );
+    Ok(())
+}

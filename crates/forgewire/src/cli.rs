@@ -24,6 +24,7 @@ use crate::{
     roles::{self, RoleSet, RoleSpec},
     run, shared_log,
     stdio::StdioArgs,
+    sync_gaps::{SyncGapsArgs, sync_gaps},
     telemetry::ProcessTelemetry,
     tokens::{self, NewTokenArgs},
     toolsets::MakeToolsets,
@@ -69,6 +70,9 @@ enum Command {
     /// Change the event log that all processes share (`backends.events = "jetstream"`).
     #[command(subcommand)]
     Log(LogCommand),
+    /// Ask the sync role.
+    #[command(subcommand)]
+    Sync(SyncCommand),
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +160,12 @@ enum LogCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum SyncCommand {
+    /// Show which webhooks were lost, and what became of them.
+    Gaps(SyncGapsArgs),
+}
+
 /// `None` stands for `all`.
 fn parse_role(text: &str) -> Result<Option<&'static RoleSpec>, String> {
     if text == "all" {
@@ -218,6 +228,10 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
         }
+        Command::Sync(SyncCommand::Gaps(args)) => on_runtime(async {
+            print(&sync_gaps(&args).await?);
+            Ok(true)
+        }),
         Command::Log(LogCommand::Apply { json, settings }) => apply_command(json, &settings),
         Command::Config(ConfigCommand::Schema { markdown: true }) => {
             print(config::markdown().trim_end())

@@ -18,6 +18,7 @@ mod roles;
 mod run;
 mod shared_log;
 mod stdio;
+mod sync_gaps;
 mod telemetry;
 mod tokens;
 mod toolsets;

@@ -18,7 +18,7 @@ use model::SystemClock;
 use reqwest::{Url, header::HeaderMap};
 use serde_json::Value;
 use testkit::{
-    cluster::{ClusterPlan, FaultOutcome, System, SystemKind, SystemNode},
+    cluster::{ClusterPlan, FaultOutcome, System, SystemKind, SystemNode, forgewire_binary},
     sse::{self, SseStream},
 };
 use tests::{every_node_is_ready, log_lines, only, until};
@@ -276,10 +276,37 @@ async fn what_happened_while_no_ingest_was_there_is_in_the_log_once_and_every_cl
                 let is_shared = system.kind() == SystemKind::Cluster;
                 ensure!(gaps["fence"].is_u64() == is_shared, "{gaps}");
                 ensure!(gaps["places"][0]["state"] == "ok", "{gaps}");
+                the_command_shows_the_gaps(system, &lost).await?;
                 no_line_has_the_token(system.cluster().dir())
             },
         )
         .await?;
+    }
+    Ok(())
+}
+
+/// `forgewire sync gaps` as an operator uses it.
+async fn the_command_shows_the_gaps(system: &System, lost: &BTreeSet<String>) -> Result<()> {
+    let binary = forgewire_binary().context("no forgewire binary: run `make test`")?;
+    let asked = async |node: SystemNode, more: &[&str]| {
+        let url = system.admin(node)?;
+        let mut command = tokio::process::Command::new(&binary);
+        command.args(["sync", "gaps", "--url", url.as_str()]);
+        let output = command.args(more).env_clear().output().await?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok::<_, anyhow::Error>((output.status.success(), String::from_utf8(said)?))
+    };
+    let (is_told, text) = asked(SystemNode::Sync, &[]).await?;
+    ensure!(is_told && text.contains("sweeps: this replica"), "{text}");
+    let repaired = text.lines().filter(|line| line.contains(": repaired "));
+    ensure!(repaired.count() >= lost.len(), "{text}");
+    ensure!(lost.iter().all(|guid| text.contains(guid)), "{text}");
+    let (is_told, json) = asked(SystemNode::Sync, &["--json"]).await?;
+    let told: Value = serde_json::from_str(&json)?;
+    ensure!(is_told && told["lookedFor"] == true, "{json}");
+    if system.kind() == SystemKind::Cluster {
+        let (is_told, text) = asked(SystemNode::Edge(0), &[]).await?;
+        ensure!(!is_told && text.contains("has no sync role"), "{text}");
     }
     Ok(())
 }
