@@ -24,12 +24,17 @@ pub(crate) async fn waiting(client: &McpClient, node: &Node, id: u64) -> SseStre
     SseStream::from_response(answer).await.unwrap()
 }
 
-async fn post(client: &McpClient, node: &Node, id: u64) -> Response {
+/// A call that waits for an event of octo/cat.
+pub(crate) fn wait_message(id: u64) -> Value {
     let arguments = json!({ "filters": [{ "repo": "cat" }], "maxWaitSeconds": 50 });
-    let message = json!({
+    json!({
         "jsonrpc": "2.0", "id": id, "method": "tools/call",
         "params": { "name": "wait_for_events", "arguments": arguments },
-    });
+    })
+}
+
+async fn post(client: &McpClient, node: &Node, id: u64) -> Response {
+    let message = wait_message(id);
     let request = reqwest::Client::new().post(node.at("/mcp"));
     let request = request.headers(client.headers()).json(&message);
     let both = HeaderValue::from_static("application/json, text/event-stream");

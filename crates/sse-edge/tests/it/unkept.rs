@@ -14,10 +14,11 @@ use model::{PrincipalId, Sequence, SessionId, StreamId};
 use parking_lot::Mutex;
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage, StoreFailure};
 use serde_json::{Value, json};
-use testkit::{mcp_client::McpClient, sse::SseStream};
+use testkit::{mcp_client::McpClient, raw_http::RawConnection, sse::SseStream};
+use tokio::time::timeout;
 
 use super::{
-    calls::{message, resume, waiting},
+    calls::{message, resume, wait_message, waiting},
     http_sse,
     world::*,
 };
@@ -161,8 +162,33 @@ async fn faulty() -> (EdgeWorld, Node, Node, Arc<FaultyMailbox>) {
 
 /// A call that waits for a cat, and whose client is away with this id.
 async fn left(client: &McpClient, node: &Node) -> String {
-    let mut stream = waiting(client, node, 77).await;
-    stream.next_event(SOON).await.unwrap().id.unwrap()
+    let edge = node.url.socket_addrs(|| None).unwrap()[0];
+    let mut connection = RawConnection::open(edge).await.unwrap();
+    let body = wait_message(77).to_string();
+    let mut request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {edge}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Accept: application/json, text/event-stream\r\n",
+        body.len()
+    );
+    for (name, value) in &client.headers() {
+        let value = value.to_str().unwrap();
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!("\r\n{body}"));
+    connection.send(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let id = loop {
+        let line = text.lines().find_map(|line| line.strip_prefix("id: "));
+        if let Some(id) = line.filter(|_| text.ends_with("\n\n")) {
+            break id.to_owned();
+        }
+        let more = timeout(SOON, connection.some()).await.unwrap().unwrap();
+        text.push_str(&String::from_utf8_lossy(&more).replace("\r\n", "\n"));
+    };
+    // The edge knows that the client has gone once it has closed the connection too.
+    connection.finish().await.unwrap();
+    timeout(SOON, connection.drain()).await.unwrap();
+    id
 }
 
 fn is_told(answer: &Value, words: &str) {
