@@ -411,3 +411,28 @@ fn an_address_of_sync_that_cannot_be_one_is_refused() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_check_reads_the_token_of_github_as_a_start_does() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let token = folder.path().join("token");
+    let path = token.display().to_string();
+    let env = [
+        ("FORGEWIRE_GITHUB__TOKEN_FILE", path.as_str()),
+        ("FORGEWIRE_SYNC__REPOSITORIES", "octo/tool"),
+        (
+            "FORGEWIRE_INGEST__WEBHOOK_SECRETS",
+            "a secret of some length",
+        ),
+    ];
+    let text = refusal(&["config", "check"], &env)?;
+    ensure!(
+        text.contains("github.token_file") && text.contains("cannot be read"),
+        "{text}"
+    );
+    std::fs::write(&token, "ghp_0123456789abcdefghijklmnopqrstuvwxyz")?;
+    let checked = forgewire(&["config", "check"], &env)?;
+    let text = String::from_utf8(checked.stderr)?;
+    ensure!(checked.status.success(), "{text}");
+    Ok(())
+}

@@ -87,6 +87,14 @@ impl GithubClient {
         })
     }
 
+    /// Reads the secret of a configuration, as a client would at its start.
+    ///
+    /// # Errors
+    /// It cannot be read; the text names the key of the configuration.
+    pub fn check_secret(config: &GithubConfig) -> Result<(), GithubConfigError> {
+        OpenIdentity::open(&config.identity).map(drop)
+    }
+
     /// What a call asks for; `NotModified` only for one that knows something.
     ///
     /// # Errors

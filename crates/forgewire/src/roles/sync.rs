@@ -40,6 +40,9 @@ fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
         !config.sync.app_webhook || config.github.app_id.is_some(),
         "sync.app_webhook needs the App: set github.app_id and github.private_key_file, or leave it out"
     );
+    if config.github.has_credentials() {
+        GithubClient::check_secret(&config.github.client()?)?;
+    }
     trust::check_sync_port(&config.roles, config.sync.listen)
 }
 
