@@ -13,16 +13,18 @@ use crate::limits::{LIST_OVERLAP, MAX_SETTLED};
 /// What is known of a webhook's deliveries.
 #[derive(Debug, Default)]
 pub(super) struct HookHistory {
-    /// Everything that was delivered up to then is settled: in the log, or given up by name.
+    /// Everything that was delivered up to then is settled, or waits for its repair: in the log, given up by name, or pending.
     pub(super) through: Option<Timestamp>,
-    /// Those of the newest page, if everything on it is settled.
+    /// Those of the newest page, if the same is true of everything on it.
     tags: Validators,
-    /// Settled deliveries in the part of the list that is read again, by their ids.
+    /// Such deliveries in the part of the list that is read again, by their ids.
     settled: HashSet<u64>,
     /// A look that is not over.
     look: Option<HookLook>,
-    /// The result of one whose missing deliveries are not settled yet.
-    looked: Option<FinishedLook>,
+    /// Not every missing delivery had room in the last look.
+    is_cut: bool,
+    /// The last sweep in which GitHub gave a delivery of this webhook, by its number.
+    given_in: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -58,9 +60,24 @@ pub(super) enum LookedPage {
 }
 
 impl HookHistory {
-    /// Whether the missing deliveries of a look are still to be settled.
-    pub(super) fn awaits_repairs(&self) -> bool {
-        self.looked.is_some()
+    /// Whether the list was read to its end, so that the oldest missing delivery is known.
+    pub(super) fn is_looked_through(&self) -> bool {
+        self.look.is_none()
+    }
+
+    /// Whether the next look needs room for what the last one had none for.
+    pub(super) fn lacks_room(&self) -> bool {
+        self.is_cut && self.look.is_none()
+    }
+
+    /// GitHub gave a delivery in this sweep.
+    pub(super) fn gives(&mut self, sweep: u64) {
+        self.given_in = Some(sweep);
+    }
+
+    /// Whether GitHub gave a delivery in this sweep or a later one.
+    pub(super) fn has_given_since(&self, sweep: u64) -> bool {
+        self.given_in.is_some_and(|given| given >= sweep)
     }
 
     /// The next page of the list. `floor` is the time before which nothing can be missing.
@@ -124,27 +141,24 @@ impl HookHistory {
         through.map_or(floor, |through| through.max(floor))
     }
 
-    /// There was no room for all missing deliveries.
-    pub(super) fn is_cut(&mut self) {
-        let looks = [
-            self.look.as_mut().map(|look| &mut look.found),
-            self.looked.as_mut(),
-        ];
-        for look in looks.into_iter().flatten() {
-            look.is_cut = true;
+    /// There was no room for a missing delivery: a later look has to find it.
+    pub(super) fn forget(&mut self, delivery: &SweptDelivery) {
+        self.is_cut = true;
+        self.tags = Validators::default();
+        self.settled.remove(&delivery.id);
+        let before = delivery.delivered_at;
+        self.through = self.through.map(|through| through.min(before));
+        if let Some(look) = &mut self.look {
+            look.found.is_cut = true;
         }
     }
 
-    /// The look is over; what it found counts once its missing deliveries are settled.
+    /// The look is over, and everything that it found missing waits for its repair.
     pub(super) fn finish_look(&mut self) {
-        self.looked = self.look.take().map(|look| look.found);
-    }
-
-    /// Every missing delivery of the look is settled.
-    pub(super) fn settle(&mut self) {
-        let Some(looked) = self.looked.take() else {
+        let Some(looked) = self.look.take().map(|look| look.found) else {
             return;
         };
+        self.is_cut = looked.is_cut;
         if looked.is_cut {
             self.tags = Validators::default();
             return;

@@ -78,6 +78,8 @@ pub(super) struct GapSweeper {
     pending: PendingRepairs,
     /// Whether the log failed in the last sweep.
     log_fails: bool,
+    /// The number of the sweep, which orders what is known of deliveries.
+    number: u64,
     sweep: SweepState,
 }
 
@@ -94,6 +96,8 @@ struct SweepState {
     lines: usize,
     /// Places that failed in this sweep.
     failed: BTreeSet<SweptPlace>,
+    /// Deliveries in a row that GitHub did not give of a place.
+    not_given: BTreeMap<SweptPlace, u32>,
 }
 
 impl SweepState {
@@ -106,6 +110,7 @@ impl SweepState {
             is_incomplete: false,
             lines: 0,
             failed: BTreeSet::new(),
+            not_given: BTreeMap::new(),
         }
     }
 }
@@ -118,6 +123,7 @@ impl GapSweeper {
             histories: BTreeMap::new(),
             pending: PendingRepairs::default(),
             log_fails: false,
+            number: 0,
             sweep: SweepState::begin(),
         }
     }
@@ -132,6 +138,7 @@ impl GapSweeper {
     pub(super) async fn sweep(&mut self) -> SweepEnd {
         let (began, at) = (Instant::now(), self.parts.clock.now());
         self.sweep = SweepState::begin();
+        self.number += 1;
         let swept = self.sweep_all().await;
         if let Err(error) = &swept
             && !self.log_fails
@@ -181,10 +188,6 @@ impl GapSweeper {
                 self.works(&place, webhooks);
             }
         }
-        let settled = self.histories.iter_mut();
-        let settled = settled
-            .filter(|(hook, history)| history.awaits_repairs() && !self.pending.has_any_of(hook));
-        settled.for_each(|(_, history)| history.settle());
         Ok(())
     }
 
@@ -256,7 +259,9 @@ impl GapSweeper {
                 );
                 history.through = Some(listed_from);
             }
-            let looked = match history.awaits_repairs() {
+            // What had no room would have none again.
+            let waits = history.lacks_room() && self.pending.is_full();
+            let looked = match waits {
                 true => Ok(()),
                 false => self.look_through(hook, &mut history, floor).await,
             };
@@ -355,18 +360,14 @@ impl GapSweeper {
     }
 
     fn found(&mut self, hook: &SweptHook, history: &mut HookHistory, delivery: SweptDelivery) {
-        let missing = MissingDelivery {
-            hook: hook.clone(),
-            delivery,
-            tries: 0,
-        };
+        let missing = MissingDelivery::new(hook.clone(), delivery);
         match self.pending.add(missing) {
             AddedRepair::Known => return,
             AddedRepair::Added => {}
-            AddedRepair::Displaced(of) if of == *hook => history.is_cut(),
-            AddedRepair::Displaced(of) => {
-                if let Some(other) = self.histories.get_mut(&of) {
-                    other.is_cut();
+            AddedRepair::Displaced(it) if it.hook == *hook => history.forget(&it.delivery),
+            AddedRepair::Displaced(it) => {
+                if let Some(other) = self.histories.get_mut(&it.hook) {
+                    other.forget(&it.delivery);
                 }
             }
         }

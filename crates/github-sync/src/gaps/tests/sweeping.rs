@@ -159,20 +159,103 @@ async fn a_delivery_that_github_lists_and_does_not_give_is_told_and_holds_up_not
 }
 
 #[tokio::test]
-async fn a_delivery_that_github_always_fails_to_give_does_not_hold_up_the_others() {
+async fn a_delivery_that_github_always_fails_to_give_holds_up_neither_the_others_nor_later_ones() {
     let (world, hook) = GapWorld::with_lost_webhook().await;
     let guids = world.happen(30).await;
     let failing = world.path_of(hook, &guids[0]);
+    // Five attempts in the first sweep, and one in each of the others.
     world
         .github
-        .break_next(&failing, FakeFault::Status(502), 10_000);
+        .break_next(&failing, FakeFault::Status(502), 5 + 7);
     let mut sweeper = world.sweeper();
-    for _ in 0..8 {
+    let mut expected = guids[1..].to_vec();
+    for n in 0..8 {
         // The circuit breaker closes again.
         tokio::time::sleep(Duration::from_millis(2)).await;
-        assert_eq!(sweeper.sweep().await, SweepEnd::failed);
+        if n > 0 {
+            expected.extend(world.happen(1).await);
+        }
+        let end = sweeper.sweep().await;
+        if n > 0 {
+            assert_eq!(world.stored().await, expected, "in the same sweep");
+            assert_eq!(world.status.failure(), None);
+        }
+        if n > 2 {
+            assert_eq!(end, SweepEnd::whole, "{}", world.status.view());
+            assert_eq!(world.status.view()["pending"], 1);
+        }
     }
-    assert_eq!(world.stored().await, guids[1..]);
+    // It is there as soon as GitHub gives it.
+    assert_eq!(world.github.faults_left(), 0, "it was tried in each sweep");
+    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
+    assert_eq!(world.stored().await.last(), Some(&guids[0]));
+    assert_eq!(world.status.view()["pending"], 0);
+}
+
+#[tokio::test]
+async fn a_delivery_that_github_refuses_is_given_up_after_three_sweeps_and_holds_up_nothing() {
+    for status in [400, 403, 404, 422, 451] {
+        let (world, hook) = GapWorld::with_lost_webhook().await;
+        let guids = world.happen(4).await;
+        let refused = world.path_of(hook, &guids[0]);
+        world
+            .github
+            .break_next(&refused, FakeFault::Status(status), 10_000);
+        let mut sweeper = world.sweeper();
+        let mut expected = guids[1..].to_vec();
+        for unrepairable in [0, 0, 1] {
+            sweeper.sweep().await;
+            assert_eq!(world.stored().await, expected, "{status}");
+            assert_eq!(world.status.failure(), None, "{status}");
+            let view = world.status.view();
+            assert_eq!(view["lastSweep"]["unrepairable"], unrepairable, "{view}");
+            expected.extend(world.happen(1).await);
+        }
+        let recent = world.status.view()["recent"].clone();
+        let mut recent = recent.as_array().unwrap().iter();
+        let gone = recent.find(|gap| gap["outcome"] == "gone").unwrap();
+        assert_eq!(gone["delivery"], *guids[0], "{status}");
+        let fetches = world.fetches();
+        assert_eq!(sweeper.sweep().await, SweepEnd::whole);
+        assert_eq!(world.stored().await, expected, "{status}");
+        assert_eq!(world.fetches(), fetches + 1, "it is not asked for again");
+    }
+}
+
+#[tokio::test]
+async fn where_everything_is_refused_nothing_is_given_up() {
+    let (world, _) = GapWorld::with_lost_webhook().await;
+    let guids = world.happen(7).await;
+    world.github.break_next(DETAILS, FakeFault::Status(403), 40);
+    let mut sweeper = world.sweeper();
+    while world.github.faults_left() > 0 {
+        assert_eq!(sweeper.sweep().await, SweepEnd::failed);
+        assert_eq!(world.status.view()["lastSweep"]["unrepairable"], 0);
+        assert!(world.fetches() < 1_000);
+    }
+    let (class, reason) = world.status.failure().unwrap();
+    assert_eq!(class.as_str(), "unauthorized", "{reason}");
+    sweeper.sweep().await;
+    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
+    let mut stored = world.stored().await;
+    stored.sort_unstable();
+    let mut expected = guids;
+    expected.sort_unstable();
+    assert_eq!(stored, expected);
+    assert_eq!(world.status.failure(), None);
+}
+
+#[tokio::test]
+async fn what_was_fetched_before_the_credentials_ended_is_stored_in_that_sweep() {
+    let (world, hook) = GapWorld::with_lost_webhook().await;
+    let guids = world.happen(4).await;
+    let refused = world.path_of(hook, &guids[2]);
+    world
+        .github
+        .break_next(&refused, FakeFault::Unauthorized, 10);
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::failed);
+    let stored = world.stored().await;
+    assert_eq!(stored, [&*guids[0], &*guids[1], &*guids[3]]);
     assert!(world.status.failure().is_some());
 }
 
@@ -255,7 +338,21 @@ async fn a_github_that_fails_or_limits_costs_one_call_in_a_sweep_and_what_is_mis
     }
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.stored().await, guids);
+    let mut stored = world.stored().await;
+    // What failed went behind the others, and those that come after later states say so.
+    let events = world.events().await.into_iter();
+    let in_time = events.filter(|event| !event.metadata.late);
+    let in_time: Vec<_> = in_time.map(|it| it.metadata.delivery.unwrap()).collect();
+    let expected = guids.iter().filter(|guid| in_time.contains(guid));
+    assert_eq!(
+        in_time.iter().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    assert!(in_time.contains(&guids[19]));
+    stored.sort_unstable();
+    let mut expected = guids;
+    expected.sort_unstable();
+    assert_eq!(stored, expected);
     // A limit for an hour: the sweep ends, and the next ones send nothing.
     let limit = FakeFault::Secondary {
         status: 429,
