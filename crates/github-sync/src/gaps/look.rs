@@ -40,8 +40,8 @@ struct FinishedLook {
     tags: Validators,
     newest: Option<Timestamp>,
     listed: Vec<(u64, Timestamp)>,
-    /// Not every missing delivery had room: the next look has to find them.
-    is_cut: bool,
+    /// Not every missing delivery had room: the next look has to find those from then on.
+    cut_at: Option<Timestamp>,
 }
 
 /// A page of a look.
@@ -149,7 +149,8 @@ impl HookHistory {
         let before = delivery.delivered_at;
         self.through = self.through.map(|through| through.min(before));
         if let Some(look) = &mut self.look {
-            look.found.is_cut = true;
+            let cut_at = &mut look.found.cut_at;
+            *cut_at = Some(cut_at.map_or(before, |at| at.min(before)));
         }
     }
 
@@ -158,9 +159,10 @@ impl HookHistory {
         let Some(looked) = self.look.take().map(|look| look.found) else {
             return;
         };
-        self.is_cut = looked.is_cut;
-        if looked.is_cut {
+        self.is_cut = looked.cut_at.is_some();
+        if let Some(cut_at) = looked.cut_at {
             self.tags = Validators::default();
+            self.through = Some(cut_at).max(self.through);
             return;
         }
         self.tags = looked.tags;

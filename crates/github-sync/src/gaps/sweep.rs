@@ -10,7 +10,7 @@ use std::{
 use event_flow::record::Recorder;
 use futures_util::{StreamExt, stream};
 use github::{GithubClient, RestAnswer, Validators};
-use model::{Clock, IdSource, Sequence, Timestamp};
+use model::{Clock, IdSource, Timestamp};
 use ports::{EventLog, EventLogError};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -172,10 +172,9 @@ impl GapSweeper {
 
     async fn sweep_all(&mut self) -> Result<(), GapError> {
         let now = self.now().await?;
-        let floor = self.floor(now).await?;
         let mut looked = Vec::new();
         for place in self.parts.places.clone() {
-            match self.look_at(&place, (now, floor)).await {
+            match self.look_at(&place, now).await {
                 Ok(webhooks) => looked.extend(webhooks.map(|webhooks| (place, webhooks))),
                 Err(error @ (GapError::Log(_) | GapError::Append(_))) => return Err(error),
                 Err(error) => self.fails(&place, &error),
@@ -195,21 +194,6 @@ impl GapSweeper {
     async fn now(&self) -> Result<Timestamp, EventLogError> {
         let of_log = self.parts.log.time().await?;
         Ok(of_log.unwrap_or_else(|| self.parts.clock.now()))
-    }
-
-    /// The time before which nothing can be missing: GitHub's list goes back no further, and what the log has removed
-    /// already does not come back.
-    async fn floor(&self, now: Timestamp) -> Result<Timestamp, EventLogError> {
-        let listed_from = now.minus(DELIVERIES_KEPT);
-        let log = &self.parts.log;
-        let head = log.head().await?;
-        if head.trimmed_through == Sequence::START || head.last == head.trimmed_through {
-            return Ok(listed_from);
-        }
-        let page = log.read_after(head.trimmed_through, 1).await?;
-        let first = page.events.first();
-        let kept_from = first.map(|event| event.item.facts.received_at);
-        Ok(kept_from.map_or(listed_from, |kept_from| kept_from.max(listed_from)))
     }
 
     fn works(&self, place: &SweptPlace, webhooks: usize) {
@@ -243,7 +227,7 @@ impl GapSweeper {
     async fn look_at(
         &mut self,
         place: &SweptPlace,
-        (now, floor): (Timestamp, Timestamp),
+        now: Timestamp,
     ) -> Result<Option<usize>, GapError> {
         if self.is_at_bound() {
             return Ok(None);
@@ -251,6 +235,8 @@ impl GapSweeper {
         let hooks = self.our_hooks(place).await?;
         for hook in &hooks {
             let mut history = self.histories.remove(hook).unwrap_or_default();
+            // What the log has removed by its age is older than that: no retention is shorter. Nothing else says what the log
+            // had: a log that was emptied has lost what its first event comes after.
             let listed_from = now.minus(DELIVERIES_KEPT);
             if let Some(through) = history.through.filter(|through| *through < listed_from) {
                 warn!(
@@ -263,7 +249,7 @@ impl GapSweeper {
             let waits = history.lacks_room() && self.pending.is_full();
             let looked = match waits {
                 true => Ok(()),
-                false => self.look_through(hook, &mut history, floor).await,
+                false => self.look_through(hook, &mut history, listed_from).await,
             };
             self.histories.insert(hook.clone(), history);
             looked?;

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use fake_github::{
-    hooks::FakeHookOwner,
+    hooks::{FakeHookKey, FakeHookOwner},
     server::{FakeFault, FakeLimits},
 };
 use model::EventOrigin;
 use serde_json::Value;
 
 use super::world::{GapWorld, TOKEN, forgetful_receiver};
-use crate::{gaps::metrics::SweepEnd, limits::SWEEP_RESERVE, webhook_place::SweptPlace};
+use crate::{
+    gaps::metrics::SweepEnd,
+    limits::{DELIVERIES_KEPT, SWEEP_RESERVE},
+    webhook_place::SweptPlace,
+};
 
 const DETAILS: &str = "/deliveries/";
 
@@ -284,18 +288,52 @@ async fn what_is_older_than_githubs_list_is_not_there_and_breaks_nothing() {
     assert_eq!(world.stored().await, new);
 }
 
-#[tokio::test]
-async fn what_the_log_has_removed_does_not_come_back() {
-    let world = GapWorld::new(5).await;
-    world.lost_hook(FakeHookOwner::Repo(world.repo));
-    world.happen(10).await;
+/// A log from which age has removed all that it had.
+async fn emptied_world() -> (GapWorld, FakeHookKey) {
+    let (world, hook) = GapWorld::with_lost_webhook().await;
+    let old = world.happen(2).await;
+    for guid in &old {
+        world.ingest(hook, guid).await;
+    }
+    world.clock.advance(DELIVERIES_KEPT);
     world.clock.advance(Duration::from_secs(60));
-    let mut sweeper = world.sweeper();
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!((world.stored().await.len(), world.fetches()), (5, 10));
-    sweeper.forget_settled();
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.fetches(), 10);
+    let kept_from = model::Clock::now(&*world.clock).minus(DELIVERIES_KEPT);
+    assert_eq!(world.log.trim(kept_from).await.unwrap(), 2);
+    (world, hook)
+}
+
+#[tokio::test]
+async fn what_retention_removed_does_not_come_back_and_hides_nothing_that_is_lost() {
+    let (world, hook) = emptied_world().await;
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
+    assert_eq!(world.fetches(), 0, "it was removed, and not lost");
+    // Everything before the log's only event is lost.
+    let lost = world.happen(5).await;
+    let live = world.happen(1).await;
+    world.ingest(hook, &live[0]).await;
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
+    assert_eq!(world.stored().await, [live, lost].concat());
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_killed_over_an_emptied_log_is_finished_by_the_next_one() {
+    let (world, hook) = emptied_world().await;
+    let lost = world.happen(30).await;
+    let last = world.path_of(hook, &lost[10]);
+    world.clock.advance(Duration::from_secs(3600));
+    world.github.break_next(&last, FakeFault::Unauthorized, 10);
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::failed);
+    let stored = world.stored().await.len();
+    assert!((10..20).contains(&stored), "{stored}");
+    while world.github.faults_left() > 0 {
+        world.sweeper().sweep().await;
+    }
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
+    let mut stored = world.stored().await;
+    stored.sort_unstable();
+    let mut expected = lost;
+    expected.sort_unstable();
+    assert_eq!(stored, expected);
 }
 
 #[tokio::test]
