@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use github::{GithubClient, RestAnswer, RestCall, RestPages, Validators};
 use model::{Classified, ErrorClass, Timestamp};
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use super::{delivery::SweptDelivery, error::GapError};
 use crate::limits::{LIST_OVERLAP, MAX_SETTLED};
@@ -31,6 +32,8 @@ pub(super) struct HookHistory {
 struct HookLook {
     pages: RestPages,
     floor: Timestamp,
+    /// The first delivery of each page, by its id.
+    first_ids: HashSet<u64>,
     found: FinishedLook,
 }
 
@@ -80,18 +83,19 @@ impl HookHistory {
         self.given_in.is_some_and(|given| given >= sweep)
     }
 
-    /// The next page of the list. `floor` is the time before which nothing can be missing.
+    /// The next page of the list. `floor` is the time before which nothing can be missing; `now` is the log's time.
     pub(super) async fn next_page(
         &mut self,
         client: &GithubClient,
         list: &RestCall,
-        floor: Timestamp,
+        (now, floor): (Timestamp, Timestamp),
     ) -> Result<LookedPage, GapError> {
         let floor = self.floor(floor);
         let tags = self.tags.clone();
         let look = self.look.get_or_insert_with(|| HookLook {
             pages: client.pages(list.clone().unless(tags)),
             floor,
+            first_ids: HashSet::new(),
             found: FinishedLook::default(),
         });
         let page = match look.pages.next_page::<Vec<Box<RawValue>>>().await {
@@ -121,12 +125,20 @@ impl HookHistory {
             look.found.tags = tags;
         }
         let (read, unreadable) = SweptDelivery::read_page(&entries);
-        let is_last = entries.is_empty()
+        // Links that lead back to a page: the rest of the list cannot be had, and would be read for ever.
+        let is_circle = read
+            .first()
+            .is_some_and(|first| !look.first_ids.insert(first.id));
+        if is_circle {
+            warn!("GitHub's list of deliveries leads in a circle; it is read no further");
+        }
+        let is_last = is_circle
+            || entries.is_empty()
             || read
                 .last()
                 .is_some_and(|oldest| oldest.delivered_at < look.floor);
         let listed = read.len();
-        let unknown = look.unknown(read, &self.settled);
+        let unknown = look.unknown(read, &self.settled, now);
         Ok(LookedPage::Deliveries {
             unknown,
             unreadable,
@@ -162,7 +174,8 @@ impl HookHistory {
         self.is_cut = looked.cut_at.is_some();
         if let Some(cut_at) = looked.cut_at {
             self.tags = Validators::default();
-            self.through = Some(cut_at).max(self.through);
+            // At most the log's time, as the newest one.
+            self.through = looked.newest.min(Some(cut_at)).max(self.through);
             return;
         }
         self.tags = looked.tags;
@@ -176,10 +189,17 @@ impl HookHistory {
 
 impl HookLook {
     /// Those of a page of which nothing is known yet.
-    fn unknown(&mut self, page: Vec<SweptDelivery>, settled: &HashSet<u64>) -> Vec<SweptDelivery> {
+    fn unknown(
+        &mut self,
+        page: Vec<SweptDelivery>,
+        settled: &HashSet<u64>,
+        now: Timestamp,
+    ) -> Vec<SweptDelivery> {
         let mut unknown = Vec::new();
         for delivery in page {
-            self.found.newest = self.found.newest.max(Some(delivery.delivered_at));
+            // A clock of GitHub that is ahead (Enterprise Server) does not end the looks before what comes next.
+            let at = delivery.delivered_at.min(now);
+            self.found.newest = self.found.newest.max(Some(at));
             if self.found.listed.len() < MAX_SETTLED {
                 self.found.listed.push((delivery.id, delivery.delivered_at));
             }

@@ -249,7 +249,10 @@ impl GapSweeper {
             let waits = history.lacks_room() && self.pending.is_full();
             let looked = match waits {
                 true => Ok(()),
-                false => self.look_through(hook, &mut history, listed_from).await,
+                false => {
+                    let bounds = (now, listed_from);
+                    self.look_through(hook, &mut history, bounds).await
+                }
             };
             self.histories.insert(hook.clone(), history);
             looked?;
@@ -298,12 +301,12 @@ impl GapSweeper {
         &mut self,
         hook: &SweptHook,
         history: &mut HookHistory,
-        floor: Timestamp,
+        (now, floor): (Timestamp, Timestamp),
     ) -> Result<(), GapError> {
         let list = hook.deliveries();
         for _ in 0..MAX_PAGES_PER_SWEEP {
             let client = self.parts.client.clone();
-            let page = history.next_page(&client, &list, floor).await?;
+            let page = history.next_page(&client, &list, (now, floor)).await?;
             let LookedPage::Deliveries {
                 unknown,
                 unreadable,
