@@ -16,6 +16,8 @@ use crate::limits::{LIST_OVERLAP, MAX_SETTLED};
 pub(super) struct HookHistory {
     /// Everything that was delivered up to then is settled, or waits for its repair: in the log, given up by name, or pending.
     pub(super) through: Option<Timestamp>,
+    /// When the last look that came to its end began.
+    looked_at: Option<Timestamp>,
     /// Those of the newest page, if the same is true of everything on it.
     tags: Validators,
     /// Such deliveries in the part of the list that is read again, by their ids.
@@ -31,6 +33,7 @@ pub(super) struct HookHistory {
 #[derive(Debug)]
 struct HookLook {
     pages: RestPages,
+    began_at: Timestamp,
     floor: Timestamp,
     /// The first delivery of each page, by its id.
     first_ids: HashSet<u64>,
@@ -94,6 +97,7 @@ impl HookHistory {
         let tags = self.tags.clone();
         let look = self.look.get_or_insert_with(|| HookLook {
             pages: client.pages(list.clone().unless(tags)),
+            began_at: now,
             floor,
             first_ids: HashSet::new(),
             found: FinishedLook::default(),
@@ -117,6 +121,7 @@ impl HookHistory {
             Some(RestAnswer::Modified { value, tags }) => (value, tags),
             Some(RestAnswer::NotModified) => {
                 self.look = None;
+                self.looked_at = Some(now);
                 return Ok(LookedPage::Unchanged);
             }
             None => (Vec::new(), Validators::default()),
@@ -147,6 +152,11 @@ impl HookHistory {
         })
     }
 
+    /// The time of the last look, if the list goes back no further than to a later time now. It is told once.
+    pub(super) fn missed_since(&mut self, listed_from: Timestamp) -> Option<Timestamp> {
+        self.looked_at.take_if(|looked| *looked < listed_from)
+    }
+
     /// Where the next look may end.
     fn floor(&self, floor: Timestamp) -> Timestamp {
         let through = self.through.map(|through| through.minus(LIST_OVERLAP));
@@ -168,9 +178,11 @@ impl HookHistory {
 
     /// The look is over, and everything that it found missing waits for its repair.
     pub(super) fn finish_look(&mut self) {
-        let Some(looked) = self.look.take().map(|look| look.found) else {
+        let Some(look) = self.look.take() else {
             return;
         };
+        self.looked_at = Some(look.began_at);
+        let looked = look.found;
         self.is_cut = looked.cut_at.is_some();
         if let Some(cut_at) = looked.cut_at {
             self.tags = Validators::default();

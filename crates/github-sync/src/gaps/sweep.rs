@@ -96,6 +96,8 @@ struct SweepState {
     lines: usize,
     /// Places that failed in this sweep.
     failed: BTreeSet<SweptPlace>,
+    /// How far back GitHub lists what it delivered.
+    listed_from: Timestamp,
     /// Deliveries in a row that GitHub did not give of a place.
     not_given: BTreeMap<SweptPlace, u32>,
 }
@@ -110,6 +112,7 @@ impl SweepState {
             is_incomplete: false,
             lines: 0,
             failed: BTreeSet::new(),
+            listed_from: Timestamp::default(),
             not_given: BTreeMap::new(),
         }
     }
@@ -172,6 +175,7 @@ impl GapSweeper {
 
     async fn sweep_all(&mut self) -> Result<(), GapError> {
         let now = self.now().await?;
+        self.sweep.listed_from = now.minus(DELIVERIES_KEPT);
         let mut looked = Vec::new();
         for place in self.parts.places.clone() {
             match self.look_at(&place, now).await {
@@ -237,13 +241,12 @@ impl GapSweeper {
             let mut history = self.histories.remove(hook).unwrap_or_default();
             // What the log has removed by its age is older than that: no retention is shorter. Nothing else says what the log
             // had: a log that was emptied has lost what its first event comes after.
-            let listed_from = now.minus(DELIVERIES_KEPT);
-            if let Some(through) = history.through.filter(|through| *through < listed_from) {
+            let listed_from = self.sweep.listed_from;
+            if let Some(after) = history.missed_since(listed_from) {
                 warn!(
-                    %place, after = %through, until = %listed_from,
+                    %place, %after, until = %listed_from,
                     "GitHub no longer lists what it delivered then: if anything is missing, it is gone"
                 );
-                history.through = Some(listed_from);
             }
             // What had no room would have none again.
             let waits = history.lacks_room() && self.pending.is_full();

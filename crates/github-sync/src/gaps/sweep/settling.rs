@@ -91,8 +91,13 @@ impl GapSweeper {
             let Some((key, missing, fetched)) = fetched else {
                 continue;
             };
-            self.settle((key, &missing), fetched, &mut later).await?;
             let place = &missing.hook.place;
+            let has_failed = self.sweep.failed.contains(place);
+            if has_failed && matches!(fetched, Err(GapError::Github(_))) {
+                // That says nothing of this delivery.
+                continue;
+            }
+            self.settle((key, &missing), fetched, &mut later).await?;
             if self.sweep.failed.contains(place) {
                 stopped.lock().0.insert(place.clone());
             }
@@ -167,6 +172,15 @@ impl GapSweeper {
                     }
                 }
             }
+            // GitHub forgets it, so trying on leads nowhere.
+            Err(GapError::Github(
+                error @ (GithubError::Forbidden { .. }
+                | GithubError::Refused { .. }
+                | GithubError::Unavailable { .. }),
+            )) if self.is_out_of_time(missing) => {
+                self.warn_unrepairable(missing, &error);
+                GapOutcome::gone
+            }
             // The webhook was there at the beginning of the sweep; what is gone in several of them is the delivery, and not
             // the access to it.
             Err(GapError::Github(
@@ -234,6 +248,11 @@ impl GapSweeper {
         self.others_are_given(missing)
             || (matches!(error, GithubError::Refused { .. })
                 && self.pending.has_one_of(&missing.hook))
+    }
+
+    /// Whether GitHub did not give it for several sweeps and no longer lists it.
+    fn is_out_of_time(&self, missing: &MissingDelivery) -> bool {
+        missing.fetches() >= FETCH_TRIES && missing.delivery.delivered_at < self.sweep.listed_from
     }
 
     /// Whether GitHub gave another delivery of the webhook since it did not give this one.

@@ -113,3 +113,27 @@ async fn a_list_that_leads_in_a_circle_over_two_pages_ends() {
         assert_eq!(page, expected);
     }
 }
+
+#[tokio::test]
+async fn a_list_without_news_for_days_was_looked_at_all_the_same() {
+    let now = GapWorld::new(1).await.clock.now();
+    let old = json!([listed(9, now)]);
+    let (world, client, list) = look_at(vec![(old.clone(), None), (json!([]), None)]).await;
+    let mut history = HookHistory::default();
+    read(&mut history, (&client, &list), now).await;
+    history.finish_look();
+    let later = now.plus(DELIVERIES_KEPT - MINUTE);
+    let page = read(&mut history, (&client, &list), later).await;
+    assert_eq!(page, (vec![], true));
+    history.finish_look();
+    let much_later = later.plus(10 * MINUTE);
+    assert_eq!(
+        history.missed_since(much_later.minus(DELIVERIES_KEPT)),
+        None
+    );
+    // Nobody has looked for longer than GitHub keeps its list.
+    let too_late = later.plus(DELIVERIES_KEPT + MINUTE).minus(DELIVERIES_KEPT);
+    assert_eq!(history.missed_since(too_late), Some(later));
+    assert_eq!(history.missed_since(too_late), None, "it is told once");
+    drop(world);
+}
