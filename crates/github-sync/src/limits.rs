@@ -87,8 +87,9 @@ pub(crate) const MAX_FETCHES_PER_SWEEP: usize = 5_000;
 /// Bytes of payloads that one sweep fetches; the next one goes on. A payload has some 15 KB, and 25 MB at most.
 pub(crate) const MAX_BYTES_PER_SWEEP: usize = 512 * 1024 * 1024;
 
-/// Deliveries that are fetched at the same time: GitHub permits 100 requests for everything, and each payload may have 25 MB.
-pub(crate) const FETCHES_AT_ONCE: usize = 4;
+/// Deliveries that are fetched at the same time. A payload may have 25 MB, and takes 65 MB while its answer is read and its event
+/// is made; with the one that is stored just then, three of them take 195 MB. 5,000 fetches of 150 ms take 6 minutes of a sweep.
+pub(crate) const FETCHES_AT_ONCE: usize = 2;
 
 /// Look-ups in the log at the same time.
 pub(crate) const LOOKUPS_AT_ONCE: usize = 16;
@@ -103,8 +104,16 @@ pub(crate) const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const SWEEP_RESERVE: u32 = 200;
 
 /// Sweeps in which GitHub does not give a delivery that it lists, or not in a form that can be read, before it is given up.
-/// One that GitHub fails to give (5xx) is fetched after all others from then on.
+/// One that GitHub fails to give (5xx) is tried on after all others, and from then on a sweep is whole without it.
 pub(crate) const FETCH_TRIES: u32 = 3;
+
+/// Of those that GitHub failed to give before, how many may fail once more in one sweep: the others of them are left for the
+/// next one. Fewer failures in a row than open the circuit breaker of GitHub's API.
+pub(crate) const FAILURES_PER_SWEEP: usize = 3;
+
+/// Deliveries of a place in a row that GitHub refuses or fails to give, after which no more of it are fetched in a sweep: that
+/// is the place, or GitHub.
+pub(crate) const NOT_GIVEN_IN_A_ROW: u32 = 5;
 
 /// Events of the log that are read to find out whether a later state was stored before the one that is repaired, the newest
 /// first. Older ones mark nothing as late.

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use github::{GithubClient, RestAnswer, RestCall, RestPages, Validators};
 use model::{Classified, ErrorClass, Timestamp};
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use super::{delivery::SweptDelivery, error::GapError};
 use crate::limits::{LIST_OVERLAP, MAX_SETTLED};
@@ -13,22 +14,29 @@ use crate::limits::{LIST_OVERLAP, MAX_SETTLED};
 /// What is known of a webhook's deliveries.
 #[derive(Debug, Default)]
 pub(super) struct HookHistory {
-    /// Everything that was delivered up to then is settled: in the log, or given up by name.
+    /// Everything that was delivered up to then is settled, or waits for its repair: in the log, given up by name, or pending.
     pub(super) through: Option<Timestamp>,
-    /// Those of the newest page, if everything on it is settled.
+    /// When the last look that came to its end began.
+    looked_at: Option<Timestamp>,
+    /// Those of the newest page, if the same is true of everything on it.
     tags: Validators,
-    /// Settled deliveries in the part of the list that is read again, by their ids.
+    /// Such deliveries in the part of the list that is read again, by their ids.
     settled: HashSet<u64>,
     /// A look that is not over.
     look: Option<HookLook>,
-    /// The result of one whose missing deliveries are not settled yet.
-    looked: Option<FinishedLook>,
+    /// Not every missing delivery had room in the last look.
+    is_cut: bool,
+    /// The last sweep in which GitHub gave a delivery of this webhook, by its number.
+    given_in: Option<u64>,
 }
 
 #[derive(Debug)]
 struct HookLook {
     pages: RestPages,
+    began_at: Timestamp,
     floor: Timestamp,
+    /// The first delivery of each page, by its id.
+    first_ids: HashSet<u64>,
     found: FinishedLook,
 }
 
@@ -38,8 +46,8 @@ struct FinishedLook {
     tags: Validators,
     newest: Option<Timestamp>,
     listed: Vec<(u64, Timestamp)>,
-    /// Not every missing delivery had room: the next look has to find them.
-    is_cut: bool,
+    /// Not every missing delivery had room: the next look has to find those from then on.
+    cut_at: Option<Timestamp>,
 }
 
 /// A page of a look.
@@ -58,23 +66,40 @@ pub(super) enum LookedPage {
 }
 
 impl HookHistory {
-    /// Whether the missing deliveries of a look are still to be settled.
-    pub(super) fn awaits_repairs(&self) -> bool {
-        self.looked.is_some()
+    /// Whether the list was read to its end, so that the oldest missing delivery is known.
+    pub(super) fn is_looked_through(&self) -> bool {
+        self.look.is_none()
     }
 
-    /// The next page of the list. `floor` is the time before which nothing can be missing.
+    /// Whether the next look needs room for what the last one had none for.
+    pub(super) fn lacks_room(&self) -> bool {
+        self.is_cut && self.look.is_none()
+    }
+
+    /// GitHub gave a delivery in this sweep.
+    pub(super) fn gives(&mut self, sweep: u64) {
+        self.given_in = Some(sweep);
+    }
+
+    /// Whether GitHub gave a delivery in this sweep or a later one.
+    pub(super) fn has_given_since(&self, sweep: u64) -> bool {
+        self.given_in.is_some_and(|given| given >= sweep)
+    }
+
+    /// The next page of the list. `floor` is the time before which nothing can be missing; `now` is the log's time.
     pub(super) async fn next_page(
         &mut self,
         client: &GithubClient,
         list: &RestCall,
-        floor: Timestamp,
+        (now, floor): (Timestamp, Timestamp),
     ) -> Result<LookedPage, GapError> {
         let floor = self.floor(floor);
         let tags = self.tags.clone();
         let look = self.look.get_or_insert_with(|| HookLook {
             pages: client.pages(list.clone().unless(tags)),
+            began_at: now,
             floor,
+            first_ids: HashSet::new(),
             found: FinishedLook::default(),
         });
         let page = match look.pages.next_page::<Vec<Box<RawValue>>>().await {
@@ -96,6 +121,7 @@ impl HookHistory {
             Some(RestAnswer::Modified { value, tags }) => (value, tags),
             Some(RestAnswer::NotModified) => {
                 self.look = None;
+                self.looked_at = Some(now);
                 return Ok(LookedPage::Unchanged);
             }
             None => (Vec::new(), Validators::default()),
@@ -104,12 +130,20 @@ impl HookHistory {
             look.found.tags = tags;
         }
         let (read, unreadable) = SweptDelivery::read_page(&entries);
-        let is_last = entries.is_empty()
+        // Links that lead back to a page: the rest of the list cannot be had, and would be read for ever.
+        let is_circle = read
+            .first()
+            .is_some_and(|first| !look.first_ids.insert(first.id));
+        if is_circle {
+            warn!("GitHub's list of deliveries leads in a circle; it is read no further");
+        }
+        let is_last = is_circle
+            || entries.is_empty()
             || read
                 .last()
                 .is_some_and(|oldest| oldest.delivered_at < look.floor);
         let listed = read.len();
-        let unknown = look.unknown(read, &self.settled);
+        let unknown = look.unknown(read, &self.settled, now);
         Ok(LookedPage::Deliveries {
             unknown,
             unreadable,
@@ -118,35 +152,42 @@ impl HookHistory {
         })
     }
 
+    /// The time of the last look, if the list goes back no further than to a later time now. It is told once.
+    pub(super) fn missed_since(&mut self, listed_from: Timestamp) -> Option<Timestamp> {
+        self.looked_at.take_if(|looked| *looked < listed_from)
+    }
+
     /// Where the next look may end.
     fn floor(&self, floor: Timestamp) -> Timestamp {
         let through = self.through.map(|through| through.minus(LIST_OVERLAP));
         through.map_or(floor, |through| through.max(floor))
     }
 
-    /// There was no room for all missing deliveries.
-    pub(super) fn is_cut(&mut self) {
-        let looks = [
-            self.look.as_mut().map(|look| &mut look.found),
-            self.looked.as_mut(),
-        ];
-        for look in looks.into_iter().flatten() {
-            look.is_cut = true;
+    /// There was no room for a missing delivery: a later look has to find it.
+    pub(super) fn forget(&mut self, delivery: &SweptDelivery) {
+        self.is_cut = true;
+        self.tags = Validators::default();
+        self.settled.remove(&delivery.id);
+        let before = delivery.delivered_at;
+        self.through = self.through.map(|through| through.min(before));
+        if let Some(look) = &mut self.look {
+            let cut_at = &mut look.found.cut_at;
+            *cut_at = Some(cut_at.map_or(before, |at| at.min(before)));
         }
     }
 
-    /// The look is over; what it found counts once its missing deliveries are settled.
+    /// The look is over, and everything that it found missing waits for its repair.
     pub(super) fn finish_look(&mut self) {
-        self.looked = self.look.take().map(|look| look.found);
-    }
-
-    /// Every missing delivery of the look is settled.
-    pub(super) fn settle(&mut self) {
-        let Some(looked) = self.looked.take() else {
+        let Some(look) = self.look.take() else {
             return;
         };
-        if looked.is_cut {
+        self.looked_at = Some(look.began_at);
+        let looked = look.found;
+        self.is_cut = looked.cut_at.is_some();
+        if let Some(cut_at) = looked.cut_at {
             self.tags = Validators::default();
+            // At most the log's time, as the newest one.
+            self.through = looked.newest.min(Some(cut_at)).max(self.through);
             return;
         }
         self.tags = looked.tags;
@@ -160,10 +201,17 @@ impl HookHistory {
 
 impl HookLook {
     /// Those of a page of which nothing is known yet.
-    fn unknown(&mut self, page: Vec<SweptDelivery>, settled: &HashSet<u64>) -> Vec<SweptDelivery> {
+    fn unknown(
+        &mut self,
+        page: Vec<SweptDelivery>,
+        settled: &HashSet<u64>,
+        now: Timestamp,
+    ) -> Vec<SweptDelivery> {
         let mut unknown = Vec::new();
         for delivery in page {
-            self.found.newest = self.found.newest.max(Some(delivery.delivered_at));
+            // A clock of GitHub that is ahead (Enterprise Server) does not end the looks before what comes next.
+            let at = delivery.delivered_at.min(now);
+            self.found.newest = self.found.newest.max(Some(at));
             if self.found.listed.len() < MAX_SETTLED {
                 self.found.listed.push((delivery.id, delivery.delivered_at));
             }

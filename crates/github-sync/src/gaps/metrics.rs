@@ -30,7 +30,7 @@ pub(crate) enum GapOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
 pub(crate) enum SweepEnd {
-    /// Every list was read and every gap settled.
+    /// Every list was read and every gap settled, but for deliveries that GitHub fails to give again and again.
     whole,
     /// A bound ended it; the next one goes on.
     bound,

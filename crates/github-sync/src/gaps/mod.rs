@@ -90,7 +90,7 @@ impl Gaps {
         register_depth(
             registry,
             "forgewire_sync_whole_sweep_age_seconds",
-            "Seconds since the last whole sweep of GitHub's lists of deliveries, or since this replica began to sweep; 0 while it does not",
+            "Seconds since the last whole sweep of GitHub's lists of deliveries, or since this replica began to sweep; 0 while another one does",
             move || aged.whole_sweep_age(),
         );
         let asked = Arc::clone(&status);

@@ -88,10 +88,13 @@ struct PlaceView {
 pub(crate) struct GapStatus(Mutex<GapView>);
 
 impl GapStatus {
-    pub(super) fn turn(&self, turn: SweepTurn) {
+    /// Who sweeps now. Returns whether that is news.
+    pub(super) fn turn(&self, turn: SweepTurn) -> bool {
         let mut view = self.0.lock();
+        let is_news = view.turn != turn;
         view.turn = turn;
-        if matches!(turn, SweepTurn::Here { .. }) {
+        if matches!(turn, SweepTurn::Here { .. } | SweepTurn::Unknown) {
+            // Nobody is known to sweep while the leases are away, so the last sweep grows older.
             view.since.get_or_insert_with(Instant::now);
         } else {
             // What this replica knew of places is another one's to say now.
@@ -99,6 +102,7 @@ impl GapStatus {
             view.since = None;
             view.whole = None;
         }
+        is_news
     }
 
     /// A place can be looked at. Returns whether that is news.
@@ -158,7 +162,7 @@ impl GapStatus {
         }
     }
 
-    /// Seconds since the last whole sweep, or since this replica began to sweep; 0 while it does not.
+    /// Seconds since the last whole sweep, or since this replica began to sweep; 0 while another one does.
     pub(crate) fn whole_sweep_age(&self) -> usize {
         let view = self.0.lock();
         let from = view.whole.map(|(_, at)| at).or(view.since);
@@ -166,9 +170,14 @@ impl GapStatus {
         usize::try_from(seconds).unwrap_or(usize::MAX)
     }
 
-    /// The first place that fails, and how many do.
+    /// That nobody is known to sweep, or the first place that fails, and how many do.
     pub(crate) fn failure(&self) -> Option<(ErrorClass, String)> {
         let view = self.0.lock();
+        if view.turn == SweepTurn::Unknown {
+            let reason =
+                "nobody is known to look for lost webhooks: the store of leases does not answer";
+            return Some((ErrorClass::Transient, reason.to_owned()));
+        }
         let mut failing = view.places.iter();
         let (place, failure) =
             failing.find_map(|(place, view)| Some((place, view.failure.as_ref()?)))?;

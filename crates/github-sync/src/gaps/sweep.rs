@@ -10,7 +10,7 @@ use std::{
 use event_flow::record::Recorder;
 use futures_util::{StreamExt, stream};
 use github::{GithubClient, RestAnswer, Validators};
-use model::{Clock, IdSource, Sequence, Timestamp};
+use model::{Clock, IdSource, Timestamp};
 use ports::{EventLog, EventLogError};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -78,6 +78,8 @@ pub(super) struct GapSweeper {
     pending: PendingRepairs,
     /// Whether the log failed in the last sweep.
     log_fails: bool,
+    /// The number of the sweep, which orders what is known of deliveries.
+    number: u64,
     sweep: SweepState,
 }
 
@@ -94,6 +96,10 @@ struct SweepState {
     lines: usize,
     /// Places that failed in this sweep.
     failed: BTreeSet<SweptPlace>,
+    /// How far back GitHub lists what it delivered.
+    listed_from: Timestamp,
+    /// Deliveries in a row that GitHub did not give of a place.
+    not_given: BTreeMap<SweptPlace, u32>,
 }
 
 impl SweepState {
@@ -106,6 +112,8 @@ impl SweepState {
             is_incomplete: false,
             lines: 0,
             failed: BTreeSet::new(),
+            listed_from: Timestamp::default(),
+            not_given: BTreeMap::new(),
         }
     }
 }
@@ -118,6 +126,7 @@ impl GapSweeper {
             histories: BTreeMap::new(),
             pending: PendingRepairs::default(),
             log_fails: false,
+            number: 0,
             sweep: SweepState::begin(),
         }
     }
@@ -132,6 +141,7 @@ impl GapSweeper {
     pub(super) async fn sweep(&mut self) -> SweepEnd {
         let (began, at) = (Instant::now(), self.parts.clock.now());
         self.sweep = SweepState::begin();
+        self.number += 1;
         let swept = self.sweep_all().await;
         if let Err(error) = &swept
             && !self.log_fails
@@ -165,10 +175,10 @@ impl GapSweeper {
 
     async fn sweep_all(&mut self) -> Result<(), GapError> {
         let now = self.now().await?;
-        let floor = self.floor(now).await?;
+        self.sweep.listed_from = now.minus(DELIVERIES_KEPT);
         let mut looked = Vec::new();
         for place in self.parts.places.clone() {
-            match self.look_at(&place, (now, floor)).await {
+            match self.look_at(&place, now).await {
                 Ok(webhooks) => looked.extend(webhooks.map(|webhooks| (place, webhooks))),
                 Err(error @ (GapError::Log(_) | GapError::Append(_))) => return Err(error),
                 Err(error) => self.fails(&place, &error),
@@ -181,10 +191,6 @@ impl GapSweeper {
                 self.works(&place, webhooks);
             }
         }
-        let settled = self.histories.iter_mut();
-        let settled = settled
-            .filter(|(hook, history)| history.awaits_repairs() && !self.pending.has_any_of(hook));
-        settled.for_each(|(_, history)| history.settle());
         Ok(())
     }
 
@@ -192,21 +198,6 @@ impl GapSweeper {
     async fn now(&self) -> Result<Timestamp, EventLogError> {
         let of_log = self.parts.log.time().await?;
         Ok(of_log.unwrap_or_else(|| self.parts.clock.now()))
-    }
-
-    /// The time before which nothing can be missing: GitHub's list goes back no further, and what the log has removed
-    /// already does not come back.
-    async fn floor(&self, now: Timestamp) -> Result<Timestamp, EventLogError> {
-        let listed_from = now.minus(DELIVERIES_KEPT);
-        let log = &self.parts.log;
-        let head = log.head().await?;
-        if head.trimmed_through == Sequence::START || head.last == head.trimmed_through {
-            return Ok(listed_from);
-        }
-        let page = log.read_after(head.trimmed_through, 1).await?;
-        let first = page.events.first();
-        let kept_from = first.map(|event| event.item.facts.received_at);
-        Ok(kept_from.map_or(listed_from, |kept_from| kept_from.max(listed_from)))
     }
 
     fn works(&self, place: &SweptPlace, webhooks: usize) {
@@ -240,7 +231,7 @@ impl GapSweeper {
     async fn look_at(
         &mut self,
         place: &SweptPlace,
-        (now, floor): (Timestamp, Timestamp),
+        now: Timestamp,
     ) -> Result<Option<usize>, GapError> {
         if self.is_at_bound() {
             return Ok(None);
@@ -248,17 +239,23 @@ impl GapSweeper {
         let hooks = self.our_hooks(place).await?;
         for hook in &hooks {
             let mut history = self.histories.remove(hook).unwrap_or_default();
-            let listed_from = now.minus(DELIVERIES_KEPT);
-            if let Some(through) = history.through.filter(|through| *through < listed_from) {
+            // What the log has removed by its age is older than that: no retention is shorter. Nothing else says what the log
+            // had: a log that was emptied has lost what its first event comes after.
+            let listed_from = self.sweep.listed_from;
+            if let Some(after) = history.missed_since(listed_from) {
                 warn!(
-                    %place, after = %through, until = %listed_from,
+                    %place, %after, until = %listed_from,
                     "GitHub no longer lists what it delivered then: if anything is missing, it is gone"
                 );
-                history.through = Some(listed_from);
             }
-            let looked = match history.awaits_repairs() {
+            // What had no room would have none again.
+            let waits = history.lacks_room() && self.pending.is_full();
+            let looked = match waits {
                 true => Ok(()),
-                false => self.look_through(hook, &mut history, floor).await,
+                false => {
+                    let bounds = (now, listed_from);
+                    self.look_through(hook, &mut history, bounds).await
+                }
             };
             self.histories.insert(hook.clone(), history);
             looked?;
@@ -307,12 +304,12 @@ impl GapSweeper {
         &mut self,
         hook: &SweptHook,
         history: &mut HookHistory,
-        floor: Timestamp,
+        (now, floor): (Timestamp, Timestamp),
     ) -> Result<(), GapError> {
         let list = hook.deliveries();
         for _ in 0..MAX_PAGES_PER_SWEEP {
             let client = self.parts.client.clone();
-            let page = history.next_page(&client, &list, floor).await?;
+            let page = history.next_page(&client, &list, (now, floor)).await?;
             let LookedPage::Deliveries {
                 unknown,
                 unreadable,
@@ -355,18 +352,14 @@ impl GapSweeper {
     }
 
     fn found(&mut self, hook: &SweptHook, history: &mut HookHistory, delivery: SweptDelivery) {
-        let missing = MissingDelivery {
-            hook: hook.clone(),
-            delivery,
-            tries: 0,
-        };
+        let missing = MissingDelivery::new(hook.clone(), delivery);
         match self.pending.add(missing) {
             AddedRepair::Known => return,
             AddedRepair::Added => {}
-            AddedRepair::Displaced(of) if of == *hook => history.is_cut(),
-            AddedRepair::Displaced(of) => {
-                if let Some(other) = self.histories.get_mut(&of) {
-                    other.is_cut();
+            AddedRepair::Displaced(it) if it.hook == *hook => history.forget(&it.delivery),
+            AddedRepair::Displaced(it) => {
+                if let Some(other) = self.histories.get_mut(&it.hook) {
+                    other.forget(&it.delivery);
                 }
             }
         }

@@ -66,7 +66,9 @@ impl SweepTurns {
                     self.sweep_under(&leases, (&name, &lease.token), &stop)
                         .await;
                 }
-                Some(Ok(Ok(None))) => self.status.turn(SweepTurn::Elsewhere),
+                Some(Ok(Ok(None))) => {
+                    self.status.turn(SweepTurn::Elsewhere);
+                }
                 Some(Ok(Err(error))) => self.lease_fails(&error),
                 Some(Err(elapsed)) => self.lease_fails(&elapsed),
                 None => return,
@@ -76,8 +78,11 @@ impl SweepTurns {
     }
 
     fn lease_fails(&self, error: &dyn std::fmt::Display) {
-        debug!(%error, "the lease of the sweep cannot be taken");
-        self.status.turn(SweepTurn::Unknown);
+        if self.status.turn(SweepTurn::Unknown) {
+            warn!(%error, "lost webhooks are not looked for now: the lease of the sweep cannot be taken");
+        } else {
+            debug!(%error, "the lease of the sweep cannot be taken");
+        }
     }
 
     async fn sweep_under(
@@ -95,7 +100,9 @@ impl SweepTurns {
         };
         match stop.run_until_cancelled(held).await {
             Some(_) => {
-                warn!("the lease of the sweep is lost; another replica may sweep now");
+                warn!(
+                    "this replica has stopped to look for lost webhooks: the lease of the sweep is lost"
+                );
                 self.status.turn(SweepTurn::Unknown);
             }
             None => {

@@ -1,12 +1,12 @@
 //! Missing deliveries are fetched and stored, or given up by name.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use github::{GithubClient, GithubError};
-use model::TraceContext;
+use model::{Timestamp, TraceContext};
 use parking_lot::Mutex;
-use ports::EventLog;
+use ports::{EventLog, EventLogError};
 use tracing::{debug, info, warn};
 
 use super::GapSweeper;
@@ -22,32 +22,65 @@ use crate::{
         repair::{self, NotRepaired, RepairContext},
         status::SettledGap,
     },
-    limits::{FETCH_TRIES, FETCHES_AT_ONCE, MAX_FETCHES_PER_SWEEP, SWEEP_LINES},
+    limits::{
+        FAILURES_PER_SWEEP, FETCH_TRIES, FETCHES_AT_ONCE, MAX_FETCHES_PER_SWEEP,
+        NOT_GIVEN_IN_A_ROW, SWEEP_LINES,
+    },
+    webhook_place::SweptHook,
 };
 
 impl GapSweeper {
-    /// Repairs what is missing, the oldest first, over all webhooks whose lists were looked through.
+    /// Repairs what is missing, the oldest first, over all webhooks whose lists were looked through; at last what GitHub did
+    /// not give in an earlier sweep.
     pub(super) async fn repair_all(&mut self) -> Result<(), GapError> {
-        let (histories, failed) = (&self.histories, &self.sweep.failed);
-        let mut missing = self.pending.first(MAX_FETCHES_PER_SWEEP, |hook| {
-            let history = histories.get(hook);
-            history.is_some_and(HookHistory::awaits_repairs) && !failed.contains(&hook.place)
-        });
-        // One that GitHub fails to give again and again does not hold up the others.
-        missing.sort_by_key(|(_, missing)| missing.tries >= FETCH_TRIES);
-        let oldest = missing.iter().map(|(_, it)| it.delivery.delivered_at).min();
-        let Some(oldest) = oldest.filter(|_| !self.is_at_bound()) else {
+        let fresh = self.repairable(MAX_FETCHES_PER_SWEEP, |it| it.fetches() == 0);
+        self.sweep.is_bounded |= fresh.len() >= MAX_FETCHES_PER_SWEEP;
+        let left = MAX_FETCHES_PER_SWEEP - fresh.len();
+        self.repair_fresh(fresh).await?;
+        if self.sweep.is_bounded {
             return Ok(());
-        };
-        self.sweep.is_bounded |= missing.len() >= MAX_FETCHES_PER_SWEEP;
-        let mut later = LaterStates::since(&*self.parts.log, oldest).await?;
+        }
+        let number = self.number;
+        let is_earlier = |it: &MissingDelivery| it.not_given.is_some_and(|(_, last)| last < number);
+        let mut again = self.repairable(left, is_earlier);
+        again.sort_by_key(|(_, missing)| missing.fetches());
+        self.repair_again(again).await
+    }
+
+    fn repairable(
+        &self,
+        most: usize,
+        is_of_these: impl Fn(&MissingDelivery) -> bool,
+    ) -> Vec<(RepairKey, MissingDelivery)> {
+        let (histories, failed) = (&self.histories, &self.sweep.failed);
+        self.pending.first(most, |missing| {
+            let history = histories.get(&missing.hook);
+            history.is_some_and(HookHistory::is_looked_through)
+                && !failed.contains(&missing.hook.place)
+                && is_of_these(missing)
+        })
+    }
+
+    /// Several at once. What was fetched is stored, whatever became of others.
+    async fn repair_fresh(
+        &mut self,
+        missing: Vec<(RepairKey, MissingDelivery)>,
+    ) -> Result<(), GapError> {
+        if missing.is_empty() || self.is_at_bound() {
+            return Ok(());
+        }
+        let mut later = ComparedStates::of(&missing);
         let (client, log) = (self.parts.client.clone(), Arc::clone(&self.parts.log));
-        // Places of which nothing more is fetched.
-        let stopped = Mutex::new(BTreeSet::new());
+        // Places of which nothing more is fetched; and whether nothing is, of any.
+        let stopped = Mutex::new((BTreeSet::new(), false));
         let (client, log, stopped) = (&client, &*log, &stopped);
         let mut fetched = stream::iter(missing)
             .map(|(key, missing)| async move {
-                if stopped.lock().contains(&missing.hook.place) {
+                let is_stopped = {
+                    let stopped = stopped.lock();
+                    stopped.1 || stopped.0.contains(&missing.hook.place)
+                };
+                if is_stopped {
                     return None;
                 }
                 let fetched = fetch(client, log, &missing).await;
@@ -59,16 +92,48 @@ impl GapSweeper {
                 continue;
             };
             let place = &missing.hook.place;
-            if self.sweep.failed.contains(place) {
+            let has_failed = self.sweep.failed.contains(place);
+            if has_failed && matches!(fetched, Err(GapError::Github(_))) {
+                // That says nothing of this delivery.
                 continue;
             }
             self.settle((key, &missing), fetched, &mut later).await?;
             if self.sweep.failed.contains(place) {
-                stopped.lock().insert(place.clone());
+                stopped.lock().0.insert(place.clone());
             }
+            if self.is_at_bound() {
+                stopped.lock().1 = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// One after the other, with one attempt each where GitHub failed before: others are not to pay for them.
+    async fn repair_again(
+        &mut self,
+        missing: Vec<(RepairKey, MissingDelivery)>,
+    ) -> Result<(), GapError> {
+        let mut later = ComparedStates::of(&missing);
+        let (client, log) = (self.parts.client.clone(), Arc::clone(&self.parts.log));
+        let mut failures = 0;
+        for (key, missing) in missing {
             if self.is_at_bound() {
                 break;
             }
+            if self.sweep.failed.contains(&missing.hook.place) {
+                continue;
+            }
+            if missing.failures > 0 && failures >= FAILURES_PER_SWEEP {
+                self.sweep.is_incomplete |= missing.failures < FETCH_TRIES;
+                continue;
+            }
+            let fetched = fetch(&client, &*log, &missing).await;
+            let is_failure = matches!(
+                fetched,
+                Err(GapError::Github(GithubError::Unavailable { .. }))
+            );
+            failures += usize::from(is_failure);
+            self.settle((key, &missing), fetched, &mut later).await?;
         }
         Ok(())
     }
@@ -78,7 +143,7 @@ impl GapSweeper {
         &mut self,
         (key, missing): (RepairKey, &MissingDelivery),
         fetched: Result<FetchedDelivery, GapError>,
-        later: &mut LaterStates,
+        later: &mut ComparedStates,
     ) -> Result<(), GapError> {
         if !matches!(fetched, Ok(FetchedDelivery::Arrived)) {
             self.sweep.tally.fetched += 1;
@@ -86,6 +151,7 @@ impl GapSweeper {
         let outcome = match fetched {
             Ok(FetchedDelivery::Arrived) => GapOutcome::arrived,
             Ok(FetchedDelivery::Details(details)) => {
+                self.is_given(&missing.hook);
                 self.sweep.tally.bytes += details.payload().map_or(0, str::len);
                 match self.store(missing, &details, later).await? {
                     Ok(outcome) => outcome,
@@ -105,6 +171,15 @@ impl GapSweeper {
                         GapOutcome::unreadable
                     }
                 }
+            }
+            // GitHub forgets it, so trying on leads nowhere.
+            Err(GapError::Github(
+                error @ (GithubError::Forbidden { .. }
+                | GithubError::Refused { .. }
+                | GithubError::Unavailable { .. }),
+            )) if self.is_out_of_time(missing) => {
+                self.warn_unrepairable(missing, &error);
+                GapOutcome::gone
             }
             // The webhook was there at the beginning of the sweep; what is gone in several of them is the delivery, and not
             // the access to it.
@@ -126,9 +201,29 @@ impl GapSweeper {
                 self.warn_unrepairable(missing, &error);
                 GapOutcome::unreadable
             }
+            Err(GapError::Github(
+                error @ (GithubError::Forbidden { .. } | GithubError::Refused { .. }),
+            )) => {
+                if self.is_tried_again(key) {
+                    self.is_not_given(missing, error);
+                    return Ok(());
+                }
+                if !self.is_about_itself(missing, &error) {
+                    self.fails(&missing.hook.place, &error.into());
+                    return Ok(());
+                }
+                self.warn_unrepairable(missing, &error);
+                GapOutcome::gone
+            }
+            Err(GapError::Github(error @ GithubError::Unavailable { .. })) => {
+                self.github_fails_with(key, missing, &error);
+                self.is_not_given(missing, error);
+                return Ok(());
+            }
             Err(error @ GapError::Github(_)) => {
-                if matches!(error, GapError::Github(GithubError::Unavailable { .. })) {
-                    self.pending.tried(key);
+                // What opened the breaker is not to be the first one again when it closes.
+                if matches!(error, GapError::Github(GithubError::BreakerOpen { .. })) {
+                    self.pending.failed(key, self.number);
                 }
                 self.fails(&missing.hook.place, &error);
                 return Ok(());
@@ -142,9 +237,67 @@ impl GapSweeper {
 
     /// Whether the next sweep tries once more what GitHub did not give.
     fn is_tried_again(&mut self, key: RepairKey) -> bool {
-        let is_tried_again = self.pending.tried(key) < FETCH_TRIES;
+        let is_tried_again = self.pending.tried(key, self.number) < FETCH_TRIES;
         self.sweep.is_incomplete |= is_tried_again;
         is_tried_again
+    }
+
+    /// Whether a refusal is about this delivery, and not about all: others of its webhook were given since it was refused, or
+    /// none waits, and it is not for the credentials.
+    fn is_about_itself(&self, missing: &MissingDelivery, error: &GithubError) -> bool {
+        self.others_are_given(missing)
+            || (matches!(error, GithubError::Refused { .. })
+                && self.pending.has_one_of(&missing.hook))
+    }
+
+    /// Whether GitHub did not give it for several sweeps and no longer lists it.
+    fn is_out_of_time(&self, missing: &MissingDelivery) -> bool {
+        missing.fetches() >= FETCH_TRIES && missing.delivery.delivered_at < self.sweep.listed_from
+    }
+
+    /// Whether GitHub gave another delivery of the webhook since it did not give this one.
+    fn others_are_given(&self, missing: &MissingDelivery) -> bool {
+        let since = missing.not_given.map_or(self.number, |(since, _)| since);
+        let history = self.histories.get(&missing.hook);
+        history.is_some_and(|history| history.has_given_since(since))
+    }
+
+    /// GitHub fails with one delivery. It is tried on, after all others, and is no reason not to trust a sweep.
+    fn github_fails_with(
+        &mut self,
+        key: RepairKey,
+        missing: &MissingDelivery,
+        error: &GithubError,
+    ) {
+        let failures = self.pending.failed(key, self.number);
+        self.sweep.is_incomplete |= failures < FETCH_TRIES;
+        if failures == FETCH_TRIES && self.has_line() {
+            let (place, delivery) = (&missing.hook.place, &missing.delivery);
+            warn!(
+                %place, delivery = %delivery.guid, event = &*delivery.event, reason = %error,
+                "GitHub fails to give a missing delivery again and again; it is tried on, after all others"
+            );
+        }
+    }
+
+    fn is_given(&mut self, hook: &SweptHook) {
+        self.sweep.not_given.remove(&hook.place);
+        if let Some(history) = self.histories.get_mut(hook) {
+            history.gives(self.number);
+        }
+    }
+
+    /// Of a place that gives none of several deliveries, no more are fetched in this sweep.
+    fn is_not_given(&mut self, missing: &MissingDelivery, error: GithubError) {
+        if missing.fetches() > 0 && self.others_are_given(missing) {
+            return;
+        }
+        let place = &missing.hook.place;
+        let in_a_row = self.sweep.not_given.entry(place.clone()).or_default();
+        *in_a_row += 1;
+        if *in_a_row >= NOT_GIVEN_IN_A_ROW {
+            self.fails(place, &error.into());
+        }
     }
 
     /// Stores the event of a delivery, as an ingest does.
@@ -152,7 +305,7 @@ impl GapSweeper {
         &mut self,
         missing: &MissingDelivery,
         details: &DeliveryDetails,
-        later: &mut LaterStates,
+        later: &mut ComparedStates,
     ) -> Result<Result<GapOutcome, NotRepaired>, GapError> {
         let trace = TraceContext::start(&*self.parts.ids);
         let context = RepairContext {
@@ -166,6 +319,7 @@ impl GapSweeper {
             Ok(repaired) => repaired,
             Err(reason) => return Ok(Err(reason)),
         };
+        let later = later.read(&*self.parts.log).await?;
         let is_late = later.has_later(&repaired.place);
         let event = match is_late {
             true => repaired.event.marked_late(),
@@ -232,6 +386,29 @@ impl GapSweeper {
     }
 }
 
+/// The states that the log has had since the oldest of some missing deliveries, read when the first of them is there.
+struct ComparedStates {
+    oldest: Timestamp,
+    read: Option<LaterStates>,
+}
+
+impl ComparedStates {
+    fn of(missing: &[(RepairKey, MissingDelivery)]) -> Self {
+        let times = missing.iter().map(|(_, it)| it.delivery.delivered_at);
+        Self {
+            oldest: times.min().unwrap_or_default(),
+            read: None,
+        }
+    }
+
+    async fn read(&mut self, log: &dyn EventLog) -> Result<&mut LaterStates, EventLogError> {
+        if self.read.is_none() {
+            self.read = Some(LaterStates::since(log, self.oldest).await?);
+        }
+        Ok(self.read.get_or_insert_default())
+    }
+}
+
 /// What was fetched of a missing delivery.
 enum FetchedDelivery {
     /// Nothing: it is in the log by now.
@@ -247,6 +424,10 @@ async fn fetch(
     if holds(log, &missing.delivery).await? {
         return Ok(FetchedDelivery::Arrived);
     }
-    let call = missing.hook.delivery(missing.delivery.id);
+    let mut call = missing.hook.delivery(missing.delivery.id);
+    if missing.failures > 0 {
+        // One attempt: with more, the circuit breaker would open for others too.
+        call = call.patience(Duration::ZERO);
+    }
     Ok(FetchedDelivery::Details(client.get(&call).await?))
 }

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use fake_github::{
-    hooks::FakeHookOwner,
+    hooks::{FakeHookKey, FakeHookOwner},
     server::{FakeFault, FakeLimits},
 };
 use model::EventOrigin;
-use serde_json::Value;
 
 use super::world::{GapWorld, TOKEN, forgetful_receiver};
-use crate::{gaps::metrics::SweepEnd, limits::SWEEP_RESERVE, webhook_place::SweptPlace};
+use crate::{
+    gaps::metrics::SweepEnd,
+    limits::{DELIVERIES_KEPT, SWEEP_RESERVE},
+    webhook_place::SweptPlace,
+};
 
 const DETAILS: &str = "/deliveries/";
 
@@ -126,72 +129,6 @@ async fn a_repaired_event_has_the_time_of_its_attempt_and_was_received_now() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_github_lists_and_does_not_give_is_told_and_holds_up_nothing() {
-    let (world, hook) = GapWorld::with_lost_webhook().await;
-    let guids = world.happen(4).await;
-    let lost = world.path_of(hook, &guids[1]);
-    world.github.break_next(&lost, FakeFault::Status(404), 3);
-    let mut sweeper = world.sweeper();
-    for unrepairable in [0, 0, 1] {
-        assert_ne!(sweeper.sweep().await, SweepEnd::bound);
-        assert_eq!(
-            world.stored().await.len(),
-            3,
-            "the others are there at once"
-        );
-        let view = world.status.view();
-        assert_eq!(view["lastSweep"]["unrepairable"], unrepairable, "{view}");
-    }
-    let view = world.status.view();
-    assert_eq!(view["lastSweep"]["end"], "whole", "{view}");
-    let recent = view["recent"].as_array().unwrap();
-    let gone: Vec<&Value> = recent
-        .iter()
-        .filter(|gap| gap["outcome"] == "gone")
-        .collect();
-    assert_eq!(gone.len(), 1, "{view}");
-    assert_eq!(gone[0]["delivery"], *guids[1]);
-    // It is not asked for again and again.
-    let fetches = world.fetches();
-    world.happen(1).await;
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.fetches(), fetches + 1);
-}
-
-#[tokio::test]
-async fn a_delivery_that_github_always_fails_to_give_does_not_hold_up_the_others() {
-    let (world, hook) = GapWorld::with_lost_webhook().await;
-    let guids = world.happen(30).await;
-    let failing = world.path_of(hook, &guids[0]);
-    world
-        .github
-        .break_next(&failing, FakeFault::Status(502), 10_000);
-    let mut sweeper = world.sweeper();
-    for _ in 0..8 {
-        // The circuit breaker closes again.
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        assert_eq!(sweeper.sweep().await, SweepEnd::failed);
-    }
-    assert_eq!(world.stored().await, guids[1..]);
-    assert!(world.status.failure().is_some());
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_is_tried_in_three_sweeps_and_then_given_up() {
-    let (world, _) = GapWorld::with_lost_webhook().await;
-    world.happen(1).await;
-    let mut sweeper = world.sweeper();
-    for unrepairable in [0, 0, 1] {
-        world.github.break_next(DETAILS, FakeFault::BadJson, 1);
-        sweeper.sweep().await;
-        let view = world.status.view();
-        assert_eq!(view["lastSweep"]["unrepairable"], unrepairable, "{view}");
-    }
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.stored().await.len(), 0);
-}
-
-#[tokio::test]
 async fn what_is_older_than_githubs_list_is_not_there_and_breaks_nothing() {
     let (world, _) = GapWorld::with_lost_webhook().await;
     world.happen(2).await;
@@ -201,18 +138,52 @@ async fn what_is_older_than_githubs_list_is_not_there_and_breaks_nothing() {
     assert_eq!(world.stored().await, new);
 }
 
-#[tokio::test]
-async fn what_the_log_has_removed_does_not_come_back() {
-    let world = GapWorld::new(5).await;
-    world.lost_hook(FakeHookOwner::Repo(world.repo));
-    world.happen(10).await;
+/// A log from which age has removed all that it had.
+async fn emptied_world() -> (GapWorld, FakeHookKey) {
+    let (world, hook) = GapWorld::with_lost_webhook().await;
+    let old = world.happen(2).await;
+    for guid in &old {
+        world.ingest(hook, guid).await;
+    }
+    world.clock.advance(DELIVERIES_KEPT);
     world.clock.advance(Duration::from_secs(60));
-    let mut sweeper = world.sweeper();
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!((world.stored().await.len(), world.fetches()), (5, 10));
-    sweeper.forget_settled();
-    assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.fetches(), 10);
+    let kept_from = model::Clock::now(&*world.clock).minus(DELIVERIES_KEPT);
+    assert_eq!(world.log.trim(kept_from).await.unwrap(), 2);
+    (world, hook)
+}
+
+#[tokio::test]
+async fn what_retention_removed_does_not_come_back_and_hides_nothing_that_is_lost() {
+    let (world, hook) = emptied_world().await;
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
+    assert_eq!(world.fetches(), 0, "it was removed, and not lost");
+    // Everything before the log's only event is lost.
+    let lost = world.happen(5).await;
+    let live = world.happen(1).await;
+    world.ingest(hook, &live[0]).await;
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
+    assert_eq!(world.stored().await, [live, lost].concat());
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_killed_over_an_emptied_log_is_finished_by_the_next_one() {
+    let (world, hook) = emptied_world().await;
+    let lost = world.happen(30).await;
+    let last = world.path_of(hook, &lost[10]);
+    world.clock.advance(Duration::from_secs(3600));
+    world.github.break_next(&last, FakeFault::Unauthorized, 10);
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::failed);
+    let stored = world.stored().await.len();
+    assert!((10..20).contains(&stored), "{stored}");
+    while world.github.faults_left() > 0 {
+        world.sweeper().sweep().await;
+    }
+    assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
+    let mut stored = world.stored().await;
+    stored.sort_unstable();
+    let mut expected = lost;
+    expected.sort_unstable();
+    assert_eq!(stored, expected);
 }
 
 #[tokio::test]
@@ -255,7 +226,21 @@ async fn a_github_that_fails_or_limits_costs_one_call_in_a_sweep_and_what_is_mis
     }
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    assert_eq!(world.stored().await, guids);
+    let mut stored = world.stored().await;
+    // What failed went behind the others, and those that come after later states say so.
+    let events = world.events().await.into_iter();
+    let in_time = events.filter(|event| !event.metadata.late);
+    let in_time: Vec<_> = in_time.map(|it| it.metadata.delivery.unwrap()).collect();
+    let expected = guids.iter().filter(|guid| in_time.contains(guid));
+    assert_eq!(
+        in_time.iter().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    assert!(in_time.contains(&guids[19]));
+    stored.sort_unstable();
+    let mut expected = guids;
+    expected.sort_unstable();
+    assert_eq!(stored, expected);
     // A limit for an hour: the sweep ends, and the next ones send nothing.
     let limit = FakeFault::Secondary {
         status: 429,

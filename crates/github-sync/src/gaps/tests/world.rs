@@ -128,8 +128,13 @@ impl GapWorld {
     }
 
     fn client(&self, identity: GithubIdentity) -> GithubClient {
+        self.client_of(self.github.url(), identity)
+    }
+
+    /// A client of a server at this URL.
+    pub(super) fn client_of(&self, url: &str, identity: GithubIdentity) -> GithubClient {
         let graphql = self.github.graphql_url();
-        let mut config = GithubConfig::new(self.github.url(), &graphql, identity).unwrap();
+        let mut config = GithubConfig::new(url, &graphql, identity).unwrap();
         config.pace = FAST;
         config.proxies = HttpProxies::none();
         let deps = GithubDeps {
