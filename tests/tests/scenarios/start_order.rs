@@ -1,6 +1,6 @@
 //! Any role starts before what it needs: it waits, says for what, and is ready later.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use testkit::cluster::{System, SystemKind, SystemNode};
 use tests::{EventReader, every_node_is_ready, only, settle, until};
 
