@@ -193,58 +193,48 @@ pub(crate) struct PageReader(Arc<QueryOfPrincipal>);
 impl PageReader {
     /// Finds a time in the log, once the principal may read it.
     pub(crate) async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
-        self.0.pace.reserve(SEEK_READ_BYTES).await;
-        let mut reserved = ReservedSeek {
-            pace: &self.0.pace,
-            read_bytes: SEEK_READ_BYTES,
-        };
+        let mut reserved = self.reserve(SEEK_READ_BYTES).await;
+        // Whoever gives up has made the store search.
+        reserved.read_bytes = SEEK_READ_BYTES;
         let found = self.0.all.log.seek(time).await;
         reserved.read_bytes = seek_bytes(&found);
         found
     }
 
     /// Waits for the principal's turn to read a page of the log.
-    pub(crate) async fn reserve(&self) -> ReservedPage {
-        self.0.pace.reserve(MAX_PAGE_BYTES).await;
-        ReservedPage {
+    pub(crate) async fn reserve_page(&self) -> ReservedRead {
+        self.reserve(MAX_PAGE_BYTES).await
+    }
+
+    async fn reserve(&self, reserved_bytes: usize) -> ReservedRead {
+        self.0.pace.reserve(reserved_bytes).await;
+        ReservedRead {
             reader: self.clone(),
+            reserved_bytes,
             read_bytes: 0,
         }
     }
 }
 
-/// A page that may be read now. When this is dropped, its principal is charged for what was read.
+/// What may be read now. When this is dropped, its principal is charged for what was read.
 #[derive(Debug)]
-pub(crate) struct ReservedPage {
+pub(crate) struct ReservedRead {
     reader: PageReader,
+    reserved_bytes: usize,
     read_bytes: usize,
 }
 
-impl ReservedPage {
+impl ReservedRead {
     /// Notes what was read.
     pub(crate) fn read(&mut self, page: &EventPage) {
         self.read_bytes = read_bytes(&page.events, page.undecodable.len());
     }
 }
 
-impl Drop for ReservedPage {
+impl Drop for ReservedRead {
     fn drop(&mut self) {
         let pace = &self.reader.0.pace;
-        pace.settle(MAX_PAGE_BYTES, self.read_bytes);
-    }
-}
-
-/// A search for a time. When this is dropped, its principal is charged for what was read: whoever gives up has made the
-/// store search.
-#[derive(Debug)]
-struct ReservedSeek<'a> {
-    pace: &'a ReadPace,
-    read_bytes: usize,
-}
-
-impl Drop for ReservedSeek<'_> {
-    fn drop(&mut self) {
-        self.pace.settle(SEEK_READ_BYTES, self.read_bytes);
+        pace.settle(self.reserved_bytes, self.read_bytes);
     }
 }
 

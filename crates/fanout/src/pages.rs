@@ -39,7 +39,7 @@ use crate::{
         CALL_DEADLINE, CATCH_UP_BYTES, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES,
         CATCH_UP_PAGE_LIFETIME, CATCH_UP_READ_BYTES,
     },
-    log_turns::{PageReader, ReservedPage},
+    log_turns::{PageReader, ReservedRead},
     metrics::{FanoutMetrics, GapReason},
 };
 
@@ -404,7 +404,7 @@ impl Pages {
             }
             tokio::select! {
                 biased;
-                page = reader.reserve() => reserved = Some(page),
+                page = reader.reserve_page() => reserved = Some(page),
                 () = begun => {}
             }
         };
@@ -425,7 +425,7 @@ impl Pages {
         }
     }
 
-    fn begin(self: &Arc<Self>, key: Key, state: &mut State, reserved: ReservedPage) -> Flight {
+    fn begin(self: &Arc<Self>, key: Key, state: &mut State, reserved: ReservedRead) -> Flight {
         let number = state.next_flight;
         state.next_flight += 1;
         let guard = ReadGuard {
@@ -512,7 +512,7 @@ struct ReadGuard {
     pages: Arc<Pages>,
     key: Key,
     number: u64,
-    reserved: ReservedPage,
+    reserved: ReservedRead,
 }
 
 impl ReadGuard {

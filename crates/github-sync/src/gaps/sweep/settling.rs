@@ -172,67 +172,73 @@ impl GapSweeper {
                     }
                 }
             }
-            // GitHub forgets it, so trying on leads nowhere.
-            Err(GapError::Github(
-                error @ (GithubError::Forbidden { .. }
-                | GithubError::Refused { .. }
-                | GithubError::Unavailable { .. }),
-            )) if self.is_out_of_time(missing) => {
-                self.warn_unrepairable(missing, &error);
-                GapOutcome::gone
-            }
-            // The webhook was there at the beginning of the sweep; what is gone in several of them is the delivery, and not
-            // the access to it.
-            Err(GapError::Github(
-                error @ (GithubError::NotFound { .. } | GithubError::Gone { .. }),
-            )) => {
-                if self.is_tried_again(key) {
-                    return Ok(());
-                }
-                self.warn_unrepairable(missing, &error);
-                GapOutcome::gone
-            }
-            Err(GapError::Github(
-                error @ (GithubError::Malformed { .. } | GithubError::TooLarge { .. }),
-            )) => {
-                if self.is_tried_again(key) {
-                    return Ok(());
-                }
-                self.warn_unrepairable(missing, &error);
-                GapOutcome::unreadable
-            }
-            Err(GapError::Github(
-                error @ (GithubError::Forbidden { .. } | GithubError::Refused { .. }),
-            )) => {
-                if self.is_tried_again(key) {
-                    self.is_not_given(missing, error);
-                    return Ok(());
-                }
-                if !self.is_about_itself(missing, &error) {
-                    self.fails(&missing.hook.place, &error.into());
-                    return Ok(());
-                }
-                self.warn_unrepairable(missing, &error);
-                GapOutcome::gone
-            }
-            Err(GapError::Github(error @ GithubError::Unavailable { .. })) => {
-                self.github_fails_with(key, missing, &error);
-                self.is_not_given(missing, error);
-                return Ok(());
-            }
-            Err(error @ GapError::Github(_)) => {
-                // What opened the breaker is not to be the first one again when it closes.
-                if matches!(error, GapError::Github(GithubError::BreakerOpen { .. })) {
-                    self.pending.failed(key, self.number);
-                }
-                self.fails(&missing.hook.place, &error);
-                return Ok(());
-            }
+            Err(GapError::Github(error)) => match self.ends((key, missing), error) {
+                Some(outcome) => outcome,
+                None => return Ok(()),
+            },
             Err(error) => return Err(error),
         };
         self.pending.remove(key);
         self.settled(missing, outcome);
         Ok(())
+    }
+
+    /// What becomes of a delivery that GitHub did not give; `None` if it waits on.
+    fn ends(
+        &mut self,
+        (key, missing): (RepairKey, &MissingDelivery),
+        error: GithubError,
+    ) -> Option<GapOutcome> {
+        let outcome = match &error {
+            // GitHub forgets it, so trying on leads nowhere.
+            GithubError::Forbidden { .. }
+            | GithubError::Refused { .. }
+            | GithubError::Unavailable { .. }
+                if self.is_out_of_time(missing) =>
+            {
+                GapOutcome::gone
+            }
+            // The webhook was there at the beginning of the sweep; what is gone in several of them is the delivery, and not
+            // the access to it.
+            GithubError::NotFound { .. } | GithubError::Gone { .. } => {
+                if self.is_tried_again(key) {
+                    return None;
+                }
+                GapOutcome::gone
+            }
+            GithubError::Malformed { .. } | GithubError::TooLarge { .. } => {
+                if self.is_tried_again(key) {
+                    return None;
+                }
+                GapOutcome::unreadable
+            }
+            GithubError::Forbidden { .. } | GithubError::Refused { .. } => {
+                if self.is_tried_again(key) {
+                    self.is_not_given(missing, error);
+                    return None;
+                }
+                if !self.is_about_itself(missing, &error) {
+                    self.fails(&missing.hook.place, &error.into());
+                    return None;
+                }
+                GapOutcome::gone
+            }
+            GithubError::Unavailable { .. } => {
+                self.github_fails_with(key, missing, &error);
+                self.is_not_given(missing, error);
+                return None;
+            }
+            other => {
+                // What opened the breaker is not to be the first one again when it closes.
+                if matches!(other, GithubError::BreakerOpen { .. }) {
+                    self.pending.failed(key, self.number);
+                }
+                self.fails(&missing.hook.place, &error.into());
+                return None;
+            }
+        };
+        self.warn_unrepairable(missing, &error);
+        Some(outcome)
     }
 
     /// Whether the next sweep tries once more what GitHub did not give.

@@ -122,11 +122,7 @@ async fn where_everything_is_refused_nothing_is_given_up() {
     assert_eq!(class.as_str(), "unauthorized", "{reason}");
     sweeper.sweep().await;
     assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    let mut stored = world.stored().await;
-    stored.sort_unstable();
-    let mut expected = guids;
-    expected.sort_unstable();
-    assert_eq!(stored, expected);
+    world.has_stored_each_once(guids).await;
     assert_eq!(world.status.failure(), None);
 }
 

@@ -92,11 +92,7 @@ async fn what_comes_twice_is_stored_once_whichever_way_came_first() {
     world.github.delivered().await;
     sweeper.forget_settled();
     assert_eq!(sweeper.sweep().await, SweepEnd::whole);
-    let mut stored = world.stored().await;
-    stored.sort_unstable();
-    let mut expected = guids;
-    expected.sort_unstable();
-    assert_eq!(stored, expected);
+    world.has_stored_each_once(guids).await;
 }
 
 #[tokio::test]
@@ -179,11 +175,7 @@ async fn a_sweep_that_was_killed_over_an_emptied_log_is_finished_by_the_next_one
         world.sweeper().sweep().await;
     }
     assert_eq!(world.sweeper().sweep().await, SweepEnd::whole);
-    let mut stored = world.stored().await;
-    stored.sort_unstable();
-    let mut expected = lost;
-    expected.sort_unstable();
-    assert_eq!(stored, expected);
+    world.has_stored_each_once(lost).await;
 }
 
 #[tokio::test]

@@ -237,6 +237,14 @@ impl GapWorld {
         guids.map(Option::unwrap).collect()
     }
 
+    /// The log has each of these once, in any order, and nothing else.
+    pub(super) async fn has_stored_each_once(&self, mut guids: Vec<String>) {
+        let mut stored = self.stored().await;
+        stored.sort_unstable();
+        guids.sort_unstable();
+        assert_eq!(stored, guids);
+    }
+
     /// The path of the attempt to deliver this.
     pub(super) fn path_of(&self, hook: FakeHookKey, guid: &str) -> String {
         let now = self.clock.now();
