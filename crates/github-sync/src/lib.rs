@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod gaps;
 mod limits;
+mod listed;
 mod metrics;
 mod mirror;
 mod reader;

@@ -7,7 +7,7 @@
 //! survive, and `LogStore` is what a store does for it, over opaque bytes; `Bus` announces that there is
 //! something new; `Records` keeps state of any kind, with a revision: sessions and tasks; `Mailbox` keeps the
 //! messages that one session has not read yet; `Leases` admit one holder at a time to state that has no
-//! revision; `Budget` divides a quota that somebody else counts. `ResourceReader` is the sync role as its callers see it.
+//! revision; `Budget` divides a quota that somebody else counts. `ResourceReader` and `MirrorReads` are the sync role as its callers see it.
 
 mod budget;
 mod budget_demand;
@@ -18,6 +18,7 @@ mod ingest_news;
 mod leases;
 mod log_store;
 mod mailbox;
+mod mirror;
 mod record;
 mod records;
 mod resources;
@@ -41,6 +42,10 @@ pub use log_store::{
     EntryContent, EntryFault, EntryName, EntryPage, LogEntry, LogStore, ReadEntry,
 };
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
+pub use mirror::{
+    MirrorAddress, MirrorFilter, MirrorListing, MirrorOrder, MirrorPage, MirrorProgress,
+    MirrorReads, MirroredKind, MirroredState,
+};
 pub use record::{
     Collection, NewRecord, RecordBound, RecordCreation, RecordKey, RecordLife, RecordLimits,
     RecordPage, RecordsError, Revision, StoredRecord,

@@ -73,6 +73,14 @@ pub enum ResourceError {
     /// one that a client was notified of.
     #[error("the sync role has not read the event log as far as its caller")]
     Behind,
+    /// It cannot answer this, whatever its state is.
+    #[error("{field}: {problem}")]
+    Refused {
+        /// The part of the request.
+        field: &'static str,
+        /// What is wrong with it, and what helps.
+        problem: String,
+    },
     /// Its answer cannot be read.
     #[error("the sync role's answer cannot be read")]
     Malformed {
@@ -86,6 +94,7 @@ impl Classified for ResourceError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Unavailable { .. } | Self::Behind => ErrorClass::Transient,
+            Self::Refused { .. } => ErrorClass::Caller,
             Self::Malformed { .. } => ErrorClass::Permanent,
         }
     }
@@ -96,12 +105,14 @@ impl PublicError for ResourceError {
         match self {
             Self::Unavailable { .. } | Self::Malformed { .. } => "sync-unavailable",
             Self::Behind => "sync-behind",
+            Self::Refused { .. } => "invalid-mirror-request",
         }
     }
 
     fn public_text(&self) -> String {
         let text = match self {
             Self::Unavailable { .. } | Self::Malformed { .. } => self.class().failure_text(),
+            Self::Refused { .. } => return self.to_string(),
             Self::Behind => {
                 "the newest events about this resource are not in its state yet; try again in a moment"
             }

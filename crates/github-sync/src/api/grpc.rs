@@ -215,6 +215,7 @@ impl SyncRpc for Rpc {
 fn answer_of(error: ResourceError) -> Status {
     match error {
         ResourceError::Behind => Status::new(BEHIND, error.to_string()),
+        ResourceError::Refused { .. } => Status::invalid_argument(error.to_string()),
         error => unexpected(&error),
     }
 }
