@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
 
 use crate::{credentials::GithubAccess, route::RestRoute};
 
 /// The tags by which GitHub knows what a caller has already.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Validators {
     /// `ETag`, as it was written.
     pub etag: Option<String>,
@@ -23,6 +24,12 @@ impl Validators {
             etag: text(header::ETAG),
             last_modified: text(header::LAST_MODIFIED),
         }
+    }
+
+    /// Whether there is none, so that a call with them is not conditional.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
     }
 
     /// Puts them into a request. The tag is the more exact of the two, and enough.
@@ -89,6 +96,12 @@ impl RestCall {
     pub fn unless(mut self, known: Validators) -> Self {
         self.known = known;
         self
+    }
+
+    /// What it asks for, for errors.
+    pub(crate) fn what(&self) -> String {
+        let path = self.path_and_query.split('?').next().unwrap_or_default();
+        http_client::quoted(path.trim_start_matches('/'))
     }
 
     /// Waits for up to this long.

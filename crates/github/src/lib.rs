@@ -56,7 +56,7 @@ pub use error::GithubError;
 pub use graphql_error::GraphqlFault;
 pub use metrics::{GithubMetrics, GithubResource};
 pub use pace::GithubPace;
-pub use pages::RestPages;
+pub use pages::{PageAnswer, PageLink, RestPages};
 pub use query::{ConnectionCursor, GraphqlAnswer, PageInfo, QueryCost};
 pub use route::RestRoute;
 pub use secret_file::SecretFault;

@@ -59,6 +59,8 @@ routes! {
     USER: Get user "/user";
     /// A repository.
     REPOSITORY: Get repository "/repos/{owner}/{repo}";
+    /// Repositories of an organization.
+    ORG_REPOS: Get repository "/orgs/{org}/repos";
     /// A repository's webhooks.
     HOOKS: Get delivery "/repos/{owner}/{repo}/hooks";
     /// Deliveries of a repository's webhook.
