@@ -139,3 +139,17 @@ pub(crate) const SWEEP_LEASE_STEP: Duration = Duration::from_secs(10);
 
 /// Pause after a sweep that ended at a bound, before the next one goes on.
 pub(crate) const SWEEP_CONTINUES: Duration = Duration::from_secs(1);
+
+/// Lists (a kind of a place) of which is remembered that states were evicted, 40 bytes each. Beyond it every list counts as
+/// one of them until a restart.
+pub(crate) const MAX_MISSING_LISTS: usize = 32 * 1024;
+
+/// Largest object of GitHub in a stored state, in bytes: a record has up to 1 MiB, and the rest of a state some 2 KiB. What is
+/// larger is read from GitHub again after a restart.
+pub(crate) const MAX_SAVED_OBJECT_BYTES: usize = 1024 * 1024 - 16 * 1024;
+
+/// Bytes of objects that are given out at once for the store.
+pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Lists whose progress is kept, some 200 bytes each. Beyond it none is added.
+pub(crate) const MAX_LIST_PROGRESS: usize = 64 * 1024;

@@ -6,6 +6,8 @@ use prometheus_client::{
 };
 use service_kit::metrics::{MetricsRegistry, counters};
 
+use crate::mirror::ShownAs;
+
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
@@ -50,6 +52,35 @@ impl RequestLabels {
     }
 }
 
+/// What became of a state from one of GitHub's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are the label values")]
+pub(crate) enum ListedOutcome {
+    new,
+    newer,
+    same,
+    outdated,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListedLabels {
+    reading: ShownAs,
+    outcome: ListedOutcome,
+}
+
+impl ListedLabels {
+    fn all() -> impl Iterator<Item = Self> {
+        const OUTCOMES: [ListedOutcome; 4] = [
+            ListedOutcome::new,
+            ListedOutcome::newer,
+            ListedOutcome::same,
+            ListedOutcome::outdated,
+        ];
+        let readings = [ShownAs::baseline, ShownAs::compared].into_iter();
+        readings.flat_map(|reading| OUTCOMES.map(|outcome| Self { reading, outcome }))
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SyncMetrics {
     pub(crate) resources: Gauge,
@@ -59,12 +90,14 @@ pub(crate) struct SyncMetrics {
     /// Events with an older state than the known one.
     pub(crate) outdated: Counter,
     requests: Family<RequestLabels, Counter>,
+    listed: Family<ListedLabels, Counter>,
 }
 
 impl SyncMetrics {
     pub(crate) fn register(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
             requests: counters(RequestLabels::ALL),
+            listed: counters(ListedLabels::all()),
             ..Self::default()
         };
         registry.register(
@@ -92,6 +125,11 @@ impl SyncMetrics {
             "Calls of the sync role",
             metrics.requests.clone(),
         );
+        registry.register(
+            "forgewire_sync_listed_states",
+            "States that GitHub's lists showed",
+            metrics.listed.clone(),
+        );
         metrics
     }
 
@@ -99,5 +137,10 @@ impl SyncMetrics {
         self.requests
             .get_or_create(&RequestLabels::of(method, outcome))
             .inc();
+    }
+
+    pub(crate) fn listed(&self, reading: ShownAs, outcome: ListedOutcome) {
+        let labels = ListedLabels { reading, outcome };
+        self.listed.get_or_create(&labels).inc();
     }
 }

@@ -29,18 +29,27 @@ impl PlaceIndex {
         if let Some(rename) = facts.rename() {
             self.leave(&rename, at, on_time);
         }
-        let Some(login) = facts.owner.as_deref().map(str::to_ascii_lowercase) else {
-            return;
-        };
-        let GithubIds {
-            owner, repository, ..
-        } = facts.ids;
-        if let Some(owner) = owner {
+        if let Some(owner) = facts.owner.as_deref() {
+            let repo = facts.repo.as_deref();
+            self.show(PlaceName { owner, repo }, facts.ids, at, on_time);
+        }
+    }
+
+    /// An owner, and a repository of it, are shown under their names.
+    pub(super) fn show(
+        &mut self,
+        name: PlaceName<'_>,
+        ids: GithubIds,
+        at: EventMoment,
+        on_time: bool,
+    ) {
+        let login = name.owner.to_ascii_lowercase();
+        if let Some(owner) = ids.owner {
             self.show_owner(owner, &login, at, on_time);
         }
-        if let (Some(id), Some(repo)) = (repository, facts.repo.as_deref()) {
+        if let (Some(id), Some(repo)) = (ids.repository, name.repo) {
             let address = format!("{login}/{}", repo.to_ascii_lowercase());
-            self.repositories.show(id, &address, owner, at, on_time);
+            self.repositories.show(id, &address, ids.owner, at, on_time);
         }
     }
 
