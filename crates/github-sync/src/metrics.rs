@@ -14,6 +14,10 @@ use crate::mirror::ShownAs;
 pub(crate) enum SyncMethod {
     get_resource,
     find_resource,
+    get_resources,
+    list_resources,
+    progress,
+    compare_now,
     status,
 }
 
@@ -34,8 +38,8 @@ struct RequestLabels {
 }
 
 impl RequestLabels {
-    /// All that occur: a call for the status always succeeds.
-    const ALL: [Self; 9] = [
+    /// All that occur: a call for the status, or the progress, always succeeds.
+    const ALL: [Self; 18] = [
         Self::of(SyncMethod::get_resource, SyncCallOutcome::ok),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::missing),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::behind),
@@ -44,6 +48,15 @@ impl RequestLabels {
         Self::of(SyncMethod::find_resource, SyncCallOutcome::missing),
         Self::of(SyncMethod::find_resource, SyncCallOutcome::behind),
         Self::of(SyncMethod::find_resource, SyncCallOutcome::caller),
+        Self::of(SyncMethod::get_resources, SyncCallOutcome::ok),
+        Self::of(SyncMethod::get_resources, SyncCallOutcome::behind),
+        Self::of(SyncMethod::get_resources, SyncCallOutcome::caller),
+        Self::of(SyncMethod::list_resources, SyncCallOutcome::ok),
+        Self::of(SyncMethod::list_resources, SyncCallOutcome::behind),
+        Self::of(SyncMethod::list_resources, SyncCallOutcome::caller),
+        Self::of(SyncMethod::progress, SyncCallOutcome::ok),
+        Self::of(SyncMethod::compare_now, SyncCallOutcome::ok),
+        Self::of(SyncMethod::compare_now, SyncCallOutcome::missing),
         Self::of(SyncMethod::status, SyncCallOutcome::ok),
     ];
 

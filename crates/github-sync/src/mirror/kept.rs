@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) state: KeptState,
     pub(super) version: StateVersion,
     pub(super) last_use: u64,
+    /// The number of the table's change that brought it: a later one is greater.
+    pub(super) changed: u64,
 }
 
 impl KeptState {

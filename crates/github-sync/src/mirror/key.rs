@@ -2,11 +2,13 @@
 
 use model::{EventFacts, PlaceId, PlaceName, ResourceType, ResourceUri};
 use ports::MirroredKind;
+use serde::{Deserialize, Serialize};
 
 use crate::listed::ListedPlace;
 
 /// The place of a resource.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum MirroredPlace {
     /// A repository or an owner that events showed with its id.
     Known(PlaceId),

@@ -122,4 +122,4 @@ fn label_of(outcome: &ShownOutcome) -> ListedOutcome {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,6 +8,7 @@ mod addresses;
 mod facts;
 mod kept;
 mod key;
+mod list;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "for the comparison with GitHub's lists")
@@ -15,10 +16,6 @@ mod key;
 mod lists;
 mod missing;
 mod places;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the comparison with GitHub's lists")
-)]
 mod progress;
 mod reading;
 #[cfg_attr(

@@ -112,6 +112,11 @@ impl PlaceIndex {
         is_there.then_some(holder.id)
     }
 
+    /// The repositories of which the present address is known to be one of this login's owner, in the order of their ids.
+    pub(super) fn repositories_of(&self, login: &str) -> Vec<RepositoryId> {
+        self.repositories.present_in(self.owner(login), login)
+    }
+
     /// The present address of a place, if it is known.
     pub(super) fn present(&self, id: PlaceId) -> Option<PlaceName<'_>> {
         let address = match id {

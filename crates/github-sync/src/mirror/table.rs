@@ -9,7 +9,8 @@ mod saved;
 mod store;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::RandomState},
+    hash::{BuildHasher as _, Hasher as _},
     sync::Arc,
 };
 
@@ -28,12 +29,15 @@ use super::{
 /// The states, by ids, and who has which address.
 #[derive(Debug)]
 pub(super) struct Table {
-    entries: BTreeMap<Arc<MirrorKey>, Entry>,
+    /// Tells tables apart.
+    pub(super) id: u64,
+    pub(super) entries: BTreeMap<Arc<MirrorKey>, Entry>,
     /// The keys by node id.
     by_node: HashMap<ResourceId, Arc<MirrorKey>>,
     /// The keys in order of last use, oldest first.
     by_use: BTreeMap<u64, Arc<MirrorKey>>,
-    uses: u64,
+    /// Reads and changes up to now.
+    pub(super) uses: u64,
     /// The keys of states in known places that are not in the store as they are here.
     unsaved: BTreeSet<Arc<MirrorKey>>,
     /// Where states were evicted.
@@ -41,7 +45,7 @@ pub(super) struct Table {
     bytes: usize,
     max_resources: usize,
     max_bytes: usize,
-    places: PlaceIndex,
+    pub(super) places: PlaceIndex,
 }
 
 impl Table {
@@ -50,6 +54,7 @@ impl Table {
     /// too large.
     pub(super) fn new(max_resources: usize, max_bytes: usize) -> Self {
         Self {
+            id: RandomState::new().build_hasher().finish(),
             entries: BTreeMap::new(),
             by_node: HashMap::new(),
             by_use: BTreeMap::new(),
@@ -76,7 +81,7 @@ impl Table {
     }
 
     /// The place that an address means for resources of a kind: by its id, and by its name where no event had ids.
-    fn place_of(&self, kind: MirroredKind, address: &str) -> Option<PlaceId> {
+    pub(super) fn place_of(&self, kind: MirroredKind, address: &str) -> Option<PlaceId> {
         match is_of_owner(kind) {
             true => self.places.owner(address).map(PlaceId::Owner),
             false => self.places.repository(address).map(PlaceId::Repository),
@@ -84,7 +89,12 @@ impl Table {
     }
 
     /// The key of what an address means now; `None` if nothing is known there.
-    fn key_of(&self, kind: MirroredKind, address: &str, number: u64) -> Option<MirrorKey> {
+    pub(super) fn key_of(
+        &self,
+        kind: MirroredKind,
+        address: &str,
+        number: u64,
+    ) -> Option<MirrorKey> {
         let key = |place| MirrorKey {
             place,
             kind,
@@ -135,7 +145,7 @@ impl Table {
 
     /// The present address of a state's place, spelt as it was shown if that is the same one, and its ids; `None` if it is
     /// not known.
-    fn name_of(&self, key: &MirrorKey) -> Option<(String, GithubIds)> {
+    pub(super) fn name_of(&self, key: &MirrorKey) -> Option<(String, GithubIds)> {
         let (present, ids) = match &key.place {
             MirroredPlace::Known(id) => {
                 let present = self.places.present(*id)?.to_string();
@@ -164,7 +174,7 @@ impl Table {
     }
 
     /// A state is used.
-    fn touch(&mut self, key: &MirrorKey) {
+    pub(super) fn touch(&mut self, key: &MirrorKey) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };

@@ -12,8 +12,10 @@ use instruments::testing;
 use model::{Classified, ErrorClass, EventType, RandomIds, SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
-    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, StatusResponse,
+    CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
+    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
+    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
+    StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
@@ -233,6 +235,34 @@ struct Recorder(mpsc::UnboundedSender<tonic::metadata::MetadataMap>);
 
 #[tonic::async_trait]
 impl SyncRpc for Recorder {
+    async fn get_resources(
+        &self,
+        _: Request<GetResourcesRequest>,
+    ) -> Result<Response<GetResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn progress(
+        &self,
+        _: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn compare_now(
+        &self,
+        _: Request<CompareNowRequest>,
+    ) -> Result<Response<CompareNowResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn get_resource(
         &self,
         _: Request<GetResourceRequest>,
@@ -281,6 +311,34 @@ struct OlderSync;
 
 #[tonic::async_trait]
 impl SyncRpc for OlderSync {
+    async fn get_resources(
+        &self,
+        _: Request<GetResourcesRequest>,
+    ) -> Result<Response<GetResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn progress(
+        &self,
+        _: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn compare_now(
+        &self,
+        _: Request<CompareNowRequest>,
+    ) -> Result<Response<CompareNowResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn get_resource(
         &self,
         _: Request<GetResourceRequest>,

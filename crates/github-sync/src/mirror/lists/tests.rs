@@ -16,15 +16,15 @@ use crate::{
     mirror::shown::ShownOutcome,
 };
 
-pub(super) fn mirror(max_resources: usize) -> Mirror {
+pub(in crate::mirror) fn mirror(max_resources: usize) -> Mirror {
     Mirror::new(max_resources, SyncMetrics::default())
 }
 
-pub(super) fn at(second: i64) -> Timestamp {
+pub(in crate::mirror) fn at(second: i64) -> Timestamp {
     Timestamp::from_unix_millis(1_795_000_000_000 + second * 1000)
 }
 
-pub(super) fn place(name: &str, owner: u64, id: u64) -> ListedPlace {
+pub(in crate::mirror) fn place(name: &str, owner: u64, id: u64) -> ListedPlace {
     let (owner_name, repo) = name.split_once('/').unwrap();
     ListedPlace {
         owner: owner_name.to_owned(),
@@ -40,7 +40,12 @@ fn octo() -> ListedPlace {
     place("Octo/Cat", 10, 1)
 }
 
-pub(super) fn object(kind: MirroredKind, number: u64, second: i64, text: &str) -> ListedObject {
+pub(in crate::mirror) fn object(
+    kind: MirroredKind,
+    number: u64,
+    second: i64,
+    text: &str,
+) -> ListedObject {
     let json = json!({ "node_id": format!("N_{kind}_{number}"), "title": text });
     ListedObject {
         kind,
@@ -57,7 +62,7 @@ fn issue(second: i64, text: &str) -> ListedObject {
 }
 
 /// An event about the same issue, or another resource.
-pub(super) fn event(
+pub(in crate::mirror) fn event(
     kind: (ResourceType, MirroredKind),
     number: u64,
     (sequence, second, received): (u64, i64, i64),

@@ -60,7 +60,8 @@ impl Table {
             }
             self.by_use.insert(self.uses, key);
         }
-        (entry.state, entry.version, entry.last_use) = (state, version, self.uses);
+        (entry.state, entry.version) = (state, version);
+        (entry.last_use, entry.changed) = (self.uses, self.uses);
     }
 
     pub(super) fn insert(&mut self, key: MirrorKey, state: KeptState, version: StateVersion) {
@@ -75,6 +76,7 @@ impl Table {
                 state,
                 version,
                 last_use: self.uses,
+                changed: self.uses,
             },
         );
     }
