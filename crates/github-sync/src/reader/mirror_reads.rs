@@ -146,3 +146,49 @@ impl MirrorReads for MirrorReader {
         Ok(is_mirrored)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroUsize, sync::Arc};
+
+    use model::RandomIds;
+    use parking_lot::Mutex;
+    use store_layers::StoredLog;
+    use store_memory::MemoryLogStore;
+
+    use super::*;
+    use crate::{metrics::SyncMetrics, mirror::Mirror};
+
+    /// Mirrors one place, and remembers what it was asked for.
+    #[derive(Debug, Default)]
+    struct Asked(Mutex<Vec<Option<String>>>);
+
+    impl CompareRequests for Asked {
+        fn compare_now(&self, place: Option<&str>) -> bool {
+            self.0.lock().push(place.map(str::to_owned));
+            place.is_none_or(|place| place == "octo/cat")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_comparison_is_asked_for_where_it_is_made() {
+        let capacity = NonZeroUsize::new(10).unwrap();
+        let log = StoredLog::new(MemoryLogStore::new(&RandomIds, capacity));
+        let mirror = Arc::new(Mirror::new(10, SyncMetrics::default()));
+        let (log, deadline) = (Arc::new(log), Duration::from_secs(1));
+        let metrics = SyncMetrics::default();
+        let reader = MirrorReader::new(mirror, log, deadline, metrics);
+        assert!(!reader.compare_now(None, None).await.unwrap());
+        let asked = Arc::new(Asked::default());
+        let reader = reader.with_comparison(Arc::<Asked>::clone(&asked));
+        for (place, expected) in [
+            (Some("octo/cat"), true),
+            (Some("octo/dog"), false),
+            (None, true),
+        ] {
+            assert_eq!(reader.compare_now(place, None).await.unwrap(), expected);
+        }
+        let places = ["octo/cat", "octo/dog"].map(|place| Some(place.to_owned()));
+        assert_eq!(asked.0.lock()[..2], places);
+    }
+}

@@ -307,7 +307,7 @@ async fn trace_and_deadline_travel_with_the_call_and_defects_are_permanent() {
 }
 
 /// A server of a version that knows no call.
-struct OlderSync;
+pub(crate) struct OlderSync;
 
 #[tonic::async_trait]
 impl SyncRpc for OlderSync {
@@ -441,7 +441,7 @@ async fn a_caller_of_an_older_build_is_answered_at_once() {
 }
 
 /// The trust of a process with these keys.
-fn trust(keys: &[&str]) -> RoleTrust {
+pub(crate) fn trust(keys: &[&str]) -> RoleTrust {
     let clock = Arc::new(SystemClock);
     match RoleKeys::read(keys.iter().copied(), &[]).unwrap() {
         None => RoleTrust::none(),
@@ -454,7 +454,7 @@ const NEW_KEY: &str = "the new key, as long as a key has to be";
 const OTHER_KEY: &str = "another key, as long as a key has to be";
 
 /// A role with the keys of the middle of a rotation, and the endpoint of its server.
-async fn keyed_world() -> (World, RoleTrust, String) {
+pub(crate) async fn keyed_world() -> (World, RoleTrust, String) {
     let (mut source, trust) = (Source::new(), trust(&[NEW_KEY, OLD_KEY]));
     source.trust = trust.clone();
     let world = World::start(source, 10);

@@ -1,5 +1,7 @@
 //! States from lists, from events and from the store, side by side.
 
+mod histories;
+
 use bytes::Bytes;
 use event_flow::follow::Followed;
 use model::{
