@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".forgewire.v1.StoredEvent.json")
         .bytes(".forgewire.v1.GetResourceResponse.json")
+        .bytes(".forgewire.v1.ResourceView.json")
         .compile_fds(descriptors)?;
     Ok(())
 }

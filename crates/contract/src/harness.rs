@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::ManualClock;
-use ports::{Bus, Leases, Mailbox, RecordKey, Records, ResourceFinder, ResourceReader, Topic};
+use ports::{
+    Bus, Leases, Mailbox, MirrorReads, RecordKey, Records, ResourceFinder, ResourceReader, Topic,
+};
 
 use crate::{
     BudgetFixture, EventLogFixture, HeldLog, LogStoreFixture, RecordsFixture,
@@ -35,7 +37,8 @@ pub enum Port {
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
-    /// [`ports::ResourceReader`], clauses RR-…
+    /// [`ports::ResourceReader`], clauses RR-…, with [`ports::ResourceFinder`] and [`ports::MirrorReads`], clauses RF-… and
+    /// ML-…: one mirror serves them.
     ResourceReader,
     /// [`ports::Budget`], clauses BG-…
     Budget,
@@ -268,6 +271,8 @@ pub struct ResourceReaderFixture {
     pub reader: Arc<dyn ResourceReader>,
     /// The finder over the same mirror.
     pub finder: Arc<dyn ResourceFinder>,
+    /// Lists of the same mirror, which compares nothing with GitHub.
+    pub mirror: Arc<dyn MirrorReads>,
     /// The log that it follows, without hints.
     pub log: Arc<HeldLog>,
     /// Time within which the reader answers: more than a second.

@@ -70,6 +70,7 @@ mod leases;
 mod log_fixture;
 mod log_store;
 mod mailbox;
+mod mirror_reads;
 mod names;
 mod noise;
 mod records;

@@ -7,7 +7,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
     Abilities, Harness, Port, budget, bus, case::Case, event_log, leases, log_store, mailbox,
-    names, records, resource_reader, session_records, subscriptions, tasks,
+    mirror_reads, names, records, resource_reader, session_records, subscriptions, tasks,
 };
 
 /// Maximum duration of one case.
@@ -52,7 +52,7 @@ pub fn ignore(backend: &str, reason: &'static str) -> ExitCode {
 type SuiteAbilities = fn(&dyn Harness) -> Option<Abilities>;
 
 /// The cases of each port.
-fn suites() -> [(SuiteAbilities, &'static [Case]); 12] {
+fn suites() -> [(SuiteAbilities, &'static [Case]); 13] {
     let log: SuiteAbilities = |harness| harness.abilities(Port::EventLog);
     let sessions: SuiteAbilities = |harness| harness.abilities(Port::SessionStore);
     let records: SuiteAbilities = |harness| harness.record_abilities();
@@ -70,6 +70,10 @@ fn suites() -> [(SuiteAbilities, &'static [Case]); 12] {
         (
             |harness| harness.abilities(Port::ResourceReader),
             resource_reader::CASES,
+        ),
+        (
+            |harness| harness.abilities(Port::ResourceReader),
+            mirror_reads::CASES,
         ),
         (|harness| harness.abilities(Port::Budget), budget::CASES),
     ]
@@ -130,7 +134,7 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 12] = [
+    const SOURCES: [&str; 13] = [
         include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../edge-records/src/sessions.rs"),
@@ -142,6 +146,7 @@ mod tests {
         include_str!("../../subscriptions/src/records.rs"),
         include_str!("../../ports/src/bus.rs"),
         include_str!("../../ports/src/resources.rs"),
+        include_str!("../../ports/src/mirror.rs"),
         include_str!("../../ports/src/budget.rs"),
     ];
 
@@ -183,6 +188,7 @@ mod tests {
             ("SB", 16),
             ("BU", 11),
             ("RR", 4),
+            ("ML", 5),
             ("BG", 12),
         ];
         for (port, count) in counts {

@@ -1,32 +1,25 @@
 //! The sync role over gRPC, as the other roles use it.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod call;
+mod lists;
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use instruments::{SpanName, TraceSpan};
-use model::{
-    EventId, GithubIds, LogPosition, OwnerId, RepositoryId, ResourceId, ResourceUri, Sequence,
-    Timestamp, TraceContext,
-};
+use model::{EventId, LogPosition, ResourceId, ResourceUri, Sequence, Timestamp, TraceContext};
 use ports::{
-    FoundResource, ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus,
+    FoundResource, MirrorReads, ResourceError, ResourceFinder, ResourceReader, ResourceState,
+    SyncStatus,
 };
 use proto::v1::{
-    self, FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, StatusResponse, sync_client::SyncClient,
+    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
+    StatusRequest, StatusResponse,
 };
 use role_keys::RoleTrust;
-use service_kit::grpc::{self, CallStamper};
-use tokio::time::{sleep, timeout};
-use tonic::{
-    Code, Request, Response, Status, service::interceptor::InterceptedService, transport::Channel,
-};
+use tonic::Status;
 
-use crate::{
-    ConnectError,
-    api::BEHIND,
-    limits::{MAX_ANSWER_BYTES, RETRY_PAUSES},
-};
+use crate::{ConnectError, wire};
+use call::{Client, StampedClient, SyncCall, error, found, seen_on_wire};
 
 /// A reader that queries the sync role at `endpoint` (for instance `http://sync:3002`).
 ///
@@ -58,105 +51,17 @@ pub fn connect_finder(
     Ok(Arc::new(Client::of(endpoint, deadline, trust)?))
 }
 
-/// Each call carries a stamp.
-type StampedClient = SyncClient<InterceptedService<Channel, CallStamper>>;
-
-/// A method of the sync role, for traces and for errors.
-#[derive(Clone, Copy)]
-struct SyncCall {
-    name: &'static str,
-    /// What was being done, after "cannot".
-    op: &'static str,
-}
-
-struct Client {
-    client: StampedClient,
+/// As [`connect`], a reader of lists. A sync role of an older build, which has none, is
+/// [`ports::ResourceError::Unavailable`].
+///
+/// # Errors
+/// `endpoint` is not a URI.
+pub fn connect_mirror(
+    endpoint: &str,
     deadline: Duration,
-    endpoint: Arc<str>,
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Client {
-    fn of(endpoint: &str, deadline: Duration, trust: RoleTrust) -> Result<Self, ConnectError> {
-        let channel =
-            grpc::channel(endpoint, deadline, deadline).map_err(ConnectError::Endpoint)?;
-        let client = SyncClient::with_interceptor(channel, CallStamper::new(trust));
-        Ok(Self {
-            client: client.max_decoding_message_size(MAX_ANSWER_BYTES),
-            deadline,
-            endpoint: endpoint.into(),
-        })
-    }
-
-    /// Makes a call, and repeats it if its connection breaks. Limits the time of all attempts, because
-    /// the transport's own timeout does not cover connecting.
-    async fn read<T, C>(
-        &self,
-        op: &'static str,
-        call: impl Fn(StampedClient) -> C + Send + Sync,
-    ) -> Result<Result<T, Status>, ResourceError>
-    where
-        C: Future<Output = Result<Response<T>, Status>> + Send,
-        T: Send,
-    {
-        let attempts = async {
-            for pause in RETRY_PAUSES {
-                match call(self.client.clone()).await {
-                    Err(status) if grpc::is_worth_another_try(&status) => {
-                        tracing::debug!(op, code = ?status.code(), "sync is asked again");
-                        sleep(pause).await;
-                    }
-                    answer => return answer,
-                }
-            }
-            call(self.client.clone()).await
-        };
-        match timeout(self.deadline, attempts).await {
-            Ok(answer) => Ok(answer.map(Response::into_inner)),
-            Err(elapsed) => Err(ResourceError::Unavailable {
-                op,
-                source: elapsed.into(),
-            }),
-        }
-    }
-
-    /// Makes a call in a span of its own, which fails with it. `send` puts a request on a connection, and `read` makes
-    /// of the answer what the caller gets.
-    async fn traced<M, T, C, R>(
-        &self,
-        call: SyncCall,
-        trace: Option<TraceContext>,
-        message: M,
-        (send, read): (
-            impl Fn(StampedClient, Request<M>) -> C + Send + Sync,
-            impl FnOnce(Result<T, Status>) -> Result<R, ResourceError> + Send,
-        ),
-    ) -> Result<R, ResourceError>
-    where
-        M: Clone + Send + Sync,
-        C: Future<Output = Result<Response<T>, Status>> + Send,
-        T: Send,
-        R: Send,
-    {
-        let span = TraceSpan::below(SpanName::SyncCall, trace);
-        grpc::describe(&span, call.name);
-        let trace = span.context().or(trace);
-        let answer = self.read(call.op, |client| {
-            send(client, grpc::request(message.clone(), trace, self.deadline))
-        });
-        let outcome = span.enclose(answer).await.and_then(read);
-        if let Err(error) = &outcome {
-            span.fail(error);
-        }
-        outcome
-    }
+    trust: RoleTrust,
+) -> Result<Arc<dyn MirrorReads>, ConnectError> {
+    Ok(Arc::new(Client::of(endpoint, deadline, trust)?))
 }
 
 #[async_trait]
@@ -176,10 +81,7 @@ impl ResourceReader for Client {
         };
         let message = GetResourceRequest {
             uri: uri.to_string(),
-            seen: seen.map(|seen| v1::LogPosition {
-                epoch: seen.epoch.0,
-                sequence: seen.sequence.0,
-            }),
+            seen: seen.map(seen_on_wire),
         };
         let send =
             |mut client: StampedClient, request| async move { client.get_resource(request).await };
@@ -235,30 +137,12 @@ impl ResourceFinder for Client {
     }
 }
 
-/// What an answer found, where there may be nothing to find.
-fn found<T>(call: SyncCall, answer: Result<T, Status>) -> Result<Option<T>, ResourceError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(status) if status.code() == Code::NotFound => Ok(None),
-        Err(status) if status.code() == BEHIND => Err(ResourceError::Behind),
-        Err(status) => Err(error(call.op, status)),
-    }
-}
-
-fn place_ids(owner: Option<u64>, repository: Option<u64>) -> GithubIds {
-    GithubIds {
-        owner: owner.map(OwnerId),
-        repository: repository.map(RepositoryId),
-        resource: None,
-    }
-}
-
 fn found_on_wire(answer: FindResourceResponse) -> FoundResource {
     FoundResource {
         owner: answer.owner,
         repo: answer.repo,
         number: answer.number,
-        ids: place_ids(answer.owner_id, answer.repository_id),
+        ids: wire::ids(answer.owner_id, answer.repository_id),
     }
 }
 
@@ -278,7 +162,7 @@ fn from_wire(
     };
     Ok(ResourceState {
         uri: present,
-        ids: place_ids(answer.owner_id, answer.repository_id),
+        ids: wire::ids(answer.owner_id, answer.repository_id),
         json: answer.json,
         event_id,
         sequence: Sequence(answer.sequence),
@@ -287,26 +171,10 @@ fn from_wire(
     })
 }
 
-/// A status that a retry may cure becomes `Unavailable`, and so does a refused stamp, because keys and
-/// clocks are put right while the processes run elsewhere; any other means a different version or a
-/// defect.
-fn error(op: &'static str, status: Status) -> ResourceError {
-    let is_refused_stamp = status.code() == Code::Unauthenticated;
-    let is_retryable = grpc::class_of(status.code()).is_retryable();
-    if is_retryable || is_refused_stamp || grpc::is_worth_another_try(&status) {
-        ResourceError::Unavailable {
-            op,
-            source: status.into(),
-        }
-    } else {
-        ResourceError::Malformed {
-            source: status.into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use model::GithubIds;
+
     use super::*;
 
     #[test]

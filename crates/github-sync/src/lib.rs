@@ -26,6 +26,7 @@ mod mirror;
 mod reader;
 mod service;
 mod webhook_place;
+mod wire;
 
 pub use config::SyncConfig;
 pub use error::{ConnectError, ServeError, SyncBuildError};

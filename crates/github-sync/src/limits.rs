@@ -35,8 +35,8 @@ pub(crate) const MAX_DEADLINE_SECONDS: u64 = 60;
 /// Largest response that the client reads. A state is no larger than a webhook's payload, 25 MB.
 pub(crate) const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
-/// Largest request that the server reads: a URI has up to 256 bytes.
-pub(crate) const MAX_REQUEST_BYTES: usize = 4 * 1024;
+/// Largest request that the server reads: 100 addresses have up to 160 bytes each, a filter up to 11 KiB, a URI 256 bytes.
+pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// How often the log's head is read for the lag, in case the follower hangs.
 pub(crate) const HEAD_INTERVAL: Duration = Duration::from_secs(2);
@@ -161,3 +161,38 @@ pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 /// How long a request for a list waits for a rate limit and between attempts. After it the caller decides.
 pub(crate) const LIST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lists (a kind of a place) of which is remembered that states were evicted, 40 bytes each. Beyond it every list counts as
+/// one of them until a restart.
+pub(crate) const MAX_MISSING_LISTS: usize = 32 * 1024;
+
+/// Largest object of GitHub in a stored state, in bytes: a record has up to 1 MiB, and the rest of a state some 2 KiB. What is
+/// larger is read from GitHub again after a restart.
+pub(crate) const MAX_SAVED_OBJECT_BYTES: usize = 1024 * 1024 - 16 * 1024;
+
+/// Bytes of objects that are given out at once for the store.
+pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Lists whose progress is kept, some 200 bytes each. Beyond it none is added.
+pub(crate) const MAX_LIST_PROGRESS: usize = 64 * 1024;
+
+/// Labels, and words, of one filter: every state is compared with each of them.
+pub(crate) const MAX_FILTER_TEXTS: usize = 20;
+
+/// Longest text of a filter, in bytes: a branch's name has up to 255.
+pub(crate) const MAX_FILTER_TEXT_BYTES: usize = 256;
+
+/// Bytes of objects that are searched for words for one page; then the page ends, and its cursor goes on.
+/// Measured with libraries that are not optimised: 0.4 s, without the table's lock.
+pub(crate) const MAX_SEARCHED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Longest cursor of a list, in bytes: it has a digest, numbers, and an address of up to 140 bytes.
+pub(crate) const MAX_CURSOR_BYTES: usize = 1024;
+
+/// Bytes of objects in one answer with the states at several addresses; a single one may be larger. The client reads up to
+/// [`MAX_ANSWER_BYTES`].
+pub(crate) const MAX_MANY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Runs of workflows of one repository that are kept, the newest ones: they are made with every push, and would take the
+/// place of everything else.
+pub(crate) const MAX_RUNS_OF_REPOSITORY: usize = 1000;

@@ -1,7 +1,7 @@
 //! What GitHub's lists show: the form in which it goes from the lists to the mirror.
 
 use bytes::Bytes;
-use model::{OwnerId, RepositoryId, ResourceId, Timestamp};
+use model::{OwnerId, PlaceId, PlaceName, RepositoryId, ResourceId, Timestamp};
 use ports::MirroredKind;
 
 /// A repository, or an owner, whose state is mirrored, as GitHub's own object of it says.
@@ -12,6 +12,24 @@ pub(crate) struct ListedPlace {
     pub(crate) owner_id: OwnerId,
     /// The repository; `None` for what belongs to the owner itself.
     pub(crate) repository: Option<ListedRepository>,
+}
+
+impl ListedPlace {
+    /// Its id, which outlives its name.
+    pub(crate) fn id(&self) -> PlaceId {
+        let repository = self.repository.as_ref();
+        repository.map_or(PlaceId::Owner(self.owner_id), |repository| {
+            PlaceId::Repository(repository.id)
+        })
+    }
+
+    /// Its name, as GitHub spells it.
+    pub(crate) fn name(&self) -> PlaceName<'_> {
+        PlaceName {
+            owner: &self.owner,
+            repo: self.repository.as_ref().map(|known| known.name.as_str()),
+        }
+    }
 }
 
 /// The repository of a place.

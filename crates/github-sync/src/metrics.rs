@@ -6,12 +6,18 @@ use prometheus_client::{
 };
 use service_kit::metrics::{MetricsRegistry, counters};
 
+use crate::mirror::ShownAs;
+
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
 pub(crate) enum SyncMethod {
     get_resource,
     find_resource,
+    get_resources,
+    list_resources,
+    progress,
+    compare_now,
     status,
 }
 
@@ -32,8 +38,8 @@ struct RequestLabels {
 }
 
 impl RequestLabels {
-    /// All that occur: a call for the status always succeeds.
-    const ALL: [Self; 9] = [
+    /// All that occur: a call for the status, or the progress, always succeeds.
+    const ALL: [Self; 18] = [
         Self::of(SyncMethod::get_resource, SyncCallOutcome::ok),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::missing),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::behind),
@@ -42,11 +48,49 @@ impl RequestLabels {
         Self::of(SyncMethod::find_resource, SyncCallOutcome::missing),
         Self::of(SyncMethod::find_resource, SyncCallOutcome::behind),
         Self::of(SyncMethod::find_resource, SyncCallOutcome::caller),
+        Self::of(SyncMethod::get_resources, SyncCallOutcome::ok),
+        Self::of(SyncMethod::get_resources, SyncCallOutcome::behind),
+        Self::of(SyncMethod::get_resources, SyncCallOutcome::caller),
+        Self::of(SyncMethod::list_resources, SyncCallOutcome::ok),
+        Self::of(SyncMethod::list_resources, SyncCallOutcome::behind),
+        Self::of(SyncMethod::list_resources, SyncCallOutcome::caller),
+        Self::of(SyncMethod::progress, SyncCallOutcome::ok),
+        Self::of(SyncMethod::compare_now, SyncCallOutcome::ok),
+        Self::of(SyncMethod::compare_now, SyncCallOutcome::missing),
         Self::of(SyncMethod::status, SyncCallOutcome::ok),
     ];
 
     const fn of(method: SyncMethod, outcome: SyncCallOutcome) -> Self {
         Self { method, outcome }
+    }
+}
+
+/// What became of a state from one of GitHub's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are the label values")]
+pub(crate) enum ListedOutcome {
+    new,
+    newer,
+    same,
+    outdated,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListedLabels {
+    reading: ShownAs,
+    outcome: ListedOutcome,
+}
+
+impl ListedLabels {
+    fn all() -> impl Iterator<Item = Self> {
+        const OUTCOMES: [ListedOutcome; 4] = [
+            ListedOutcome::new,
+            ListedOutcome::newer,
+            ListedOutcome::same,
+            ListedOutcome::outdated,
+        ];
+        let readings = [ShownAs::baseline, ShownAs::compared].into_iter();
+        readings.flat_map(|reading| OUTCOMES.map(|outcome| Self { reading, outcome }))
     }
 }
 
@@ -59,12 +103,14 @@ pub(crate) struct SyncMetrics {
     /// Events with an older state than the known one.
     pub(crate) outdated: Counter,
     requests: Family<RequestLabels, Counter>,
+    listed: Family<ListedLabels, Counter>,
 }
 
 impl SyncMetrics {
     pub(crate) fn register(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
             requests: counters(RequestLabels::ALL),
+            listed: counters(ListedLabels::all()),
             ..Self::default()
         };
         registry.register(
@@ -92,6 +138,11 @@ impl SyncMetrics {
             "Calls of the sync role",
             metrics.requests.clone(),
         );
+        registry.register(
+            "forgewire_sync_listed_states",
+            "States that GitHub's lists showed",
+            metrics.listed.clone(),
+        );
         metrics
     }
 
@@ -99,5 +150,10 @@ impl SyncMetrics {
         self.requests
             .get_or_create(&RequestLabels::of(method, outcome))
             .inc();
+    }
+
+    pub(crate) fn listed(&self, reading: ShownAs, outcome: ListedOutcome) {
+        let labels = ListedLabels { reading, outcome };
+        self.listed.get_or_create(&labels).inc();
     }
 }

@@ -4,6 +4,8 @@
 //! (RR-02). So a read waits until the mirror has followed the log to the end that the log had when the read
 //! began. Where the log does not answer, the caller's own position is what the mirror has to reach.
 
+mod mirror_reads;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -24,12 +26,15 @@ use crate::{
     mirror::{Mirror, MirrorPosition},
 };
 
+pub(crate) use mirror_reads::{CompareRequests, NoComparison};
+
 /// Reads the mirror, once it is new enough.
 #[derive(Debug)]
 pub(crate) struct MirrorReader {
     mirror: Arc<Mirror>,
     log_end: LogEnd,
     deadline: Duration,
+    comparison: Arc<dyn CompareRequests>,
     metrics: SyncMetrics,
 }
 
@@ -48,8 +53,18 @@ impl MirrorReader {
                 newest: Mutex::default(),
             },
             deadline,
+            comparison: Arc::new(NoComparison),
             metrics,
         }
+    }
+
+    /// With somebody who compares places with GitHub.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the comparison with GitHub's lists")
+    )]
+    pub(crate) fn with_comparison(self, comparison: Arc<dyn CompareRequests>) -> Self {
+        Self { comparison, ..self }
     }
 
     /// As [`ResourceReader::get_resource`], for a caller that waits no longer than `patience`.

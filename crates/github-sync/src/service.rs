@@ -7,7 +7,7 @@ use event_flow::{
     health::FollowerHealth,
 };
 use model::IdSource;
-use ports::{Bus, EventLog, ResourceFinder, ResourceReader};
+use ports::{Bus, EventLog, MirrorReads, ResourceFinder, ResourceReader};
 use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
@@ -167,6 +167,12 @@ impl RunningSync {
     /// A finder in the same process, without the network.
     #[must_use]
     pub fn finder(&self) -> Arc<dyn ResourceFinder> {
+        Arc::<MirrorReader>::clone(&self.reader)
+    }
+
+    /// A reader of lists in the same process, without the network.
+    #[must_use]
+    pub fn mirror_reads(&self) -> Arc<dyn MirrorReads> {
         Arc::<MirrorReader>::clone(&self.reader)
     }
 

@@ -23,6 +23,7 @@ impl Harness for InProcess {
         Ok(ResourceReaderFixture {
             reader: running.reader(),
             finder: running.finder(),
+            mirror: running.mirror_reads(),
             log,
             deadline: setup::DEADLINE,
             guard: Box::new((running, lifecycle)),

@@ -42,6 +42,11 @@ impl Harness for OverGrpc {
                 setup::DEADLINE,
                 role_keys::RoleTrust::none(),
             )?,
+            mirror: github_sync::client::connect_mirror(
+                &endpoint,
+                setup::DEADLINE,
+                role_keys::RoleTrust::none(),
+            )?,
             log,
             deadline: setup::DEADLINE,
             guard: Box::new((running, lifecycle)),

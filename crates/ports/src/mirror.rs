@@ -91,7 +91,7 @@ pub struct MirrorAddress {
     pub owner: String,
     /// The repository, in any case; `None` for a project.
     pub repo: Option<String>,
-    /// Its number, or its id where it has no number.
+    /// Its number, or its id where it has no number. To read a repository its name is enough, with any number.
     pub number: u64,
 }
 
@@ -137,7 +137,8 @@ pub struct MirrorFilter {
     pub milestone: Option<u64>,
     /// Changed at this time or later.
     pub updated_since: Option<Timestamp>,
-    /// Words; each of them is somewhere in the title or the body, in any case.
+    /// Words; each of them is somewhere in the title or the body, in any case. A search reads a bounded part of a list for
+    /// a page, which may be short, or empty, though the list goes on.
     pub words: Vec<String>,
     /// A pull request's base branch, or a workflow run's branch.
     pub branch: Option<String>,
@@ -205,6 +206,8 @@ pub struct MirrorProgress {
 /// - **ML-02** `get_many` returns what is known of each address, in their order.
 /// - **ML-03** with `seen`, the answer is at least as new as every event that was in the log when the call began, as RR-02.
 /// - **ML-04** a cursor of another list, or one that cannot be read, is `Refused`.
+/// - **ML-05** a list of which only events have told has no `as_of`; what is not mirrored is in no `progress`, and
+///   `compare_now` is false for it.
 #[async_trait]
 pub trait MirrorReads: fmt::Debug + Send + Sync + 'static {
     /// A page of a list; see ML-01, ML-03, ML-04.

@@ -37,7 +37,7 @@ fn uri(number: u64) -> ResourceUri {
 
 impl ResourceReaderFixture {
     /// Appends events and returns the position of the last one.
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<LogPosition> {
+    pub(crate) async fn append(&self, events: Vec<StoredEvent>) -> Result<LogPosition> {
         let epoch = self.log.head().await?.epoch;
         let appended = self.log.append(events).await?;
         let sequence = appended.last().context("an event")?.sequence;

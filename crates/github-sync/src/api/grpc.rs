@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use model::{Epoch, ErrorClass, IdSource, LogPosition, ResourceId, ResourceUri, Sequence};
 use ports::{ResourceError, ResourceReader};
 use proto::v1::{
-    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, StatusResponse,
+    CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
+    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
+    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
+    StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
 use role_keys::RoleTrust;
@@ -19,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::BEHIND;
+use super::{BEHIND, lists};
 use crate::{
     ServeError, limits::MAX_REQUEST_BYTES, metrics::SyncMethod, mirror::Mirror,
     reader::MirrorReader,
@@ -115,10 +117,19 @@ async fn follow_health(
     }
 }
 
-struct Rpc {
-    reader: Arc<MirrorReader>,
-    ids: Arc<dyn IdSource>,
-    deadline: Duration,
+pub(super) struct Rpc {
+    pub(super) reader: Arc<MirrorReader>,
+    pub(super) ids: Arc<dyn IdSource>,
+    pub(super) deadline: Duration,
+}
+
+/// A caller's position in the log.
+pub(super) fn position(seen: proto::v1::LogPosition) -> LogPosition {
+    LogPosition {
+        epoch: Epoch(seen.epoch),
+        sequence: Sequence(seen.sequence),
+        tag: None,
+    }
 }
 
 #[tonic::async_trait]
@@ -138,11 +149,7 @@ impl SyncRpc for Rpc {
             span.fail_as(ErrorClass::Caller.as_str());
             Status::invalid_argument(text)
         })?;
-        let seen = request.get_ref().seen.map(|seen| LogPosition {
-            epoch: Epoch(seen.epoch),
-            sequence: Sequence(seen.sequence),
-            tag: None,
-        });
+        let seen = request.get_ref().seen.map(position);
         let patience = grpc::deadline_of(request.metadata()).unwrap_or(self.deadline);
         let reading = self.reader.read(&uri, seen, patience, Some(trace));
         let state = span.enclose(reading).await;
@@ -193,6 +200,34 @@ impl SyncRpc for Rpc {
         }))
     }
 
+    async fn get_resources(
+        &self,
+        request: Request<GetResourcesRequest>,
+    ) -> Result<Response<GetResourcesResponse>, Status> {
+        lists::get_resources(self, request).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        lists::list_resources(self, request).await
+    }
+
+    async fn progress(
+        &self,
+        request: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        lists::progress(self, &request).await
+    }
+
+    async fn compare_now(
+        &self,
+        request: Request<CompareNowRequest>,
+    ) -> Result<Response<CompareNowResponse>, Status> {
+        lists::compare_now(self, request).await
+    }
+
     async fn status(
         &self,
         request: Request<StatusRequest>,
@@ -212,7 +247,7 @@ impl SyncRpc for Rpc {
     }
 }
 
-fn answer_of(error: ResourceError) -> Status {
+pub(super) fn answer_of(error: ResourceError) -> Status {
     match error {
         ResourceError::Behind => Status::new(BEHIND, error.to_string()),
         ResourceError::Refused { .. } => Status::invalid_argument(error.to_string()),

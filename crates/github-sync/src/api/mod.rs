@@ -1,6 +1,7 @@
 //! The network side: the only place that uses the server side of tonic.
 
 mod grpc;
+mod lists;
 
 pub(crate) use grpc::{SyncApi, serve};
 

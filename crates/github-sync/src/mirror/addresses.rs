@@ -47,7 +47,7 @@ pub(super) struct AddressBook<I> {
     max: usize,
 }
 
-impl<I: Copy + Eq + Hash> AddressBook<I> {
+impl<I: Copy + Ord + Hash> AddressBook<I> {
     /// Knows up to `max` places; the ones of which nothing was heard for longest are forgotten.
     pub(super) fn new(max: usize) -> Self {
         Self {
@@ -237,6 +237,18 @@ impl<I: Copy + Eq + Hash> AddressBook<I> {
         addresses
             .map(|(id, place)| (*id, place.address.clone()))
             .collect()
+    }
+
+    /// What an owner has at known addresses, in order; where no event has said the owner, its login decides.
+    pub(super) fn present_in(&self, owner: Option<OwnerId>, login: &str) -> Vec<I> {
+        let places = self.places.iter().filter(|(_, place)| !place.is_displaced);
+        let of_owner = places.filter(|(_, place)| match place.owner {
+            Some(id) => Some(id) == owner,
+            None => login_of(&place.address) == login,
+        });
+        let mut ids: Vec<I> = of_owner.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     #[cfg(test)]

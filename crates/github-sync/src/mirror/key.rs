@@ -1,9 +1,14 @@
-//! By what a state is found: the id of its place, its collection and its number.
+//! By what a state is found: the id of its place, its kind and its number.
 
-use model::{EventFacts, PlaceId, PlaceName, ResourceUri};
+use model::{EventFacts, PlaceId, PlaceName, ResourceType, ResourceUri};
+use ports::MirroredKind;
+use serde::{Deserialize, Serialize};
+
+use crate::listed::ListedPlace;
 
 /// The place of a resource.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum MirroredPlace {
     /// A repository or an owner that events showed with its id.
     Known(PlaceId),
@@ -11,43 +16,108 @@ pub(super) enum MirroredPlace {
     Named(Box<str>),
 }
 
-/// A resource, whatever its address is.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+/// A resource, whatever its address is. Those of one place and kind are neighbours, in the order of their numbers.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct MirrorKey {
     pub(super) place: MirroredPlace,
-    pub(super) collection: &'static str,
+    pub(super) kind: MirroredKind,
+    /// Its number, or its id where it has none.
     pub(super) number: u64,
 }
 
-/// The collection of projects, which have the form of their owner's numbers.
-pub(super) const PROJECTS: &str = "projects";
+/// The kind of what events of a type tell of; `None` if it is not mirrored.
+pub(super) fn kind_of(resource: &ResourceType) -> Option<MirroredKind> {
+    const KINDS: [(ResourceType, MirroredKind); 9] = [
+        (ResourceType::REPOSITORY, MirroredKind::Repository),
+        (ResourceType::ISSUE, MirroredKind::Issue),
+        (ResourceType::PULL_REQUEST, MirroredKind::PullRequest),
+        (ResourceType::MILESTONE, MirroredKind::Milestone),
+        (ResourceType::LABEL, MirroredKind::Label),
+        (ResourceType::RELEASE, MirroredKind::Release),
+        (ResourceType::WORKFLOW_RUN, MirroredKind::WorkflowRun),
+        (ResourceType::PROJECT, MirroredKind::Project),
+        (ResourceType::DRAFT_ISSUE, MirroredKind::DraftIssue),
+    ];
+    let mut kinds = KINDS.iter();
+    let (_, kind) = kinds.find(|(known, _)| known == resource)?;
+    Some(*kind)
+}
 
-/// The address, the collection and the number in a resource's URI; `None` for a list of events.
-pub(super) fn parts_of(uri: &ResourceUri) -> Option<(String, &'static str, u64)> {
+/// Whether resources of a kind belong to their owner, not to a repository.
+pub(super) const fn is_of_owner(kind: MirroredKind) -> bool {
+    matches!(kind, MirroredKind::Project | MirroredKind::DraftIssue)
+}
+
+/// Whether resources of a kind have a number that GitHub shows, not an id alone.
+pub(super) const fn is_numbered(kind: MirroredKind) -> bool {
+    matches!(
+        kind,
+        MirroredKind::Issue
+            | MirroredKind::PullRequest
+            | MirroredKind::Milestone
+            | MirroredKind::Project
+    )
+}
+
+/// The address, the kind and the number in a resource's URI; `None` for a list of events.
+pub(super) fn parts_of(uri: &ResourceUri) -> Option<(String, MirroredKind, u64)> {
     let address = uri.place()?.to_string();
     match uri {
         ResourceUri::Events { .. } => None,
         ResourceUri::Numbered {
             collection, number, ..
-        } => Some((address, collection, *number)),
-        ResourceUri::Project { number, .. } => Some((address, PROJECTS, *number)),
+        } => Some((address, MirroredKind::parse(collection)?, *number)),
+        ResourceUri::Project { number, .. } => Some((address, MirroredKind::Project, *number)),
     }
 }
 
 impl MirrorKey {
-    /// The resource of an event; `None` if it has no URI.
+    /// The resource of an event; `None` if it is not mirrored, or its place or number is not known.
     pub(super) fn of(facts: &EventFacts) -> Option<Self> {
-        let (address, collection, number) = parts_of(&facts.resource_uri()?)?;
-        let id = match collection {
-            PROJECTS => facts.ids.owner.map(PlaceId::Owner),
-            _ => facts.ids.repository.map(PlaceId::Repository),
+        let kind = kind_of(&facts.resource_type)?;
+        let owner = facts.owner.as_deref()?.to_ascii_lowercase();
+        let (address, id) = match is_of_owner(kind) {
+            true => (owner, facts.ids.owner.map(PlaceId::Owner)),
+            false => {
+                let repo = facts.repo.as_deref()?.to_ascii_lowercase();
+                let id = facts.ids.repository.map(PlaceId::Repository);
+                (format!("{owner}/{repo}"), id)
+            }
+        };
+        let number = match kind {
+            MirroredKind::Repository => facts.ids.repository?.0,
+            kind if is_numbered(kind) => facts.number?,
+            _ => facts.ids.resource?,
         };
         let named = || MirroredPlace::Named(address.into());
         Some(Self {
             place: id.map_or_else(named, MirroredPlace::Known),
-            collection,
+            kind,
             number,
         })
+    }
+
+    /// A resource in a list.
+    pub(super) fn listed(place: &ListedPlace, kind: MirroredKind, number: u64) -> Self {
+        Self {
+            place: MirroredPlace::Known(place.id()),
+            kind,
+            number,
+        }
+    }
+
+    /// The first and the last key that a kind in a place may have; of all kinds without one.
+    pub(super) fn bounds(place: &MirroredPlace, kind: Option<MirroredKind>) -> (Self, Self) {
+        let [first, .., last] = MirroredKind::ALL;
+        let key = |kind, number| Self {
+            place: place.clone(),
+            kind,
+            number,
+        };
+        (
+            key(kind.unwrap_or(first), 0),
+            key(kind.unwrap_or(last), u64::MAX),
+        )
     }
 
     /// The same resource in a place that was only known by a name, after that was renamed.

@@ -1,13 +1,29 @@
 //! The mirror: the state of each resource, as learned from the events.
 //!
 //! `reading` extracts the state from one event, `table` keeps the newest state per resource within
-//! bounds, by ids; `places` knows who has which address; and this module feeds them from the follower. Readers come
-//! through [`crate::reader`].
+//! bounds, by ids; `places` knows who has which address; this module feeds them from the follower, and `lists` from GitHub's
+//! lists and from the store. Readers come through [`crate::reader`].
 
 mod addresses;
+mod facts;
+mod kept;
 mod key;
+mod list;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the comparison with GitHub's lists")
+)]
+mod lists;
+mod missing;
 mod places;
+mod progress;
 mod reading;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the comparison with GitHub's lists")
+)]
+mod saved;
+mod shown;
 mod table;
 mod version;
 
@@ -21,7 +37,16 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{limits::MAX_STATE_BYTES, metrics::SyncMetrics};
-use table::{ApplyOutcome, Table};
+#[expect(unused_imports, reason = "for the comparison with GitHub's lists")]
+pub(crate) use saved::{SavedState, SavedStateError, record_prefix};
+#[expect(unused_imports, reason = "for the comparison with GitHub's lists")]
+pub(crate) use shown::{KnownBefore, ShownOutcome, listed_event_id};
+
+pub(crate) use shown::ShownAs;
+
+use kept::ApplyOutcome;
+use progress::ListProgress;
+use table::Table;
 
 /// Shared by the follower, which writes, and all readers.
 #[derive(Debug)]
@@ -30,6 +55,7 @@ pub(crate) struct Mirror {
     followed: watch::Sender<MirrorPosition>,
     head: AtomicU64,
     caught_up: watch::Sender<bool>,
+    progress: Mutex<ListProgress>,
     metrics: SyncMetrics,
 }
 
@@ -50,6 +76,7 @@ impl Mirror {
             followed: watch::Sender::default(),
             head: AtomicU64::new(0),
             caught_up: watch::Sender::new(false),
+            progress: Mutex::default(),
             metrics,
         }
     }
@@ -103,9 +130,8 @@ impl Mirror {
     fn start(&self, epoch: Epoch, position: Sequence, head: Sequence) {
         let before = self.followed.borrow().epoch;
         if before.is_some_and(|before| before != epoch) {
-            // A new log: its sequences say nothing about the states of the old one.
-            self.table.lock().clear();
-            self.metrics.resources.set(0);
+            // A new log: its sequences say nothing about the states of the old one, which GitHub had all the same.
+            self.table.lock().set_back(Sequence(0));
             self.caught_up.send_replace(false);
         }
         self.move_to(epoch, position, head);
@@ -176,16 +202,19 @@ impl Mirror {
         let mut table = self.table.lock();
         match table.apply(facts, event.sequence, reading) {
             ApplyOutcome::Newer { evicted } => {
-                self.metrics.evicted.inc_by(evicted);
-                self.metrics
-                    .resources
-                    .set(i64::try_from(table.len()).unwrap_or(i64::MAX));
+                self.count(&table, evicted);
             }
             ApplyOutcome::Outdated => {
                 self.metrics.outdated.inc();
             }
             ApplyOutcome::Stateless => {}
         }
+    }
+
+    fn count(&self, table: &Table, evicted: u64) {
+        self.metrics.evicted.inc_by(evicted);
+        let resources = i64::try_from(table.len()).unwrap_or(i64::MAX);
+        self.metrics.resources.set(resources);
     }
 
     fn show_lag(&self) {

@@ -29,18 +29,27 @@ impl PlaceIndex {
         if let Some(rename) = facts.rename() {
             self.leave(&rename, at, on_time);
         }
-        let Some(login) = facts.owner.as_deref().map(str::to_ascii_lowercase) else {
-            return;
-        };
-        let GithubIds {
-            owner, repository, ..
-        } = facts.ids;
-        if let Some(owner) = owner {
+        if let Some(owner) = facts.owner.as_deref() {
+            let repo = facts.repo.as_deref();
+            self.show(PlaceName { owner, repo }, facts.ids, at, on_time);
+        }
+    }
+
+    /// An owner, and a repository of it, are shown under their names.
+    pub(super) fn show(
+        &mut self,
+        name: PlaceName<'_>,
+        ids: GithubIds,
+        at: EventMoment,
+        on_time: bool,
+    ) {
+        let login = name.owner.to_ascii_lowercase();
+        if let Some(owner) = ids.owner {
             self.show_owner(owner, &login, at, on_time);
         }
-        if let (Some(id), Some(repo)) = (repository, facts.repo.as_deref()) {
+        if let (Some(id), Some(repo)) = (ids.repository, name.repo) {
             let address = format!("{login}/{}", repo.to_ascii_lowercase());
-            self.repositories.show(id, &address, owner, at, on_time);
+            self.repositories.show(id, &address, ids.owner, at, on_time);
         }
     }
 
@@ -101,6 +110,11 @@ impl PlaceIndex {
         let holder = self.repositories.holder(&address)?;
         let is_there = holder.owner == Some(owner) && self.repositories.is_at(holder.id, &address);
         is_there.then_some(holder.id)
+    }
+
+    /// The repositories of which the present address is known to be one of this login's owner, in the order of their ids.
+    pub(super) fn repositories_of(&self, login: &str) -> Vec<RepositoryId> {
+        self.repositories.present_in(self.owner(login), login)
     }
 
     /// The present address of a place, if it is known.

@@ -13,6 +13,8 @@ use model::{EventFacts, EventType, ResourceType, StoredEvent, Timestamp, deliver
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
+use super::key::{MirrorKey, is_numbered};
+
 /// What an event says, as far as the mirror is concerned.
 #[derive(Debug, PartialEq)]
 pub(crate) struct EventReading {
@@ -83,8 +85,10 @@ pub(crate) fn read(event: &StoredEvent) -> Result<EventReading, serde_json::Erro
 }
 
 fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, serde_json::Error> {
-    let has_state = facts.resource_uri().is_some();
-    if !has_state || envelope.metadata.event.as_deref() == Some("projects_v2_item") {
+    let Some(key) = MirrorKey::of(facts) else {
+        return Ok(StateReading::Nothing);
+    };
+    if envelope.metadata.event.as_deref() == Some("projects_v2_item") {
         return Ok(StateReading::Nothing);
     }
     let data = envelope
@@ -100,10 +104,12 @@ fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, se
         });
     };
     let object: Object = serde_json::from_str(data)?;
-    if object
-        .node_id
-        .is_some_and(|id| id != facts.resource_id.as_str())
-    {
+    let is_own = match object.node_id {
+        Some(id) => id == facts.resource_id.as_str(),
+        // Objects of these kinds always have one; another thing of a repository may have none.
+        None => is_numbered(key.kind),
+    };
+    if !is_own {
         return Ok(StateReading::Nothing);
     }
     Ok(StateReading::State {

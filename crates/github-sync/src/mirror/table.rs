@@ -3,73 +3,49 @@
 //! Our own code instead of a cache crate: both bounds hold exactly after every insert, nothing is
 //! refused admission, and a single lock makes compare-and-replace atomic.
 
+mod events;
+mod listed;
+mod saved;
+mod store;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::RandomState},
+    hash::{BuildHasher as _, Hasher as _},
     sync::Arc,
 };
 
-use bytes::Bytes;
-use model::{
-    EventFacts, EventId, EventType, GithubIds, PlaceId, PlaceName, ResourceId, ResourceUri,
-    Sequence, Timestamp,
-};
-use ports::{FoundResource, ResourceState};
+use model::{GithubIds, PlaceId, PlaceName, ResourceId, ResourceUri, Sequence};
+use ports::{FoundResource, MirroredKind, ResourceState};
+
+pub(super) use listed::ListedState;
 
 use super::{
-    key::{MirrorKey, MirroredPlace, PROJECTS, moved, parts_of},
+    kept::Entry,
+    key::{MirrorKey, MirroredPlace, is_numbered, is_of_owner, moved, parts_of},
+    missing::MissingStates,
     places::PlaceIndex,
-    reading::{EventReading, StateReading},
-    version::{EventMoment, StateVersion},
 };
-
-/// What is kept of a state, whatever its address is.
-#[derive(Debug)]
-struct KeptState {
-    /// GitHub's node id of the resource.
-    node_id: ResourceId,
-    /// The address that the event showed, as GitHub spells it.
-    spelt: Option<Box<str>>,
-    json: Bytes,
-    event_id: EventId,
-    sequence: Sequence,
-    updated_at: Timestamp,
-    deleted: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    state: KeptState,
-    version: StateVersion,
-    last_use: u64,
-}
-
-/// The effect of an event.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum ApplyOutcome {
-    /// Its state is the current one now.
-    Newer {
-        /// The number of other states that were evicted for it.
-        evicted: u64,
-    },
-    /// A newer state is known.
-    Outdated,
-    /// It has none.
-    Stateless,
-}
 
 /// The states, by ids, and who has which address.
 #[derive(Debug)]
 pub(super) struct Table {
-    entries: HashMap<Arc<MirrorKey>, Entry>,
+    /// Tells tables apart.
+    pub(super) id: u64,
+    pub(super) entries: BTreeMap<Arc<MirrorKey>, Entry>,
     /// The keys by node id.
     by_node: HashMap<ResourceId, Arc<MirrorKey>>,
     /// The keys in order of last use, oldest first.
     by_use: BTreeMap<u64, Arc<MirrorKey>>,
-    uses: u64,
+    /// Reads and changes up to now.
+    pub(super) uses: u64,
+    /// The keys of states in known places that are not in the store as they are here.
+    unsaved: BTreeSet<Arc<MirrorKey>>,
+    /// Where states were evicted.
+    missing: MissingStates,
     bytes: usize,
     max_resources: usize,
     max_bytes: usize,
-    places: PlaceIndex,
+    pub(super) places: PlaceIndex,
 }
 
 impl Table {
@@ -78,10 +54,13 @@ impl Table {
     /// too large.
     pub(super) fn new(max_resources: usize, max_bytes: usize) -> Self {
         Self {
-            entries: HashMap::new(),
+            id: RandomState::new().build_hasher().finish(),
+            entries: BTreeMap::new(),
             by_node: HashMap::new(),
             by_use: BTreeMap::new(),
             uses: 0,
+            unsaved: BTreeSet::new(),
+            missing: MissingStates::default(),
             bytes: 0,
             max_resources,
             max_bytes,
@@ -93,10 +72,6 @@ impl Table {
         self.entries.len()
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::new(self.max_resources, self.max_bytes);
-    }
-
     /// The log no longer has what came after a position: states from there count as of that position.
     pub(super) fn set_back(&mut self, resumes_after: Sequence) {
         for entry in self.entries.values_mut() {
@@ -105,123 +80,72 @@ impl Table {
         }
     }
 
-    /// Applies an event: what it says of addresses, and its state unless a newer one is known.
-    pub(super) fn apply(
-        &mut self,
-        facts: &EventFacts,
-        sequence: Sequence,
-        reading: EventReading,
-    ) -> ApplyOutcome {
-        let on_time = !reading.late;
-        let made_at = reading.made_at;
-        let at = EventMoment { made_at, sequence };
-        self.rename_unknown(facts);
-        self.places.observe(facts, at, on_time);
-        let Some(key) = MirrorKey::of(facts) else {
-            return ApplyOutcome::Stateless;
-        };
-        let deleted = facts.event_type == EventType::DELETED;
-        let known = self.entries.get(&key);
-        let (json, updated_at, whole) = match reading.state {
-            StateReading::Nothing => return ApplyOutcome::Stateless,
-            StateReading::State {
-                json,
-                updated_at,
-                whole,
-            } => (json, updated_at, whole),
-            // The last state before the deletion is the best that we can show.
-            StateReading::Deleted => (
-                known.map_or(Bytes::from_static(b"null"), |known| {
-                    known.state.json.clone()
-                }),
-                facts.timestamp,
-                known.is_none_or(|known| known.version.whole),
-            ),
-        };
-        let version = StateVersion {
-            whole,
-            updated_at,
-            deleted,
-            made_at,
-            on_time,
-            sequence,
-        };
-        if known.is_some_and(|known| known.version >= version) {
-            return ApplyOutcome::Outdated;
-        }
-        let state = KeptState {
-            node_id: facts.resource_id.clone(),
-            spelt: spelling(facts),
-            json,
-            event_id: facts.id.clone(),
-            sequence,
-            updated_at,
-            deleted,
-        };
-        if let Err(state) = self.replace(&key, state, version) {
-            self.insert(key, state, version);
-        }
-        ApplyOutcome::Newer {
-            evicted: self.shrink(),
+    /// The place that an address means for resources of a kind: by its id, and by its name where no event had ids.
+    pub(super) fn place_of(&self, kind: MirroredKind, address: &str) -> Option<PlaceId> {
+        match is_of_owner(kind) {
+            true => self.places.owner(address).map(PlaceId::Owner),
+            false => self.places.repository(address).map(PlaceId::Repository),
         }
     }
 
-    /// What is known by a name alone goes with it when it is renamed, as long as the name has had one holder.
-    fn rename_unknown(&mut self, facts: &EventFacts) {
-        let Some(rename) = facts.rename() else {
-            return;
+    /// The key of what an address means now; `None` if nothing is known there.
+    pub(super) fn key_of(
+        &self,
+        kind: MirroredKind,
+        address: &str,
+        number: u64,
+    ) -> Option<MirrorKey> {
+        let key = |place| MirrorKey {
+            place,
+            kind,
+            number,
         };
-        let from = rename.from.to_string().to_ascii_lowercase();
-        if self.places.has_changed_hands(&from) {
-            return;
+        let known = self.place_of(kind, address);
+        let known = known.map(|id| key(MirroredPlace::Known(id)));
+        if let Some(key) = known.filter(|key| self.entries.contains_key(key)) {
+            return Some(key);
         }
-        let renamed = self.entries.keys().filter_map(|key| {
-            let renamed = key.renamed(rename.from, rename.to)?;
-            Some((MirrorKey::clone(key), renamed))
-        });
-        let renamed: Vec<_> = renamed.collect();
-        for (from, to) in renamed {
-            let Some((state, version)) = self.remove(&from) else {
-                continue;
-            };
-            let known = self.entries.get(&to).map(|known| known.version);
-            if known.is_none_or(|known| known < version) {
-                self.remove(&to);
-                self.insert(to, state, version);
-            }
+        // Whose a state without ids is, the name says as long as it has had one holder.
+        if self.places.has_changed_hands(address) {
+            return None;
         }
+        let named = key(MirroredPlace::Named(address.into()));
+        self.entries.contains_key(&named).then_some(named)
     }
 
     /// The state of what a URI means now; counts as a use.
     pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
-        let (address, collection, number) = parts_of(uri)?;
-        let id = match collection {
-            PROJECTS => self.places.owner(&address).map(PlaceId::Owner),
-            _ => self.places.repository(&address).map(PlaceId::Repository),
+        let (address, kind, number) = parts_of(uri)?;
+        let key = self.key_of(kind, &address, number)?;
+        let MirroredPlace::Known(id) = key.place else {
+            return self.take(&key, uri.clone(), GithubIds::default());
         };
-        let key = |place| MirrorKey {
-            place,
-            collection,
-            number,
-        };
-        let known = id.map(|id| key(MirroredPlace::Known(id)));
-        if let (Some(key), Some(id)) = (known.filter(|key| self.entries.contains_key(key)), id) {
-            let present = self.places.present(id);
-            let uri = present.map_or_else(|| uri.clone(), |present| moved(uri, present));
-            let ids = self.places.ids(id);
-            return self.take(&key, uri, ids);
-        }
-        // Whose a state without ids is, the name says as long as it has had one holder.
-        if self.places.has_changed_hands(&address) {
-            return None;
-        }
-        let named = key(MirroredPlace::Named(address.into()));
-        self.take(&named, uri.clone(), GithubIds::default())
+        let present = self.places.present(id);
+        let uri = present.map_or_else(|| uri.clone(), |present| moved(uri, present));
+        let ids = self.places.ids(id);
+        self.take(&key, uri, ids)
     }
 
-    /// Where the resource with a node id is now; `None` for a project, which is in no repository.
+    /// Where the resource with a node id is now; `None` for a project, which is in no repository, and for what has no
+    /// number there.
     pub(super) fn find(&self, node_id: &ResourceId) -> Option<FoundResource> {
         let key = self.by_node.get(node_id)?;
+        if !is_numbered(key.kind) {
+            return None;
+        }
+        let (name, ids) = self.name_of(key)?;
+        let name = PlaceName::read(&name);
+        Some(FoundResource {
+            owner: name.owner.to_owned(),
+            repo: name.repo?.to_owned(),
+            number: key.number,
+            ids,
+        })
+    }
+
+    /// The present address of a state's place, spelt as it was shown if that is the same one, and its ids; `None` if it is
+    /// not known.
+    pub(super) fn name_of(&self, key: &MirrorKey) -> Option<(String, GithubIds)> {
         let (present, ids) = match &key.place {
             MirroredPlace::Known(id) => {
                 let present = self.places.present(*id)?.to_string();
@@ -231,23 +155,13 @@ impl Table {
         };
         let spelt = self.entries.get(key)?.state.spelt.as_deref();
         let spelt = spelt.filter(|spelt| spelt.eq_ignore_ascii_case(&present));
-        let name = PlaceName::read(spelt.unwrap_or(&present));
-        Some(FoundResource {
-            owner: name.owner.to_owned(),
-            repo: name.repo?.to_owned(),
-            number: key.number,
-            ids,
-        })
+        let spelt = spelt.map(str::to_owned);
+        Some((spelt.unwrap_or(present), ids))
     }
 
     fn take(&mut self, key: &MirrorKey, uri: ResourceUri, ids: GithubIds) -> Option<ResourceState> {
-        self.uses += 1;
-        let entry = self.entries.get_mut(key)?;
-        if let Some(key) = self.by_use.remove(&entry.last_use) {
-            self.by_use.insert(self.uses, key);
-        }
-        entry.last_use = self.uses;
-        let state = &entry.state;
+        self.touch(key);
+        let state = &self.entries.get(key)?.state;
         Some(ResourceState {
             uri,
             ids,
@@ -259,82 +173,17 @@ impl Table {
         })
     }
 
-    /// Puts a state in the place of the one under its key, most often another of the same resource; gives it back if there
-    /// is none, or one of another resource.
-    fn replace(
-        &mut self,
-        key: &MirrorKey,
-        state: KeptState,
-        version: StateVersion,
-    ) -> Result<(), KeptState> {
-        let same = |entry: &&mut Entry| entry.state.node_id == state.node_id;
-        let Some(entry) = self.entries.get_mut(key).filter(same) else {
-            self.remove(key);
-            return Err(state);
+    /// A state is used.
+    pub(super) fn touch(&mut self, key: &MirrorKey) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
         };
         self.uses += 1;
-        self.bytes = self.bytes - entry.state.json.len() + state.json.len();
         if let Some(key) = self.by_use.remove(&entry.last_use) {
-            if self.by_node.get(&state.node_id) != Some(&key) {
-                // Another place had it meanwhile.
-                self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
-            }
             self.by_use.insert(self.uses, key);
         }
-        (entry.state, entry.version, entry.last_use) = (state, version, self.uses);
-        Ok(())
+        entry.last_use = self.uses;
     }
-
-    fn insert(&mut self, key: MirrorKey, state: KeptState, version: StateVersion) {
-        let key = Arc::new(key);
-        self.uses += 1;
-        self.bytes += state.json.len();
-        self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
-        self.by_use.insert(self.uses, Arc::clone(&key));
-        self.entries.insert(
-            key,
-            Entry {
-                state,
-                version,
-                last_use: self.uses,
-            },
-        );
-    }
-
-    fn remove(&mut self, key: &MirrorKey) -> Option<(KeptState, StateVersion)> {
-        let entry = self.entries.remove(key)?;
-        self.by_use.remove(&entry.last_use);
-        // Another place may have the resource by now.
-        let node_id = &entry.state.node_id;
-        if self
-            .by_node
-            .get(node_id)
-            .is_some_and(|known| **known == *key)
-        {
-            self.by_node.remove(node_id);
-        }
-        self.bytes -= entry.state.json.len();
-        Some((entry.state, entry.version))
-    }
-
-    fn shrink(&mut self) -> u64 {
-        let mut evicted = 0;
-        while self.len() > self.max_resources || (self.bytes > self.max_bytes && self.len() > 1) {
-            let Some((_, oldest)) = self.by_use.first_key_value() else {
-                break;
-            };
-            let oldest = Arc::clone(oldest);
-            self.remove(&oldest);
-            evicted += 1;
-        }
-        evicted
-    }
-}
-
-fn spelling(facts: &EventFacts) -> Option<Box<str>> {
-    let owner = facts.owner.as_deref()?;
-    let repo = facts.repo.as_deref();
-    Some(PlaceName { owner, repo }.to_string().into())
 }
 
 #[cfg(test)]

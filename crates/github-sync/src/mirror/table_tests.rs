@@ -1,7 +1,16 @@
-use model::{EventOrigin, FormerPlace, OwnerId, RepositoryId, ResourceId, ResourceType};
+use bytes::Bytes;
+use model::{
+    EventFacts, EventId, EventOrigin, EventType, FormerPlace, OwnerId, RepositoryId, ResourceType,
+    Timestamp,
+};
 use proptest::prelude::*;
 
 use super::*;
+use crate::mirror::{
+    kept::ApplyOutcome,
+    reading::{EventReading, StateReading},
+    version::StateVersion,
+};
 
 fn uri(number: u64) -> ResourceUri {
     ResourceUri::parse(&format!("github://issues/o/r/{number}")).unwrap()

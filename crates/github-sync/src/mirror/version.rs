@@ -5,6 +5,7 @@
 //! it was made ([`model::delivery_time`]).
 
 use model::{Sequence, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// When GitHub made the delivery of an event, then its position in the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -18,8 +19,10 @@ pub(super) struct EventMoment {
 ///
 /// A whole object beats a partial view. Then GitHub's own timestamp decides. Of two states with the same second a
 /// deletion wins, because GitHub never reuses a number; then the one whose delivery GitHub made later; then one that
-/// ingest has not marked as late; then the later position in the log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// ingest has not marked as late; then the later position in the log. A state from a list counts as made when GitHub
+/// answered, on time, and at position 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct StateVersion {
     pub(super) whole: bool,
     pub(super) updated_at: Timestamp,

@@ -12,8 +12,10 @@ use instruments::testing;
 use model::{Classified, ErrorClass, EventType, RandomIds, SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
-    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, StatusResponse,
+    CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
+    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
+    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
+    StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
@@ -233,6 +235,34 @@ struct Recorder(mpsc::UnboundedSender<tonic::metadata::MetadataMap>);
 
 #[tonic::async_trait]
 impl SyncRpc for Recorder {
+    async fn get_resources(
+        &self,
+        _: Request<GetResourcesRequest>,
+    ) -> Result<Response<GetResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn progress(
+        &self,
+        _: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn compare_now(
+        &self,
+        _: Request<CompareNowRequest>,
+    ) -> Result<Response<CompareNowResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn get_resource(
         &self,
         _: Request<GetResourceRequest>,
@@ -277,10 +307,38 @@ async fn trace_and_deadline_travel_with_the_call_and_defects_are_permanent() {
 }
 
 /// A server of a version that knows no call.
-struct OlderSync;
+pub(crate) struct OlderSync;
 
 #[tonic::async_trait]
 impl SyncRpc for OlderSync {
+    async fn get_resources(
+        &self,
+        _: Request<GetResourcesRequest>,
+    ) -> Result<Response<GetResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn progress(
+        &self,
+        _: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn compare_now(
+        &self,
+        _: Request<CompareNowRequest>,
+    ) -> Result<Response<CompareNowResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn get_resource(
         &self,
         _: Request<GetResourceRequest>,
@@ -383,7 +441,7 @@ async fn a_caller_of_an_older_build_is_answered_at_once() {
 }
 
 /// The trust of a process with these keys.
-fn trust(keys: &[&str]) -> RoleTrust {
+pub(crate) fn trust(keys: &[&str]) -> RoleTrust {
     let clock = Arc::new(SystemClock);
     match RoleKeys::read(keys.iter().copied(), &[]).unwrap() {
         None => RoleTrust::none(),
@@ -396,7 +454,7 @@ const NEW_KEY: &str = "the new key, as long as a key has to be";
 const OTHER_KEY: &str = "another key, as long as a key has to be";
 
 /// A role with the keys of the middle of a rotation, and the endpoint of its server.
-async fn keyed_world() -> (World, RoleTrust, String) {
+pub(crate) async fn keyed_world() -> (World, RoleTrust, String) {
     let (mut source, trust) = (Source::new(), trust(&[NEW_KEY, OLD_KEY]));
     source.trust = trust.clone();
     let world = World::start(source, 10);

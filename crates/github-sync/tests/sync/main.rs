@@ -4,6 +4,7 @@
 
 mod fresh;
 mod grpc;
+mod lists;
 mod readers;
 mod restart;
 #[path = "../setup/mod.rs"]

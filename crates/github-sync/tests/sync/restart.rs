@@ -5,8 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use github_sync::client;
 use model::EventType;
 use proto::v1::{
-    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, StatusResponse,
+    CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
+    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
+    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
+    StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
 use role_keys::RoleTrust;
@@ -63,6 +65,34 @@ struct SlowSync {
 
 #[tonic::async_trait]
 impl SyncRpc for SlowSync {
+    async fn get_resources(
+        &self,
+        _: Request<GetResourcesRequest>,
+    ) -> Result<Response<GetResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn progress(
+        &self,
+        _: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn compare_now(
+        &self,
+        _: Request<CompareNowRequest>,
+    ) -> Result<Response<CompareNowResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn get_resource(
         &self,
         _: Request<GetResourceRequest>,

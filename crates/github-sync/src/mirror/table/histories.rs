@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::ResourceType;
+use bytes::Bytes;
+use model::{EventFacts, ResourceType, Timestamp};
 use proptest::prelude::*;
 
 use super::{
     tests::{ids, issue, owner_renamed, renamed},
     *,
 };
+use crate::mirror::reading::{EventReading, StateReading};
 
 const LOGINS: [&str; 3] = ["acme", "beta", "gamma"];
 const NAMES: [&str; 3] = ["rocket", "missile", "van"];

@@ -1,0 +1,152 @@
+//! What filters compare, of GitHub's object: read once, when a state is taken.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The members of an object by which lists are filtered, in lower case. What it does not have, or has in a form that is
+/// not known, is absent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ListFacts {
+    /// `open` or `closed`.
+    pub(super) state: Option<Box<str>>,
+    /// Of a pull request.
+    pub(super) merged: bool,
+    pub(super) labels: Box<[Box<str>]>,
+    pub(super) assignees: Box<[Box<str>]>,
+    pub(super) creator: Option<Box<str>>,
+    /// Its number.
+    pub(super) milestone: Option<u64>,
+    /// The base branch of a pull request, or the branch of a run; in its own case.
+    pub(super) branch: Option<Box<str>>,
+}
+
+/// The members, each of which may have a form that is not known.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow)]
+    state: Option<&'a RawValue>,
+    closed: Option<&'a RawValue>,
+    merged: Option<&'a RawValue>,
+    merged_at: Option<&'a RawValue>,
+    labels: Option<&'a RawValue>,
+    assignees: Option<&'a RawValue>,
+    user: Option<&'a RawValue>,
+    author: Option<&'a RawValue>,
+    creator: Option<&'a RawValue>,
+    actor: Option<&'a RawValue>,
+    milestone: Option<&'a RawValue>,
+    base: Option<&'a RawValue>,
+    head_branch: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    login: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LabelName {
+    Text(String),
+    Object { name: String },
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    number: u64,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    #[serde(rename = "ref")]
+    name: String,
+}
+
+fn read<'a, T: Deserialize<'a>>(member: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(member?.get()).ok()
+}
+
+/// A text as it is compared.
+pub(super) fn folded(text: &str) -> Box<str> {
+    text.to_lowercase().into()
+}
+
+impl ListFacts {
+    /// The facts of an object.
+    pub(super) fn of(json: &[u8]) -> Self {
+        let Ok(members) = serde_json::from_slice::<Members<'_>>(json) else {
+            return Self::default();
+        };
+        let closed = |closed: bool| if closed { "closed" } else { "open" };
+        let state = read::<String>(members.state)
+            .or_else(|| read(members.closed).map(closed).map(str::to_owned));
+        let accounts = [members.user, members.author, members.creator, members.actor];
+        let mut accounts = accounts.into_iter().filter_map(read::<Account>);
+        let labels = read::<Vec<LabelName>>(members.labels).unwrap_or_default();
+        let labels = labels.iter().map(|label| match label {
+            LabelName::Text(name) | LabelName::Object { name } => folded(name),
+        });
+        let assignees = read::<Vec<Account>>(members.assignees).unwrap_or_default();
+        let merged_at: Option<String> = read(members.merged_at);
+        let branch = read::<Branch>(members.base).map(|base| base.name);
+        let branch = branch.or_else(|| read(members.head_branch));
+        Self {
+            state: state.as_deref().map(folded),
+            merged: merged_at.is_some() || read(members.merged) == Some(true),
+            labels: labels.collect(),
+            assignees: assignees.iter().map(|who| folded(&who.login)).collect(),
+            creator: accounts.next().map(|who| folded(&who.login)),
+            milestone: read::<Numbered>(members.milestone).map(|of| of.number),
+            branch: branch.map(Into::into),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_compared_is_read_from_objects_of_any_kind() {
+        let pull = json!({
+            "state": "closed", "merged_at": "2026-11-20T10:00:00Z", "user": { "login": "Mona" },
+            "labels": [{ "name": "Bug" }, "UI"], "assignees": [{ "login": "Lisa" }],
+            "milestone": { "number": 3 }, "base": { "ref": "Main" },
+        });
+        let facts = ListFacts::of(pull.to_string().as_bytes());
+        let expected = ListFacts {
+            state: Some("closed".into()),
+            merged: true,
+            labels: ["bug".into(), "ui".into()].into(),
+            assignees: ["lisa".into()].into(),
+            creator: Some("mona".into()),
+            milestone: Some(3),
+            branch: Some("Main".into()),
+        };
+        assert_eq!(facts, expected);
+        let run = json!({ "head_branch": "dev", "actor": { "login": "bot" }, "merged_at": null });
+        let facts = ListFacts::of(run.to_string().as_bytes());
+        assert_eq!(facts.branch.as_deref(), Some("dev"));
+        assert_eq!(
+            (facts.creator.as_deref(), facts.merged),
+            (Some("bot"), false)
+        );
+        let project = ListFacts::of(br#"{"closed":true,"creator":{"login":"x"}}"#);
+        assert_eq!(project.state.as_deref(), Some("closed"));
+    }
+
+    #[test]
+    fn a_member_of_an_unknown_form_hides_no_other() {
+        let odd = json!({ "state": 7, "labels": { "nodes": [] }, "user": null, "author": { "login": "A" } });
+        let facts = ListFacts::of(odd.to_string().as_bytes());
+        let expected = ListFacts {
+            creator: Some("a".into()),
+            ..ListFacts::default()
+        };
+        assert_eq!(facts, expected);
+        assert_eq!(ListFacts::of(b"null"), ListFacts::default());
+        assert_eq!(ListFacts::of(b"xxx"), ListFacts::default());
+    }
+}

@@ -1,0 +1,125 @@
+//! What GitHub's lists and the store bring to the mirror.
+
+use model::Timestamp;
+use ports::{MirrorProgress, MirroredKind};
+
+use super::{
+    Mirror,
+    facts::ListFacts,
+    saved::SavedState,
+    shown::{ShownAs, ShownOutcome},
+    table::ListedState,
+};
+use crate::{
+    listed::{ListedObject, ListedPlace},
+    metrics::ListedOutcome,
+};
+
+impl Mirror {
+    /// Takes a state from a list, unless a newer one is known. `answered_at` is a time from which on GitHub's answer cannot
+    /// be older: that of the request.
+    pub(crate) fn show(
+        &self,
+        place: &ListedPlace,
+        object: &ListedObject,
+        answered_at: Timestamp,
+        reading: ShownAs,
+    ) -> ShownOutcome {
+        let listed = ListedState::new(place, object, answered_at);
+        let known = self.table.lock().compared(&listed.key);
+        // Without the lock: an object may be large.
+        let same = known.filter(|known| listed.has_content_of(known));
+        let mut table = self.table.lock();
+        let (outcome, evicted) = table.show(listed, same.as_ref());
+        self.count(&table, evicted);
+        self.metrics.listed(reading, label_of(&outcome));
+        outcome
+    }
+
+    /// Records that a resource is no longer in a list that is read whole, or that GitHub says it is gone. What is not known
+    /// is [`ShownOutcome::Outdated`].
+    pub(crate) fn show_gone(
+        &self,
+        place: &ListedPlace,
+        kind: MirroredKind,
+        number: u64,
+        answered_at: Timestamp,
+    ) -> ShownOutcome {
+        let mut table = self.table.lock();
+        let outcome = table.show_gone(place, (kind, number), answered_at);
+        self.metrics.listed(ShownAs::compared, label_of(&outcome));
+        outcome
+    }
+
+    /// Numbers of the resources of a list that are known and not deleted, in their order.
+    pub(crate) fn known_numbers(&self, place: &ListedPlace, kind: MirroredKind) -> Vec<u64> {
+        self.table.lock().known_numbers(place.id(), kind)
+    }
+
+    /// States of a place that differ from what is saved, up to `limit` and 8 MiB; none if everything is saved.
+    pub(crate) fn unsaved(&self, place: &ListedPlace, limit: usize) -> Vec<SavedState> {
+        let epoch = self.followed.borrow().epoch;
+        self.table.lock().unsaved(place.id(), limit, epoch)
+    }
+
+    /// States are in the store now; one that changed meanwhile is still unsaved.
+    pub(crate) fn saved(&self, states: &[SavedState]) {
+        self.table.lock().saved(states);
+    }
+
+    /// Takes states that an earlier process saved; a newer one that is known stays.
+    pub(crate) fn restore(&self, states: Vec<SavedState>) {
+        for state in states {
+            let facts = state.json.as_deref().map(ListFacts::of);
+            let epoch = self.followed.borrow().epoch;
+            let mut table = self.table.lock();
+            let evicted = table.restore(&state, facts.unwrap_or_default(), epoch);
+            self.count(&table, evicted);
+        }
+    }
+
+    /// Whether states of a list that was shown are not in the mirror any more: it cannot be said to be whole.
+    pub(crate) fn is_missing(&self, place: &ListedPlace, kind: MirroredKind) -> bool {
+        self.table.lock().is_missing(place.id(), kind)
+    }
+
+    /// The list is about to be read from its beginning, with everything that is in it.
+    pub(crate) fn forget_missing(&self, place: &ListedPlace, kind: MirroredKind) {
+        self.table.lock().forget_missing(place.id(), kind);
+    }
+
+    /// Notes how far a list has been read. `place` is `owner/repo`, or the login of an owner, in any case. With a `failure`,
+    /// the time before stays if none is given.
+    pub(crate) fn note_progress(
+        &self,
+        place: &str,
+        kind: MirroredKind,
+        as_of: Option<Timestamp>,
+        failure: Option<String>,
+    ) {
+        let mut progress = self.progress.lock();
+        progress.note(place, kind, as_of, failure);
+    }
+
+    /// A place is not mirrored any more, or not under this name.
+    pub(crate) fn forget_progress(&self, place: &str) {
+        self.progress.lock().forget(place);
+    }
+
+    /// What is mirrored, in the order of the places.
+    pub(crate) fn list_progress(&self) -> Vec<MirrorProgress> {
+        self.progress.lock().all()
+    }
+}
+
+fn label_of(outcome: &ShownOutcome) -> ListedOutcome {
+    match outcome {
+        ShownOutcome::New => ListedOutcome::new,
+        ShownOutcome::Newer { .. } => ListedOutcome::newer,
+        ShownOutcome::Same => ListedOutcome::same,
+        ShownOutcome::Outdated => ListedOutcome::outdated,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;
