@@ -24,7 +24,9 @@ use crate::{
     roles::{self, RoleSet, RoleSpec},
     run, shared_log,
     stdio::StdioArgs,
-    sync_gaps::{SyncGapsArgs, sync_gaps},
+    sync_gaps::sync_gaps,
+    sync_health::SyncHealthArgs,
+    sync_status::sync_status,
     telemetry::ProcessTelemetry,
     tokens::{self, NewTokenArgs},
     toolsets::MakeToolsets,
@@ -163,7 +165,9 @@ enum LogCommand {
 #[derive(Debug, Subcommand)]
 enum SyncCommand {
     /// Show which webhooks were lost, and what became of them.
-    Gaps(SyncGapsArgs),
+    Gaps(SyncHealthArgs),
+    /// What is mirrored of GitHub, since when, and what fails.
+    Status(SyncHealthArgs),
 }
 
 /// `None` stands for `all`.
@@ -230,6 +234,10 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
         }
         Command::Sync(SyncCommand::Gaps(args)) => on_runtime(async {
             print(&sync_gaps(&args).await?);
+            Ok(true)
+        }),
+        Command::Sync(SyncCommand::Status(args)) => on_runtime(async {
+            print(&sync_status(&args).await?);
             Ok(true)
         }),
         Command::Log(LogCommand::Apply { json, settings }) => apply_command(json, &settings),

@@ -39,7 +39,6 @@ const INGEST: &[&str] = &["ingest"];
 const EDGE: &[&str] = &["edge"];
 const SYNC: &[&str] = &["sync"];
 const ALL: &[&str] = &["ingest", "sync", "edge"];
-const NO_MIRROR: &str = "this version does not compare the mirror with GitHub";
 const NO_GRAPHQL: &str = "this version does not call GitHub's GraphQL API";
 const NO_POSTGRES: &str = "this version has no PostgreSQL backend";
 
@@ -125,7 +124,7 @@ const READERS: &[(&str, Reader)] = &[
     ("backends.leases", Reader::Roles(&["edge", "sync"])),
     ("backends.log", Reader::Process),
     ("backends.mailboxes", Reader::Roles(EDGE)),
-    ("backends.records", Reader::Roles(EDGE)),
+    ("backends.records", Reader::Roles(&["edge", "sync"])),
     (
         "backends.sessions",
         Reader::While(&["edge", "sync"], SESSIONS_KEY),
@@ -208,13 +207,14 @@ const READERS: &[(&str, Reader)] = &[
     ("sync.app_webhook", Reader::While(SYNC, CREDENTIALS)),
     ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
     ("sync.endpoint", Reader::Roles(EDGE)),
-    ("sync.initial_timeout_seconds", Reader::Planned(NO_MIRROR)),
-    ("sync.interval_seconds", Reader::Planned(NO_MIRROR)),
+    // `--skip-sync` is no mistake where nothing would be compared.
+    ("sync.initial_timeout_seconds", Reader::Roles(SYNC)),
+    ("sync.interval_seconds", Reader::While(SYNC, CREDENTIALS)),
     ("sync.listen", Reader::Roles(SYNC)),
     ("sync.max_resources", Reader::Roles(SYNC)),
     ("sync.organizations", Reader::While(SYNC, CREDENTIALS)),
     ("sync.repositories", Reader::While(SYNC, CREDENTIALS)),
-    ("sync.resources", Reader::Planned(NO_MIRROR)),
+    ("sync.resources", Reader::While(SYNC, CREDENTIALS)),
     ("sync.sweep_seconds", Reader::While(SYNC, CREDENTIALS)),
     ("sync.webhook_url", Reader::While(SYNC, CREDENTIALS)),
     ("telemetry.endpoint", Reader::Process),

@@ -19,6 +19,8 @@ mod run;
 mod shared_log;
 mod stdio;
 mod sync_gaps;
+mod sync_health;
+mod sync_status;
 mod telemetry;
 mod tokens;
 mod toolsets;

@@ -118,8 +118,8 @@ pub(crate) async fn start(
     let mut registry = MetricsRegistry::default();
     let stores = StoreMetrics::new(&mut registry);
     let uses = |key| roles.uses(config, key);
-    // Clients have sessions: a role that has none serves no clients.
-    let clients = roles.uses(config, BackendKey::Records).then(|| {
+    // Clients have mailboxes: a role that has none serves no clients.
+    let clients = roles.uses(config, BackendKey::Mailboxes).then(|| {
         let threads = RequestThreads::start(RequestClass::Clients);
         threads.context("starting the threads for requests")
     });

@@ -1,85 +1,24 @@
 //! `forgewire sync gaps`: which webhooks GitHub sent and no ingest stored, as the admin listener of sync tells it.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use anyhow::{Context, bail, ensure};
-use bytes::Bytes;
-use clap::Args;
-use http::{Request, StatusCode, Uri, uri::PathAndQuery};
-use http_body_util::{BodyExt, Full, Limited};
-use http_client::{ConnectSettings, http_client, quoted, server_url};
+use anyhow::Context;
+use http_client::quoted;
 use serde::Deserialize;
-use serde_json::Value;
-use tokio::time::timeout;
 
-/// Time limit of the whole exchange, and of its connect.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest `/health` that is read: many times what sync tells.
-const MAX_HEALTH_BYTES: usize = 4 << 20;
+use crate::sync_health::{SyncHealthArgs, sync_health};
 
-/// Where sync is, and how its answer is printed.
-#[derive(Debug, Args)]
-pub(crate) struct SyncGapsArgs {
-    /// URL of the admin listener of the sync process (`admin.listen`). Of several replicas, one sweeps at a time and
-    /// knows.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3009", value_parser = health_url)]
-    url: Uri,
-    /// Print the answer as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Asks sync, and gives what is printed.
+/// Asks sync, and gives what is printed. Of several replicas, one sweeps at a time and knows.
 ///
 /// # Errors
 /// Nobody answers there, or nobody who is sync.
-pub(crate) async fn sync_gaps(args: &SyncGapsArgs) -> anyhow::Result<String> {
-    let url = &args.url;
-    let health = timeout(ANSWER_TIMEOUT, health(url)).await;
-    let health = health.with_context(|| format!("{url} does not answer"))??;
-    let Some(gaps) = health.pointer("/details/sync/gaps") else {
-        bail!(
-            "the process of {url} has no sync role; use the admin listener of one that has (`admin.listen`)"
-        );
-    };
+pub(crate) async fn sync_gaps(args: &SyncHealthArgs) -> anyhow::Result<String> {
+    let gaps = sync_health(args, "gaps").await?;
     if args.json {
         return Ok(gaps.to_string());
     }
     let told = ToldGaps::deserialize(gaps).context("sync is of another version")?;
     Ok(told.to_string().trim_end().to_owned())
-}
-
-fn health_url(text: &str) -> anyhow::Result<Uri> {
-    let url = server_url(text)?;
-    ensure!(
-        ["", "/", "/health"].contains(&url.path()) && url.query().is_none(),
-        "it is the address of a listener, without a path"
-    );
-    let mut parts = url.into_parts();
-    parts.path_and_query = Some(PathAndQuery::from_static("/health"));
-    Ok(Uri::from_parts(parts)?)
-}
-
-async fn health(url: &Uri) -> anyhow::Result<Value> {
-    let settings = ConnectSettings {
-        connect_timeout: ANSWER_TIMEOUT,
-        keepalive: None,
-        idle_timeout: ANSWER_TIMEOUT,
-    };
-    let client = http_client([url], settings).context("reading the certificates of the system")?;
-    let mut request = Request::new(Full::new(Bytes::new()));
-    *request.uri_mut() = url.clone();
-    let answer = client.request(request).await;
-    let answer = answer.with_context(|| format!("{url} cannot be reached"))?;
-    let status = answer.status();
-    ensure!(
-        status == StatusCode::OK,
-        "{url} answers {status}: it is no admin listener"
-    );
-    let body = Limited::new(answer.into_body(), MAX_HEALTH_BYTES);
-    let body = body.collect().await.map_err(|error| anyhow::anyhow!(error));
-    let body = body.with_context(|| format!("reading {url}"))?.to_bytes();
-    serde_json::from_slice(&body).with_context(|| format!("{url} is no admin listener"))
 }
 
 /// What sync tells, as far as it is printed.

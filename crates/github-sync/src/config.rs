@@ -1,11 +1,13 @@
 //! The section `[sync]`.
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-use model::{GithubReference, ResourceType};
+use model::GithubReference;
+use ports::MirroredKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ use crate::{
     SyncBuildError,
     limits::{
         DEFAULT_DEADLINE_SECONDS, DEFAULT_MAX_RESOURCES, DEFAULT_SWEEP_SECONDS,
-        MAX_DEADLINE_SECONDS, MAX_SWEEP_SECONDS,
+        MAX_COMPARE_SECONDS, MAX_DEADLINE_SECONDS, MAX_INTERVAL_SECONDS, MAX_SWEEP_SECONDS,
     },
     webhook_place::{SweptPlace, WebhookTarget},
 };
@@ -28,25 +30,27 @@ pub struct SyncConfig {
     /// URL at which the other roles reach the sync role, for instance `http://sync:3002`. Without
     /// it they use the sync role in their own process.
     pub endpoint: Option<String>,
-    /// Repositories, as `owner/name` or the URL on github.com, whose webhook sends to this installation: what it did not
-    /// get is fetched from GitHub's list of deliveries, with the credentials of `[github]`.
+    /// Repositories, as `owner/name` or the URL on github.com, that are mirrored with the credentials of `[github]`: their
+    /// state is compared with GitHub, and what their webhook did not bring here is fetched from GitHub's list of deliveries.
     pub repositories: Vec<String>,
-    /// Organizations, by login, whose webhook sends to this installation: as `repositories`.
+    /// Organizations, by login, whose projects and repositories are mirrored: as `repositories`.
     pub organizations: Vec<String>,
-    /// Whether the webhook of the GitHub App of `github.app_id` sends to this installation: as `repositories`.
+    /// Whether the webhook of the GitHub App of `github.app_id` sends to this installation: what it did not bring here is
+    /// fetched from GitHub's list of its deliveries.
     pub app_webhook: bool,
     /// The URL that webhooks send to, as GitHub has it. Without it, those of `repositories` and `organizations` count whose
     /// path ends with `/webhooks/github`.
     pub webhook_url: Option<String>,
     /// Seconds between two looks at GitHub's lists of deliveries (up to 3,600); 0 switches them off.
     pub sweep_seconds: u64,
-    /// Kinds of resources to mirror: `issues`, `pulls`, `milestones`, `projects`, `draft_issues`, or
-    /// their singular; none means all. No effect yet: for when sync calls GitHub's API.
+    /// Kinds of resources to compare with GitHub: `repositories`, `issues`, `pulls`, `milestones`, `labels`, `releases`,
+    /// `workflow_runs`, `projects`, `draft_issues` (which only events show), or their singular; none means all.
     pub resources: Vec<String>,
-    /// Seconds between two comparisons with GitHub. No effect yet: for when sync calls GitHub's API.
+    /// Seconds between two comparisons of a repository or an organization with GitHub (up to 86,400). 0: once, and then when
+    /// somebody asks for it.
     pub interval_seconds: u64,
-    /// Time limit in seconds for the first comparison. No effect yet: for when sync calls GitHub's
-    /// API.
+    /// Time limit in seconds for one comparison of a repository or an organization (up to 3,600). What it has found until
+    /// then is kept, and it goes on there after the others had their turn. 0: GitHub's state is not compared at all.
     pub initial_timeout_seconds: u64,
     /// Maximum number of resources whose state is kept (from 1). At the bound the least recently
     /// used are evicted, and are "not found" until an event mentions them again.
@@ -87,6 +91,13 @@ impl SyncConfig {
         self.app_webhook || !self.repositories.is_empty() || !self.organizations.is_empty()
     }
 
+    /// Whether the mirror is compared with GitHub, if `[github]` has credentials: a place is named, and it is not switched off.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        let has_place = !self.repositories.is_empty() || !self.organizations.is_empty();
+        has_place && self.initial_timeout_seconds > 0
+    }
+
     /// The places whose webhooks are looked at, each once; empty if that is switched off.
     pub(crate) fn swept_places(&self) -> Vec<SweptPlace> {
         if self.sweep_seconds == 0 {
@@ -107,6 +118,17 @@ impl SyncConfig {
         places.sort();
         places.dedup();
         places
+    }
+
+    /// The kinds that are compared with GitHub.
+    pub(crate) fn mirrored_kinds(&self) -> Vec<MirroredKind> {
+        let named: BTreeSet<_> = self
+            .resources
+            .iter()
+            .filter_map(|name| MirroredKind::parse(name))
+            .collect();
+        let is_meant = |kind: &MirroredKind| named.is_empty() || named.contains(kind);
+        MirroredKind::ALL.into_iter().filter(is_meant).collect()
     }
 
     /// Where webhooks have to send to.
@@ -133,6 +155,10 @@ impl SyncConfig {
             MAX_DEADLINE_SECONDS,
         )?;
         within("sweep_seconds", self.sweep_seconds, 0, MAX_SWEEP_SECONDS)?;
+        let most = MAX_INTERVAL_SECONDS;
+        within("interval_seconds", self.interval_seconds, 0, most)?;
+        let given = self.initial_timeout_seconds;
+        within("initial_timeout_seconds", given, 0, MAX_COMPARE_SECONDS)?;
         if let Some(given) = &self.webhook_url
             && WebhookTarget::at(given).is_none()
         {
@@ -158,7 +184,11 @@ impl SyncConfig {
                 given: given.clone(),
             });
         }
-        match self.resources.iter().find(|kind| !is_kind(kind)) {
+        match self
+            .resources
+            .iter()
+            .find(|kind| !MirroredKind::parse(kind).is_some())
+        {
             Some(given) => Err(SyncBuildError::Resource {
                 given: given.clone(),
             }),
@@ -179,42 +209,20 @@ fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), Sy
     })
 }
 
-/// The kinds of which there is a state to mirror.
-const MIRRORED: [ResourceType; 5] = [
-    ResourceType::ISSUE,
-    ResourceType::PULL_REQUEST,
-    ResourceType::MILESTONE,
-    ResourceType::PROJECT,
-    ResourceType::DRAFT_ISSUE,
-];
-
-/// Whether a name is that of a kind to mirror, in the singular or the plural.
-fn is_kind(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let singular = name.strip_suffix('s').unwrap_or(&name);
-    singular == "pull" || MIRRORED.iter().any(|kind| kind.as_str() == singular)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_named_in_the_singular_or_the_plural() {
-        for kind in [
-            "issue",
-            "Issues",
-            "pulls",
-            "pull_requests",
-            "milestones",
-            "projects",
-            "draft_issues",
-        ] {
-            assert!(is_kind(kind), "{kind}");
-        }
-        for other in ["wiki", "releases", "", "s", "issuess", "issues,pulls"] {
-            assert!(!is_kind(other), "{other}");
-        }
+    fn without_names_all_kinds_are_mirrored() {
+        let all = SyncConfig::default().mirrored_kinds();
+        assert_eq!(all, MirroredKind::ALL);
+        let some = SyncConfig {
+            resources: vec!["Pull".into(), "pull_requests".into(), "release".into()],
+            ..SyncConfig::default()
+        };
+        let kinds = [MirroredKind::PullRequest, MirroredKind::Release];
+        assert_eq!(some.mirrored_kinds(), kinds);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub enum SyncBuildError {
     },
     /// A kind of resource that does not exist.
     #[error(
-        "sync.resources has {given:?}, which is no kind of resource; use issues, pulls, milestones, \
-         projects or draft_issues, or leave it out for all"
+        "sync.resources has {given:?}, which is no kind of resource; use repositories, issues, pulls, milestones, labels, \
+         releases, workflow_runs, projects or draft_issues, or leave it out for all"
     )]
     Resource {
         /// The configured value.

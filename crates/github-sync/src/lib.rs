@@ -11,24 +11,23 @@
 
 mod api;
 pub mod client;
+mod compare;
 mod config;
 mod error;
 mod gaps;
+mod held_lease;
 mod limits;
 mod listed;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the mirror takes its steps with the next change")
-)]
 mod lists;
 mod metrics;
 mod mirror;
 mod reader;
 mod service;
+mod sweep_marks;
 mod webhook_place;
 mod wire;
 
 pub use config::SyncConfig;
 pub use error::{ConnectError, ServeError, SyncBuildError};
-pub use gaps::GapDeps;
+pub use gaps::SyncGithub;
 pub use service::{RunningSync, SyncDeps, SyncService};

@@ -131,14 +131,86 @@ pub(crate) const RECENT_GAPS: usize = 50;
 /// Lines that one sweep logs about single deliveries; beyond it their number is logged.
 pub(crate) const SWEEP_LINES: usize = 100;
 
-/// Lease of the replica that sweeps: so long after its death another one begins.
-pub(crate) const SWEEP_LEASE: Duration = Duration::from_secs(30);
+/// Lease of the replica that sweeps, or that compares a place: so long after its death another one begins.
+pub(crate) const SYNC_LEASE: Duration = Duration::from_secs(30);
 
 /// Time after which the lease is extended, and asked for by the others.
-pub(crate) const SWEEP_LEASE_STEP: Duration = Duration::from_secs(10);
+pub(crate) const SYNC_LEASE_STEP: Duration = Duration::from_secs(10);
 
 /// Pause after a sweep that ended at a bound, before the next one goes on.
 pub(crate) const SWEEP_CONTINUES: Duration = Duration::from_secs(1);
+
+/// Time to live of what is stored of the mirror, from its last change: for as long as the store is there. An issue that nobody
+/// changes for years is still an issue.
+pub(crate) const MIRROR_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// States of a place that were stored last and are remembered by id, 30 bytes each. A replica that missed more of them reads
+/// all states of the place.
+pub(crate) const RECENTLY_SAVED: usize = 500;
+
+/// Resources of a list that are no longer listed and wait for their event, 16 bytes each. Of those beyond it there is no event.
+pub(crate) const MAX_GONE_WAITING: usize = 1_000;
+
+/// States that are stored between two looks at what else is to be stored.
+pub(crate) const SAVED_AT_ONCE: usize = 200;
+
+/// States that are on their way to the store at the same time.
+pub(crate) const SAVES_AT_ONCE: usize = 16;
+
+/// Places that one replica compares at the same time. GitHub is asked for one page of each.
+pub(crate) const PLACES_COMPARED_AT_ONCE: usize = 4;
+
+/// How often it is looked which places are due, and whether another replica has stored states.
+pub(crate) const COMPARE_STEP: Duration = Duration::from_secs(5);
+
+/// Places whose stored state is read with one call.
+pub(crate) const PLACES_PER_READ: usize = 100;
+
+/// How long after a change its webhook may still arrive: an event of it is made after that time. GitHub's webhooks arrive within
+/// seconds, and its queues may be long.
+pub(crate) const WEBHOOK_GRACE: Duration = Duration::from_secs(60);
+
+/// How long an event of a change waits for the sweep of GitHub's lists of deliveries, which may find its webhook.
+pub(crate) const SWEEP_GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// Clocks of GitHub and of this machine, and the time between a change and its place in a list: what was created so long before
+/// the last comparison may have been missed by it.
+pub(crate) const COMPARE_OVERLAP: Duration = Duration::from_secs(10 * 60);
+
+/// How long a comparison waits until the log is read to its end.
+pub(crate) const FOLLOW_TIME: Duration = Duration::from_secs(5);
+
+/// Pause before a comparison that ended at its time limit goes on.
+pub(crate) const COMPARE_CONTINUES: Duration = Duration::from_secs(1);
+
+/// Time limit for reading the stored mirror at the start. After it the role is ready with what events show, and goes on to read.
+pub(crate) const RESTORE_TIME: Duration = Duration::from_secs(10);
+
+/// States that are read from the store with one call.
+pub(crate) const RESTORED_AT_ONCE: usize = 1_000;
+
+/// Longest `sync.interval_seconds`.
+pub(crate) const MAX_INTERVAL_SECONDS: u64 = 24 * 3600;
+
+/// Longest `sync.initial_timeout_seconds`.
+pub(crate) const MAX_COMPARE_SECONDS: u64 = 3600;
+
+/// Lists (a kind of a place) of which is remembered that states were evicted, 40 bytes each. Beyond it every list counts as
+/// one of them until a restart.
+pub(crate) const MAX_MISSING_LISTS: usize = 32 * 1024;
+
+/// Largest object of GitHub in a stored state, in bytes: a record has up to 1 MiB, and the rest of a state some 2 KiB. What is
+/// larger is read from GitHub again after a restart.
+pub(crate) const MAX_SAVED_OBJECT_BYTES: usize = 1024 * 1024 - 16 * 1024;
+
+/// Bytes of objects that are given out at once for the store.
+pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Lists whose progress is kept, some 200 bytes each. Beyond it none is added.
+pub(crate) const MAX_LIST_PROGRESS: usize = 64 * 1024;
+
+/// Repositories of an organization that are mirrored. Of those beyond it there is no list.
+pub(crate) const MAX_REPOSITORIES_OF_OWNER: usize = 2_000;
 
 /// Items of a page of a list: GitHub's maximum.
 pub(crate) const LIST_PAGE_ITEMS: usize = 100;
@@ -162,28 +234,13 @@ pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// How long a request for a list waits for a rate limit and between attempts. After it the caller decides.
 pub(crate) const LIST_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Lists (a kind of a place) of which is remembered that states were evicted, 40 bytes each. Beyond it every list counts as
-/// one of them until a restart.
-pub(crate) const MAX_MISSING_LISTS: usize = 32 * 1024;
-
-/// Largest object of GitHub in a stored state, in bytes: a record has up to 1 MiB, and the rest of a state some 2 KiB. What is
-/// larger is read from GitHub again after a restart.
-pub(crate) const MAX_SAVED_OBJECT_BYTES: usize = 1024 * 1024 - 16 * 1024;
-
-/// Bytes of objects that are given out at once for the store.
-pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
-
-/// Lists whose progress is kept, some 200 bytes each. Beyond it none is added.
-pub(crate) const MAX_LIST_PROGRESS: usize = 64 * 1024;
-
 /// Labels, and words, of one filter: every state is compared with each of them.
 pub(crate) const MAX_FILTER_TEXTS: usize = 20;
 
 /// Longest text of a filter, in bytes: a branch's name has up to 255.
 pub(crate) const MAX_FILTER_TEXT_BYTES: usize = 256;
 
-/// Bytes of objects that are searched for words for one page; then the page ends, and its cursor goes on.
-/// Measured with libraries that are not optimised: 0.4 s, without the table's lock.
+/// Bytes of objects that are searched for words for one page; then the page ends, and its cursor goes on. Some 30 ms.
 pub(crate) const MAX_SEARCHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Longest cursor of a list, in bytes: it has a digest, numbers, and an address of up to 140 bytes.
@@ -192,7 +249,3 @@ pub(crate) const MAX_CURSOR_BYTES: usize = 1024;
 /// Bytes of objects in one answer with the states at several addresses; a single one may be larger. The client reads up to
 /// [`MAX_ANSWER_BYTES`].
 pub(crate) const MAX_MANY_BYTES: usize = 16 * 1024 * 1024;
-
-/// Runs of workflows of one repository that are kept, the newest ones: they are made with every push, and would take the
-/// place of everything else.
-pub(crate) const MAX_RUNS_OF_REPOSITORY: usize = 1000;

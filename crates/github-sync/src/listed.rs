@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use model::{OwnerId, PlaceId, PlaceName, RepositoryId, ResourceId, Timestamp};
 use ports::MirroredKind;
+use serde::{Deserialize, Serialize};
 
 /// A repository, or an owner, whose state is mirrored, as GitHub's own object of it says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct ListedPlace {
     /// Login of the owner, as GitHub spells it.
     pub(crate) owner: String,
@@ -33,7 +34,7 @@ impl ListedPlace {
 }
 
 /// The repository of a place.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct ListedRepository {
     /// Its name, as GitHub spells it.
     pub(crate) name: String,

@@ -59,10 +59,6 @@ impl MirrorReader {
     }
 
     /// With somebody who compares places with GitHub.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the comparison with GitHub's lists")
-    )]
     pub(crate) fn with_comparison(self, comparison: Arc<dyn CompareRequests>) -> Self {
         Self { comparison, ..self }
     }

@@ -7,7 +7,7 @@ use event_flow::{
     health::FollowerHealth,
 };
 use model::IdSource;
-use ports::{Bus, EventLog, MirrorReads, ResourceFinder, ResourceReader};
+use ports::{Bus, EventLog, MirrorReads, Records, ResourceFinder, ResourceReader};
 use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
@@ -24,7 +24,8 @@ use tracing::debug;
 
 use crate::{
     ServeError, SyncBuildError, SyncConfig, api,
-    gaps::{GapDeps, Gaps, GapsHealth},
+    compare::{Comparison, RunningComparison},
+    gaps::{Gaps, GapsHealth, SyncGithub},
     limits::HEAD_INTERVAL,
     metrics::SyncMetrics,
     mirror::Mirror,
@@ -42,8 +43,10 @@ pub struct SyncDeps {
     pub ids: Arc<dyn IdSource>,
     /// The rule by which calls over gRPC are answered: with keys, only those of other roles.
     pub trust: RoleTrust,
-    /// What gap repair needs; `None` without credentials for GitHub.
-    pub gaps: Option<GapDeps>,
+    /// GitHub, for gap repair and the mirror; `None` without credentials.
+    pub github: Option<SyncGithub>,
+    /// Where the mirror is stored; `None` if it is not compared with GitHub.
+    pub records: Option<Arc<dyn Records>>,
 }
 
 /// The sync role, built and not started.
@@ -53,6 +56,7 @@ pub struct SyncService {
     mirror: Arc<Mirror>,
     metrics: SyncMetrics,
     gaps: Gaps,
+    comparison: Comparison,
     deadline: Duration,
 }
 
@@ -70,6 +74,7 @@ impl SyncService {
         let metrics = SyncMetrics::register(registry);
         let mirror = Arc::new(Mirror::new(config.max_resources, metrics.clone()));
         Ok(Self {
+            comparison: Comparison::new(config, &deps, registry),
             deps,
             mirror,
             metrics,
@@ -113,18 +118,23 @@ impl SyncService {
         let watching = watch_head(mirror, log, lifecycle.draining());
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
         let gaps = self.gaps.spawn(&self.deps, &self.mirror, lifecycle);
-        let reader = MirrorReader::new(
+        let comparison = self.comparison.spawn(&self.deps, &self.mirror, lifecycle);
+        let mut reader = MirrorReader::new(
             Arc::clone(&self.mirror),
             self.deps.log,
             self.deadline,
             self.metrics,
         );
+        if let Some(requests) = comparison.requests() {
+            reader = reader.with_comparison(requests);
+        }
         RunningSync {
             mirror: self.mirror,
             reader: Arc::new(reader),
             ids: self.deps.ids,
             trust: self.deps.trust,
             gaps,
+            comparison,
             deadline: self.deadline,
             lifecycle: lifecycle.clone(),
         }
@@ -153,6 +163,7 @@ pub struct RunningSync {
     ids: Arc<dyn IdSource>,
     trust: RoleTrust,
     gaps: GapsHealth,
+    comparison: RunningComparison,
     deadline: Duration,
     lifecycle: Lifecycle,
 }
@@ -180,6 +191,7 @@ impl RunningSync {
     #[must_use]
     pub fn health(&self) -> HealthDetail {
         let (mirror, gaps) = (Arc::clone(&self.mirror), self.gaps.clone());
+        let comparison = self.comparison.clone();
         HealthDetail::new(move || {
             let status = mirror.progress();
             serde_json::json!({
@@ -189,6 +201,7 @@ impl RunningSync {
                 "resources": status.resources,
                 "caughtUp": status.caught_up,
                 "gaps": gaps.view(),
+                "mirror": comparison.view(),
             })
         })
     }

@@ -36,6 +36,12 @@ impl HealthDetail {
     pub fn new(view: impl Fn() -> Value + Send + Sync + 'static) -> Self {
         Self(Arc::new(view))
     }
+
+    /// The detail as of now.
+    #[must_use]
+    pub fn view(&self) -> Value {
+        (self.0)()
+    }
 }
 
 impl fmt::Debug for HealthDetail {

@@ -26,6 +26,7 @@ mod log;
 mod log_set_back;
 mod lost_server;
 mod messages;
+mod mirror;
 mod operations;
 mod order;
 mod questions;

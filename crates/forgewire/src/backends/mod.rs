@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use instruments::{registry::MetricDescription, store_calls::StoreMetrics};
 use model::{Clock, IdSource, RandomIds, SystemClock};
-use ports::{Budget, Bus, EventLog, Leases, Stores};
+use ports::{Budget, Bus, EventLog, Leases, Records, Stores};
 use role_keys::RoleTrust;
 use service_kit::metrics::MetricsRegistry;
 use store_layers::LayerFailures;
@@ -151,6 +151,13 @@ impl OpenBackends {
     pub(crate) fn stores(&self) -> anyhow::Result<&Stores> {
         let stores = self.stores.as_ref();
         stores.context("no role declares that it uses sessions, so their store is not open")
+    }
+
+    /// Records, if a role of this process uses them.
+    pub(crate) fn records(&self) -> Option<Arc<dyn Records>> {
+        self.stores
+            .as_ref()
+            .map(|stores| Arc::clone(&stores.records))
     }
 
     /// Leases, if a role of this process uses them.

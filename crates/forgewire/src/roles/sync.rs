@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use github::{GithubClient, GithubDeps, GithubMetrics};
-use github_sync::GapDeps;
+use github_sync::SyncGithub;
 use service_kit::{descriptors::ListenerUse, lifecycle::OnExit, request_threads::RequestClass};
 use tracing::warn;
 
@@ -21,9 +21,9 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "sync",
     is_required: true,
     uses: &[BackendKey::Log, BackendKey::Bus],
-    uses_with: |config| match sweeps(config) {
-        // One replica sweeps at a time.
-        true => &[BackendKey::Leases],
+    uses_with: |config| match mirrors(config) || sweeps(config) {
+        // One replica sweeps, or compares a place, at a time, and others learn of it.
+        true => &[BackendKey::Leases, BackendKey::Records],
         false => &[],
     },
     creates_log: false,
@@ -52,8 +52,13 @@ fn sweeps(config: &Config) -> bool {
     config.github.has_credentials() && sync.names_webhooks() && sync.sweep_seconds > 0
 }
 
-/// What gap repair needs. Its metrics are there with and without it.
-fn gap_deps(startup: &mut Startup<'_>) -> anyhow::Result<Option<GapDeps>> {
+/// Whether the mirror is compared with GitHub.
+fn mirrors(config: &Config) -> bool {
+    config.github.has_credentials() && config.sync.compares()
+}
+
+/// GitHub, as sync uses it. Its metrics are there with and without credentials.
+fn github(startup: &mut Startup<'_>) -> anyhow::Result<Option<SyncGithub>> {
     let metrics = GithubMetrics::new(startup.registry);
     let (config, backends) = (startup.config, startup.backends);
     if !config.github.has_credentials() {
@@ -66,7 +71,7 @@ fn gap_deps(startup: &mut Startup<'_>) -> anyhow::Result<Option<GapDeps>> {
         clock: Arc::clone(&clock),
         metrics,
     };
-    Ok(Some(GapDeps {
+    Ok(Some(SyncGithub {
         client: GithubClient::new(&config.github.client()?, deps)?,
         // A lease that outlives its only possible holder would delay the next start.
         leases: backends.leases().filter(|_| are_shared),
@@ -76,14 +81,16 @@ fn gap_deps(startup: &mut Startup<'_>) -> anyhow::Result<Option<GapDeps>> {
 
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
-    let gaps = gap_deps(startup)?;
+    let github = github(startup)?;
     let backends = startup.backends;
+    let uses_records = sweeps(startup.config) || mirrors(startup.config);
     let deps = github_sync::SyncDeps {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
         ids: Arc::clone(&backends.ids),
         trust: backends.trust.clone(),
-        gaps,
+        github,
+        records: backends.records().filter(|_| uses_records),
     };
     let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);

@@ -57,12 +57,13 @@ use crate::{
     SyncConfig, SyncDeps,
     limits::REPAIR_APPEND_TIMEOUT,
     mirror::Mirror,
+    sweep_marks::SweepMarkRecord,
     webhook_place::{SweptPlace, WebhookTarget},
 };
 
-/// What gap repair needs beside the sync role's own dependencies.
+/// GitHub, as gap repair and the mirror use it.
 #[derive(Debug, Clone)]
-pub struct GapDeps {
+pub struct SyncGithub {
     /// GitHub, with credentials.
     pub client: GithubClient,
     /// Leases that all replicas share; `None` if this process is the only one.
@@ -116,7 +117,7 @@ impl Gaps {
         mirror: &Arc<Mirror>,
         lifecycle: &Lifecycle,
     ) -> GapsHealth {
-        let Some(gaps) = self.ready(deps.gaps.as_ref()) else {
+        let Some(gaps) = self.ready(deps.github.as_ref()) else {
             return GapsHealth { running: None };
         };
         let status = Arc::clone(&self.status);
@@ -143,6 +144,7 @@ impl Gaps {
             leases: gaps.leases.clone(),
             mirror: Arc::clone(mirror),
             status: Arc::clone(&status),
+            marks: deps.records.clone().map(SweepMarkRecord::new),
         };
         let probed = Arc::clone(&status);
         dependency::observe(lifecycle, "sync: deliveries at GitHub", move || {
@@ -164,7 +166,7 @@ impl Gaps {
     }
 
     /// What is needed to sweep, if all of it is there.
-    fn ready<'d>(&self, deps: Option<&'d GapDeps>) -> Option<&'d GapDeps> {
+    fn ready<'d>(&self, deps: Option<&'d SyncGithub>) -> Option<&'d SyncGithub> {
         let Some(deps) = deps.filter(|deps| !deps.client.is_anonymous()) else {
             info!(
                 "lost webhooks are not looked for: GitHub's lists of deliveries need credentials; set github.token_file, or \

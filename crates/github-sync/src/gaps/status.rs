@@ -134,6 +134,19 @@ impl GapStatus {
         failing.count()
     }
 
+    /// The places of which the last sweep left nothing missing.
+    pub(super) fn settled_places(&self) -> Vec<SweptPlace> {
+        let view = self.0.lock();
+        let is_over = view.last.as_ref().is_some_and(|last| {
+            matches!(last.end, SweepEnd::whole | SweepEnd::failed) && view.pending == 0
+        });
+        let working = view
+            .places
+            .iter()
+            .filter(|(_, place)| is_over && place.failure.is_none());
+        working.map(|(place, _)| place.clone()).collect()
+    }
+
     pub(super) fn settled(&self, gap: SettledGap) {
         let mut view = self.0.lock();
         if view.recent.len() >= RECENT_GAPS {

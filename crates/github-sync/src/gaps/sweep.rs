@@ -137,6 +137,11 @@ impl GapSweeper {
         self.pending = PendingRepairs::default();
     }
 
+    /// The time, by the clock of this process.
+    pub(super) fn now_here(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
     /// Sweeps once.
     pub(super) async fn sweep(&mut self) -> SweepEnd {
         let (began, at) = (Instant::now(), self.parts.clock.now());

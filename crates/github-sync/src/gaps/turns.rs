@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::LeaseName;
+use model::{LeaseName, Timestamp};
 use ports::{LeaseToken, Leases};
 use tokio::{
     sync::watch,
@@ -20,8 +20,10 @@ use super::{
     sweep::GapSweeper,
 };
 use crate::{
-    limits::{SWEEP_CONTINUES, SWEEP_LEASE, SWEEP_LEASE_STEP},
+    held_lease::until_lost,
+    limits::{SWEEP_CONTINUES, SYNC_LEASE, SYNC_LEASE_STEP},
     mirror::{Mirror, MirrorPosition},
+    sweep_marks::SweepMarkRecord,
 };
 
 /// The name of the lease.
@@ -36,6 +38,8 @@ pub(super) struct SweepTurns {
     pub(super) leases: Option<Arc<dyn Leases>>,
     pub(super) mirror: Arc<Mirror>,
     pub(super) status: Arc<GapStatus>,
+    /// Where the comparison learns what was swept.
+    pub(super) marks: Option<SweepMarkRecord>,
 }
 
 impl SweepTurns {
@@ -55,8 +59,8 @@ impl SweepTurns {
         let name = LeaseName::new(LEASE).expect("a constant of visible ASCII");
         while !stop.is_cancelled() {
             let acquired = timeout(
-                SWEEP_LEASE_STEP,
-                leases.acquire(&name, SWEEP_LEASE, Duration::ZERO),
+                SYNC_LEASE_STEP,
+                leases.acquire(&name, SYNC_LEASE, Duration::ZERO),
             );
             match stop.run_until_cancelled(acquired).await {
                 Some(Ok(Ok(Some(lease)))) => {
@@ -73,7 +77,7 @@ impl SweepTurns {
                 Some(Err(elapsed)) => self.lease_fails(&elapsed),
                 None => return,
             }
-            stop.run_until_cancelled(sleep(SWEEP_LEASE_STEP)).await;
+            stop.run_until_cancelled(sleep(SYNC_LEASE_STEP)).await;
         }
     }
 
@@ -113,13 +117,36 @@ impl SweepTurns {
         }
     }
 
+    /// Tells the comparison of which places nothing is missing as of `began`.
+    async fn mark(&self, began: Timestamp) {
+        let Some(record) = &self.marks else {
+            return;
+        };
+        let places = self.status.settled_places();
+        if places.is_empty() {
+            return;
+        }
+        let marked = async {
+            let mut marks = record.load().await?;
+            marks.note(&places, began);
+            record.store(&marks).await
+        };
+        match timeout(SYNC_LEASE_STEP, marked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "what was swept is not noted"),
+            Err(elapsed) => debug!(%elapsed, "what was swept is not noted"),
+        }
+    }
+
     async fn sweep_at_intervals(&mut self) -> std::convert::Infallible {
         let mut followed = self.mirror.followed();
         let mut generation = followed.borrow_and_update().generation;
         // Another replica may have swept since.
         self.sweeper.forget_settled();
         loop {
+            let began = self.sweeper.now_here();
             let end = self.sweeper.sweep().await;
+            self.mark(began).await;
             let pause = match end {
                 SweepEnd::bound => self.interval.min(SWEEP_CONTINUES),
                 SweepEnd::whole | SweepEnd::budget | SweepEnd::failed => self.interval,
@@ -143,25 +170,5 @@ async fn log_changed(followed: &mut watch::Receiver<MirrorPosition>, generation:
     // The mirror lives as long as its role.
     if changed.await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Extends a lease until that is refused, or until it has run out without an answer.
-async fn until_lost(leases: &dyn Leases, name: &LeaseName, token: &LeaseToken) {
-    let mut since_extended = Duration::ZERO;
-    while since_extended + SWEEP_LEASE_STEP < SWEEP_LEASE {
-        sleep(SWEEP_LEASE_STEP).await;
-        let extended = timeout(
-            SWEEP_LEASE_STEP / 2,
-            leases.extend(name, token, SWEEP_LEASE),
-        )
-        .await;
-        since_extended += SWEEP_LEASE_STEP;
-        match extended {
-            Ok(Ok(true)) => since_extended = Duration::ZERO,
-            Ok(Ok(false)) => return,
-            Ok(Err(error)) => debug!(%error, "the lease of the sweep is not extended"),
-            Err(elapsed) => debug!(%elapsed, "the lease of the sweep is not extended"),
-        }
     }
 }

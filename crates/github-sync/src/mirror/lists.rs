@@ -1,13 +1,14 @@
 //! What GitHub's lists and the store bring to the mirror.
 
-use model::Timestamp;
+use model::{ResourceId, Timestamp};
 use ports::{MirrorProgress, MirroredKind};
 
 use super::{
     Mirror,
     facts::ListFacts,
+    key::MirrorKey,
     saved::SavedState,
-    shown::{ShownAs, ShownOutcome},
+    shown::{KnownBefore, ShownAs, ShownOutcome},
     table::ListedState,
 };
 use crate::{
@@ -51,7 +52,24 @@ impl Mirror {
         outcome
     }
 
+    /// What is known of a resource: its node id and its state.
+    pub(crate) fn known(
+        &self,
+        place: &ListedPlace,
+        kind: MirroredKind,
+        number: u64,
+    ) -> Option<(ResourceId, KnownBefore)> {
+        let key = MirrorKey::listed(place, kind, number);
+        self.table.lock().known(&key)
+    }
+
+    /// The number of resources that are known.
+    pub(crate) fn resources(&self) -> usize {
+        self.table.lock().len()
+    }
+
     /// Numbers of the resources of a list that are known and not deleted, in their order.
+    #[cfg(test)]
     pub(crate) fn known_numbers(&self, place: &ListedPlace, kind: MirroredKind) -> Vec<u64> {
         self.table.lock().known_numbers(place.id(), kind)
     }

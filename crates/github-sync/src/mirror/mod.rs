@@ -9,19 +9,11 @@ mod facts;
 mod kept;
 mod key;
 mod list;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the comparison with GitHub's lists")
-)]
 mod lists;
 mod missing;
 mod places;
 mod progress;
 mod reading;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the comparison with GitHub's lists")
-)]
 mod saved;
 mod shown;
 mod table;
@@ -37,9 +29,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{limits::MAX_STATE_BYTES, metrics::SyncMetrics};
-#[expect(unused_imports, reason = "for the comparison with GitHub's lists")]
-pub(crate) use saved::{SavedState, SavedStateError, record_prefix};
-#[expect(unused_imports, reason = "for the comparison with GitHub's lists")]
+pub(crate) use saved::SavedState;
 pub(crate) use shown::{KnownBefore, ShownOutcome, listed_event_id};
 
 pub(crate) use shown::ShownAs;

@@ -80,6 +80,11 @@ impl SavedState {
         RecordId::new(&format!("{prefix}{}.{}", self.kind, self.number)).expect("short and visible")
     }
 
+    /// Whether it is the newer one of two states of a resource.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        self.version > other.version
+    }
+
     /// The stored form.
     ///
     /// # Errors

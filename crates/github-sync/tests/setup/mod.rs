@@ -23,7 +23,8 @@ pub(crate) async fn start() -> (Arc<HeldLog>, RunningSync, Lifecycle) {
         bus: Arc::new(InProcessBus::new(CAPACITY)),
         ids: Arc::new(RandomIds),
         trust: role_keys::RoleTrust::none(),
-        gaps: None,
+        github: None,
+        records: None,
     };
     let config = SyncConfig {
         deadline_seconds: DEADLINE.as_secs(),

@@ -95,7 +95,8 @@ impl World {
             bus: source.bus.clone(),
             ids: source.ids.clone(),
             trust: source.trust.clone(),
-            gaps: None,
+            github: None,
+            records: None,
         };
         let config = SyncConfig {
             max_resources,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::world::GapWorld;
 use crate::{
     gaps::{status::GapStatus, sweep::GapSweeper, sweep::SweepParts, turns::SweepTurns},
-    limits::{SWEEP_LEASE, SWEEP_LEASE_STEP},
+    limits::{SYNC_LEASE, SYNC_LEASE_STEP},
 };
 
 struct Replica {
@@ -47,6 +47,7 @@ impl Replica {
             leases: Some(Arc::clone(leases)),
             mirror,
             status: Arc::clone(&status),
+            marks: None,
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(turns.run(stop.clone()));
@@ -78,7 +79,7 @@ async fn one_replica_sweeps_and_another_goes_on_when_it_stops_or_dies() {
     let first = Replica::start(&world, &leases);
     sleep(Duration::from_millis(1)).await;
     let second = Replica::start(&world, &leases);
-    pass(3 * SWEEP_LEASE.as_secs()).await;
+    pass(3 * SYNC_LEASE.as_secs()).await;
     assert_eq!(
         (first.sweeper(), second.sweeper()),
         ("this replica".to_owned(), "another replica".to_owned())
@@ -87,7 +88,7 @@ async fn one_replica_sweeps_and_another_goes_on_when_it_stops_or_dies() {
     // In order: the lease is given back.
     first.stop.cancel();
     first.task.await.unwrap();
-    pass(SWEEP_LEASE_STEP.as_secs() + 1).await;
+    pass(SYNC_LEASE_STEP.as_secs() + 1).await;
     assert_eq!(second.sweeper(), "this replica");
     assert!(second.fence() > 1);
     // Not in order: the lease runs out.
@@ -95,7 +96,7 @@ async fn one_replica_sweeps_and_another_goes_on_when_it_stops_or_dies() {
     pass(1).await;
     assert_eq!(third.sweeper(), "another replica");
     second.task.abort();
-    pass((SWEEP_LEASE + SWEEP_LEASE_STEP).as_secs() + 1).await;
+    pass((SYNC_LEASE + SYNC_LEASE_STEP).as_secs() + 1).await;
     assert_eq!(third.sweeper(), "this replica");
     third.stop.cancel();
     third.task.await.unwrap();
@@ -164,7 +165,7 @@ async fn while_the_leases_are_away_the_last_sweep_grows_older_and_the_dependency
     let first = Replica::start(&world, &leases);
     pass(1).await;
     let second = Replica::start(&world, &leases);
-    pass(SWEEP_LEASE.as_secs()).await;
+    pass(SYNC_LEASE.as_secs()).await;
     assert_eq!(first.sweeper(), "this replica");
     frail.is_away.store(true, Ordering::Relaxed);
     // One that starts meanwhile is no better.
@@ -179,7 +180,7 @@ async fn while_the_leases_are_away_the_last_sweep_grows_older_and_the_dependency
         assert!(reason.contains("leases"), "{reason}");
     }
     frail.is_away.store(false, Ordering::Relaxed);
-    pass((SWEEP_LEASE + SWEEP_LEASE_STEP).as_secs() + 1).await;
+    pass((SYNC_LEASE + SYNC_LEASE_STEP).as_secs() + 1).await;
     let all = [&first, &second, &third];
     let sweeping = all.iter().filter(|it| it.sweeper() == "this replica");
     assert_eq!(sweeping.count(), 1);

@@ -11,7 +11,11 @@ use model::{
 use ports::{MirroredKind, ResourceState};
 use serde_json::json;
 
-use super::super::{Mirror, record_prefix, saved::SavedState, shown::ShownAs};
+use super::super::{
+    Mirror,
+    saved::{SavedState, record_prefix},
+    shown::ShownAs,
+};
 use crate::{
     listed::{ListedObject, ListedPlace, ListedRepository},
     metrics::SyncMetrics,
@@ -347,29 +351,4 @@ fn the_progress_of_a_place_is_shown_until_it_is_forgotten() {
     assert_eq!((progress.len(), progress[0].as_of), (1, Some(at(1))));
     mirror.forget_progress("octo/cat");
     assert!(mirror.list_progress().is_empty());
-}
-
-#[test]
-fn of_runs_the_newest_are_kept_and_older_ones_are_not_new() {
-    let most = crate::limits::MAX_RUNS_OF_REPOSITORY as u64;
-    let mirror = mirror(10_000);
-    let show = |number| {
-        let run = object(MirroredKind::WorkflowRun, number, 1, "run");
-        mirror.show(&octo(), &run, at(5), ShownAs::compared)
-    };
-    mirror.show(&octo(), &issue(1, "a"), at(5), ShownAs::baseline);
-    for number in (1..=most + 10).rev() {
-        let expected = if number > 10 {
-            ShownOutcome::New
-        } else {
-            ShownOutcome::Outdated
-        };
-        assert_eq!(show(number), expected);
-    }
-    let known = || mirror.known_numbers(&octo(), MirroredKind::WorkflowRun);
-    assert_eq!(known(), (11..=most + 10).collect::<Vec<_>>());
-    assert_eq!(show(most + 20), ShownOutcome::New);
-    assert_eq!((known().len() as u64, known()[0]), (most, 12));
-    assert!(get(&mirror, URI).is_some());
-    assert!(!mirror.is_missing(&octo(), MirroredKind::WorkflowRun));
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use model::{GithubIds, Sequence, Timestamp, delivery_time};
+use model::{GithubIds, ResourceId, Sequence, Timestamp, delivery_time};
 use ports::MirroredKind;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::{
         facts::ListFacts,
         kept::{ApplyOutcome, KeptState},
         key::MirrorKey,
-        shown::{ShownOutcome, listed_event_id},
+        shown::{KnownBefore, ShownOutcome, listed_event_id},
         version::{EventMoment, StateVersion},
     },
 };
@@ -88,6 +88,12 @@ impl Table {
             json: known.state.json.clone(),
             version: known.version,
         })
+    }
+
+    /// The node id and the state of what is known under a key.
+    pub(in crate::mirror) fn known(&self, key: &MirrorKey) -> Option<(ResourceId, KnownBefore)> {
+        let known = self.entries.get(key)?;
+        Some((known.state.node_id.clone(), known.before()))
     }
 
     /// Takes a state from a list unless a newer one is known; `same` is the known state, if that was found to have its

@@ -125,6 +125,7 @@ impl Table {
     }
 
     /// Numbers of what is known of a list and not deleted.
+    #[cfg(test)]
     pub(in crate::mirror) fn known_numbers(&self, place: PlaceId, kind: MirroredKind) -> Vec<u64> {
         let (first, last) = MirrorKey::bounds(&MirroredPlace::Known(place), Some(kind));
         let known = self.entries.range(first..=last);

@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use ports::MirroredKind;
-
 use super::Table;
-use crate::{
-    limits::MAX_RUNS_OF_REPOSITORY,
-    mirror::{
-        kept::{ApplyOutcome, Entry, KeptState},
-        key::{MirrorKey, MirroredPlace},
-        version::StateVersion,
-    },
+use crate::mirror::{
+    kept::{ApplyOutcome, Entry, KeptState},
+    key::{MirrorKey, MirroredPlace},
+    version::StateVersion,
 };
 
 impl Table {
@@ -23,7 +18,7 @@ impl Table {
         version: StateVersion,
     ) -> ApplyOutcome {
         let known = self.entries.get(key);
-        if known.is_some_and(|known| known.version >= version) || !self.has_room(key) {
+        if known.is_some_and(|known| known.version >= version) {
             return ApplyOutcome::Outdated;
         }
         // What the store has is still right if this is the same report, at its position in the log.
@@ -38,34 +33,8 @@ impl Table {
         if !is_saved {
             self.set_unsaved(key);
         }
-        self.forget_old_runs(key);
         ApplyOutcome::Newer {
             evicted: self.shrink(),
-        }
-    }
-
-    /// Whether a state is to be kept: it is of no run, of a known one, or of one that is not older than all that may be.
-    fn has_room(&self, key: &MirrorKey) -> bool {
-        if key.kind != MirroredKind::WorkflowRun || self.entries.contains_key(key) {
-            return true;
-        }
-        let (first, last) = MirrorKey::bounds(&key.place, Some(key.kind));
-        let mut newer = self.entries.range(key.clone()..=last);
-        let has_older = self.entries.range(first..key.clone()).next().is_some();
-        has_older || newer.nth(MAX_RUNS_OF_REPOSITORY - 1).is_none()
-    }
-
-    /// Of a run's repository the newest ones are kept. What was forgotten is not missing: nobody asks for all of them.
-    fn forget_old_runs(&mut self, key: &MirrorKey) {
-        if key.kind != MirroredKind::WorkflowRun {
-            return;
-        }
-        let (first, last) = MirrorKey::bounds(&key.place, Some(key.kind));
-        let mut runs = self.entries.range(first..=last).rev();
-        let old = runs.nth(MAX_RUNS_OF_REPOSITORY);
-        let old = old.map(|(key, _)| Arc::clone(key));
-        if let Some(old) = old {
-            self.remove(&old);
         }
     }
 

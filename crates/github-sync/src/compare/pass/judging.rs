@@ -1,0 +1,170 @@
+//! What is to be done about the objects of a page: nothing, a new state, an event; or nothing yet.
+
+use model::{ResourceId, StoredEvent, Timestamp, TraceContext};
+use ports::MirroredKind;
+use serde_json::Value;
+use tracing::debug;
+
+use super::SweptUntil;
+use crate::{
+    compare::{
+        comparer::Comparer,
+        content::{self, FoundChange},
+        found_event::FoundEvent,
+        place_records::ListState,
+    },
+    limits::{COMPARE_OVERLAP, SWEEP_GRACE, WEBHOOK_GRACE},
+    listed::{ListedObject, ListedPlace},
+    lists::ListStep,
+    mirror::{KnownBefore, listed_event_id},
+};
+
+/// How objects are judged.
+pub(super) struct Judging<'p> {
+    pub(super) comparer: &'p Comparer,
+    pub(super) place: &'p ListedPlace,
+    pub(super) kind: MirroredKind,
+    pub(super) swept: SweptUntil,
+    pub(super) now: Timestamp,
+    pub(super) trace: TraceContext,
+}
+
+/// What is to be done about a page.
+#[derive(Debug, Default)]
+pub(super) struct JudgedPage<'s> {
+    pub(super) events: Vec<StoredEvent>,
+    pub(super) shown: Vec<&'s ListedObject>,
+    pub(super) gone: Vec<u64>,
+    /// Changes whose webhooks may still arrive.
+    pub(super) waiting: usize,
+}
+
+impl Judging<'_> {
+    /// Judges a page of a list that was read whole before.
+    pub(super) fn judge<'s>(&self, step: &'s ListStep, list: &mut ListState) -> JudgedPage<'s> {
+        let mut page = JudgedPage::default();
+        for object in &step.objects {
+            list.gone.remove(&object.number);
+            self.judge_one(object, list.as_of, &mut page);
+        }
+        for number in &step.gone {
+            self.judge_gone(*number, list, &mut page);
+        }
+        page
+    }
+
+    fn judge_one<'s>(
+        &self,
+        object: &'s ListedObject,
+        listed_before: Option<Timestamp>,
+        page: &mut JudgedPage<'s>,
+    ) {
+        let known = self.known(object.number).map(|(_, known)| known);
+        if let Some(known) = &known
+            && known.updated_at > object.updated_at
+        {
+            return;
+        }
+        let Some(change) = self.change(object, known.as_ref(), listed_before) else {
+            page.shown.push(object);
+            return;
+        };
+        if !self.is_ripe(object.updated_at) {
+            page.waiting += 1;
+            return;
+        }
+        self.add_event(change, object, page);
+        page.shown.push(object);
+    }
+
+    /// What an event would have told; `None` if nothing.
+    fn change(
+        &self,
+        object: &ListedObject,
+        known: Option<&KnownBefore>,
+        listed_before: Option<Timestamp>,
+    ) -> Option<FoundChange> {
+        if !object.whole || !content::has_events(self.kind) {
+            return None;
+        }
+        let listed: Value = serde_json::from_slice(&object.json).ok()?;
+        let Some(known) = known.filter(|known| !known.deleted) else {
+            // What is older was there at the last comparison, and is not known because it was evicted.
+            let created = listed.get("created_at").and_then(Value::as_str);
+            let created = created.and_then(Timestamp::parse)?;
+            let is_new = created.plus(COMPARE_OVERLAP) >= listed_before?;
+            return content::appeared(self.kind, &listed).filter(|_| is_new);
+        };
+        let known: Value = serde_json::from_slice(&known.json).ok()?;
+        match known.is_null() {
+            true => None,
+            false => content::changed(self.kind, &known, &listed),
+        }
+    }
+
+    fn judge_gone(&self, number: u64, list: &mut ListState, page: &mut JudgedPage<'_>) {
+        let known = self.known(number).filter(|(_, known)| !known.deleted);
+        let change = content::vanished(self.kind);
+        let (Some((node_id, known)), Some(change)) = (known, change) else {
+            list.gone.remove(&number);
+            page.gone.push(number);
+            return;
+        };
+        let Some(since) = list.gone_since(number, self.now) else {
+            page.gone.push(number);
+            return;
+        };
+        if !self.is_ripe(since) {
+            page.waiting += 1;
+            return;
+        }
+        let object = ListedObject {
+            kind: self.kind,
+            number,
+            node_id,
+            updated_at: since,
+            json: known.json,
+            whole: true,
+        };
+        self.add_event(change, &object, page);
+        list.gone.remove(&number);
+        page.gone.push(number);
+    }
+
+    fn add_event(&self, change: FoundChange, object: &ListedObject, page: &mut JudgedPage<'_>) {
+        let Ok(json) = serde_json::from_slice(&object.json) else {
+            return;
+        };
+        let found = FoundEvent {
+            id: listed_event_id(&object.node_id, object.updated_at),
+            place: self.place,
+            kind: self.kind,
+            change,
+            object: json,
+            found_at: self.now,
+        };
+        match found.store(self.trace, self.comparer.recorder.max_event_bytes()) {
+            Ok(event) => page.events.push(event),
+            Err(error) => {
+                debug!(%error, kind = %self.kind, number = object.number, "no event is made of a change");
+                self.comparer.metrics.eventless.inc();
+            }
+        }
+    }
+
+    fn known(&self, number: u64) -> Option<(ResourceId, KnownBefore)> {
+        self.comparer.mirror.known(self.place, self.kind, number)
+    }
+
+    /// Whether the webhook of a change would be in the log by now: it has had its time, and the sweep of GitHub's lists of
+    /// deliveries, where there is one, has looked since.
+    fn is_ripe(&self, changed_at: Timestamp) -> bool {
+        let due = changed_at.plus(WEBHOOK_GRACE);
+        let is_swept = match self.swept {
+            SweptUntil::NotSwept => true,
+            SweptUntil::NotYet => false,
+            SweptUntil::At(began) => began >= due,
+        };
+        self.now >= due && (is_swept || self.now >= changed_at.plus(SWEEP_GRACE))
+    }
+}

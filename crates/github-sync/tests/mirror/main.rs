@@ -1,0 +1,9 @@
+//! The mirror against a GitHub: what it has, what that costs, and what no webhook told.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
+
+mod failures;
+mod first;
+mod found;
+mod replicas;
+mod world;

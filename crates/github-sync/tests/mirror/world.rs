@@ -1,0 +1,311 @@
+//! A GitHub, a log, stores, and sync roles that share them.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use fake_github::{
+    server::GithubServer,
+    world::{AccountKey, RepoKey, TicketKey},
+};
+use github::{GithubClient, GithubConfig, GithubDeps, GithubIdentity, GithubMetrics, GithubPace};
+use github_events::{Envelope, PayloadText};
+use github_sync::{RunningSync, SyncConfig, SyncDeps, SyncGithub, SyncService};
+use http_client::HttpProxies;
+use model::{
+    Clock, DeliveryId, ManualClock, RandomIds, ResourceEvent, Sequence, SystemClock, TraceContext,
+};
+use ports::{
+    Bus, BusMessage, EventHint, EventLog, Leases, MirrorAddress, MirrorFilter, MirrorListing,
+    MirrorOrder, MirrorReads, MirroredKind, MirroredState, Topic,
+};
+use role_keys::RoleTrust;
+use serde_json::Value;
+use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
+use store_layers::StoredLog;
+use store_memory::{InProcessBus, MemoryBudget, MemoryLogStore, MemorySessionStore};
+use tokio::time::{sleep, timeout};
+
+pub(crate) const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+/// Longest time that a test waits for an expected effect.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So long after a change, no webhook of it is waited for.
+pub(crate) const LONG: Duration = Duration::from_secs(20 * 60);
+
+/// Short pauses.
+const FAST: GithubPace = GithubPace {
+    request_timeout: Duration::from_secs(5),
+    first_pause: Duration::from_millis(2),
+    longest_pause: Duration::from_millis(5),
+    first_limit_pause: Duration::from_secs(3600),
+    breaker_pause: Duration::from_millis(1),
+    secret_check: Duration::ZERO,
+    window: Duration::from_secs(3600),
+};
+
+/// What all replicas share.
+pub(crate) struct MirrorWorld {
+    pub(crate) github: GithubServer,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) organization: AccountKey,
+    pub(crate) repo: RepoKey,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) store: Arc<MemorySessionStore>,
+}
+
+/// A running sync role.
+pub(crate) struct Replica {
+    pub(crate) running: RunningSync,
+    pub(crate) reads: Arc<dyn MirrorReads>,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+impl MirrorWorld {
+    /// An organization `octo` with the repository `reactor`.
+    pub(crate) async fn new() -> Self {
+        // The server dates its answers by the machine's clock, from which the client counts.
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let github = GithubServer::start(7, clock.clone()).await.unwrap();
+        let (organization, repo, user) = github.change(|world| {
+            let organization = world.add_organization("octo");
+            let repo = world.create_repo(organization, "reactor");
+            (organization, repo, world.actor())
+        });
+        github.admit(TOKEN, user);
+        let capacity = NonZeroUsize::new(10_000).unwrap();
+        Self {
+            github,
+            organization,
+            repo,
+            log: Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, capacity))),
+            bus: Arc::new(InProcessBus::new(capacity)),
+            store: Arc::new(MemorySessionStore::new(clock.clone(), 100_000)),
+            clock,
+        }
+    }
+
+    /// Opens so many issues, a second apart.
+    pub(crate) fn open_issues(&self, count: usize) -> Vec<TicketKey> {
+        let issues = (0..count).map(|n| {
+            self.clock.advance(Duration::from_secs(1));
+            let title = format!("It is slow ({n})");
+            self.github
+                .change(|world| world.open_issue(self.repo, &title))
+        });
+        issues.collect()
+    }
+
+    fn client(&self) -> GithubClient {
+        let identity = GithubIdentity::Token(TOKEN.to_owned());
+        let graphql = self.github.graphql_url();
+        let mut config = GithubConfig::new(self.github.url(), &graphql, identity).unwrap();
+        config.pace = FAST;
+        config.proxies = HttpProxies::none();
+        let deps = GithubDeps {
+            budget: Arc::new(MemoryBudget::new(self.clock.clone())),
+            clock: self.clock.clone(),
+            metrics: GithubMetrics::default(),
+        };
+        GithubClient::new(&config, deps).unwrap()
+    }
+
+    /// The configuration of a role that mirrors the repository, and compares it only when it is asked to.
+    pub(crate) fn config() -> SyncConfig {
+        SyncConfig {
+            repositories: vec!["octo/reactor".to_owned()],
+            sweep_seconds: 0,
+            interval_seconds: 0,
+            ..SyncConfig::default()
+        }
+    }
+
+    /// Starts the only role.
+    pub(crate) fn start(&self, config: &SyncConfig) -> Replica {
+        self.start_replica(config, None)
+    }
+
+    /// Starts one of several.
+    pub(crate) fn start_one_of_many(&self, config: &SyncConfig) -> Replica {
+        self.start_replica(config, Some(self.store.clone()))
+    }
+
+    fn start_replica(&self, config: &SyncConfig, leases: Option<Arc<dyn Leases>>) -> Replica {
+        let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, Duration::ZERO);
+        let deps = SyncDeps {
+            log: Arc::clone(&self.log),
+            bus: Arc::clone(&self.bus),
+            ids: Arc::new(RandomIds),
+            trust: RoleTrust::none(),
+            github: Some(SyncGithub {
+                client: self.client(),
+                leases,
+                clock: self.clock.clone(),
+            }),
+            records: Some(self.store.clone()),
+        };
+        let service = SyncService::build(config, deps, &mut MetricsRegistry::default()).unwrap();
+        let running = service.spawn(&lifecycle);
+        Replica {
+            reads: running.mirror_reads(),
+            running,
+            lifecycle,
+        }
+    }
+
+    /// Starts the only role, and waits for its first comparison.
+    pub(crate) async fn mirrored(&self) -> Replica {
+        let replica = self.start(&Self::config());
+        replica.whole(1).await;
+        replica
+    }
+
+    /// All events of the log.
+    pub(crate) async fn events(&self) -> Vec<ResourceEvent> {
+        let page = self.log.read_after(Sequence::START, 10_000).await.unwrap();
+        let events = page.events.iter();
+        events
+            .map(|event| serde_json::from_slice(&event.item.json).unwrap())
+            .collect()
+    }
+
+    /// Actions, numbers and sources of all events.
+    pub(crate) async fn told(&self) -> Vec<(String, Option<u64>, String)> {
+        let events = self.events().await.into_iter();
+        events
+            .map(|event| {
+                (
+                    event.action,
+                    event.resource.number,
+                    event.source.to_string(),
+                )
+            })
+            .collect()
+    }
+
+    /// Brings the webhook of this repository's newest change, as an ingest would.
+    pub(crate) async fn ingest(&self, event: &str, action: &str, issue: &Value) {
+        let (id, name) = self.github.change(|world| {
+            let repo = world.repo(self.repo).unwrap();
+            (repo.id, world.full_name(self.repo))
+        });
+        let (owner, repo) = name.split_once('/').unwrap();
+        let payload = serde_json::json!({
+            "action": action, "issue": issue, "sender": { "login": "ada", "id": 5 },
+            "repository": { "id": id, "name": repo, "full_name": name, "owner": { "login": owner, "id": self.organization.0 } },
+        });
+        let envelope = Envelope {
+            event: event.to_owned(),
+            delivery: DeliveryId::new(&format!("delivery-{action}")).unwrap(),
+            hook_id: None,
+            received_at: self.clock.now(),
+        };
+        let payload = PayloadText::read(payload.to_string().as_bytes())
+            .unwrap()
+            .value;
+        let trace = TraceContext::start(&RandomIds);
+        let events = github_events::normalise(&envelope, payload).unwrap();
+        let stored: Vec<_> = events
+            .iter()
+            .map(|event| event.store(trace).unwrap())
+            .collect();
+        let appended = self.log.append(stored.clone()).await.unwrap();
+        let events = stored.into_iter().zip(appended);
+        let events = events.map(|(item, at)| model::Sequenced {
+            sequence: at.sequence,
+            item,
+        });
+        let hint = Arc::new(EventHint {
+            epoch: self.log.head().await.unwrap().epoch,
+            events: events.collect(),
+        });
+        let message = BusMessage::Events(hint);
+        self.bus
+            .publish(&Topic::Broadcast, message, Some(trace))
+            .await
+            .unwrap();
+    }
+
+    /// Requests, and points of the primary limit, until now.
+    pub(crate) fn cost(&self) -> (u64, u64) {
+        let counts = self.github.counts();
+        (counts.requests.values().sum(), counts.points)
+    }
+}
+
+impl Replica {
+    /// The part of `/health` about the mirror.
+    pub(crate) fn health(&self) -> Value {
+        self.running.health().view()["mirror"].take()
+    }
+
+    /// Waits until something is so.
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
+        let wait = async {
+            while !is_so(self).await {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = timeout(PATIENCE, wait).await;
+        waited.unwrap_or_else(|_| panic!("not in time: {what}; {:#}", self.health()));
+    }
+
+    /// Waits until so many places are whole.
+    pub(crate) async fn whole(&self, places: u64) {
+        self.until("the places are whole", async |it| {
+            it.health()["wholePlaces"] == places
+        })
+        .await;
+    }
+
+    /// Compares the place at once, and waits until that has ended; the numbers of it.
+    pub(crate) async fn compare(&self) -> Value {
+        let last = |it: &Self| it.health()["places"][0]["lastComparisonHere"].clone();
+        let number = |it: &Self| it.health()["places"][0]["comparisonsHere"].as_u64();
+        let before = number(self);
+        assert!(self.reads.compare_now(None, None).await.unwrap());
+        self.until("the comparison has ended", async |it| number(it) > before)
+            .await;
+        last(self)
+    }
+
+    /// All resources of a kind, oldest first.
+    pub(crate) async fn all(&self, kind: MirroredKind) -> Vec<MirroredState> {
+        let mut listing = MirrorListing {
+            kind,
+            owner: "octo".to_owned(),
+            repo: (kind != MirroredKind::Project).then(|| "reactor".to_owned()),
+            filter: MirrorFilter::default(),
+            order: MirrorOrder::Number,
+            descending: false,
+            limit: 100,
+            after: None,
+        };
+        let mut all = Vec::new();
+        loop {
+            let page = self.reads.list(&listing, None, None).await.unwrap();
+            all.extend(page.states);
+            listing.after = page.next;
+            if listing.after.is_none() {
+                return all;
+            }
+        }
+    }
+
+    /// GitHub's object of a resource of the repository.
+    pub(crate) async fn object(&self, kind: MirroredKind, number: u64) -> Option<Value> {
+        let address = MirrorAddress {
+            kind,
+            owner: "Octo".to_owned(),
+            repo: Some("Reactor".to_owned()),
+            number,
+        };
+        let mut found = self.reads.get_many(&[address], None, None).await.unwrap();
+        let state = found.remove(0).filter(|state| !state.deleted)?;
+        Some(serde_json::from_slice(&state.json).unwrap())
+    }
+
+    /// Ends the role as a drain does.
+    pub(crate) async fn stop(self) {
+        self.lifecycle.shut_down();
+        self.lifecycle.run(std::future::pending()).await;
+    }
+}
