@@ -206,6 +206,8 @@ const READERS: &[(&str, Reader)] = &[
     ("sqlite.path", Reader::While(ALL, SQLITE)),
     ("sync.app_webhook", Reader::While(SYNC, CREDENTIALS)),
     ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
+    ("sync.derived", Reader::While(SYNC, CREDENTIALS)),
+    ("sync.due_milestone_hours", Reader::While(SYNC, CREDENTIALS)),
     ("sync.endpoint", Reader::Roles(EDGE)),
     // `--skip-sync` is no mistake where nothing would be compared.
     ("sync.initial_timeout_seconds", Reader::Roles(SYNC)),
@@ -213,9 +215,17 @@ const READERS: &[(&str, Reader)] = &[
     ("sync.listen", Reader::Roles(SYNC)),
     ("sync.max_resources", Reader::Roles(SYNC)),
     ("sync.organizations", Reader::While(SYNC, CREDENTIALS)),
+    (
+        "sync.pending_checks_minutes",
+        Reader::While(SYNC, CREDENTIALS),
+    ),
     ("sync.repositories", Reader::While(SYNC, CREDENTIALS)),
     ("sync.resources", Reader::While(SYNC, CREDENTIALS)),
     ("sync.sweep_seconds", Reader::While(SYNC, CREDENTIALS)),
+    (
+        "sync.waiting_review_hours",
+        Reader::While(SYNC, CREDENTIALS),
+    ),
     ("sync.webhook_url", Reader::While(SYNC, CREDENTIALS)),
     ("telemetry.endpoint", Reader::Process),
     (

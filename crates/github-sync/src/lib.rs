@@ -13,6 +13,8 @@ mod api;
 pub mod client;
 mod compare;
 mod config;
+mod derived_kind;
+mod details;
 mod error;
 mod gaps;
 mod held_lease;

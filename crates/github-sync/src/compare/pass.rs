@@ -1,7 +1,11 @@
 //! One comparison of one place: its lists are read on from where they were read to, what they show goes to the mirror, and a
 //! change that no webhook told becomes an event.
 
+mod deriving;
+mod details;
 mod judging;
+mod projects;
+mod pulls;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +23,7 @@ use super::{
 };
 use crate::{
     limits::{FOLLOW_TIME, MAX_REPOSITORIES_OF_OWNER, SAVED_AT_ONCE, SWEEP_RESERVE},
-    listed::{ListedObject, ListedPlace},
+    listed::{ListedObject, ListedPlace, is_detail},
     lists::{ListCheckpoint, ListStep},
     mirror::{ShownAs, ShownOutcome},
 };
@@ -28,6 +32,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PassTally {
     pub(super) requests: u32,
+    /// Points of GraphQL's limit.
+    pub(super) points: u32,
     pub(super) unmodified: u32,
     pub(super) listed: usize,
     pub(super) newer: usize,
@@ -98,13 +104,18 @@ impl<'c> Pass<'c> {
         found?;
         if let Some(place) = self.state.place.clone() {
             let kinds = self.comparer.kinds_of(self.label).into_iter();
-            for kind in kinds.filter(|kind| *kind != MirroredKind::Repository) {
+            for kind in kinds.filter(|kind| *kind != MirroredKind::Repository && !is_detail(*kind))
+            {
                 match self.list(&place, kind).await {
                     Ok(()) => {}
                     Err(error) if error.is_of_list() => self.list_fails(kind, &error),
                     Err(error) => return Err(error),
                 }
             }
+            let details = self.details(&place).await;
+            // What they did not say stays as it was, and what lists say is told all the same.
+            self.derive(&place).await?;
+            details?;
             // What events changed since is stored as well.
             self.save_states(&place).await?;
         }
@@ -137,6 +148,12 @@ impl<'c> Pass<'c> {
             let is_baseline = !cursor.is_whole();
             self.take(&place, KIND, &found.step, (is_baseline, &mut is_waiting))
                 .await?;
+        } else {
+            // Asked for again it costs nothing.
+            self.note_step(&found.step);
+            let list = self.state.list(KIND);
+            self.is_changed |= list.checkpoint != found.step.checkpoint;
+            list.checkpoint = found.step.checkpoint;
         }
         Ok(())
     }
