@@ -39,7 +39,6 @@ const INGEST: &[&str] = &["ingest"];
 const EDGE: &[&str] = &["edge"];
 const SYNC: &[&str] = &["sync"];
 const ALL: &[&str] = &["ingest", "sync", "edge"];
-const NO_GRAPHQL: &str = "this version does not call GitHub's GraphQL API";
 const NO_POSTGRES: &str = "this version has no PostgreSQL backend";
 
 const NATS: Condition = Condition {
@@ -168,7 +167,7 @@ const READERS: &[(&str, Reader)] = &[
     ("github.api_url", Reader::Roles(SYNC)),
     ("github.api_version", Reader::Roles(SYNC)),
     ("github.app_id", Reader::Roles(SYNC)),
-    ("github.graphql_url", Reader::Planned(NO_GRAPHQL)),
+    ("github.graphql_url", Reader::Roles(SYNC)),
     ("github.private_key_file", Reader::Roles(SYNC)),
     ("github.proxy", Reader::Roles(SYNC)),
     ("github.token", Reader::Roles(SYNC)),
