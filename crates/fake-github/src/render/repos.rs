@@ -16,11 +16,7 @@ impl Render<'_> {
             self.api_repo(key),
             self.web_repo(key),
         );
-        let open = self
-            .0
-            .tickets_of(key)
-            .filter(|(_, it)| it.closed_at.is_none());
-        let open = open.count();
+        let open = repo.open_tickets;
         let visibility = if repo.private { "private" } else { "public" };
         let host = self.0.web.trim_start_matches("https://");
         let mut value = json!({
@@ -33,7 +29,7 @@ impl Render<'_> {
             "git_url": format!("git://{host}/{full_name}.git"),
             "ssh_url": format!("git@{host}:{full_name}.git"),
             "clone_url": format!("{web}.git"), "svn_url": web, "homepage": null, "size": 512,
-            "stargazers_count": 1, "watchers_count": 1, "language": "Rust", "has_issues": true,
+            "stargazers_count": 1, "watchers_count": 1, "language": "Rust", "has_issues": repo.has_issues,
             "has_projects": true, "has_downloads": true, "has_wiki": false, "has_pages": false,
             "has_discussions": false, "forks_count": 0, "mirror_url": null, "archived": false,
             "disabled": false, "open_issues_count": open, "license": null, "allow_forking": true,

@@ -56,6 +56,7 @@ pub(crate) enum Refusal {
     Moved(String),
     Unauthorized(String),
     Forbidden(String),
+    Gone(String),
     Invalid(String),
 }
 
@@ -65,6 +66,7 @@ impl Refusal {
             Self::Missing => (404, "Not Found".to_owned()),
             Self::Unauthorized(message) => (401, message),
             Self::Forbidden(message) => (403, message),
+            Self::Gone(message) => (410, message),
             Self::Invalid(message) => (422, message),
             Self::Moved(url) => {
                 let mut body = refusal_body(301, "Moved Permanently");
@@ -112,7 +114,7 @@ impl Asked {
         if is_present {
             return Ok(key);
         }
-        Err(Refusal::Moved(format!("{}{}", self.base, self.by_id(key))))
+        Err(Refusal::Moved(self.linking_by_id(key).link(&[])))
     }
 
     /// The path with the repository's id instead of its name: what GitHub's links use.
@@ -137,6 +139,11 @@ impl Asked {
 
     pub(crate) fn owner(&self, world: &FakeWorld) -> Result<AccountKey, Refusal> {
         world.account(self.param("org")).ok_or(Refusal::Missing)
+    }
+
+    /// Whether GitHub Enterprise Server is asked: its lists of issues count pages by number still.
+    pub(crate) fn is_of_enterprise(&self) -> bool {
+        self.base.ends_with(super::github::SERVER_PREFIX)
     }
 
     /// `per_page`: GitHub takes the most where more is asked for.
@@ -199,7 +206,9 @@ impl Asked {
         let kept = self.query.iter();
         let kept = kept.filter(|(name, _)| !other.iter().any(|(it, _)| it == name));
         query.extend_pairs(kept).extend_pairs(other);
-        format!("{}{}?{}", self.base, self.path, query.finish())
+        let query = query.finish();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}{}{mark}{query}", self.base, self.path)
     }
 
     /// The paths of links name the repository by its id.

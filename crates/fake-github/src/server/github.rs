@@ -18,7 +18,7 @@ use crate::{auth::FakeCaller, budgets::FakeBudget, graphql};
 /// Where GraphQL is.
 const GRAPHQL_PATHS: [&str; 2] = ["/graphql", "/api/graphql"];
 /// The prefix of REST on GitHub Enterprise Server.
-const SERVER_PREFIX: &str = "/api/v3";
+pub(super) const SERVER_PREFIX: &str = "/api/v3";
 
 impl Github {
     /// Answers a request, while `at_once` are answered, this one included.

@@ -70,7 +70,6 @@ impl FakeWorld {
             Place::Repo(repo) => (Some(repo), self.repos[&repo].owner),
             Place::Owner(owner) => (None, owner),
         };
-        let payload = self.payload(&happening, repo, owner);
         let now = self.exact_now();
         let hooks = self.hooks.listening(happening.event, |hook| match hook {
             FakeHookOwner::Repo(of) => repo == Some(of),
@@ -78,6 +77,11 @@ impl FakeWorld {
             FakeHookOwner::App => self.installation_for(owner, repo).is_some(),
         });
         let installation = self.installation_for(owner, repo);
+        // It is made only if it is sent: much happens that no webhook listens to.
+        let payload = match hooks.is_empty() {
+            true => Value::Null,
+            false => self.payload(&happening, repo, owner),
+        };
         for hook in &hooks {
             let id = self.fresh_id();
             let mut payload = payload.clone();

@@ -134,7 +134,20 @@ impl FakeWorld {
             pull,
         };
         self.tickets.insert(key, ticket);
+        self.repo_mut(repo).open_tickets += 1;
         key
+    }
+
+    /// Closes a ticket at this second, or opens it again.
+    pub(crate) fn put_closed(&mut self, key: TicketKey, is_closed: bool) -> &mut FakeTicket {
+        let (now, actor) = (self.now(), self.actor());
+        let was_closed = self.tickets[&key].closed_at.is_some();
+        let open = &mut self.repo_mut(key.repo).open_tickets;
+        *open = *open + u64::from(was_closed) - u64::from(is_closed);
+        let ticket = self.touch(key);
+        ticket.closed_at = is_closed.then_some(now);
+        ticket.closed_by = is_closed.then_some(actor);
+        ticket
     }
 
     /// The issue or pull request.
@@ -193,19 +206,14 @@ impl FakeWorld {
 
     /// Closes it: `completed`, `not_planned` or `duplicate`.
     pub fn close(&mut self, key: TicketKey, reason: &'static str) {
-        let (now, actor) = (self.now(), self.actor());
-        let ticket = self.touch(key);
-        ticket.closed_at = Some(now);
-        ticket.closed_by = Some(actor);
+        let ticket = self.put_closed(key, true);
         ticket.state_reason = ticket.pull.is_none().then_some(reason);
         self.emit(self.ticket_happening("closed", key));
     }
 
     /// Opens it again.
     pub fn reopen(&mut self, key: TicketKey) {
-        let ticket = self.touch(key);
-        ticket.closed_at = None;
-        ticket.closed_by = None;
+        let ticket = self.put_closed(key, false);
         ticket.state_reason = ticket.pull.is_none().then_some("reopened");
         self.emit(self.ticket_happening("reopened", key));
     }
@@ -226,7 +234,10 @@ impl FakeWorld {
         let deleted = self.ticket_happening("deleted", key);
         if let Some(ticket) = self.tickets.remove(&key) {
             self.nodes.remove(&ticket.node_id);
+            let open = &mut self.repo_mut(key.repo).open_tickets;
+            *open -= u64::from(ticket.closed_at.is_none());
         }
+        self.blocked.remove(&key);
         for other in self.tickets.values_mut() {
             other.sub_issues.retain(|part| *part != key);
             other.blocked_by.remove(&key);

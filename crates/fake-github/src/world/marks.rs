@@ -170,6 +170,25 @@ impl FakeWorld {
         self.tell_milestone(if is_closed { "closed" } else { "opened" }, id, None);
     }
 
+    /// Deletes a milestone; nothing is in it any more.
+    pub fn delete_milestone(&mut self, id: u64) {
+        let Some(milestone) = self.milestones.get(&id) else {
+            return;
+        };
+        let node_id = milestone.node_id.clone();
+        self.tell_milestone("deleted", id, None);
+        self.milestones.remove(&id);
+        self.nodes.remove(&node_id);
+        for ticket in self.tickets.values_mut() {
+            ticket.milestone = ticket.milestone.filter(|it| *it != id);
+        }
+    }
+
+    /// Milestones of a repository, in the order of their creation.
+    pub fn milestones_of(&self, repo: RepoKey) -> impl Iterator<Item = &FakeMilestone> {
+        self.milestones.values().filter(move |it| it.repo == repo)
+    }
+
     fn milestone_mut(&mut self, id: u64) -> &mut FakeMilestone {
         let now = self.now();
         let milestone = self.milestones.get_mut(&id);
@@ -221,10 +240,26 @@ impl FakeWorld {
             published_at: now,
         };
         self.releases.insert(id, release);
-        let happening = Happening::new("release", "published", repo)
-            .about(&self.releases[&id].node_id, None::<u64>)
+        self.tell_release("published", id);
+        id
+    }
+
+    /// Deletes a release.
+    pub fn delete_release(&mut self, id: u64) {
+        if !self.releases.contains_key(&id) {
+            return;
+        }
+        self.tell_release("deleted", id);
+        if let Some(release) = self.releases.remove(&id) {
+            self.nodes.remove(&release.node_id);
+        }
+    }
+
+    fn tell_release(&mut self, action: &'static str, id: u64) {
+        let release = &self.releases[&id];
+        let happening = Happening::new("release", action, release.repo)
+            .about(&release.node_id, None::<u64>)
             .with("release", self.render().release(id));
         self.emit(happening);
-        id
     }
 }

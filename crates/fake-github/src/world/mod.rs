@@ -12,7 +12,10 @@ mod pulls;
 mod relations;
 mod repos;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use model::{Clock, Timestamp};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -53,6 +56,8 @@ pub struct FakeWorld {
     /// Names in lower case, former ones too.
     pub(crate) repo_names: BTreeMap<String, RepoKey>,
     pub(crate) tickets: BTreeMap<TicketKey, FakeTicket>,
+    /// Those that were ever blocked by others.
+    pub(crate) blocked: BTreeSet<TicketKey>,
     pub(crate) comments: BTreeMap<u64, FakeComment>,
     pub(crate) labels: BTreeMap<u64, FakeLabel>,
     pub(crate) milestones: BTreeMap<u64, FakeMilestone>,
@@ -89,6 +94,7 @@ impl FakeWorld {
             repos: BTreeMap::new(),
             repo_names: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            blocked: BTreeSet::new(),
             comments: BTreeMap::new(),
             labels: BTreeMap::new(),
             milestones: BTreeMap::new(),
@@ -169,8 +175,8 @@ impl FakeWorld {
         repos.filter(move |(_, repo)| repo.owner == owner)
     }
 
-    /// The tickets of a repository by number.
-    pub(crate) fn tickets_of(
+    /// The issues and pull requests of a repository by number.
+    pub fn tickets_of(
         &self,
         repo: RepoKey,
     ) -> impl DoubleEndedIterator<Item = (TicketKey, &FakeTicket)> {

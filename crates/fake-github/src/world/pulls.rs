@@ -235,9 +235,7 @@ impl FakeWorld {
     /// Merges a pull request: its base moves.
     pub fn merge(&mut self, key: TicketKey) {
         let (now, actor) = (self.now(), self.actor());
-        let ticket = self.touch(key);
-        ticket.closed_at = Some(now);
-        ticket.closed_by = Some(actor);
+        self.put_closed(key, true);
         let pull = self.pull_mut(key);
         pull.merged_at = Some(now);
         pull.merged_by = Some(actor);

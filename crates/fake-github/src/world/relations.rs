@@ -40,6 +40,7 @@ impl FakeWorld {
 
     /// Says that an issue waits for another.
     pub fn block(&mut self, blocked: TicketKey, by: TicketKey) {
+        self.blocked.insert(blocked);
         self.touch(blocked).blocked_by.insert(by);
         self.tell_dependency(blocked, by, ["blocked_by_added", "blocking_added"]);
     }
@@ -72,8 +73,7 @@ impl FakeWorld {
 
     /// What an issue is in the way of.
     pub(crate) fn blocking(&self, key: TicketKey) -> impl Iterator<Item = TicketKey> {
-        let tickets = self.tickets.iter();
-        let waiting = tickets.filter(move |(_, it)| it.blocked_by.contains(&key));
-        waiting.map(|(waiting, _)| *waiting)
+        let blocked = self.blocked.iter().copied();
+        blocked.filter(move |it| self.tickets[it].blocked_by.contains(&key))
     }
 }

@@ -21,6 +21,10 @@ pub struct FakeRepo {
     pub node_id: String,
     /// Whether only those with access see it.
     pub private: bool,
+    /// Whether it has issues: else 410 is the answer to whoever asks for them.
+    pub has_issues: bool,
+    /// Its open issues and pull requests.
+    pub(crate) open_tickets: u64,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its settings last changed.
@@ -45,6 +49,8 @@ impl FakeWorld {
             id,
             node_id: self.named("R", id, NodeKey::Repo(key)),
             private: false,
+            has_issues: true,
+            open_tickets: 0,
             created_at: now,
             updated_at: now,
             pushed_at: now,
@@ -74,6 +80,18 @@ impl FakeWorld {
             "publicized"
         };
         self.emit(Happening::new("repository", action, repo));
+    }
+
+    /// Turns a repository's issues off or on.
+    ///
+    /// # Panics
+    /// There is no such repository.
+    pub fn set_issues(&mut self, repo: RepoKey, has_issues: bool) {
+        let now = self.now();
+        let of = self.repo_mut(repo);
+        (of.has_issues, of.updated_at) = (has_issues, now);
+        let changes = json!({});
+        self.emit(Happening::new("repository", "edited", repo).with("changes", changes));
     }
 
     /// Renames a repository. Its former name redirects, until another takes it.

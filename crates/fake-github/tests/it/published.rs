@@ -120,6 +120,12 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     it.set_milestone(two, None);
     it.close_milestone(milestone, true);
     it.close_milestone(milestone, false);
+    let gone = it.create_milestone(repo, "never");
+    it.delete_milestone(gone);
+    let gone = it.publish_release(repo, "v0.1.0");
+    it.delete_release(gone);
+    it.set_issues(repo, false);
+    it.set_issues(repo, true);
     it.close(two, "not_planned");
     it.close(three, "completed");
     it.reopen(three);

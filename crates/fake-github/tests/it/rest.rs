@@ -75,6 +75,65 @@ async fn pages_by_number_are_complete_and_say_which_is_the_last() {
 }
 
 #[tokio::test]
+async fn lists_have_an_order_and_pages_by_number_where_there_is_no_cursor() {
+    let world = World::new().await;
+    for n in 0..3 {
+        world.pass(1);
+        world.github.change(|it| {
+            it.create_repo(world.organization, ["c", "a", "b"][n]);
+            let id = it.create_milestone(world.repo, &format!("{n}"));
+            let due = it
+                .now()
+                .plus(std::time::Duration::from_secs(100 - 10 * n as u64));
+            it.set_due(id, (n > 0).then_some(due));
+            it.open_issue(world.repo, &format!("{n}"));
+        });
+    }
+    let names = async |query: &str| -> Vec<String> {
+        let all = world
+            .walk(&format!("/orgs/octo/repos?per_page=2{query}"))
+            .await;
+        let all = all.iter().map(|it| it["name"].as_str().unwrap().to_owned());
+        all.collect()
+    };
+    assert_eq!(names("").await, ["b", "a", "c", "reactor"]);
+    assert_eq!(
+        names("&sort=created&direction=asc").await,
+        ["reactor", "c", "a", "b"]
+    );
+    assert_eq!(names("&sort=full_name").await, ["a", "b", "c", "reactor"]);
+    let milestones = world.walk("/repos/octo/reactor/milestones").await;
+    assert_eq!(
+        numbers(&milestones),
+        [3, 2, 1],
+        "the one that is never due comes last"
+    );
+    for (base, has_cursor) in [("", true), ("/api/v3", false)] {
+        let page = world.get(&format!("{base}{ISSUES}?per_page=2")).await;
+        let next = page.next().unwrap();
+        assert_eq!(next.contains("after="), has_cursor, "{next}");
+        assert!(next.contains("page=2"));
+    }
+}
+
+#[tokio::test]
+async fn issues_that_are_turned_off_are_gone_until_they_are_turned_on() {
+    let world = World::new().await;
+    world.github.change(|it| {
+        it.open_issue(world.repo, "one");
+        it.set_issues(world.repo, false);
+    });
+    let gone = world.get(ISSUES).await;
+    assert_eq!(gone.status, 410, "{}", gone.body);
+    assert_eq!(
+        world.get("/repos/octo/reactor").await.body["has_issues"],
+        false
+    );
+    world.github.change(|it| it.set_issues(world.repo, true));
+    assert_eq!(world.walk(ISSUES).await.len(), 1);
+}
+
+#[tokio::test]
 async fn issues_are_filtered_by_state_since_and_label() {
     let world = World::new().await;
     let [old, new] = world
@@ -200,6 +259,12 @@ async fn a_renamed_repository_redirects_by_its_id_and_a_private_one_is_not_there
     );
     let there = world.get(moved.header("location")).await;
     assert_eq!((there.status, &there.body["title"]), (200, &"one".into()));
+    let moved = world.get(&format!("{ISSUES}?state=all&per_page=7")).await;
+    let there = moved.header("location");
+    assert!(
+        there.contains("per_page=7") && there.contains("state=all"),
+        "{there}"
+    );
     world.github.change(|it| {
         let user = it.add_user("mira");
         it.transfer_repo(world.repo, user);

@@ -18,6 +18,11 @@ type Place = (i64, u64);
 pub(super) fn list(github: &mut Github, asked: &Asked) -> Handled {
     let world = &github.world;
     let repo = asked.repo(world)?;
+    if !world.repos[&repo].has_issues {
+        return Err(Refusal::Gone(
+            "Issues has been disabled in this repository.".to_owned(),
+        ));
+    }
     let asked = asked.linking_by_id(repo);
     let word = |name: &str| asked.query.get(name).map(String::as_str);
     let since = word("since").and_then(Timestamp::parse);
@@ -63,7 +68,7 @@ pub(super) fn list(github: &mut Github, asked: &Asked) -> Handled {
                 *place > after
             }
         });
-    } else if word("page").is_some_and(|page| page != "1") {
+    } else if asked.is_of_enterprise() || word("page").is_some_and(|page| page != "1") {
         return Ok(asked.page(all, |(_, key)| world.render().issue(key)));
     }
     let per_page = asked.per_page();

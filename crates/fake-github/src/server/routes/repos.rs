@@ -18,9 +18,26 @@ pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
 pub(super) fn of_organization(github: &mut Github, asked: &Asked) -> Handled {
     let world = &github.world;
     let owner = asked.owner(world)?;
-    let all = world.repos_of(owner).map(|(key, _)| key);
-    let all = all.filter(|key| world.sees(asked.caller, *key));
-    Ok(asked.page(all, |key| world.render().repo(key)))
+    let word = |name: &str| asked.query.get(name).map(String::as_str);
+    let all = world.repos_of(owner);
+    let mut all: Vec<_> = all
+        .filter(|(key, _)| world.sees(asked.caller, *key))
+        .collect();
+    match word("sort") {
+        Some("full_name") => all.sort_by_key(|(_, it)| it.name.to_lowercase()),
+        Some("updated") => all.sort_by_key(|(key, it)| (it.updated_at, *key)),
+        Some("pushed") => all.sort_by_key(|(key, it)| (it.pushed_at, *key)),
+        _ => all.sort_by_key(|(key, it)| (it.created_at, *key)),
+    }
+    let usual = if word("sort") == Some("full_name") {
+        "asc"
+    } else {
+        "desc"
+    };
+    if word("direction").unwrap_or(usual) == "desc" {
+        all.reverse();
+    }
+    Ok(asked.page(all, |(key, _)| world.render().repo(key)))
 }
 
 pub(super) fn of_installation(github: &mut Github, asked: &Asked) -> Handled {
@@ -138,6 +155,12 @@ pub(super) fn milestones(github: &mut Github, asked: &Asked) -> Handled {
         "closed" => it.closed_at.is_some(),
         _ => it.closed_at.is_none(),
     });
+    let mut all: Vec<_> = all.collect();
+    // Those that are never due come last.
+    all.sort_by_key(|it| (it.due_on.is_none(), it.due_on, it.number));
+    if asked.query.get("direction").is_some_and(|it| it == "desc") {
+        all.reverse();
+    }
     Ok(asked
         .linking_by_id(repo)
         .page(all, |it| world.render().milestone(it.id)))
