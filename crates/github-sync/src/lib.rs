@@ -16,6 +16,11 @@ mod error;
 mod gaps;
 mod limits;
 mod listed;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the mirror takes its steps with the next change")
+)]
+mod lists;
 mod metrics;
 mod mirror;
 mod reader;

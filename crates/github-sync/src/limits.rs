@@ -139,3 +139,25 @@ pub(crate) const SWEEP_LEASE_STEP: Duration = Duration::from_secs(10);
 
 /// Pause after a sweep that ended at a bound, before the next one goes on.
 pub(crate) const SWEEP_CONTINUES: Duration = Duration::from_secs(1);
+
+/// Items of a page of a list: GitHub's maximum.
+pub(crate) const LIST_PAGE_ITEMS: usize = 100;
+
+/// Requests of one pass over a list, those of earlier processes among them. 20,000 pages are two million issues; a list that has
+/// more, or leads in a circle, is an error.
+pub(crate) const MAX_PASS_PAGES: u32 = 20_000;
+
+/// Pages of a list that is always read whole (milestones, labels, releases, projects, an organization's repositories): 10,000
+/// objects, as many releases as GitHub lists. Their numbers are stored twice, 200 KB. What is beyond it is left to events.
+pub(crate) const MAX_WHOLE_PAGES: usize = 100;
+
+/// Pages of runs of workflows in one round: 300 runs, of 30,000 and more that a busy repository has. Older ones are complete,
+/// or events complete them.
+pub(crate) const RUN_PAGES: u32 = 3;
+
+/// Age of a change, by the own clock, after which no other one is dated in its second, or is written with an earlier time:
+/// far more than a request of GitHub takes (10 s), and than clocks differ.
+pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a request for a list waits for a rate limit and between attempts. After it the caller decides.
+pub(crate) const LIST_PATIENCE: Duration = Duration::from_secs(30);
