@@ -10,6 +10,8 @@
 //! | [`waiting`] | a call that waits, and is made again when its wait is over |
 //! | [`call_metrics`] | spans and latencies of calls |
 //! | [`call_error`] | the reason for which a call has no result |
+//! | [`arguments`] | the arguments of a tool that several types read |
+//! | [`answer_size`] | how large an answer may be |
 //! | [`policy`], [`rates`] | the requirements of a call: a permission, and room under a rate limit |
 //! | [`cpu_turns`] | the order in which the work of all clients runs |
 //! | [`tool`], [`prompt`], [`resource`], [`completion`], [`method`] | one trait for each kind of offer |
@@ -21,6 +23,8 @@
 //! deliberately absent: HTTP bodies, the storage of sessions, and tasks: a tool that becomes a task
 //! is handed back to the server.
 
+pub mod answer_size;
+pub mod arguments;
 pub mod ask;
 pub mod call_error;
 pub mod call_metrics;

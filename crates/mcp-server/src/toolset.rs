@@ -14,6 +14,7 @@ use crate::{
 #[derive(Default)]
 pub struct Toolset {
     name: &'static str,
+    part_of: Option<&'static str>,
     pub(crate) tools: Vec<(ToolDescriptor, Box<dyn Tool>)>,
     pub(crate) prompts: Vec<(PromptDescriptor, Box<dyn Prompt>)>,
     pub(crate) resources: Vec<Box<dyn ResourceSource>>,
@@ -45,6 +46,19 @@ impl Toolset {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The set is part of a larger one of this name, by which clients can select it too.
+    #[must_use]
+    pub fn part_of(mut self, whole: &'static str) -> Self {
+        self.part_of = Some(whole);
+        self
+    }
+
+    /// Whether clients mean this set by a name, in any case.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let mut names = [Some(self.name), self.part_of].into_iter().flatten();
+        names.any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Adds a tool.

@@ -1,0 +1,76 @@
+//! The parts of a search query.
+
+use super::UNSUPPORTED;
+
+/// Qualifiers that have a meaning here, beside those that are refused.
+const SUPPORTED: [&str; 13] = [
+    "repo",
+    "org",
+    "user",
+    "owner",
+    "is",
+    "type",
+    "state",
+    "label",
+    "assignee",
+    "no",
+    "author",
+    "milestone",
+    "updated",
+];
+
+/// A part of a query.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A word, or words in quotes.
+    Word(String),
+    /// `label:bug`: name and value.
+    Qualifier(String, String),
+    /// `-label:bug`.
+    Excluded(String),
+    /// `OR`, `AND`, `NOT`.
+    Operator(String),
+}
+
+/// The parts of a query. A text with a colon is a qualifier if GitHub has one of its name, and else a word.
+pub(super) fn tokens(query: &str) -> impl Iterator<Item = Token> + '_ {
+    let mut rest = query;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return None;
+        }
+        let mut in_quotes = false;
+        let end = rest.find(|c: char| {
+            in_quotes ^= c == '"';
+            c.is_whitespace() && !in_quotes
+        });
+        let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        Some(token(part))
+    })
+    .filter(|token| !matches!(token, Token::Word(word) if word.trim().is_empty()))
+}
+
+fn token(part: &str) -> Token {
+    let text = |text: &str| text.replace('"', "");
+    if matches!(part, "OR" | "AND" | "NOT") {
+        return Token::Operator(part.to_owned());
+    }
+    let qualifier = |part: &str| {
+        let (name, value) = part.split_once(':')?;
+        let name = name.to_ascii_lowercase();
+        let name_of = |known: &&str| **known == *name;
+        let is_known = SUPPORTED.iter().any(|known| name_of(known))
+            || UNSUPPORTED.iter().any(|known| name_of(known))
+            || name == "base";
+        is_known.then(|| (name, text(value).trim().to_owned()))
+    };
+    match part.strip_prefix('-') {
+        Some(excluded) if qualifier(excluded).is_some() => Token::Excluded(text(part)),
+        _ => match qualifier(part) {
+            Some((name, value)) => Token::Qualifier(name, value),
+            None => Token::Word(text(part)),
+        },
+    }
+}
