@@ -74,10 +74,15 @@ impl MirrorAccess {
             limit: 1,
             after: None,
         };
-        if !is_seen && !allows_list(&caller.reader()?.sees, &listing) {
-            return Ok(None);
-        }
-        Ok(self.page(caller, &listing).await?.as_of)
+        let page = self.page(caller, &listing).await?;
+        let sees = &caller.reader()?.sees;
+        // What is there now may be that of another holder of the name.
+        let may_know = match page.states.into_iter().next() {
+            _ if is_seen => true,
+            Some(state) => visible(sees, state).is_some(),
+            None => allows_list(sees, &listing),
+        };
+        Ok(page.as_of.filter(|_| may_know))
     }
 }
 

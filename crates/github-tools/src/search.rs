@@ -83,7 +83,8 @@ pub(crate) fn read_query(query: &str, kind: MirroredKind) -> Result<SearchQuery,
 }
 
 fn wrong(what: &str, reason: &str) -> InputError {
-    InputError::new(QUERY, &format!("{what}: {reason}"))
+    let within = InputError::new(what.trim_end_matches(':'), reason);
+    InputError::new(QUERY, &within.to_string())
 }
 
 /// Sets what may be given once.
@@ -119,6 +120,7 @@ impl SearchQuery {
         }
         let filter = &mut self.filter;
         match name.as_str() {
+            "repo" if !value.contains('/') => Err(wrong("repo:", "use repo:owner/name")),
             "repo" => {
                 let place = RepositoryPlace::read(None, Some(value));
                 let place = place.map_err(|error| wrong("repo:", &error.to_string()))?;
@@ -146,7 +148,7 @@ impl SearchQuery {
             }
             "assignee" if value == "*" => set(&mut filter.assignee, value.to_owned(), "assignee:"),
             "assignee" => {
-                let login = inputs::login("assignee:", value);
+                let login = inputs::login("assignee", value);
                 let login = login.map_err(|error| wrong("assignee:", &error.to_string()))?;
                 set(&mut filter.assignee, login, "assignee:")
             }
@@ -154,7 +156,7 @@ impl SearchQuery {
                 set(&mut filter.assignee, "none".to_owned(), "no:assignee")
             }
             "author" => {
-                let login = inputs::login("author:", value);
+                let login = inputs::login("author", value);
                 let login = login.map_err(|error| wrong("author:", &error.to_string()))?;
                 set(&mut filter.creator, login, "author:")
             }
@@ -195,7 +197,7 @@ fn updated_since(value: &str) -> Result<Timestamp, InputError> {
         (None, Some(text)) => (text, true),
         _ => return Err(wrong("updated:", "use updated:>=2026-11-01")),
     };
-    let time = inputs::time("updated:", Some(text));
+    let time = inputs::time("updated", Some(text));
     let time = time.map_err(|error| wrong("updated:", &error.to_string()))?;
     let time = time.ok_or_else(|| wrong("updated:", "has no value"))?;
     Ok(match is_after {
@@ -267,7 +269,8 @@ mod tests {
             ("is:merged", "is:merged"),
             ("label:a,b", "label:a label:b"),
             ("label:", "has no value"),
-            ("repo:acme", "owner/"),
+            ("repo:acme", "repo:owner/name"),
+            ("repo:a/b/c", "query: repo: "),
             ("repo:a/b repo:a/c", "given twice"),
             ("is:open is:closed", "given twice"),
             ("assignee:@me", "use the login"),

@@ -17,6 +17,7 @@
 //! | [`tool`], [`prompt`], [`resource`], [`completion`], [`method`] | one trait for each kind of offer |
 //! | [`toolset`] | a named set of offers, from this workspace or from outside |
 //! | [`registry`] | all offers of a server, and the methods that both eras share |
+//! | [`offered_tools`] | the tools that a request asks for |
 //! | [`lists`] | the announcement that a list changed |
 //!
 //! An offer gets its dependencies from its constructor; a [`Caller`] holds no server. What is
@@ -35,6 +36,7 @@ pub mod item_queue;
 pub mod lists;
 pub mod method;
 mod metrics;
+pub mod offered_tools;
 pub mod output;
 pub mod policy;
 pub mod prompt;

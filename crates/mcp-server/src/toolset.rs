@@ -9,12 +9,26 @@ use crate::{
     tool::Tool,
 };
 
+/// The names by which clients select a toolset.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct ToolsetNames {
+    pub(crate) own: &'static str,
+    whole: Option<&'static str>,
+}
+
+impl ToolsetNames {
+    /// Whether clients mean the set by a name, in any case.
+    pub(crate) fn has(self, name: &str) -> bool {
+        let mut names = [Some(self.own), self.whole].into_iter().flatten();
+        names.any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
 /// The offers of one crate to MCP clients. A server is built from several toolsets, and others can
 /// be added from outside.
 #[derive(Default)]
 pub struct Toolset {
-    name: &'static str,
-    part_of: Option<&'static str>,
+    pub(crate) names: ToolsetNames,
     pub(crate) tools: Vec<(ToolDescriptor, Box<dyn Tool>)>,
     pub(crate) prompts: Vec<(PromptDescriptor, Box<dyn Prompt>)>,
     pub(crate) resources: Vec<Box<dyn ResourceSource>>,
@@ -25,7 +39,7 @@ pub struct Toolset {
 impl fmt::Debug for Toolset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Toolset")
-            .field("name", &self.name)
+            .field("name", &self.names.own)
             .field("tools", &self.tools.len())
             .field("prompts", &self.prompts.len())
             .finish_non_exhaustive()
@@ -33,11 +47,14 @@ impl fmt::Debug for Toolset {
 }
 
 impl Toolset {
-    /// An empty set; `name` appears in errors.
+    /// An empty set; clients select it by `name`, which appears in errors too.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
         Self {
-            name,
+            names: ToolsetNames {
+                own: name,
+                whole: None,
+            },
             ..Self::default()
         }
     }
@@ -45,20 +62,14 @@ impl Toolset {
     /// The name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.name
+        self.names.own
     }
 
     /// The set is part of a larger one of this name, by which clients can select it too.
     #[must_use]
     pub fn part_of(mut self, whole: &'static str) -> Self {
-        self.part_of = Some(whole);
+        self.names.whole = Some(whole);
         self
-    }
-
-    /// Whether clients mean this set by a name, in any case.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
-        let mut names = [Some(self.name), self.part_of].into_iter().flatten();
-        names.any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Adds a tool.

@@ -9,12 +9,11 @@ use serde::Deserialize;
 /// Owner and repository of a tool.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
+#[schemars(extend("required" = ["owner", "repo"]))]
 pub(crate) struct PlaceInput {
     /// Login of the owner of the repository: a user or an organization.
-    #[schemars(required)]
     owner: Option<String>,
     /// Name of the repository.
-    #[schemars(required)]
     repo: Option<String>,
 }
 

@@ -27,11 +27,11 @@ const NUMBER: &str = "milestone_number";
 /// The tool's own input.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
-#[schemars(rename = "Input")]
+#[schemars(rename = "Input", extend("required" = ["milestone_number"]))]
 struct MilestoneInput {
     /// The number of the milestone: milestoneNumber of its issues.
     #[serde(deserialize_with = "count")]
-    #[schemars(required, range(min = 1))]
+    #[schemars(range(min = 1))]
     milestone_number: Option<u64>,
 }
 

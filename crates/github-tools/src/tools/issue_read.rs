@@ -35,14 +35,14 @@ const LABELS: JsonSelection = JsonSelection::Members(&[("labels", JsonSelection:
 /// The tool's own input.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
-#[schemars(rename = "Input")]
+#[schemars(rename = "Input", extend("required" = ["issue_number"]))]
 struct IssueInput {
     /// get (default): the issue with its text, labels, milestone, and the number of its sub-issues. get_labels: its
     /// labels alone. Comments, sub-issues and parents are not mirrored.
     method: Option<String>,
     /// The number of the issue.
     #[serde(deserialize_with = "count")]
-    #[schemars(required, range(min = 1))]
+    #[schemars(range(min = 1))]
     issue_number: Option<u64>,
 }
 

@@ -30,16 +30,15 @@ const NUMBER: &str = "project_number";
 /// The tool's own input.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
-#[schemars(rename = "Input")]
+#[schemars(rename = "Input", extend("required" = ["owner", "project_number"]))]
 struct ProjectInput {
     /// get_project (default). Fields, items and status updates are not mirrored.
     method: Option<String>,
     /// Login of the owner: a user or an organization.
-    #[schemars(required)]
     owner: Option<String>,
     /// The number of the project.
     #[serde(deserialize_with = "count")]
-    #[schemars(required, range(min = 1))]
+    #[schemars(range(min = 1))]
     project_number: Option<u64>,
 }
 

@@ -34,12 +34,11 @@ const OTHERS: [&str; 4] = [
 /// The tool's own input.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
-#[schemars(rename = "Input")]
+#[schemars(rename = "Input", extend("required" = ["owner"]))]
 struct ProjectsInput {
     /// list_projects (default). Fields, items, views, iterations and status updates are not mirrored.
     method: Option<String>,
     /// Login of the owner: a user or an organization.
-    #[schemars(required)]
     owner: Option<String>,
     /// Words, each of which has to be in the title, and is:open or is:closed.
     query: Option<String>,

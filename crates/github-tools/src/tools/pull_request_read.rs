@@ -40,13 +40,13 @@ const NUMBER: &str = "pullNumber";
     default,
     expecting = "an object"
 )]
-#[schemars(rename = "Input")]
+#[schemars(rename = "Input", extend("required" = ["pullNumber"]))]
 struct PullInput {
     /// get (default): the pull request with its text. Diffs, files, reviews, comments and checks are not mirrored.
     method: Option<String>,
     /// The number of the pull request.
     #[serde(deserialize_with = "count")]
-    #[schemars(required, range(min = 1))]
+    #[schemars(range(min = 1))]
     pull_number: Option<u64>,
 }
 

@@ -26,12 +26,11 @@ use crate::{
 /// The tool's own input.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
-#[schemars(rename = "Input")]
+#[schemars(rename = "Input", extend("required" = ["query"]))]
 struct SearchInput {
     /// Words, each of which has to be in the title or the text, and qualifiers: repo:owner/name, org:, user:, is:open,
     /// is:closed, label:, assignee:, no:assignee, author:, milestone: (title or number), updated:>=2026-11-01; of pull
     /// requests is:merged and base:, too. All have to match; others are refused.
-    #[schemars(required)]
     query: Option<String>,
     /// created (default) or updated.
     sort: Option<String>,

@@ -224,6 +224,7 @@ impl EdgeWorld {
                 seen: Arc::clone(&self.seen),
                 charged: Arc::clone(&self.charged),
             }),
+            mirror: None,
             clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
