@@ -102,7 +102,7 @@ impl MirrorAccess {
         }
         progress.listed.next = progress.listing.after.take();
         let sees = &caller.reader()?.sees;
-        Ok(progress.as_seen(sees))
+        Ok(progress.into_seen(sees))
     }
 }
 
@@ -139,7 +139,7 @@ impl Progress {
     }
 
     /// The page, unless it is that of a place which the caller may not see: then it is as if there were none.
-    fn as_seen(self, sees: &Visibility) -> ListedItems {
+    fn into_seen(self, sees: &Visibility) -> ListedItems {
         let is_owners = self.listing.repo.is_none();
         let may_know = || (!self.has_states || is_owners) && allows_list(sees, &self.listing);
         match self.is_seen || may_know() {

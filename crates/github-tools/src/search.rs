@@ -15,48 +15,6 @@ use tokens::{Token, tokens};
 
 const QUERY: &str = "query";
 
-/// GitHub's qualifiers that the mirror cannot answer.
-const UNSUPPORTED: [&str; 38] = [
-    "in",
-    "involves",
-    "mentions",
-    "commenter",
-    "team",
-    "reason",
-    "created",
-    "closed",
-    "merged",
-    "comments",
-    "reactions",
-    "interactions",
-    "draft",
-    "review",
-    "reviewed-by",
-    "review-requested",
-    "user-review-requested",
-    "team-review-requested",
-    "head",
-    "language",
-    "linked",
-    "archived",
-    "locked",
-    "project",
-    "status",
-    "parent-issue",
-    "sub-issue",
-    "has",
-    "sort",
-    "sha",
-    "app",
-    "visibility",
-    "fork",
-    "size",
-    "topic",
-    "stars",
-    "blocked-by",
-    "blocking",
-];
-
 /// What a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SearchQuery {
@@ -221,7 +179,7 @@ fn supported(kind: MirroredKind) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{tokens::UNSUPPORTED, *};
 
     fn read(query: &str) -> Result<SearchQuery, String> {
         read_query(query, MirroredKind::Issue).map_err(|error| error.to_string())

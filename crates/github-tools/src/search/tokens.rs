@@ -1,6 +1,46 @@
 //! The parts of a search query.
 
-use super::UNSUPPORTED;
+/// GitHub's qualifiers that the mirror cannot answer.
+pub(super) const UNSUPPORTED: [&str; 38] = [
+    "in",
+    "involves",
+    "mentions",
+    "commenter",
+    "team",
+    "reason",
+    "created",
+    "closed",
+    "merged",
+    "comments",
+    "reactions",
+    "interactions",
+    "draft",
+    "review",
+    "reviewed-by",
+    "review-requested",
+    "user-review-requested",
+    "team-review-requested",
+    "head",
+    "language",
+    "linked",
+    "archived",
+    "locked",
+    "project",
+    "status",
+    "parent-issue",
+    "sub-issue",
+    "has",
+    "sort",
+    "sha",
+    "app",
+    "visibility",
+    "fork",
+    "size",
+    "topic",
+    "stars",
+    "blocked-by",
+    "blocking",
+];
 
 /// Qualifiers that have a meaning here, beside those that are refused.
 const SUPPORTED: [&str; 13] = [
@@ -61,9 +101,7 @@ fn token(part: &str) -> Token {
         let (name, value) = part.split_once(':')?;
         let name = name.to_ascii_lowercase();
         let name_of = |known: &&str| **known == *name;
-        let is_known = SUPPORTED.iter().any(|known| name_of(known))
-            || UNSUPPORTED.iter().any(|known| name_of(known))
-            || name == "base";
+        let is_known = SUPPORTED.iter().chain(&UNSUPPORTED).any(name_of) || name == "base";
         is_known.then(|| (name, text(value).trim().to_owned()))
     };
     match part.strip_prefix('-') {
