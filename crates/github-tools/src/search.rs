@@ -11,7 +11,7 @@ use crate::{
     inputs::{self, RepositoryPlace},
     limits::{MAX_LABELS, MAX_QUERY_BYTES},
 };
-use tokens::{Token, tokens};
+use tokens::{QueryToken, tokens};
 
 const QUERY: &str = "query";
 
@@ -57,20 +57,20 @@ fn set<T: PartialEq>(place: &mut Option<T>, value: T, name: &str) -> Result<(), 
 }
 
 impl SearchQuery {
-    fn add(&mut self, token: Token, kind: MirroredKind) -> Result<(), InputError> {
+    fn add(&mut self, token: QueryToken, kind: MirroredKind) -> Result<(), InputError> {
         let (name, value) = match token {
-            Token::Word(word) => {
+            QueryToken::Word(word) => {
                 self.filter.words.push(word);
                 return Ok(());
             }
-            Token::Operator(word) => {
+            QueryToken::Operator(word) => {
                 let reason = "operators are not possible here; all words have to match";
                 return Err(wrong(&word, reason));
             }
-            Token::Excluded(text) => {
+            QueryToken::Excluded(text) => {
                 return Err(wrong(&text, "nothing can be excluded here; leave it out"));
             }
-            Token::Qualifier(name, value) => (name, value),
+            QueryToken::Qualifier(name, value) => (name, value),
         };
         let value = value.as_str();
         if value.is_empty() {

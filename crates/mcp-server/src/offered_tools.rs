@@ -69,6 +69,21 @@ fn names(headers: &HeaderMap, header: &HeaderName) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
+/// The names by which clients select a toolset.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct ToolsetNames {
+    pub(crate) own: &'static str,
+    pub(crate) whole: Option<&'static str>,
+}
+
+impl ToolsetNames {
+    /// Whether clients mean the set by a name, in any case.
+    pub(crate) fn has(self, name: &str) -> bool {
+        let mut names = [Some(self.own), self.whole].into_iter().flatten();
+        names.any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
 /// The tools that a request is offered. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct OfferedTools(Option<Arc<[bool]>>);

@@ -24,7 +24,6 @@ use crate::{
     },
     policy::Policy,
     rates::AdmissionPermit,
-    toolset::ToolsetNames,
     waiting::WaitingCall,
 };
 

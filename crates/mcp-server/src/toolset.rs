@@ -5,24 +5,9 @@ use std::fmt;
 use mcp::{prompt::PromptDescriptor, tool::ToolDescriptor};
 
 use crate::{
-    completion::Completer, method::ExtensionMethod, prompt::Prompt, resource::ResourceSource,
-    tool::Tool,
+    completion::Completer, method::ExtensionMethod, offered_tools::ToolsetNames, prompt::Prompt,
+    resource::ResourceSource, tool::Tool,
 };
-
-/// The names by which clients select a toolset.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct ToolsetNames {
-    pub(crate) own: &'static str,
-    whole: Option<&'static str>,
-}
-
-impl ToolsetNames {
-    /// Whether clients mean the set by a name, in any case.
-    pub(crate) fn has(self, name: &str) -> bool {
-        let mut names = [Some(self.own), self.whole].into_iter().flatten();
-        names.any(|known| known.eq_ignore_ascii_case(name))
-    }
-}
 
 /// The offers of one crate to MCP clients. A server is built from several toolsets, and others can
 /// be added from outside.

@@ -4,6 +4,6 @@ mod page;
 mod place;
 mod words;
 
-pub(crate) use page::{PageInput, PageRequest, SizeInput};
+pub(crate) use page::{ListPageRequest, PageInput, SizeInput};
 pub(crate) use place::{OwnerInput, PlaceInput, RepositoryPlace};
 pub(crate) use words::{choice, count, login, name_list, time};

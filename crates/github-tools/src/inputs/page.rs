@@ -59,7 +59,7 @@ impl ArgumentGroup for SizeInput {
 
 /// A page that is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct PageRequest {
+pub(crate) struct ListPageRequest {
     /// Maximum number of items.
     pub(crate) items: usize,
     /// The cursor.
@@ -71,12 +71,12 @@ impl PageInput {
     ///
     /// # Errors
     /// A number of a page other than the first.
-    pub(crate) fn request(self) -> Result<PageRequest, InputError> {
+    pub(crate) fn request(self) -> Result<ListPageRequest, InputError> {
         if self.page.is_some_and(|page| page != 1) {
             let reason = "pages have no numbers here; pass nextCursor of the page before as after";
             return Err(InputError::new("page", reason));
         }
-        Ok(PageRequest {
+        Ok(ListPageRequest {
             items: self.per_page.unwrap_or(DEFAULT_ITEMS),
             after: self.after,
         })

@@ -61,7 +61,7 @@ const SUPPORTED: [&str; 13] = [
 
 /// A part of a query.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum QueryToken {
     /// A word, or words in quotes.
     Word(String),
     /// `label:bug`: name and value.
@@ -73,7 +73,7 @@ pub(super) enum Token {
 }
 
 /// The parts of a query. A text with a colon is a qualifier if GitHub has one of its name, and else a word.
-pub(super) fn tokens(query: &str) -> impl Iterator<Item = Token> + '_ {
+pub(super) fn tokens(query: &str) -> impl Iterator<Item = QueryToken> + '_ {
     let mut rest = query;
     std::iter::from_fn(move || {
         rest = rest.trim_start();
@@ -89,13 +89,13 @@ pub(super) fn tokens(query: &str) -> impl Iterator<Item = Token> + '_ {
         rest = after;
         Some(token(part))
     })
-    .filter(|token| !matches!(token, Token::Word(word) if word.trim().is_empty()))
+    .filter(|token| !matches!(token, QueryToken::Word(word) if word.trim().is_empty()))
 }
 
-fn token(part: &str) -> Token {
+fn token(part: &str) -> QueryToken {
     let text = |text: &str| text.replace('"', "");
     if matches!(part, "OR" | "AND" | "NOT") {
-        return Token::Operator(part.to_owned());
+        return QueryToken::Operator(part.to_owned());
     }
     let qualifier = |part: &str| {
         let (name, value) = part.split_once(':')?;
@@ -105,10 +105,10 @@ fn token(part: &str) -> Token {
         is_known.then(|| (name, text(value).trim().to_owned()))
     };
     match part.strip_prefix('-') {
-        Some(excluded) if qualifier(excluded).is_some() => Token::Excluded(text(part)),
+        Some(excluded) if qualifier(excluded).is_some() => QueryToken::Excluded(text(part)),
         _ => match qualifier(part) {
-            Some((name, value)) => Token::Qualifier(name, value),
-            None => Token::Word(text(part)),
+            Some((name, value)) => QueryToken::Qualifier(name, value),
+            None => QueryToken::Word(text(part)),
         },
     }
 }

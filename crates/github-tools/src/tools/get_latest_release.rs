@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::methods::{POLICY, address, find, listing};
 use crate::{
-    inputs::{PageRequest, PlaceInput, SizeInput},
+    inputs::{ListPageRequest, PlaceInput, SizeInput},
     items::{RELEASE, is_published, release},
     limits::MAX_ITEM_BYTES,
     mirror::MirrorAccess,
@@ -71,7 +71,7 @@ impl Tool for GetLatestRelease {
         let size = arguments.take::<SizeInput>()?;
         let LatestInput {} = arguments.rest()?;
         let place = place.repository()?;
-        let page = PageRequest {
+        let page = ListPageRequest {
             items: 1,
             after: None,
         };

@@ -6,7 +6,7 @@ use model::Timestamp;
 use ports::{MirrorAddress, MirrorFilter, MirrorListing, MirrorOrder, MirroredKind, MirroredState};
 
 use crate::{
-    inputs::{PageRequest, RepositoryPlace},
+    inputs::{ListPageRequest, RepositoryPlace},
     mirror::MirrorAccess,
     output::missing,
 };
@@ -57,7 +57,7 @@ pub(super) fn owner_place(owner: Option<&str>) -> Result<RepositoryPlace, InputE
 pub(super) fn listing(
     kind: MirroredKind,
     place: &RepositoryPlace,
-    page: &PageRequest,
+    page: &ListPageRequest,
 ) -> MirrorListing {
     MirrorListing {
         kind,

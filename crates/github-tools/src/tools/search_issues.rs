@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::methods::{POLICY, listing};
 use crate::{
-    inputs::{OwnerInput, PageInput, PageRequest, RepositoryPlace, SizeInput, choice},
+    inputs::{ListPageRequest, OwnerInput, PageInput, RepositoryPlace, SizeInput, choice},
     items::{CONVERSATION, MILESTONE, conversation},
     limits::MAX_ITEM_BYTES,
     mirror::MirrorAccess,
@@ -73,7 +73,7 @@ impl SearchIssues {
         if place.repo.is_none() {
             return Err(wrong("a title is one of a repository; add repo:owner/name"));
         }
-        let page = PageRequest {
+        let page = ListPageRequest {
             items: 1,
             after: None,
         };
