@@ -20,7 +20,7 @@ use crate::{
     caller::Caller,
     offered_tools::{
         EXCLUDE_TOOLS_HEADER, OfferedTools, READ_ONLY_HEADER, TOOLS_HEADER, TOOLSETS_HEADER,
-        ToolChoice,
+        ToolChoice, ToolsetNames,
     },
     policy::Policy,
     rates::AdmissionPermit,

@@ -3,6 +3,7 @@
 use super::*;
 
 #[tokio::test]
+#[allow(clippy::too_many_lines)] // One table.
 async fn each_refused_argument_names_its_field_and_what_helps() {
     let server = server(&mirror(vec![issue(1, json!({}))]));
     let at = |more: Value| {
