@@ -187,7 +187,7 @@ impl SyncConfig {
         match self
             .resources
             .iter()
-            .find(|kind| !MirroredKind::parse(kind).is_some())
+            .find(|kind| MirroredKind::parse(kind).is_none())
         {
             Some(given) => Err(SyncBuildError::Resource {
                 given: given.clone(),

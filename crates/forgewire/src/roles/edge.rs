@@ -146,14 +146,14 @@ fn resource_reader(startup: &Startup<'_>) -> anyhow::Result<Arc<dyn ResourceRead
 }
 
 /// The mirror of GitHub's state, for the toolset "github": `sync.endpoint` takes precedence, as for resources.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "a connection to another process can fail"
-)]
 fn mirror_reads(startup: &Startup<'_>) -> anyhow::Result<Option<Arc<dyn MirrorReads>>> {
-    match (&startup.config.sync.endpoint, &startup.local_mirror) {
-        // CONNECT HERE: github_sync::client::connect_mirror(endpoint, sync.deadline(), trust).
-        (Some(_), _) => Ok(None),
+    let sync = &startup.config.sync;
+    match (&sync.endpoint, &startup.local_mirror) {
+        (Some(endpoint), _) => {
+            let trust = startup.backends.trust.clone();
+            let mirror = client::connect_mirror(endpoint, sync.deadline(), trust)?;
+            Ok(Some(mirror))
+        }
         (None, local) => Ok(local.clone()),
     }
 }

@@ -203,10 +203,10 @@ impl CompareTurns {
             }
             Ok(Ok(None)) => debug!(place = %label, "another replica compares it"),
             Ok(Err(error)) => {
-                debug!(place = %label, %error, "the lease of a comparison cannot be taken")
+                debug!(place = %label, %error, "the lease of a comparison cannot be taken");
             }
             Err(elapsed) => {
-                debug!(place = %label, %elapsed, "the lease of a comparison cannot be taken")
+                debug!(place = %label, %elapsed, "the lease of a comparison cannot be taken");
             }
         }
     }
@@ -255,10 +255,10 @@ impl CompareTurns {
                         .compared(label, (at, took), (end, tally), error.as_ref());
                 match &error {
                     Some(error) if is_news => {
-                        warn!(place = %label, %error, "a place is not compared with GitHub now")
+                        warn!(place = %label, %error, "a place is not compared with GitHub now");
                     }
                     None if is_news => {
-                        info!(place = %label, "a place is compared with GitHub again")
+                        info!(place = %label, "a place is compared with GitHub again");
                     }
                     _ => {}
                 }
