@@ -9,6 +9,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(&files, [root])?;
+    // For reflection: without comments.
+    let mut described = protox::Compiler::new([root])?;
+    described.include_imports(true).open_files(&files)?;
+    let described = described.encode_file_descriptor_set();
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), described)?;
     tonic_prost_build::configure()
         .bytes(".forgewire.v1.StoredEvent.json")
         .bytes(".forgewire.v1.GetResourceResponse.json")

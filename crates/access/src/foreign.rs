@@ -12,7 +12,7 @@ mod place;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use model::{EventFacts, GithubIds, ResourceUri, StoredEvent};
+use model::{EventFacts, GithubIds, PlaceName, ResourceUri, StoredEvent};
 use serde_json::{Map, Value, json};
 
 use crate::Visibility;
@@ -84,10 +84,15 @@ impl Visibility {
     /// The JSON of a resource as this reader may see it; the resource itself, which has these ids, is visible to it.
     #[must_use]
     pub fn cut_resource(&self, uri: &ResourceUri, ids: GithubIds, json: &Bytes) -> Bytes {
+        self.cut_object(uri.place(), ids, json)
+    }
+
+    /// As [`Self::cut_resource`], of what is at this place: labels, releases and runs have no URI.
+    #[must_use]
+    pub fn cut_object(&self, place: Option<PlaceName<'_>>, ids: GithubIds, json: &Bytes) -> Bytes {
         if self.is_all() {
             return json.clone();
         }
-        let place = uri.place();
         let named = OwnPlace {
             owner: place.map(|place| place.owner.to_owned()),
             repo: place.and_then(|place| place.repo).map(str::to_owned),

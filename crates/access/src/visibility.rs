@@ -4,7 +4,7 @@ mod visible_names;
 
 use std::sync::Arc;
 
-use model::{EventFacts, GithubIds, GithubReference, PrincipalId, ResourceUri};
+use model::{EventFacts, GithubIds, GithubReference, PlaceName, PrincipalId, ResourceUri};
 use serde::{Deserialize, Serialize};
 
 use self::visible_names::VisibleNames;
@@ -123,8 +123,17 @@ impl Visibility {
     /// could be compared with, it is not seen: its reader may not tell it from the state of another one.
     #[must_use]
     pub fn allows_state(&self, uri: &ResourceUri, ids: GithubIds) -> bool {
+        self.is_all()
+            || uri
+                .place()
+                .is_some_and(|name| self.allows_place_with(name, ids))
+    }
+
+    /// As [`Self::allows_state`], of what is at this place: labels, releases and runs have no URI.
+    #[must_use]
+    pub fn allows_place_with(&self, place: PlaceName<'_>, ids: GithubIds) -> bool {
         let only = self.0.as_deref();
-        only.is_none_or(|only| uri.place().is_some_and(|name| only.shows_place(name, ids)))
+        only.is_none_or(|only| only.shows_place(place, ids))
     }
 
     /// Whether the event may be seen. An event without an owner is visible only if everything is;

@@ -13,14 +13,6 @@ pub(crate) const MAX_WAIT_SECONDS: u64 = 28 * 3600;
 /// Longest wait as a task: one lives for a day.
 pub(crate) const MAX_TASK_WAIT_SECONDS: u64 = 23 * 3600;
 
-/// Maximum text of one result, in bytes; what does not fit follows on the next page. A result carries it twice, as
-/// structured content and as text, and with that still fits into a task and a mailbox (1 MiB each).
-pub(crate) const MAX_RESULT_BYTES: usize = 256 << 10;
-/// Text of a result whose caller asks for no other size, in bytes. That is about 10,000 tokens: the best-known agent
-/// warns there, and refuses a result above 25,000.
-pub(crate) const DEFAULT_RESULT_BYTES: usize = 40_000;
-/// Least text of a result that a caller may ask for, in bytes: the cursors, the notes, and one summary.
-pub(crate) const MIN_RESULT_BYTES: usize = 4096;
 /// Maximum JSON of the whole events from which one result is made, in bytes. GitHub's published examples have 5 KB on
 /// average, their pull requests 25 KB: as many as a result of the default size has room for.
 pub(crate) const MAX_READ_BYTES: usize = 2 << 20;

@@ -9,12 +9,12 @@ use event_flow::{
     raw_events::{RawEvents, raw_events_up_to},
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
-use mcp_server::{CallError, Caller, resource::ResourceSource};
+use mcp_server::{CallError, Caller, answer_size::MAX_RESULT_BYTES, resource::ResourceSource};
 use model::{Filter, FilterSet, PlaceName, ResourceUri};
 use ports::{ResourceReader, ResourceState};
 use serde_json::json;
 
-use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
+use crate::events::EventAccess;
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;

@@ -147,6 +147,7 @@ pub(crate) async fn start(
         listeners: listeners.roles,
         toolsets,
         local_resources: None,
+        local_mirror: None,
         local_finder: None,
         details: Vec::new(),
     };

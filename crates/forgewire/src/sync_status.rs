@@ -97,7 +97,7 @@ impl ToldMirroredPlace {
             match (&list.as_of, &list.reason) {
                 (_, Some(reason)) => writeln!(f, "  {}: {}", quoted(kind), quoted(reason))?,
                 (Some(as_of), None) => {
-                    writeln!(f, "  {}: whole as of {}", quoted(kind), quoted(as_of))?
+                    writeln!(f, "  {}: whole as of {}", quoted(kind), quoted(as_of))?;
                 }
                 (None, None) => writeln!(f, "  {}: not whole yet", quoted(kind))?,
             }

@@ -9,15 +9,15 @@ use crate::{
     limits::{MAX_EXCERPT_UNITS, MAX_META_UNITS},
     line::{line_with, quoted, text},
     safe_text::visible_within,
-    summary::pick::{Wanted, pick},
+    summary::pick::{JsonSelection, pick},
 };
 
-const SCALAR: Wanted = Wanted::Scalar;
-const LOGIN: Wanted = Wanted::Members(&[("login", SCALAR)]);
-const NAME: Wanted = Wanted::Members(&[("name", SCALAR)]);
+const SCALAR: JsonSelection = JsonSelection::Scalar;
+const LOGIN: JsonSelection = JsonSelection::Members(&[("login", SCALAR)]);
+const NAME: JsonSelection = JsonSelection::Members(&[("name", SCALAR)]);
 
 /// The parts of a stored event that a channel may show.
-const EVENT: Wanted = Wanted::Members(&[
+const EVENT: JsonSelection = JsonSelection::Members(&[
     ("id", SCALAR),
     ("type", SCALAR),
     ("action", SCALAR),
@@ -25,7 +25,7 @@ const EVENT: Wanted = Wanted::Members(&[
     ("actor", SCALAR),
     (
         "resource",
-        Wanted::Members(&[
+        JsonSelection::Members(&[
             ("owner", SCALAR),
             ("repo", SCALAR),
             ("number", SCALAR),
@@ -35,7 +35,7 @@ const EVENT: Wanted = Wanted::Members(&[
     ),
     (
         "data",
-        Wanted::Members(&[
+        JsonSelection::Members(&[
             ("state", SCALAR),
             ("state_reason", SCALAR),
             ("merged", SCALAR),
@@ -48,9 +48,9 @@ const EVENT: Wanted = Wanted::Members(&[
     ),
     (
         "metadata",
-        Wanted::Members(&[(
+        JsonSelection::Members(&[(
             "related",
-            Wanted::Members(&[
+            JsonSelection::Members(&[
                 ("label", NAME),
                 ("assignee", LOGIN),
                 ("requested_reviewer", LOGIN),

@@ -48,9 +48,16 @@ pub use line::event_line;
 pub use object_class::{EventObject, object_of, updated_at};
 pub use payload_text::{EventContent, PayloadText};
 pub use safe_text::{one_line_json, visible_within};
-pub use strangers::{WITHHELD_TEXT, is_trusted_association, without_strangers_texts};
-pub use summary::summarise_event;
-pub use trim::{EventTrim, trim_event};
+pub use strangers::{
+    WITHHELD_TEXT, is_trusted_association, without_strangers_texts,
+    without_strangers_texts_of_label,
+};
+pub use summary::{
+    pick::{JsonSelection, pick},
+    summarise_event,
+    text::{json_bytes, shortened},
+};
+pub use trim::{EventTrim, trim_event, trim_object};
 
 /// Converts a payload to its events. The name of the event is not signed, and one under which GitHub sends no such payload
 /// yields none.

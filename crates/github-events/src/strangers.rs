@@ -73,6 +73,17 @@ pub fn without_strangers_texts(json: &[u8]) -> Option<(String, u64)> {
     (withheld > 0).then(|| (root.to_string(), withheld))
 }
 
+/// As [`without_strangers_texts`], for a label by itself: who may give it a name belongs to the repository.
+#[must_use]
+pub fn without_strangers_texts_of_label(json: &[u8]) -> Option<(String, u64)> {
+    let Ok(mut label) = serde_json::from_slice::<Value>(json) else {
+        return Some(("null".to_owned(), 1));
+    };
+    let mut withheld = 0;
+    walk(&mut label, "label", &mut withheld);
+    (withheld > 0).then(|| (label.to_string(), withheld))
+}
+
 /// The parts of an event beside GitHub's object have its texts too.
 fn of_event(event: &mut Map<String, Value>, withheld: &mut u64) {
     let data = event.get("data").and_then(Value::as_object);

@@ -12,10 +12,10 @@ use crate::limits::MAX_SUMMARY_BYTES;
 pub(crate) mod pick;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 use self::{
-    pick::{Wanted, pick},
+    pick::{JsonSelection, pick},
     text::{json_bytes, shortened},
 };
 
@@ -30,47 +30,47 @@ const LINK_BYTES: usize = 320;
 /// Number of labels that a summary has.
 const TAGS: usize = 8;
 
-const SCALAR: Wanted = Wanted::Scalar;
-const LOGIN: Wanted = Wanted::Members(&[("login", SCALAR)]);
-const NAME: Wanted = Wanted::Members(&[("name", SCALAR)]);
+const SCALAR: JsonSelection = JsonSelection::Scalar;
+const LOGIN: JsonSelection = JsonSelection::Members(&[("login", SCALAR)]);
+const NAME: JsonSelection = JsonSelection::Members(&[("name", SCALAR)]);
 
 /// The parts of a stored event that a summary may have.
-const EVENT: Wanted = Wanted::Members(&[
+const EVENT: JsonSelection = JsonSelection::Members(&[
     ("id", SCALAR),
     ("type", SCALAR),
     ("action", SCALAR),
     ("resourceType", SCALAR),
     ("resourceId", SCALAR),
-    ("resource", Wanted::Sample(1)),
+    ("resource", JsonSelection::Sample(1)),
     ("timestamp", SCALAR),
     ("receivedAt", SCALAR),
     ("source", SCALAR),
     ("actor", SCALAR),
     (
         "metadata",
-        Wanted::Members(&[
+        JsonSelection::Members(&[
             ("event", SCALAR),
             ("isPullRequest", SCALAR),
             ("late", SCALAR),
             ("repeatedBody", SCALAR),
             ("dataOmitted", SCALAR),
-            ("changes", Wanted::Sample(4)),
-            ("tags", Wanted::Sample(1)),
+            ("changes", JsonSelection::Sample(4)),
+            ("tags", JsonSelection::Sample(1)),
             (
                 "related",
-                Wanted::Members(&[
+                JsonSelection::Members(&[
                     ("label", NAME),
                     ("assignee", LOGIN),
                     ("requested_reviewer", LOGIN),
                     ("requested_team", NAME),
-                    ("milestone", Wanted::Members(&[("title", SCALAR)])),
+                    ("milestone", JsonSelection::Members(&[("title", SCALAR)])),
                 ]),
             ),
         ]),
     ),
     (
         "data",
-        Wanted::Members(&[
+        JsonSelection::Members(&[
             ("state", SCALAR),
             ("state_reason", SCALAR),
             ("merged", SCALAR),
@@ -79,15 +79,18 @@ const EVENT: Wanted = Wanted::Members(&[
             ("conclusion", SCALAR),
             ("user", LOGIN),
             ("author_association", SCALAR),
-            ("head", Wanted::Members(&[("ref", SCALAR)])),
-            ("base", Wanted::Members(&[("ref", SCALAR)])),
+            ("head", JsonSelection::Members(&[("ref", SCALAR)])),
+            ("base", JsonSelection::Members(&[("ref", SCALAR)])),
             ("head_branch", SCALAR),
             ("tag_name", SCALAR),
             ("environment", SCALAR),
             ("severity", SCALAR),
             ("forced", SCALAR),
-            ("commits", Wanted::Count),
-            ("head_commit", Wanted::Members(&[("message", SCALAR)])),
+            ("commits", JsonSelection::Count),
+            (
+                "head_commit",
+                JsonSelection::Members(&[("message", SCALAR)]),
+            ),
         ]),
     ),
 ]);

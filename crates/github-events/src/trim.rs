@@ -48,6 +48,14 @@ pub fn trim_event(json: &[u8], trim: EventTrim) -> Option<String> {
     serde_json::to_string(&event).ok()
 }
 
+/// GitHub's object as JSON without what [`trim_event`] leaves out; `None` if it is no JSON of an object.
+#[must_use]
+pub fn trim_object(json: &[u8], trim: EventTrim) -> Option<String> {
+    let mut object = Value::Object(serde_json::from_slice(json).ok()?);
+    trim.inside(&mut object);
+    serde_json::to_string(&object).ok()
+}
+
 impl EventTrim {
     /// Everything stays.
     pub const WHOLE: Self = Self {
@@ -155,6 +163,17 @@ mod tests {
         let json = trim_event(event.to_string().as_bytes(), EventTrim::default()).unwrap();
         let shown: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(shown["data"]["description"], "a site");
+    }
+
+    #[test]
+    fn an_object_by_itself_is_trimmed_as_that_of_an_event() {
+        for trim in [EventTrim::default(), EventTrim::WHOLE] {
+            let data = event()["data"].to_string();
+            let object = trim_object(data.as_bytes(), trim).unwrap();
+            let object: Value = serde_json::from_str(&object).unwrap();
+            assert_eq!(object, trimmed(trim)["data"]);
+        }
+        assert_eq!(trim_object(b"[]", EventTrim::default()), None);
     }
 
     #[test]

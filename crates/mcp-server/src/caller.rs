@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::{
     ask::Ask,
     call_error::CallError,
+    offered_tools::OfferedTools,
     output::CallOutput,
     policy::Policy,
     rates::{AdmissionPermit, RateLimiter},
@@ -65,6 +66,8 @@ pub struct Caller {
     pub earlier: Option<WaitPosition>,
     /// The identity of the server, part of every answer of the stateless era.
     pub server: Arc<ServerInfo>,
+    /// The tools that the request asks for.
+    pub offered: OfferedTools,
     /// The rate limits.
     pub rates: Arc<RateLimiter>,
 }

@@ -27,7 +27,7 @@ use crate::{
     method::ExtensionMethod,
     prompt::Prompts,
     resource::Resources,
-    tool::{ToolCall, Tools, as_result},
+    tool::{NamedTool, ToolCall, Tools, as_result},
     toolset::Toolset,
     waiting::{CallReply, WaitingCall},
 };
@@ -84,9 +84,15 @@ impl OfferRegistry {
         toolsets: Vec<Toolset>,
     ) -> Result<Self, RegistryError> {
         check_names(&toolsets)?;
-        let mut all = Toolset::new("all");
+        let (mut all, mut tools) = (Toolset::new("all"), Vec::new());
         for toolset in toolsets {
-            all.tools.extend(toolset.tools);
+            let names = toolset.names;
+            let own = toolset.tools.into_iter();
+            tools.extend(own.map(|(descriptor, tool)| NamedTool {
+                descriptor,
+                tool,
+                names,
+            }));
             all.prompts.extend(toolset.prompts);
             all.resources.extend(toolset.resources);
             all.completers.extend(toolset.completers);
@@ -96,7 +102,7 @@ impl OfferRegistry {
         Ok(Self {
             profile,
             extensions,
-            tools: Tools::new(all.tools),
+            tools: Tools::new(tools),
             prompts: Prompts::new(all.prompts),
             resources: Resources::new(all.resources),
             completers: all.completers,
@@ -187,10 +193,16 @@ impl OfferRegistry {
         id: &RequestId,
         params: Option<&RawValue>,
     ) -> Result<Bytes, HttpRefusal> {
-        let (all, cursor) = (self.tools.descriptors(), ListParams::parse(params)?.cursor);
-        let page = paginate("tools", all, cursor.as_deref(), PAGE_ITEMS, |t| t.name())?;
+        let cursor = ListParams::parse(params)?.cursor;
+        let all = self.tools.offered_descriptors(&caller.offered);
+        let page = paginate("tools", &all, cursor.as_deref(), PAGE_ITEMS, |t| t.name())?;
         let list = tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
-        Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+        // A list that differs by the headers of a request is nothing for a cache that others share.
+        let hint = match caller.offered.is_choice() {
+            true => CacheHint::private(LIST_TTL_MILLIS),
+            false => CacheHint::public(LIST_TTL_MILLIS),
+        };
+        Ok(caller.cached(id, &list, hint))
     }
 
     fn list_prompts(

@@ -1,13 +1,14 @@
 //! Tools that a model can call.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{borrow::Cow, fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use instruments::TraceSpan;
 use mcp::{
-    Era, HttpRefusal,
+    Era, HttpRefusal, RpcError,
     limits::MAX_CALL_ARGUMENT_BYTES,
     method,
+    params::InputError,
     task::require_extension,
     tool::{CallToolParams, CallToolResult, ToolDescriptor, check_param_headers, input_failure},
 };
@@ -17,6 +18,10 @@ use crate::{
     call_error::{CallError, log_failure},
     call_metrics::{CallMetrics, ToolLatency},
     caller::Caller,
+    offered_tools::{
+        EXCLUDE_TOOLS_HEADER, OfferedTools, READ_ONLY_HEADER, TOOLS_HEADER, TOOLSETS_HEADER,
+        ToolChoice, ToolsetNames,
+    },
     policy::Policy,
     rates::AdmissionPermit,
     waiting::WaitingCall,
@@ -78,10 +83,19 @@ pub enum ToolCall {
     Task(Arc<dyn Tool>, CallToolParams),
 }
 
+/// A tool of a toolset.
+pub(crate) struct NamedTool {
+    pub(crate) descriptor: ToolDescriptor,
+    pub(crate) tool: Box<dyn Tool>,
+    pub(crate) names: ToolsetNames,
+}
+
 /// All tools, sorted by name: a stable order keeps clients' prompt caches warm.
 pub struct Tools {
     descriptors: Vec<ToolDescriptor>,
     tools: Vec<Arc<dyn Tool>>,
+    /// The names of the toolset of the tool at the same place.
+    toolsets: Vec<ToolsetNames>,
     /// Of the tool at the same place.
     latencies: Vec<ToolLatency>,
 }
@@ -94,16 +108,54 @@ impl fmt::Debug for Tools {
 }
 
 impl Tools {
-    pub(crate) fn new(mut tools: Vec<(ToolDescriptor, Box<dyn Tool>)>) -> Self {
-        tools.sort_by_key(|(descriptor, _)| descriptor.name());
-        let tools = tools.into_iter();
-        let (descriptors, tools) = tools.map(|(d, tool)| (d, Arc::from(tool))).unzip();
+    pub(crate) fn new(mut named: Vec<NamedTool>) -> Self {
+        named.sort_by_key(|named| named.descriptor.name());
+        let (mut descriptors, mut tools, mut toolsets) = (Vec::new(), Vec::new(), Vec::new());
+        for NamedTool {
+            descriptor,
+            tool,
+            names,
+        } in named
+        {
+            descriptors.push(descriptor);
+            tools.push(Arc::from(tool));
+            toolsets.push(names);
+        }
         let tools = Self {
             descriptors,
             tools,
+            toolsets,
             latencies: Vec::new(),
         };
         tools.observed_by(&CallMetrics::default())
+    }
+
+    /// The tools that a request asks for.
+    ///
+    /// # Errors
+    /// It names a tool that is not here.
+    pub fn offered(&self, choice: &ToolChoice) -> Result<OfferedTools, InputError> {
+        let is_known = |name: &&String| self.descriptors.iter().any(|tool| tool.name() == **name);
+        let mut named = choice.tools.iter();
+        if let Some(unknown) = named.find(|name| !is_known(name)) {
+            let known: Vec<_> = self.descriptors.iter().map(ToolDescriptor::name).collect();
+            let reason = format!("there is no tool {unknown}; use {}", known.join(", "));
+            return Err(InputError::new(TOOLS_HEADER.as_str(), &reason));
+        }
+        let tools = self.descriptors.iter().zip(&self.toolsets);
+        Ok(OfferedTools::some(tools.map(|(tool, names)| {
+            choice.has(tool.name(), tool.is_read_only(), |name| names.has(name))
+        })))
+    }
+
+    /// Those that `tools/list` lists for a request.
+    pub(crate) fn offered_descriptors(&self, offered: &OfferedTools) -> Cow<'_, [ToolDescriptor]> {
+        if !offered.is_choice() {
+            return Cow::Borrowed(&self.descriptors);
+        }
+        let tools = self.descriptors.iter().enumerate();
+        let tools = tools.filter(|(place, _)| offered.has(*place));
+        Cow::Owned(tools.map(|(_, tool)| tool.clone()).collect())
     }
 
     /// Counts the calls of each tool in these metrics.
@@ -136,6 +188,9 @@ impl Tools {
             .descriptors
             .binary_search_by(|tool| tool.name().cmp(&call.name));
         let place = place.map_err(|_| call.unknown_tool())?;
+        if !caller.offered.has(place) {
+            return Err(not_offered(&call.name).into());
+        }
         if caller.version.era() == Era::Stateless {
             let arguments = call.arguments.as_deref();
             check_param_headers(
@@ -208,6 +263,14 @@ impl Tools {
         self.latencies[place].observe(began, is_ok);
         ToolCall::Done(outcome)
     }
+}
+
+/// The request has headers that choose other tools.
+fn not_offered(tool: &str) -> RpcError {
+    RpcError::invalid_params(format!(
+        "the tool {tool} is not among those that this request asks for: see its headers {TOOLSETS_HEADER}, \
+         {TOOLS_HEADER}, {EXCLUDE_TOOLS_HEADER} and {READ_ONLY_HEADER}, and its path"
+    ))
 }
 
 /// Names the tool in the span of its call.

@@ -5,15 +5,15 @@ use std::fmt;
 use mcp::{prompt::PromptDescriptor, tool::ToolDescriptor};
 
 use crate::{
-    completion::Completer, method::ExtensionMethod, prompt::Prompt, resource::ResourceSource,
-    tool::Tool,
+    completion::Completer, method::ExtensionMethod, offered_tools::ToolsetNames, prompt::Prompt,
+    resource::ResourceSource, tool::Tool,
 };
 
 /// The offers of one crate to MCP clients. A server is built from several toolsets, and others can
 /// be added from outside.
 #[derive(Default)]
 pub struct Toolset {
-    name: &'static str,
+    pub(crate) names: ToolsetNames,
     pub(crate) tools: Vec<(ToolDescriptor, Box<dyn Tool>)>,
     pub(crate) prompts: Vec<(PromptDescriptor, Box<dyn Prompt>)>,
     pub(crate) resources: Vec<Box<dyn ResourceSource>>,
@@ -24,7 +24,7 @@ pub struct Toolset {
 impl fmt::Debug for Toolset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Toolset")
-            .field("name", &self.name)
+            .field("name", &self.names.own)
             .field("tools", &self.tools.len())
             .field("prompts", &self.prompts.len())
             .finish_non_exhaustive()
@@ -32,11 +32,14 @@ impl fmt::Debug for Toolset {
 }
 
 impl Toolset {
-    /// An empty set; `name` appears in errors.
+    /// An empty set; clients select it by `name`, which appears in errors too.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
         Self {
-            name,
+            names: ToolsetNames {
+                own: name,
+                whole: None,
+            },
             ..Self::default()
         }
     }
@@ -44,7 +47,14 @@ impl Toolset {
     /// The name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.name
+        self.names.own
+    }
+
+    /// The set is part of a larger one of this name, by which clients can select it too.
+    #[must_use]
+    pub fn part_of(mut self, whole: &'static str) -> Self {
+        self.names.whole = Some(whole);
+        self
     }
 
     /// Adds a tool.

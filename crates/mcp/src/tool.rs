@@ -118,7 +118,8 @@ impl ToolDescriptor {
         self
     }
 
-    /// Adds the fields of another type to the input schema, for a tool that reads its arguments as several types.
+    /// Adds the fields of another type to the input schema, for a tool that reads its arguments as several types. What
+    /// that type requires, the tool requires.
     ///
     /// # Panics
     /// `Input` is not a struct, or has a field that the schema has already.
@@ -134,6 +135,16 @@ impl ToolDescriptor {
         for (field, schema) in more["properties"].as_object().into_iter().flatten() {
             let known = fields.insert(field.clone(), schema.clone());
             assert!(known.is_none(), "{} has two fields {field}", self.name);
+        }
+        if let Some(Value::Array(more)) = more.get("required") {
+            let required = self.input_schema.as_object_mut().and_then(|schema| {
+                let required = schema.entry("required");
+                required
+                    .or_insert_with(|| Value::Array(Vec::new()))
+                    .as_array_mut()
+            });
+            let required = required.expect("what a schema requires is a list");
+            required.extend(more.iter().cloned());
         }
         self
     }
@@ -153,6 +164,12 @@ impl ToolDescriptor {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether the tool changes nothing.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.annotations.read_only_hint
     }
 
     /// The arguments that a client mirrors into headers, in the order of their paths.

@@ -23,6 +23,9 @@ pub mod v1 {
     tonic::include_proto!("forgewire.v1");
 }
 
+/// All messages and services as an encoded `FileDescriptorSet`, for gRPC's reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// The reason why a message cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {

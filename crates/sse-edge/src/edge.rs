@@ -8,7 +8,7 @@ use fanout::hub::Hub;
 use mcp::{ProtocolVersion, Surface, profile::ServerInfo};
 use mcp_server::{
     Caller, OfferRegistry, RateClass, RateLimited, RateLimiter, call_metrics::CallMetrics,
-    caller::CallClient, cpu_turns::CpuTurns, output::CallOutput,
+    caller::CallClient, cpu_turns::CpuTurns, offered_tools::OfferedTools, output::CallOutput,
 };
 use model::{Clock, FilterDefaults, IdSource, SessionId, TraceContext};
 use service_kit::{
@@ -150,6 +150,7 @@ impl Edge {
             parks: false,
             earlier: None,
             server: Arc::clone(&self.server_info),
+            offered: OfferedTools::default(),
             rates: Arc::clone(&self.rates),
         }
     }

@@ -1,18 +1,20 @@
 //! `edge.lockdown`: the edge reads everything without the texts of strangers, so no surface can show one.
 //!
-//! Events reach the edge in two ways, by the follower and in pages of the log; resources come from the sync role. All
-//! three pass here, and nothing behind them knows of it.
+//! Events reach the edge in two ways, by the follower and in pages of the log; resources and lists of them come from the
+//! sync role. All four pass here, and nothing behind them knows of it. The words of a search are compared with the texts
+//! before, in the sync role: they can tell that a text has a word, and show nothing of it.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use event_flow::follow::Followed;
-use github_events::without_strangers_texts;
+use github_events::{without_strangers_texts, without_strangers_texts_of_label};
 use model::{EventId, LogPosition, ResourceUri, Sequence, StoredEvent, Timestamp, TraceContext};
 use ports::{
-    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, ResourceError,
-    ResourceReader, ResourceState, SeekResult, SyncStatus,
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MirrorAddress,
+    MirrorListing, MirrorPage, MirrorProgress, MirrorReads, MirroredKind, MirroredState,
+    ResourceError, ResourceReader, ResourceState, SeekResult, SyncStatus,
 };
 use prometheus_client::metrics::counter::Counter;
 
@@ -28,6 +30,18 @@ impl Lockdown {
         if let Some((text, withheld)) = without_strangers_texts(json) {
             self.texts.inc_by(withheld);
             *json = text.into();
+        }
+    }
+
+    /// Withholds the texts of a resource of the mirror.
+    fn state(&self, state: &mut MirroredState) {
+        let withheld = match state.address.kind {
+            MirroredKind::Label => without_strangers_texts_of_label(&state.json),
+            _ => without_strangers_texts(&state.json),
+        };
+        if let Some((text, withheld)) = withheld {
+            self.texts.inc_by(withheld);
+            state.json = text.into();
         }
     }
 
@@ -142,5 +156,54 @@ impl ResourceReader for LockedResources {
 
     async fn status(&self, trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
         self.resources.status(trace).await
+    }
+}
+
+/// A mirror without the texts of strangers.
+#[derive(Debug)]
+pub(crate) struct LockedMirror {
+    pub(crate) mirror: Arc<dyn MirrorReads>,
+    pub(crate) lockdown: Lockdown,
+}
+
+#[async_trait]
+impl MirrorReads for LockedMirror {
+    async fn list(
+        &self,
+        listing: &MirrorListing,
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<MirrorPage, ResourceError> {
+        let mut page = self.mirror.list(listing, seen, trace).await?;
+        let states = page.states.iter_mut();
+        states.for_each(|state| self.lockdown.state(state));
+        Ok(page)
+    }
+
+    async fn get_many(
+        &self,
+        addresses: &[MirrorAddress],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<MirroredState>>, ResourceError> {
+        let mut states = self.mirror.get_many(addresses, seen, trace).await?;
+        let found = states.iter_mut().flatten();
+        found.for_each(|state| self.lockdown.state(state));
+        Ok(states)
+    }
+
+    async fn progress(
+        &self,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<MirrorProgress>, ResourceError> {
+        self.mirror.progress(trace).await
+    }
+
+    async fn compare_now(
+        &self,
+        place: Option<&str>,
+        trace: Option<TraceContext>,
+    ) -> Result<bool, ResourceError> {
+        self.mirror.compare_now(place, trace).await
     }
 }

@@ -17,12 +17,13 @@ use fanout::{
     hub::{Hub, HubParts},
     metrics::FanoutMetrics,
 };
+use github_tools::GithubToolDeps;
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{
     OfferRegistry, RateLimiter, Toolset, call_metrics::CallMetrics, cpu_turns::CpuTurns,
 };
 use model::{Clock, CursorKeys, Epoch, IdSource, SharedKey};
-use ports::{Bus, EventLog, Leases, Mailbox, Records, ResourceReader};
+use ports::{Bus, EventLog, Leases, Mailbox, MirrorReads, Records, ResourceReader};
 use service_kit::{
     admin::HealthDetail,
     audit::AuditLog,
@@ -51,7 +52,7 @@ use crate::{
     limits::{
         BATCH_BYTES, CALL_LEASE, KERNEL_EXTRA_TIME, LINE_BYTES, LINE_FREE_BYTES, SMALL_BATCH_BYTES,
     },
-    lockdown::{Lockdown, LockedLog, LockedResources},
+    lockdown::{Lockdown, LockedLog, LockedMirror, LockedResources},
     methods,
     metrics::{
         AnswerBudgetMetrics, AnswerMetrics, ClockMetrics, SessionMetrics, SubscriptionMetrics,
@@ -88,6 +89,8 @@ pub struct EdgeDeps {
     pub bus: Arc<dyn Bus>,
     /// The sync role.
     pub resources: Arc<dyn ResourceReader>,
+    /// The mirror of GitHub's state, for the toolset "github"; without it, there is none.
+    pub mirror: Option<Arc<dyn MirrorReads>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -101,7 +104,7 @@ pub struct EdgeDeps {
     pub role_keys: Vec<SharedKey>,
     /// The memory for bodies, which all roles of the process share.
     pub bodies: Arc<BodyBudget>,
-    /// Toolsets in addition to the edge's own, for instance GitHub's tools.
+    /// Toolsets in addition to the edge's own.
     pub toolsets: Vec<Toolset>,
 }
 
@@ -132,7 +135,7 @@ impl EdgeDeps {
     /// Long enough for a store to be restarted meanwhile.
     pub const CALL_LEASE: Duration = CALL_LEASE;
 
-    /// The same with pages of the log and resources that have no texts of strangers.
+    /// The same with pages of the log, resources and a mirror that have no texts of strangers.
     fn locked_down(self, lockdown: &Lockdown) -> Self {
         let pages = LockedLog {
             log: self.pages,
@@ -142,9 +145,14 @@ impl EdgeDeps {
             resources: self.resources,
             lockdown: lockdown.clone(),
         };
+        let mirror = self.mirror.map(|mirror| -> Arc<dyn MirrorReads> {
+            let lockdown = lockdown.clone();
+            Arc::new(LockedMirror { mirror, lockdown })
+        });
         Self {
             pages: Arc::new(pages),
             resources: Arc::new(resources),
+            mirror,
             ..self
         }
     }
@@ -300,6 +308,10 @@ impl EdgeService {
             }),
             methods::tasks::toolset(&tasks),
         ];
+        if let Some(mirror) = deps.mirror {
+            let clock = Arc::<StoreClock>::clone(&clock);
+            toolsets.extend(github_tools::toolsets(&GithubToolDeps { mirror, clock }));
+        }
         toolsets.extend(deps.toolsets);
         let wheel = WakeWheel::new();
         let (parked, parked_queue) = ParkedSessions::new(&wheel);

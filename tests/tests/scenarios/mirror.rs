@@ -16,18 +16,19 @@ use testkit::{
     sse::{self, SseStream},
 };
 use tests::{every_node_is_ready, log_lines, only, until};
+use tokio::time::timeout;
 
 const TOKEN: &str = "ghp_token_of_the_mirror_0123456789abcdef01";
 const ISSUES: usize = 130;
 const SOON: Duration = Duration::from_secs(30);
 
-/// The clock of a GitHub on which everything happened an hour ago: no webhook of it is waited for.
+/// The clock of a GitHub on which everything happened some minutes ago: no webhook of it is waited for.
 #[derive(Debug)]
 struct EarlierClock;
 
 impl Clock for EarlierClock {
     fn now(&self) -> Timestamp {
-        SystemClock.now().minus(Duration::from_secs(3600))
+        SystemClock.now().minus(Duration::from_secs(300))
     }
 }
 
@@ -95,15 +96,20 @@ async fn issue(edge: &Url, number: usize) -> Result<Value> {
     Ok(serde_json::from_str(text)?)
 }
 
-/// The ids of the next events of a stream.
+/// The next events of a stream.
 async fn next_events(stream: &mut SseStream, count: usize) -> Result<Vec<Value>> {
     let mut events = Vec::new();
-    while events.len() < count {
-        let frame = stream.next(SOON).await?.context("the stream ended")?;
-        if frame.event.as_deref() == Some("event") {
-            events.push(frame.json().context("JSON")?);
+    let reading = async {
+        while events.len() < count {
+            let frame = stream.next(SOON).await?.context("the stream ended")?;
+            if frame.event.as_deref() == Some("event") {
+                events.push(frame.json().context("JSON")?);
+            }
         }
-    }
+        Ok(())
+    };
+    let read: Result<Result<()>, _> = timeout(SOON, reading).await;
+    read.with_context(|| format!("only these events came: {events:?}"))??;
     Ok(events)
 }
 

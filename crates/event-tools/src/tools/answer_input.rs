@@ -5,8 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-use super::arguments::ArgumentGroup;
-use crate::limits::{DEFAULT_RESULT_BYTES, MAX_RESULT_BYTES, MIN_RESULT_BYTES};
+use mcp_server::{
+    answer_size::{DEFAULT_RESULT_BYTES, MAX_RESULT_BYTES, MIN_RESULT_BYTES},
+    arguments::ArgumentGroup,
+};
 
 /// A part of an event that a summary does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]

@@ -13,7 +13,7 @@ use serde::{
     },
 };
 
-use super::arguments::ArgumentGroup;
+use mcp_server::arguments::ArgumentGroup;
 
 /// Selects events: every given field has to match. Names are case-insensitive.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,22 +6,19 @@ use mcp::{
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
-use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    answer_size::{MAX_RESULT_BYTES, RESULT_SIZE_HINT, structured_result},
+    arguments::Arguments,
+    tool::Tool,
+};
 use model::{EventId, StoredEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{
-    RESULT_SIZE_HINT,
-    answer_input::{AnswerForm, AnswerInput},
-    arguments::Arguments,
-    structured,
-};
-use crate::{
-    events::EventAccess,
-    limits::{MAX_RESULT_BYTES, NOTE_BYTES},
-};
+use super::answer_input::{AnswerForm, AnswerInput};
+use crate::{events::EventAccess, limits::NOTE_BYTES};
 
 const NAME: &str = "get_event";
 
@@ -103,7 +100,7 @@ impl Tool for GetEvent {
         let shown = EventOutput::of(&self.events, &event, form);
         Ok(shown.map_or_else(
             || CallToolResult::failed("the stored event cannot be read"),
-            |output| structured(&output),
+            |output| structured_result(&output),
         ))
     }
 }

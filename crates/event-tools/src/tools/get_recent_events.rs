@@ -3,18 +3,20 @@
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
-use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    answer_size::{RESULT_SIZE_HINT, structured_result},
+    arguments::Arguments,
+    tool::Tool,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    RESULT_SIZE_HINT,
     answer_input::AnswerInput,
-    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters::{self, EventsOutput},
     range_input::RangeInput,
-    structured,
 };
 use crate::{events::EventAccess, limits::MAX_READ_BYTES};
 
@@ -90,7 +92,7 @@ impl Tool for GetRecentEvents {
         let mut page = self.events.query(caller, &question).await?;
         page.truncated |= gone;
         let answer = EventsOutput::of(&self.events, caller, page, (&question, form))?;
-        Ok(structured(&match order {
+        Ok(structured_result(&match order {
             Some(Order::OldestFirst) => answer.reversed(),
             Some(Order::NewestFirst) | None => answer,
         }))

@@ -7,16 +7,18 @@ use mcp::{
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
-use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    answer_size::{RESULT_SIZE_HINT, structured_result},
+    arguments::Arguments,
+    tool::Tool,
+};
 use model::{FilterSet, Sequenced, StoredEvent, SubscriptionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use subscriptions::ClientId;
 
-use super::{
-    RESULT_SIZE_HINT, answer_input::AnswerInput, arguments::Arguments, filters::EventsOutput,
-    shown_events::AddedMembers, structured,
-};
+use super::{answer_input::AnswerInput, filters::EventsOutput, shown_events::AddedMembers};
 use crate::{
     events::EventAccess,
     followed::{FollowedByCaller, FollowedFinder, FollowedWish},
@@ -202,7 +204,7 @@ impl Tool for GetSubscribedEvents {
         let notes = Self::notes(&wish, caller, followed.count() > 0, is_empty);
         let added = (notes, &MatchedSubscriptions(&followed));
         let page = EventsOutput::with(&self.events, caller, page, (&question, form), added)?;
-        Ok(structured(&SubscribedOutput {
+        Ok(structured_result(&SubscribedOutput {
             subscriptions: followed.count(),
             page,
         }))

@@ -11,7 +11,12 @@ use mcp::{
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
-use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    answer_size::{RESULT_SIZE_HINT, structured_result},
+    arguments::Arguments,
+    tool::Tool,
+};
 use model::{FilterSet, SubscriptionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,8 +24,7 @@ use serde_json::{Map, Value, value::RawValue};
 use subscriptions::{ClientId, ClientIdError};
 
 use super::{
-    GetEvent, GetRecentEvents, RESULT_SIZE_HINT, ReplayEvents, SubscribeToEvents,
-    answer_input::AnswerInput, arguments::Arguments, structured,
+    GetEvent, GetRecentEvents, ReplayEvents, SubscribeToEvents, answer_input::AnswerInput,
 };
 use crate::{
     events::EventAccess,
@@ -223,7 +227,7 @@ impl ManageEvents {
             false => false,
         };
         match (deleted || removed, session.is_some()) {
-            (true, _) => Ok(structured(
+            (true, _) => Ok(structured_result(
                 &serde_json::json!({ "success": true, "unsubscribed": id }),
             )),
             (false, true) => Err(missing("no such subscription of this session").into()),
@@ -264,7 +268,7 @@ impl ManageEvents {
                 .retain(|subscription| !ids.contains(&subscription.id));
             before - session.subscriptions.len()
         });
-        Ok(structured(
+        Ok(structured_result(
             &serde_json::json!({ "success": true, "unsubscribedCount": ended.await? }),
         ))
     }
@@ -320,7 +324,7 @@ impl ManageEvents {
             told["hasMore"] = true.into();
             told["notes"] = vec![self.way_to_rest()].into();
         }
-        Ok(structured(&told))
+        Ok(structured_result(&told))
     }
 }
 

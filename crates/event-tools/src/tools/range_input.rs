@@ -6,7 +6,8 @@ use model::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{arguments::ArgumentGroup, filter_input::text_or_number};
+use super::filter_input::text_or_number;
+use mcp_server::arguments::ArgumentGroup;
 
 /// Which of the events that match are returned.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -7,18 +7,20 @@ use mcp::{
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
-use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    answer_size::{RESULT_SIZE_HINT, structured_result},
+    arguments::Arguments,
+    tool::Tool,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    RESULT_SIZE_HINT,
     answer_input::AnswerInput,
-    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters::{self, EventsOutput},
     range_input::RangeInput,
-    structured,
 };
 use crate::{
     events::EventAccess,
@@ -136,7 +138,7 @@ impl Tool for ReplayEvents {
         page.truncated |= gone;
         page.answer(|page| {
             let answer = EventsOutput::of(events, caller, page, (&question, form))?;
-            Ok(structured(&answer))
+            Ok(structured_result(&answer))
         })
     }
 }

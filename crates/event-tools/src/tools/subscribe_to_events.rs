@@ -8,7 +8,10 @@ use mcp::{
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
-use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass, answer_size::structured_result, arguments::Arguments,
+    tool::Tool,
+};
 use model::{
     Clock, EventSubscription, FilterSet, IdSource, LogPosition, SubscriptionBound, SubscriptionId,
 };
@@ -17,9 +20,8 @@ use serde::{Deserialize, Serialize};
 use subscriptions::{ClientId, ClientKey, SubscriptionTransport};
 
 use super::{
-    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
-    filters, structured,
+    filters,
 };
 use crate::{
     events::EventAccess,
@@ -213,7 +215,7 @@ impl Tool for SubscribeToEvents {
         };
         if caller.session().is_none() {
             let listen_uris = uris(&filters);
-            return Ok(structured(&SubscribeOutput {
+            return Ok(structured_result(&SubscribeOutput {
                 listen_uris,
                 ..output
             }));
@@ -231,7 +233,7 @@ impl Tool for SubscribeToEvents {
             true => "notifications/claude/channel on the session's GET stream",
             false => "notifications/message with logger github.events on the session's GET stream",
         };
-        Ok(structured(&SubscribeOutput {
+        Ok(structured_result(&SubscribeOutput {
             subscription_id: Some(id.to_string()),
             delivery,
             ..output

@@ -9,18 +9,17 @@ use mcp::{
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
+    answer_size::{RESULT_SIZE_HINT, structured_result},
+    arguments::Arguments,
     tool::{Execution, Tool},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    RESULT_SIZE_HINT,
     answer_input::{AnswerForm, AnswerInput},
-    arguments::Arguments,
     filter_input::{FilterInput, filter_list},
     filters::{self, EventsOutput},
-    structured,
 };
 use crate::{
     events::EventAccess,
@@ -153,7 +152,7 @@ impl Tool for WaitForEvents {
         page.truncated |= gone;
         page.answer(|page| {
             let answer = EventsOutput::of(&self.events, caller, page, (&question, form))?;
-            Ok(structured(&answer))
+            Ok(structured_result(&answer))
         })
     }
 }

@@ -40,6 +40,7 @@ use mcp_server::{
     CallError, Caller, OfferRegistry, Policy, RateClass, RateLimiter, RateLimits, Toolset,
     caller::{CallClient, ClientSlot},
     completion::Completer,
+    offered_tools::OfferedTools,
     output::CallOutput,
     prompt::Prompt,
     resource::ResourceSource,
@@ -331,6 +332,7 @@ fn caller_named(name: &str, sees: Visibility) -> Caller {
         parks: false,
         earlier: None,
         server: Arc::new(ServerInfo::new("test", "0")),
+        offered: OfferedTools::default(),
         rates: Arc::new(RateLimiter::new(&RateLimits::default(), &mut metrics)),
     }
 }

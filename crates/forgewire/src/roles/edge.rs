@@ -6,7 +6,7 @@ use access::Authenticator;
 use anyhow::{Context, bail};
 use github_sync::client;
 use model::SharedKey;
-use ports::ResourceReader;
+use ports::{MirrorReads, ResourceReader};
 use role_keys::RoleTrust;
 use service_kit::descriptors::ListenerUse;
 use tracing::warn;
@@ -81,6 +81,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         call_lease: sse_edge::EdgeDeps::CALL_LEASE,
         bus: stores.bus,
         resources: resource_reader(startup)?,
+        mirror: mirror_reads(startup)?,
         clock: Arc::clone(&startup.backends.clock),
         ids: Arc::clone(&startup.backends.ids),
         auth: Arc::new(auth),
@@ -141,5 +142,18 @@ fn resource_reader(startup: &Startup<'_>) -> anyhow::Result<Arc<dyn ResourceRead
         }
         (None, Some(local)) => Ok(Arc::clone(local)),
         (None, None) => bail!("sync.endpoint is missing"),
+    }
+}
+
+/// The mirror of GitHub's state, for the toolset "github": `sync.endpoint` takes precedence, as for resources.
+fn mirror_reads(startup: &Startup<'_>) -> anyhow::Result<Option<Arc<dyn MirrorReads>>> {
+    let sync = &startup.config.sync;
+    match (&sync.endpoint, &startup.local_mirror) {
+        (Some(endpoint), _) => {
+            let trust = startup.backends.trust.clone();
+            let mirror = client::connect_mirror(endpoint, sync.deadline(), trust)?;
+            Ok(Some(mirror))
+        }
+        (None, local) => Ok(local.clone()),
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
-use ports::{ResourceFinder, ResourceReader};
+use ports::{MirrorReads, ResourceFinder, ResourceReader};
 use service_kit::{
     admin::HealthDetail,
     bodies::BodyBudget,
@@ -40,6 +40,8 @@ pub(crate) struct Startup<'a> {
     pub(crate) details: Vec<(&'static str, HealthDetail)>,
     /// The sync role of this process, once it has started.
     pub(crate) local_resources: Option<Arc<dyn ResourceReader>>,
+    /// Its mirror of GitHub's state.
+    pub(crate) local_mirror: Option<Arc<dyn MirrorReads>>,
     /// The same, found by node ids.
     pub(crate) local_finder: Option<Arc<dyn ResourceFinder>>,
 }

@@ -96,6 +96,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let running = service.spawn(startup.lifecycle);
     startup.details.push((ROLE.name, running.health()));
     startup.local_resources = Some(running.reader());
+    startup.local_mirror = Some(running.mirror_reads());
     startup.local_finder = Some(running.finder());
     let max_connections = startup.connections.max_connections(ROLE.listener_use);
     let serving = async move {

@@ -17,7 +17,7 @@ const SAMPLE_MEMBERS: usize = 16;
 
 /// What to read of a value. Anything else in its place counts as absent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Wanted {
+pub enum JsonSelection {
     /// A text, a number or a flag.
     Scalar,
     /// The number of elements of an array.
@@ -25,23 +25,28 @@ pub(crate) enum Wanted {
     /// Anything: of arrays and objects the first elements or members, down to this depth.
     Sample(u8),
     /// These members of an object.
-    Members(&'static [(&'static str, Wanted)]),
+    Members(&'static [(&'static str, JsonSelection)]),
+    /// This of each element of an array, up to 16 of them. `…` stands for the others.
+    Elements(&'static JsonSelection),
 }
 
-/// The wanted parts of the JSON, null for those that it does not have.
-pub(crate) fn pick(json: &[u8], wanted: &Wanted) -> Result<Value, serde_json::Error> {
+/// The wanted parts of the JSON, null for those that it does not have. Texts are cut to 2 KiB.
+///
+/// # Errors
+/// It is not JSON.
+pub fn pick(json: &[u8], wanted: &JsonSelection) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let picked = wanted.deserialize(&mut reader)?;
     reader.end()?;
     Ok(picked)
 }
 
-impl Wanted {
+impl JsonSelection {
     /// A scalar where one is wanted.
     fn scalar(self, value: impl Into<Value>) -> Value {
         match self {
             Self::Scalar | Self::Sample(_) => value.into(),
-            Self::Count | Self::Members(_) => Value::Null,
+            Self::Count | Self::Members(_) | Self::Elements(_) => Value::Null,
         }
     }
 
@@ -62,7 +67,7 @@ impl Wanted {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for &Wanted {
+impl<'de> DeserializeSeed<'de> for &JsonSelection {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -70,7 +75,7 @@ impl<'de> DeserializeSeed<'de> for &Wanted {
     }
 }
 
-impl<'de> Visitor<'de> for Wanted {
+impl<'de> Visitor<'de> for JsonSelection {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,7 +101,7 @@ impl<'de> Visitor<'de> for Wanted {
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(match self {
             Self::Scalar | Self::Sample(_) => shortened(text, KEPT_TEXT_BYTES, super::CUT).into(),
-            Self::Count | Self::Members(_) => Value::Null,
+            Self::Count | Self::Members(_) | Self::Elements(_) => Value::Null,
         })
     }
 
@@ -106,8 +111,12 @@ impl<'de> Visitor<'de> for Wanted {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut kept = Vec::new();
-        if let Self::Sample(depth @ 1..) = self {
-            let inner = Self::Sample(depth - 1);
+        let inner = match self {
+            Self::Sample(depth @ 1..) => Some(Self::Sample(depth - 1)),
+            Self::Elements(inner) => Some(*inner),
+            _ => None,
+        };
+        if let Some(inner) = inner {
             while kept.len() < SAMPLE_MEMBERS
                 && let Some(element) = elements.next_element_seed(&inner)?
             {
@@ -121,6 +130,10 @@ impl<'de> Visitor<'de> for Wanted {
         Ok(match self {
             Self::Count => others.into(),
             Self::Sample(1..) => kept.into(),
+            Self::Elements(_) => {
+                kept.extend((others > 0).then(|| super::CUT.into()));
+                kept.into()
+            }
             _ => Value::Null,
         })
     }

@@ -1,7 +1,8 @@
 //! Texts by the bytes that JSON takes for them.
 
 /// The bytes of a text as JSON, with its quotes.
-pub(super) fn json_bytes(text: &str) -> usize {
+#[must_use]
+pub fn json_bytes(text: &str) -> usize {
     2 + text.chars().map(character_bytes).sum::<usize>()
 }
 
@@ -15,7 +16,8 @@ fn character_bytes(character: char) -> usize {
 }
 
 /// The text, or as much of its beginning as takes up to `max_bytes` as JSON with `end` after it.
-pub(super) fn shortened(text: &str, max_bytes: usize, end: &str) -> String {
+#[must_use]
+pub fn shortened(text: &str, max_bytes: usize, end: &str) -> String {
     // A character takes a byte at least, so a longer text is not looked at to its end.
     if text.len() + 2 <= max_bytes && json_bytes(text) <= max_bytes {
         return text.to_owned();

@@ -69,8 +69,14 @@ pub(crate) async fn serve(
     })
     .max_decoding_message_size(MAX_REQUEST_BYTES);
     let stop = lifecycle.stop_accepting();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("descriptors of this build");
     let services = grpc::server(deadline)
         .add_service(health)
+        .add_service(StampedService::new(reflection, trust.clone()))
         .add_service(StampedService::new(sync, trust));
     let server = grpc::serve(listener, services, max_connections, lifecycle.clone());
     let late = async {

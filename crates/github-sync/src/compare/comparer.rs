@@ -173,7 +173,10 @@ impl Comparer {
 
     /// Shows how far the lists of a place were read.
     pub(super) fn show_lists(&self, label: &PlaceLabel, state: &PlaceState) {
-        for kind in self.kinds_of(label) {
+        let kinds = self.kinds_of(label).into_iter();
+        // The list of an organization's repositories says whether all of them are known.
+        let of_owner = label.parts().1.is_none();
+        for kind in kinds.chain(of_owner.then_some(MirroredKind::Repository)) {
             let list = state.lists.get(kind.as_str());
             let as_of: Option<Timestamp> = list.and_then(|list| list.as_of);
             let failure = list.and_then(|list| list.failure.clone());

@@ -186,6 +186,8 @@ impl<'c> Pass<'c> {
             self.is_changed |= list.checkpoint != found.step.checkpoint;
             list.checkpoint = found.step.checkpoint;
             if found.step.end {
+                list.as_of = Some(found.step.as_of);
+                self.show_progress(KIND);
                 return Ok(());
             }
         }

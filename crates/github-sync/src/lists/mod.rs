@@ -42,7 +42,7 @@ use serde_json::value::RawValue;
 use self::{
     address::ListAddress,
     item::read_items,
-    walk::{ListPage, WalkedPage},
+    walk::{ReadPage, WalkedPage},
 };
 use crate::{
     limits::{LIST_PAGE_ITEMS, MAX_PASS_PAGES},
@@ -190,7 +190,7 @@ impl GithubLists {
         };
         let items = value.len();
         let read = read_items(list.kind, value, asked_at);
-        let page = ListPage {
+        let page = ReadPage {
             items,
             unreadable: read.unreadable,
             numbers: read.objects.iter().map(|it| it.number).collect(),

@@ -17,7 +17,7 @@ use github::{PageLink, RestCall, Validators};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{ListPage, WalkTurn, WalkedPage};
+use super::walk::{ReadPage, WalkTurn, WalkedPage};
 use crate::limits::SETTLED_AFTER;
 
 /// What is known of the list.
@@ -126,7 +126,7 @@ impl SinceWalk {
     }
 
     /// The last page was read.
-    fn finish(&mut self, page: ListPage, began_at: Timestamp, page_items: usize) -> bool {
+    fn finish(&mut self, page: ReadPage, began_at: Timestamp, page_items: usize) -> bool {
         self.began_at = None;
         let settled_to = Some(whole_second(began_at.minus(SETTLED_AFTER)));
         let new_from = self.newest.min(settled_to);

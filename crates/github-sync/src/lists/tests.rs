@@ -5,4 +5,5 @@ mod bounds;
 mod changes;
 mod interrupted;
 mod many;
+mod seconds;
 mod world;

@@ -14,7 +14,7 @@ use super::{
 
 /// A page as walks see it.
 #[derive(Debug)]
-pub(super) struct ListPage {
+pub(super) struct ReadPage {
     /// Its items, those that are left out among them.
     pub(super) items: usize,
     /// Items that make no sense.
@@ -33,7 +33,7 @@ pub(super) struct ListPage {
 pub(super) enum WalkedPage {
     /// The page is as it was when its tags were given.
     Unmodified,
-    Page(ListPage),
+    Page(ReadPage),
 }
 
 /// What an answer means.

@@ -14,7 +14,7 @@ use github::{PageLink, RestCall, Validators};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{ListPage, WalkTurn, WalkedPage};
+use super::walk::{ReadPage, WalkTurn, WalkedPage};
 use crate::limits::MAX_WHOLE_PAGES;
 
 /// What is known of the list.
@@ -126,7 +126,7 @@ impl WholeWalk {
 }
 
 impl KnownPage {
-    fn of(page: ListPage, is_numbered: bool, page_items: usize) -> Self {
+    fn of(page: ReadPage, is_numbered: bool, page_items: usize) -> Self {
         let is_full = page.items >= page_items;
         let has_next = page.next.is_some() || (is_numbered && is_full);
         let next = page.next.filter(|_| !is_numbered);

@@ -12,8 +12,17 @@ use proto::v1::{
     ListResourcesRequest, ResourceAddress, sync_client::SyncClient, sync_server::SyncServer,
 };
 use role_keys::RoleTrust;
+use service_kit::grpc::CallStamper;
 use tokio::time::Instant;
-use tonic::{Code, Request, transport::Server, transport::server::TcpIncoming};
+use tonic::{
+    Code, Request, Status,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Server, server::TcpIncoming},
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 use crate::{
     grpc::{OlderSync, keyed_world},
@@ -94,6 +103,45 @@ async fn lists_are_for_roles_with_a_key() {
             "{error:?}"
         );
     }
+}
+
+/// What a tool asks first: the names of the services.
+async fn services(
+    mut client: ServerReflectionClient<InterceptedService<Channel, CallStamper>>,
+) -> Result<Vec<String>, Status> {
+    let asked = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let answers = client.server_reflection_info(stream_of(asked)).await?;
+    let answer = answers.into_inner().message().await?;
+    match answer.and_then(|answer| answer.message_response) {
+        Some(MessageResponse::ListServicesResponse(list)) => Ok(list
+            .service
+            .into_iter()
+            .map(|service| service.name)
+            .collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn stream_of<T: Send + 'static>(one: T) -> impl futures_util::Stream<Item = T> + Send {
+    futures_util::stream::once(async move { one })
+}
+
+#[tokio::test]
+async fn tools_with_a_key_see_what_the_server_has() {
+    let (_world, trust, endpoint) = keyed_world().await;
+    let client = |trust| {
+        let channel = service_kit::grpc::channel(&endpoint, DEADLINE, DEADLINE).unwrap();
+        ServerReflectionClient::with_interceptor(channel, CallStamper::new(trust))
+    };
+    let named = services(client(trust)).await.unwrap();
+    for name in ["forgewire.v1.Sync", "grpc.health.v1.Health"] {
+        assert!(named.iter().any(|known| known == name), "{named:?}");
+    }
+    let refused = services(client(RoleTrust::none())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -21,11 +21,13 @@ use service_kit::{
 };
 
 /// Paths on which a client expects JSON-RPC, also in refusals.
-const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
+const JSON_RPC: [&str; 5] = ["/mcp", "/mcp/readonly", "/mcp/stream", "/sse", "/messages"];
+/// What other such paths begin with.
+const CHOSEN_TOOLS: &str = "/mcp/x/";
 
 /// Whether the clients of this path expect JSON-RPC.
 pub(super) fn speaks_json_rpc(uri: &Uri) -> bool {
-    JSON_RPC.contains(&uri.path())
+    JSON_RPC.contains(&uri.path()) || uri.path().starts_with(CHOSEN_TOOLS)
 }
 
 /// The principal of the request: an extractor of every handler.

@@ -46,6 +46,7 @@ use crate::{
     session::{ConnectionParts, NewSession, open_connection_stream, stored_rights},
 };
 use access::{Permission, Principal, Visibility};
+use mcp_server::offered_tools::OfferedTools;
 
 /// The revision in whose form methods are answered: the newest with sessions.
 const REVISION: ProtocolVersion = ProtocolVersion::V2025_11_25;
@@ -217,6 +218,7 @@ pub(super) async fn send(
             route: RequestRoute::Send,
             trace,
         },
+        offered: OfferedTools::default(),
     };
     let outcome = match message {
         PostedMessage::Direct(message) => {

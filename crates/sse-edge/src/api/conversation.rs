@@ -41,6 +41,7 @@ use crate::{
     session::SessionLife,
 };
 use access::{PresentRights, Principal};
+use mcp_server::offered_tools::OfferedTools;
 
 /// A session and the principal that uses it.
 pub(super) struct Conversation {
@@ -49,6 +50,8 @@ pub(super) struct Conversation {
     pub(super) version: ProtocolVersion,
     pub(super) session: Arc<Session>,
     pub(super) line: RequestLine,
+    /// The tools that the request asks for.
+    pub(super) offered: OfferedTools,
 }
 
 impl Conversation {
@@ -60,13 +63,14 @@ impl Conversation {
             asking,
             ..CallClient::default()
         };
-        self.edge.caller(
-            &self.principal,
-            self.version,
-            client,
-            self.line.trace,
-            output,
-        )
+        let (principal, trace) = (&self.principal, self.line.trace);
+        let caller = self
+            .edge
+            .caller(principal, self.version, client, trace, output);
+        Caller {
+            offered: self.offered.clone(),
+            ..caller
+        }
     }
 
     /// The caller of messages that send nothing before their answer.

@@ -52,6 +52,7 @@ use crate::{
     session::{HttpSseParts, NewSession, open_legacy_stream, stored_rights},
 };
 use access::{Permission, Principal, Visibility};
+use mcp_server::offered_tools::OfferedTools;
 
 /// The path to which clients POST; relative, because they refuse an endpoint of another origin.
 const MESSAGES: &str = "/messages";
@@ -176,6 +177,7 @@ pub(super) async fn messages(
             route: RequestRoute::Messages,
             trace: trace.map(|Trace(trace)| trace),
         },
+        offered: OfferedTools::default(),
     };
     match handle_message(&conversation, message).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),

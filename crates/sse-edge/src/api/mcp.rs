@@ -18,7 +18,12 @@ use mcp::{
     method, mrtr,
 };
 use mcp_server::{
-    Caller, ask::Ask, call_metrics::CallOutcome, caller::CallClient, output::CallOutput,
+    Caller,
+    ask::Ask,
+    call_metrics::CallOutcome,
+    caller::CallClient,
+    offered_tools::{OfferedTools, ToolChoice},
+    output::CallOutput,
 };
 use model::{Sequence, Session, SessionId};
 use service_kit::{bodies::HeldBody, trace::Trace};
@@ -86,6 +91,15 @@ pub(super) async fn serve(
     headers: &HeaderMap,
     body: Option<HeldBody>,
 ) -> Response {
+    let choice = ToolChoice::of(headers).filter(|_| *method == Method::POST);
+    let offered = choice.map(|choice| edge.registry.tools().offered(&choice));
+    let offered = match offered.transpose() {
+        Ok(offered) => offered.unwrap_or_default(),
+        Err(unknown) => {
+            let refusal = HttpRefusal::new(StatusCode::BAD_REQUEST, unknown.into());
+            return refuse(&refusal);
+        }
+    };
     let bytes = body.as_ref().map(|body| &*body.bytes);
     let decision = classify(&edge.surface, method, headers, bytes);
     // What a call keeps of it has bounds of its own.
@@ -94,6 +108,7 @@ pub(super) async fn serve(
         edge,
         principal,
         line,
+        offered,
     };
     let answer = match decision {
         Decision::Modern(request) => Ok(context.modern(request).await),
@@ -111,6 +126,7 @@ struct McpRequest<'a> {
     edge: &'a Arc<Edge>,
     principal: Arc<Principal>,
     line: RequestLine,
+    offered: OfferedTools,
 }
 
 impl McpRequest<'_> {
@@ -151,6 +167,7 @@ impl McpRequest<'_> {
             caller: Caller {
                 // What is left of it then is with the connection, which has to be a stream.
                 parks: accepts.sse,
+                offered: self.offered.clone(),
                 ..caller
             },
             edge: Arc::clone(self.edge),
@@ -297,6 +314,7 @@ impl McpRequest<'_> {
             version: ProtocolVersion::parse(&session.protocol_version)?,
             session,
             line: self.line,
+            offered: self.offered.clone(),
         })
     }
 

@@ -6,6 +6,7 @@ mod audited;
 mod authenticate;
 mod batch;
 mod broadcast;
+mod chosen_tools;
 mod connection;
 mod conversation;
 mod demo;
@@ -114,6 +115,21 @@ fn routes() -> NamedRoutes {
             of_events::replay,
         )
         .route("/mcp", any(mcp::endpoint), of_mcp::endpoint)
+        .route(
+            "/mcp/readonly",
+            any(chosen_tools::endpoint),
+            of_mcp::read_only,
+        )
+        .route(
+            "/mcp/x/{toolset}",
+            any(chosen_tools::endpoint),
+            of_mcp::toolset,
+        )
+        .route(
+            "/mcp/x/{toolset}/readonly",
+            any(chosen_tools::endpoint),
+            of_mcp::read_only_toolset,
+        )
         .route("/sse", get(http_sse::stream), of_mcp::sse)
         .route("/messages", post(http_sse::messages), of_mcp::messages)
         .route(

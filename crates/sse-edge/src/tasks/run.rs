@@ -128,6 +128,7 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
         ran_before: caller.ran_before,
         parks: false,
         earlier: None,
+        offered: caller.offered.clone(),
         server: Arc::clone(&caller.server),
         rates: Arc::clone(&caller.rates),
     }

@@ -12,6 +12,7 @@ mod batches;
 mod bodies;
 mod budgets;
 mod calls;
+mod chosen_tools;
 mod clocks;
 mod compression;
 mod connections;

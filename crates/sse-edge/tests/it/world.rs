@@ -23,8 +23,8 @@ use model::{
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Leases, Mailbox,
-    MailboxError, MailboxLimits, Records, ResourceError, ResourceReader, ResourceState, Stores,
-    SyncStatus, Topic,
+    MailboxError, MailboxLimits, MirrorReads, Records, ResourceError, ResourceReader,
+    ResourceState, Stores, SyncStatus, Topic,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -125,6 +125,8 @@ pub(crate) struct EdgeWorld {
     pub(crate) seen: Arc<parking_lot::Mutex<Option<LogPosition>>>,
     /// The account of the turn in which a resource was last read.
     pub(crate) charged: Arc<parking_lot::Mutex<Option<CpuAccount>>>,
+    /// The mirror of edges that are started from now on.
+    pub(crate) mirror: Option<Arc<dyn MirrorReads>>,
     clock: Arc<dyn Clock>,
     /// The descriptors that edges started from now on assume to have.
     pub(crate) descriptors: Descriptors,
@@ -166,6 +168,7 @@ impl EdgeWorld {
             stores,
             seen: Arc::default(),
             charged: Arc::default(),
+            mirror: None,
             clock,
             descriptors: Descriptors::UNLIMITED,
             role_keys: Vec::new(),
@@ -224,6 +227,7 @@ impl EdgeWorld {
                 seen: Arc::clone(&self.seen),
                 charged: Arc::clone(&self.charged),
             }),
+            mirror: self.mirror.clone(),
             clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),

@@ -8,29 +8,29 @@ use crate::{limits::MAX_PASS_PAGES, lists::ListCheckpoint};
 const ISSUES: MirroredKind = MirroredKind::Issue;
 
 #[tokio::test]
-async fn more_issues_than_a_page_in_one_second_are_read_and_what_comes_after_them_too() {
-    for served in [Served::Cloud, Served::Enterprise] {
-        for count in [150, 200] {
-            let world = ListWorld::new().await;
-            let (lists, place) = (world.lists(served, 100), world.place());
-            world.open_issues(count, 0);
-            let mut read = ReadList::default();
-            read.pass(&lists, &place, ISSUES).await;
-            assert_eq!(read.objects.len(), count);
-            // In the same second still.
-            world.open_issues(1, 0);
-            read.pass(&lists, &place, ISSUES).await;
-            assert_eq!(read.objects.len(), count + 1);
-            world.open_issues(1, 60);
-            read.pass(&lists, &place, ISSUES).await;
-            assert_eq!(read.titles(), world.truth(ISSUES));
-            world.pass_time(70);
-            read.pass(&lists, &place, ISSUES).await;
-            let points = world.github.points();
-            read.pass(&lists, &place, ISSUES).await;
-            assert_eq!(world.github.points(), points);
-        }
+async fn a_list_of_several_pages_is_known_as_of_the_beginning_of_the_last_round() {
+    let world = ListWorld::new().await;
+    let (lists, place) = (world.lists(Served::Cloud, 3), world.place());
+    let ids: Vec<u64> = world.change(|it, repo| {
+        let all = (0..7).map(|n| it.create_milestone(repo, &format!("{n}")));
+        all.collect()
+    });
+    let mut read = ReadList::default();
+    let milestones = MirroredKind::Milestone;
+    // A round, and the first page of the second one, in which the first milestone is as before.
+    for _ in 0..4 {
+        let step = read.step(&lists, &place, milestones).await.unwrap();
+        assert!(!step.end);
+        world.pass_time(10);
     }
+    let changed_at = world.change(|it, _| {
+        it.close_milestone(ids[0], true);
+        it.now()
+    });
+    world.pass_time(10);
+    read.step(&lists, &place, milestones).await.unwrap();
+    let step = read.step(&lists, &place, milestones).await.unwrap();
+    assert!(step.end && step.as_of < changed_at);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! States from lists, from events and from the store, side by side.
 
+mod families;
 mod histories;
 
 use bytes::Bytes;

@@ -88,8 +88,79 @@ const NOT_ACCEPTABLE: (u16, &str) = (406, "The client accepts no media type of t
 
 /// `/mcp`.
 pub(in crate::api) fn endpoint(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
+    let ids = ["postMcp", "openMcpStream", "endMcpSession"];
+    streamable_http(schemas, ids, &[])
+}
+
+/// `/mcp/readonly`.
+pub(in crate::api) fn read_only(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
+    let ids = [
+        "postReadOnlyMcp",
+        "openReadOnlyMcpStream",
+        "endReadOnlyMcpSession",
+    ];
+    streamable_http(schemas, ids, &[])
+}
+
+/// `/mcp/x/{toolset}`.
+pub(in crate::api) fn toolset(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
+    let ids = [
+        "postToolsetMcp",
+        "openToolsetMcpStream",
+        "endToolsetMcpSession",
+    ];
+    streamable_http(schemas, ids, &[toolset_name()])
+}
+
+/// `/mcp/x/{toolset}/readonly`.
+pub(in crate::api) fn read_only_toolset(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
+    let ids = [
+        "postReadOnlyToolsetMcp",
+        "openReadOnlyToolsetMcpStream",
+        "endReadOnlyToolsetMcpSession",
+    ];
+    streamable_http(schemas, ids, &[toolset_name()])
+}
+
+fn toolset_name() -> ApiParameter {
+    ApiParameter::path(
+        "toolset",
+        "The only toolset whose tools are offered, or `all`.",
+        json!({ "type": "string" }),
+    )
+}
+
+/// Headers that choose tools.
+fn chosen_tools() -> [ApiParameter; 4] {
+    [
+        (
+            "X-MCP-Toolsets",
+            "Names of toolsets, by commas: only their tools are offered.",
+        ),
+        (
+            "X-MCP-Tools",
+            "Names of tools, by commas: they are offered too, or alone.",
+        ),
+        (
+            "X-MCP-Exclude-Tools",
+            "Names of tools, by commas, that are not offered.",
+        ),
+        (
+            "X-MCP-Readonly",
+            "`true`: tools that change something are not offered.",
+        ),
+    ]
+    .map(|(name, about)| text_header(name, about))
+}
+
+/// Streamable HTTP, under these ids of its three methods.
+fn streamable_http(
+    schemas: &mut ApiSchemas,
+    [post, get, delete]: [&'static str; 3],
+    of_path: &[ApiParameter],
+) -> Vec<ApiOperation> {
     let accept = || text_header("Accept", "`application/json` and `text/event-stream`.");
-    let post = ApiOperation::post("postMcp", "Send a message of MCP")
+    let post = ApiOperation::post(post, "Send a message of MCP")
         .about("Streamable HTTP, in every revision from 2024-11-05 to 2026-07-28.")
         .parameters([
             session(),
@@ -111,7 +182,7 @@ pub(in crate::api) fn endpoint(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
         )
         .answer(200, "", Some(stream(schemas)))
         .answer(202, "The message needs no answer.", None);
-    let get = ApiOperation::get("openMcpStream", "Open the stream of a session")
+    let get = ApiOperation::get(get, "Open the stream of a session")
         .about(
             "Messages of the server to the client. `Last-Event-ID` resumes a stream on any edge.",
         )
@@ -124,7 +195,7 @@ pub(in crate::api) fn endpoint(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
             ),
         ])
         .answer(200, "The stream.", Some(stream(schemas)));
-    let delete = ApiOperation::delete("endMcpSession", "End a session")
+    let delete = ApiOperation::delete(delete, "End a session")
         .parameters([session(), version()])
         .answer(204, "The session has ended.", None);
     let missing = [
@@ -134,12 +205,18 @@ pub(in crate::api) fn endpoint(schemas: &mut ApiSchemas) -> Vec<ApiOperation> {
     ];
     vec![
         failures(
-            post.parameters([accept()]),
+            post.parameters([accept()])
+                .parameters(chosen_tools())
+                .parameters(of_path.to_vec()),
             schemas,
             &[&missing[..], &OF_BODIES].concat(),
         ),
-        failures(get.parameters([accept()]), schemas, &missing),
-        failures(delete, schemas, &missing),
+        failures(
+            get.parameters([accept()]).parameters(of_path.to_vec()),
+            schemas,
+            &missing,
+        ),
+        failures(delete.parameters(of_path.to_vec()), schemas, &missing),
     ]
 }
 

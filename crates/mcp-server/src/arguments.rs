@@ -16,14 +16,14 @@ use serde_json::{
 };
 
 /// Fields that several tools take beside their own.
-pub(super) trait ArgumentGroup: DeserializeOwned {
+pub trait ArgumentGroup: DeserializeOwned {
     /// Their names.
     const FIELDS: &[&str];
 }
 
 /// The arguments of a call that no type has read yet.
 #[derive(Debug)]
-pub(super) struct Arguments {
+pub struct Arguments {
     members: Map<String, Value>,
     /// The fields of the groups that were taken out.
     taken: Vec<&'static str>,
@@ -34,7 +34,7 @@ impl Arguments {
     ///
     /// # Errors
     /// They are no object, or a name occurs twice in them.
-    pub(super) fn of(call: &CallToolParams) -> Result<Self, InputError> {
+    pub fn of(call: &CallToolParams) -> Result<Self, InputError> {
         let Members(mut members) = call.arguments()?;
         // As forms and templates write what is absent.
         members.retain(|_, value| value.as_str().is_none_or(|text| !text.trim().is_empty()));
@@ -48,7 +48,7 @@ impl Arguments {
     ///
     /// # Errors
     /// A value does not fit; the error names the field.
-    pub(super) fn take<G: ArgumentGroup>(&mut self) -> Result<G, InputError> {
+    pub fn take<G: ArgumentGroup>(&mut self) -> Result<G, InputError> {
         let fields = G::FIELDS.iter();
         self.taken.extend(G::FIELDS);
         let taken = fields.filter_map(|field| self.members.remove_entry(*field));
@@ -59,7 +59,7 @@ impl Arguments {
     ///
     /// # Errors
     /// A value does not fit, or the tool has no such field; the error names it, and then all that the tool has.
-    pub(super) fn rest<T: DeserializeOwned>(self) -> Result<T, InputError> {
+    pub fn rest<T: DeserializeOwned>(self) -> Result<T, InputError> {
         read(&self.members).map_err(|error| self.with_all_fields(error))
     }
 

@@ -1,0 +1,9 @@
+//! Arguments that several tools take.
+
+mod page;
+mod place;
+mod words;
+
+pub(crate) use page::{ListPageRequest, PageInput, SizeInput};
+pub(crate) use place::{OwnerInput, PlaceInput, RepositoryPlace};
+pub(crate) use words::{choice, count, login, name_list, time};

@@ -1,0 +1,13 @@
+//! One line of a list per resource: what a reader needs to decide whether to look at the whole.
+
+mod builder;
+mod conversation;
+mod milestone;
+mod others;
+
+pub(crate) use conversation::{CONVERSATION, conversation};
+pub(crate) use milestone::{DueFilter, MILESTONE, MilestoneMetrics, milestone};
+pub(crate) use others::{
+    LABEL, PROJECT, RELEASE, WORKFLOW_RUN, is_published, label, project, project_state, release,
+    workflow_run,
+};

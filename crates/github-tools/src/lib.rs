@@ -1,0 +1,79 @@
+//! GitHub's state as MCP clients read it: tools that are answered from the mirror, without a call to GitHub.
+//!
+//! | module | idea |
+//! | --- | --- |
+//! | `tools` | one tool per file: lists and single reads, under the names that GitHub's own server gives them |
+//! | `inputs` | arguments that several tools take: the place, the page, the size |
+//! | `search` | the language of search queries, as far as the mirror can answer it |
+//! | `items` | one line of a list per resource, of up to 1 KB |
+//! | `page_reader` | a page of a list within its bytes, with the cursor that continues it |
+//! | `mirror` | the mirror, restricted to what one caller may see |
+//! | `output` | the forms of answers |
+//!
+//! Each tool gets its dependencies from its constructor, in [`toolsets`]. What is deliberately absent: calls to GitHub,
+//! and whatever the mirror does not have (comments, diffs, checks, iterations of projects).
+
+mod inputs;
+mod items;
+mod limits;
+mod mirror;
+mod output;
+mod page_reader;
+mod search;
+mod tools;
+
+use std::sync::Arc;
+
+use mcp_server::Toolset;
+use model::Clock;
+use ports::MirrorReads;
+
+use self::{
+    mirror::MirrorAccess,
+    tools::{
+        ActionsList, GetLatestRelease, GetMilestone, IssueRead, ListIssues, ListLabel,
+        ListMilestones, ListPullRequests, ListReleases, ProjectsGet, ProjectsList, PullRequestRead,
+        SearchIssues,
+    },
+};
+
+/// The name that selects all of these tools; each of their toolsets has a name of its own, too.
+pub const GITHUB: &str = "github";
+
+/// The dependencies of this crate.
+#[derive(Debug, Clone)]
+pub struct GithubToolDeps {
+    /// The mirror of GitHub's state: the sync role.
+    pub mirror: Arc<dyn MirrorReads>,
+    /// Time, for milestones that are due.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The toolsets, named as GitHub's own server names them where it has them. All are part of [`GITHUB`].
+#[must_use]
+pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
+    let mirror = MirrorAccess::new(Arc::clone(&deps.mirror));
+    let clock = || Arc::clone(&deps.clock);
+    let set = |name| Toolset::new(name).part_of(GITHUB);
+    vec![
+        set("issues")
+            .with_tool(ListIssues::new(mirror.clone()))
+            .with_tool(IssueRead::new(mirror.clone()))
+            .with_tool(SearchIssues::of_issues(mirror.clone())),
+        set("pull_requests")
+            .with_tool(ListPullRequests::new(mirror.clone()))
+            .with_tool(PullRequestRead::new(mirror.clone()))
+            .with_tool(SearchIssues::of_pull_requests(mirror.clone())),
+        set("repos")
+            .with_tool(ListReleases::new(mirror.clone()))
+            .with_tool(GetLatestRelease::new(mirror.clone())),
+        set("labels").with_tool(ListLabel::new(mirror.clone())),
+        set("milestones")
+            .with_tool(ListMilestones::new(mirror.clone(), clock()))
+            .with_tool(GetMilestone::new(mirror.clone(), clock())),
+        set("actions").with_tool(ActionsList::new(mirror.clone())),
+        set("projects")
+            .with_tool(ProjectsList::new(mirror.clone()))
+            .with_tool(ProjectsGet::new(mirror)),
+    ]
+}

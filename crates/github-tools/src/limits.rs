@@ -1,0 +1,32 @@
+//! Every bound of these tools, with its unit and reason.
+
+/// Maximum JSON of an item of a list, in bytes: an answer of the default size has room for some forty.
+pub(crate) const MAX_ITEM_BYTES: usize = 1024;
+/// Maximum JSON of a title or a name of a run or a release, in bytes.
+pub(crate) const TITLE_BYTES: usize = 240;
+/// Maximum JSON of the beginning of a description, in bytes.
+pub(crate) const DESCRIPTION_BYTES: usize = 240;
+/// Maximum JSON of the names of labels, or of accounts, in bytes.
+pub(crate) const NAMES_BYTES: usize = 200;
+/// Maximum JSON of one name, in bytes: branches may be longer, and are cut.
+pub(crate) const NAME_BYTES: usize = 100;
+/// Maximum JSON of a link, in bytes. A link that was cut would lead nowhere, so a longer one is left out.
+pub(crate) const LINK_BYTES: usize = 300;
+
+/// Items of a page of a list whose caller asks for no other number, as GitHub's own server has them.
+pub(crate) const DEFAULT_ITEMS: usize = 30;
+/// Reads of the mirror for one page of an answer. Each has up to 100 resources, so a list is looked through by 1,600 for
+/// what a caller may see and what the mirror cannot select itself.
+pub(crate) const MAX_READS: usize = 16;
+/// Room that an answer keeps beside its items: times, a cursor of up to 600 bytes, and notes. In bytes.
+pub(crate) const FRAME_BYTES: usize = 1500;
+/// Maximum length of a search query, in bytes; GitHub takes 256 characters.
+pub(crate) const MAX_QUERY_BYTES: usize = 1024;
+/// Maximum length of a name that is compared with names, in bytes: GitHub's longest, a branch, has 255.
+pub(crate) const MAX_NAME_BYTES: usize = 300;
+/// Maximum number of labels of a list or of a query: GitHub allows 100 per issue.
+pub(crate) const MAX_LABELS: usize = 100;
+/// Days within which a milestone is "upcoming", if the caller asks for no other number.
+pub(crate) const UPCOMING_DAYS: u64 = 30;
+
+const _: () = assert!(FRAME_BYTES + MAX_ITEM_BYTES < mcp_server::answer_size::MIN_RESULT_BYTES);

@@ -1,0 +1,120 @@
+//! The mirror, restricted to what one caller may see. What may not be seen is as if it did not exist.
+
+use std::sync::Arc;
+
+use access::Visibility;
+use mcp_server::{CallError, Caller};
+use model::{PlaceName, ResourceUri, Timestamp};
+use ports::{MirrorAddress, MirrorListing, MirrorPage, MirrorReads, MirroredKind, MirroredState};
+
+/// The mirror for callers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct MirrorAccess {
+    mirror: Arc<dyn MirrorReads>,
+}
+
+impl MirrorAccess {
+    pub(crate) fn new(mirror: Arc<dyn MirrorReads>) -> Self {
+        Self { mirror }
+    }
+
+    /// A page as the mirror has it, for a reader that selects what the caller may see.
+    ///
+    /// # Errors
+    /// The mirror does not answer, or refuses the cursor.
+    pub(crate) async fn page(
+        &self,
+        caller: &Caller,
+        listing: &MirrorListing,
+    ) -> Result<MirrorPage, CallError> {
+        // The caller may have been notified of an event up to here.
+        let page = self.mirror.list(listing, Some(caller.since), caller.trace);
+        page.await.map_err(CallError::failed)
+    }
+
+    /// The states at these addresses as the caller may see them, without those that were deleted.
+    ///
+    /// # Errors
+    /// The mirror does not answer.
+    pub(crate) async fn get_many(
+        &self,
+        caller: &Caller,
+        addresses: &[MirrorAddress],
+    ) -> Result<Vec<Option<MirroredState>>, CallError> {
+        let read = self
+            .mirror
+            .get_many(addresses, Some(caller.since), caller.trace);
+        let states = read.await.map_err(CallError::failed)?;
+        // Asked after the read: the token may have been narrowed meanwhile.
+        let reader = caller.reader()?;
+        let sees = |state: MirroredState| visible(&reader.sees, state).filter(|s| !s.deleted);
+        Ok(states
+            .into_iter()
+            .map(|state| state.and_then(sees))
+            .collect())
+    }
+
+    /// Since when the list of a place is known to be whole, for a caller that may see the place.
+    ///
+    /// # Errors
+    /// The mirror does not answer.
+    pub(crate) async fn as_of(
+        &self,
+        caller: &Caller,
+        address: &MirrorAddress,
+        is_seen: bool,
+    ) -> Result<Option<Timestamp>, CallError> {
+        let listing = MirrorListing {
+            kind: address.kind,
+            owner: address.owner.clone(),
+            repo: address.repo.clone(),
+            filter: ports::MirrorFilter::default(),
+            order: ports::MirrorOrder::Number,
+            descending: true,
+            limit: 1,
+            after: None,
+        };
+        let page = self.page(caller, &listing).await?;
+        let sees = &caller.reader()?.sees;
+        // What is there now may be that of another holder of the name.
+        let may_know = match page.states.into_iter().next() {
+            _ if is_seen => true,
+            Some(state) => visible(sees, state).is_some(),
+            None => allows_list(sees, &listing),
+        };
+        Ok(page.as_of.filter(|_| may_know))
+    }
+}
+
+/// Where a state is.
+pub(crate) fn place_of(address: &MirrorAddress) -> PlaceName<'_> {
+    PlaceName {
+        owner: &address.owner,
+        repo: address.repo.as_deref(),
+    }
+}
+
+/// The state as a reader may see it; `None` if it may not. What is read of it is judged by its ids.
+pub(crate) fn visible(sees: &Visibility, state: MirroredState) -> Option<MirroredState> {
+    let place = place_of(&state.address);
+    if !sees.allows_place_with(place, state.ids) {
+        return None;
+    }
+    let json = sees.cut_object(Some(place), state.ids, &state.json);
+    Some(MirroredState { json, ..state })
+}
+
+/// Whether a reader may know of a list, by the names of this moment.
+pub(crate) fn allows_list(sees: &Visibility, listing: &MirrorListing) -> bool {
+    let owner = listing.owner.to_ascii_lowercase();
+    sees.allows_uri(&match listing.kind {
+        // In no repository.
+        MirroredKind::Project | MirroredKind::DraftIssue => {
+            ResourceUri::Project { owner, number: 1 }
+        }
+        _ => ResourceUri::Events {
+            owner: Some(owner),
+            repo: listing.repo.as_ref().map(|repo| repo.to_ascii_lowercase()),
+        },
+    })
+}
