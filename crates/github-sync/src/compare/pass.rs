@@ -3,6 +3,7 @@
 
 mod deriving;
 mod details;
+mod finding;
 mod judging;
 mod projects;
 mod pulls;
@@ -22,7 +23,7 @@ use super::{
     place_records::{PlaceLabel, PlaceState},
 };
 use crate::{
-    limits::{FOLLOW_TIME, MAX_REPOSITORIES_OF_OWNER, SAVED_AT_ONCE, SWEEP_RESERVE},
+    limits::{FOLLOW_TIME, SAVED_AT_ONCE, SWEEP_RESERVE},
     listed::{ListedObject, ListedPlace, is_detail},
     lists::{ListCheckpoint, ListStep},
     mirror::{ShownAs, ShownOutcome},
@@ -122,75 +123,6 @@ impl<'c> Pass<'c> {
         self.state.finished_at = Some(self.comparer.clock.now());
         self.is_changed = true;
         self.save().await
-    }
-
-    /// The repository as GitHub knows it now.
-    async fn find_repository(&mut self, owner: &str, repo: &str) -> Result<(), CompareError> {
-        const KIND: MirroredKind = MirroredKind::Repository;
-        let cursor = match &self.state.place {
-            Some(_) => self.state.list(KIND).checkpoint.clone(),
-            None => ListCheckpoint::default(),
-        };
-        self.begin_request()?;
-        let lists = &self.comparer.lists;
-        let found = lists.repository(owner, repo, &cursor).await?;
-        if let Some(place) = found.places.first()
-            && self.state.place.as_ref() != Some(place)
-        {
-            self.state.place = Some(place.clone());
-            self.is_changed = true;
-        }
-        let Some(place) = self.state.place.clone() else {
-            return Err(CompareError::NoPlace);
-        };
-        if self.comparer.kinds.contains(&KIND) {
-            let mut is_waiting = false;
-            let is_baseline = !cursor.is_whole();
-            self.take(&place, KIND, &found.step, (is_baseline, &mut is_waiting))
-                .await?;
-        } else {
-            // Asked for again it costs nothing.
-            self.note_step(&found.step);
-            let list = self.state.list(KIND);
-            self.is_changed |= list.checkpoint != found.step.checkpoint;
-            list.checkpoint = found.step.checkpoint;
-        }
-        Ok(())
-    }
-
-    /// The repositories of an organization, which are places of their own.
-    async fn find_repositories(&mut self, owner: &str) -> Result<(), CompareError> {
-        const KIND: MirroredKind = MirroredKind::Repository;
-        loop {
-            let cursor = self.state.list(KIND).checkpoint.clone();
-            self.begin_request()?;
-            let lists = &self.comparer.lists;
-            let found = lists.repositories_of(owner, &cursor).await?;
-            if let Some(place) = found.owner() {
-                self.is_changed |= self.state.place.as_ref() != Some(&place);
-                self.state.place = Some(place);
-            }
-            let repositories = &mut self.state.repositories;
-            for place in &found.places {
-                if let Some(repository) = &place.repository
-                    && repositories.len() < MAX_REPOSITORIES_OF_OWNER
-                {
-                    repositories.insert(repository.id.0, repository.name.clone());
-                }
-            }
-            for id in &found.step.gone {
-                repositories.remove(id);
-            }
-            self.note_step(&found.step);
-            let list = self.state.list(KIND);
-            self.is_changed |= list.checkpoint != found.step.checkpoint;
-            list.checkpoint = found.step.checkpoint;
-            if found.step.end {
-                list.as_of = Some(found.step.as_of);
-                self.show_progress(KIND);
-                return Ok(());
-            }
-        }
     }
 
     async fn list(&mut self, place: &ListedPlace, kind: MirroredKind) -> Result<(), CompareError> {

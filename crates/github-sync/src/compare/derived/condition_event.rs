@@ -7,7 +7,7 @@ use ports::MirroredKind;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Condition;
+use super::DerivedCondition;
 use crate::{
     compare::{
         content::FoundChange,
@@ -41,7 +41,7 @@ impl DerivedKind {
 
 /// A condition of a resource of a place.
 pub(in crate::compare) struct ConditionEvent<'a> {
-    pub(in crate::compare) condition: &'a Condition,
+    pub(in crate::compare) condition: &'a DerivedCondition,
     pub(in crate::compare) place: &'a ListedPlace,
     pub(in crate::compare) node_id: &'a ResourceId,
     /// GitHub's object of the resource, as the lists of the REST API have it.
@@ -90,7 +90,7 @@ impl ConditionEvent<'_> {
 }
 
 /// `sync-`, the word, and a digest of what it is about: keys have logins, and are long.
-fn event_id(condition: &Condition, node_id: &ResourceId) -> EventId {
+fn event_id(condition: &DerivedCondition, node_id: &ResourceId) -> EventId {
     let (key, action) = (condition.key(), condition.action);
     let since = condition.since.unix_millis();
     let text = format!("{node_id} {key} {since}");
@@ -110,7 +110,7 @@ mod tests {
     use crate::listed::ListedRepository;
 
     fn event(action: &'static str, since: i64) -> ResourceEvent {
-        let condition = Condition {
+        let condition = DerivedCondition {
             kind: DerivedKind::MergeConflicts,
             number: 7,
             subject: String::new(),

@@ -6,7 +6,7 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Condition, look::ConditionLook, number_in};
+use super::{DerivedCondition, look::ConditionLook, number_in};
 use crate::{derived_kind::DerivedKind, limits::MAX_CONDITIONS};
 
 /// What is stored of the conditions of a place.
@@ -29,9 +29,9 @@ struct HeldCondition {
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::compare) struct ConditionNews {
     /// What has begun.
-    pub(in crate::compare) begun: Vec<Condition>,
+    pub(in crate::compare) begun: Vec<DerivedCondition>,
     /// What has ended: conflicts alone.
-    pub(in crate::compare) ended: Vec<Condition>,
+    pub(in crate::compare) ended: Vec<DerivedCondition>,
     /// Something was noted that has to be stored before it is told: then nobody tells it under another id.
     pub(in crate::compare) is_noted: bool,
 }
@@ -72,7 +72,7 @@ impl KnownConditions {
         let begun = untold.filter_map(|(key, held)| {
             let condition = (*holding.get(key)?).clone();
             let since = held.since;
-            Some(Condition { since, ..condition })
+            Some(DerivedCondition { since, ..condition })
         });
         news.begun = begun.collect();
         news
@@ -115,10 +115,10 @@ fn ended(
     key: &str,
     held: &HeldCondition,
     look: &ConditionLook,
-) -> Option<Condition> {
+) -> Option<DerivedCondition> {
     let number = number_in(key)?;
     let is_told = kind == DerivedKind::MergeConflicts && held.told && look.open.contains(&number);
-    is_told.then(|| Condition {
+    is_told.then(|| DerivedCondition {
         kind,
         number,
         subject: String::new(),
@@ -134,8 +134,8 @@ mod tests {
 
     const KIND: DerivedKind = DerivedKind::MergeConflicts;
 
-    fn conflict(number: u64, at: i64) -> Condition {
-        Condition {
+    fn conflict(number: u64, at: i64) -> DerivedCondition {
+        DerivedCondition {
             kind: KIND,
             number,
             subject: String::new(),
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    fn look(holding: &[Condition], open: &[u64]) -> ConditionLook {
+    fn look(holding: &[DerivedCondition], open: &[u64]) -> ConditionLook {
         ConditionLook {
             holding: holding.to_vec(),
             unclear: BTreeSet::new(),

@@ -6,7 +6,7 @@ use model::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Condition, DerivedRules};
+use super::{DerivedCondition, DerivedRules};
 use crate::{derived_kind::DerivedKind, limits::MAX_CONDITION_CHECKS, mirror::LivingState};
 
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
@@ -14,7 +14,7 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 /// What holds in a place.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::compare) struct ConditionLook {
-    pub(in crate::compare) holding: Vec<Condition>,
+    pub(in crate::compare) holding: Vec<DerivedCondition>,
     /// Keys of what may hold or not: GitHub is still finding out.
     pub(in crate::compare) unclear: BTreeSet<String>,
     /// The pull requests that are open.
@@ -104,7 +104,7 @@ impl ConditionLook {
             let pull: WrittenPull = serde_json::from_slice(&state.json).ok()?;
             Some((pull, state.updated_at))
         });
-        let conflict = |since| Condition {
+        let conflict = |since| DerivedCondition {
             kind: DerivedKind::MergeConflicts,
             number,
             subject: String::new(),
@@ -118,7 +118,7 @@ impl ConditionLook {
         };
         match pull.mergeable.as_deref() {
             Some("MERGEABLE") => {}
-            Some("CONFLICTING") => self.holding.push(Condition {
+            Some("CONFLICTING") => self.holding.push(DerivedCondition {
                 detail: json!({ "base": pull.base_ref_name, "head": pull.head_ref_oid }),
                 ..conflict(now)
             }),
@@ -131,7 +131,7 @@ impl ConditionLook {
         for (condition, bound) in began {
             let since = condition.since.plus(bound);
             if since <= now {
-                self.holding.push(Condition { since, ..condition });
+                self.holding.push(DerivedCondition { since, ..condition });
             }
         }
     }
@@ -155,7 +155,7 @@ impl ConditionLook {
             (false, true) => ("due_soon", begins),
             (false, false) => return,
         };
-        self.holding.push(Condition {
+        self.holding.push(DerivedCondition {
             kind: DerivedKind::DueMilestones,
             number: milestone.number,
             subject: format!("{action}-{days}"),
@@ -167,7 +167,7 @@ impl ConditionLook {
 }
 
 /// The checks that have not ended, since the first of them began.
-fn pending_checks(pull: &WrittenPull, number: u64, read_at: Timestamp) -> Option<Condition> {
+fn pending_checks(pull: &WrittenPull, number: u64, read_at: Timestamp) -> Option<DerivedCondition> {
     let rollup = pull.status_check_rollup.as_ref()?;
     let is_pending = |state: Option<&str>| matches!(state, Some("PENDING" | "EXPECTED"));
     let checks = Nodes::all(rollup.contexts.as_ref());
@@ -184,7 +184,7 @@ fn pending_checks(pull: &WrittenPull, number: u64, read_at: Timestamp) -> Option
     let names = pending.iter();
     let names = names.filter_map(|check| check.name.as_deref().or(check.context.as_deref()));
     let names: Vec<_> = names.take(MAX_CONDITION_CHECKS).collect();
-    Some(Condition {
+    Some(DerivedCondition {
         kind: DerivedKind::PendingChecks,
         number,
         subject: pull.head_ref_oid.clone().unwrap_or_default(),
@@ -195,14 +195,14 @@ fn pending_checks(pull: &WrittenPull, number: u64, read_at: Timestamp) -> Option
 }
 
 /// The reviews that were asked for, each since then. One of which the timeline does not say when is left out.
-fn waiting_reviews(pull: &WrittenPull, number: u64) -> impl Iterator<Item = Condition> {
+fn waiting_reviews(pull: &WrittenPull, number: u64) -> impl Iterator<Item = DerivedCondition> {
     let requests = Nodes::all(pull.review_requests.as_ref());
     requests.filter_map(move |request| {
         let reviewer = request.reviewer()?;
         let asked = Nodes::all(pull.timeline_items.as_ref());
         let asked = asked.filter(|it| it.reviewer().as_ref() == Some(&reviewer));
         let since = asked.filter_map(|it| it.created_at).max()?;
-        Some(Condition {
+        Some(DerivedCondition {
             kind: DerivedKind::WaitingReviews,
             number,
             subject: format!("{reviewer}-{}", since.unix_millis()),

@@ -45,7 +45,7 @@ impl DerivedRules {
 
 /// Something that holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Condition {
+pub(super) struct DerivedCondition {
     pub(super) kind: DerivedKind,
     /// Of the pull request or milestone.
     pub(super) number: u64,
@@ -59,7 +59,7 @@ pub(super) struct Condition {
     pub(super) detail: serde_json::Value,
 }
 
-impl Condition {
+impl DerivedCondition {
     /// By what it is known: `<kind>/<number>/<subject>`.
     pub(super) fn key(&self) -> String {
         format!("{}/{}/{}", self.kind.as_str(), self.number, self.subject)

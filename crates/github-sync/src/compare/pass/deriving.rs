@@ -7,7 +7,7 @@ use tracing::debug;
 use super::Pass;
 use crate::{
     compare::{
-        derived::{Condition, ConditionEvent, ConditionLook},
+        derived::{ConditionEvent, ConditionLook, DerivedCondition},
         error::CompareError,
     },
     derived_kind::DerivedKind,
@@ -48,7 +48,7 @@ impl Pass<'_> {
             self.state.conditions.note_told(&condition.key());
             self.is_changed = true;
         }
-        Ok(())
+        self.save().await
     }
 
     /// Whether a list is compared, and has been read whole.
@@ -76,7 +76,7 @@ impl Pass<'_> {
     async fn tell(
         &mut self,
         place: &ListedPlace,
-        condition: &Condition,
+        condition: &DerivedCondition,
         now: Timestamp,
     ) -> Result<(), CompareError> {
         let kind = condition.kind.subject();

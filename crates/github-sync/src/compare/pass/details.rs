@@ -73,7 +73,9 @@ impl Pass<'_> {
             };
             self.show(place, object, asked_at, how);
         }
-        self.save_states(place).await
+        self.save_states(place).await?;
+        // Others learn from it which states were stored.
+        self.save().await
     }
 
     /// Notes that details of a kind are known as of a time, or what GitHub does not give of them: what was known stays.

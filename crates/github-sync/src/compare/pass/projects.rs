@@ -7,7 +7,7 @@ use ports::MirroredKind;
 
 use super::Pass;
 use crate::{
-    compare::{comparer::ItemWalk, error::CompareError},
+    compare::{comparer::ItemWalk, error::CompareError, place_records::PlaceLabel},
     details::{DetailPage, ProjectToRead, project_of, settled},
     limits::MAX_ITEM_PAGES,
     listed::ListedPlace,
@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// What GitHub does not give, of each kind.
-type PartFaults = Vec<(MirroredKind, String)>;
+type UngivenParts = Vec<(MirroredKind, String)>;
+
+/// Of a project that has not been read whole.
+const NEVER: Timestamp = Timestamp::MIN;
 
 impl Pass<'_> {
     /// Reads the projects that have changed; what is in one that is gone is gone as well.
@@ -31,13 +34,18 @@ impl Pass<'_> {
             .iter()
             .any(|kind| self.comparer.reads_again(self.label, place, *kind))
         {
-            self.state.projects.clear();
+            self.state
+                .projects
+                .values_mut()
+                .for_each(|known| *known = NEVER);
         }
-        let mut faults = PartFaults::new();
+        let mut faults = UngivenParts::new();
         for project in &projects {
             let known = self.state.projects.get(&project.number);
             let is_due = known.map_or(project.is_open, |known| project.updated_at > *known);
             if is_due {
+                // From the first page on it is known that something of it is in the mirror.
+                self.state.projects.entry(project.number).or_insert(NEVER);
                 self.project(place, project, kinds, &mut faults).await?;
             }
         }
@@ -54,7 +62,7 @@ impl Pass<'_> {
         place: &ListedPlace,
         project: &LivingState,
         kinds: &[MirroredKind],
-        faults: &mut PartFaults,
+        faults: &mut UngivenParts,
     ) -> Result<(), CompareError> {
         let before = faults.len();
         let to_read = ProjectToRead {
@@ -96,7 +104,7 @@ impl Pass<'_> {
         place: &ListedPlace,
         project: ProjectToRead<'_>,
         (kind, mut page, mut asked_at): (MirroredKind, DetailPage, Timestamp),
-        faults: &mut PartFaults,
+        faults: &mut UngivenParts,
     ) -> Result<(), CompareError> {
         let mut seen = BTreeSet::new();
         loop {
@@ -125,7 +133,7 @@ impl Pass<'_> {
         place: &ListedPlace,
         project: ProjectToRead<'_>,
         read_for: Timestamp,
-        faults: &mut PartFaults,
+        faults: &mut UngivenParts,
     ) -> Result<Timestamp, CompareError> {
         const KIND: MirroredKind = MirroredKind::ProjectItem;
         let key = (self.label.clone(), project.number);
@@ -186,6 +194,9 @@ impl Pass<'_> {
         let read = self.state.projects.keys().copied();
         let living: BTreeSet<_> = now.iter().map(|project| project.number).collect();
         let gone: Vec<_> = read.filter(|number| !living.contains(number)).collect();
+        let is_left =
+            |(label, number): &(PlaceLabel, u64)| label != self.label || living.contains(number);
+        self.comparer.walks.lock().retain(|key, _| is_left(key));
         for number in gone {
             for kind in self.comparer.kinds_of(self.label) {
                 self.forget_unseen(place, (kind, number), &BTreeSet::new(), at);

@@ -66,15 +66,16 @@ impl Pass<'_> {
     fn due_pulls(&self, place: &ListedPlace, pushed_at: Option<Timestamp>) -> Vec<PullToRead> {
         let mirror = &self.comparer.mirror;
         let mut due = Vec::new();
+        let states = mirror.living(place, KIND);
         for pull in mirror.living(place, MirroredKind::PullRequest) {
-            let state = mirror.known(place, KIND, pull.number);
-            let state = state.map(|(_, known)| known.json);
+            let state = states.binary_search_by_key(&pull.number, |state| state.number);
+            let state = state.ok().map(|at| &states[at]);
             // One that was closed since is read once more: then its state is its last one.
-            let was_open = state.as_ref().is_some_and(|json| is_open_in(json));
-            if !pull.is_open && !was_open {
+            if !pull.is_open && !state.is_some_and(|state| state.is_open) {
                 continue;
             }
-            let facts = state.as_deref().map(PullFacts::of).unwrap_or_default();
+            let facts = state.map(|state| PullFacts::of(&state.json));
+            let facts = facts.unwrap_or_default();
             let read = PullToRead {
                 number: pull.number,
                 node_id: pull.node_id,
@@ -90,17 +91,6 @@ impl Pass<'_> {
         due.sort_by_key(|(why, _)| *why);
         due.into_iter().map(|(_, pull)| pull).collect()
     }
-}
-
-/// Whether a stored state is that of an open pull request.
-fn is_open_in(json: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Written<'a> {
-        #[serde(borrow)]
-        state: Option<&'a str>,
-    }
-    let written: Option<Written<'_>> = serde_json::from_slice(json).ok();
-    written.and_then(|written| written.state) == Some("OPEN")
 }
 
 fn due_of(facts: &PullFacts, pull: &PullToRead, pushed_at: Option<Timestamp>) -> Option<PullDue> {
