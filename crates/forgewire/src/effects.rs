@@ -104,6 +104,11 @@ const SOCKETS: Condition = Condition {
     holds: |config, _| config.edge.take_over_sockets,
     needs: "edge.take_over_sockets = true",
 };
+/// `--skip-sync` is no mistake where nothing would be compared.
+const CREDENTIALS_OR_ZERO: Condition = Condition {
+    holds: |config, _| config.github.has_credentials() || config.sync.initial_timeout_seconds == 0,
+    needs: CREDENTIALS.needs,
+};
 const CREDENTIALS: Condition = Condition {
     holds: |config, _| config.github.has_credentials(),
     needs: "github.token_file, or github.app_id and github.private_key_file",
@@ -207,8 +212,10 @@ const READERS: &[(&str, Reader)] = &[
     ("sync.app_webhook", Reader::While(SYNC, CREDENTIALS)),
     ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
     ("sync.endpoint", Reader::Roles(EDGE)),
-    // `--skip-sync` is no mistake where nothing would be compared.
-    ("sync.initial_timeout_seconds", Reader::Roles(SYNC)),
+    (
+        "sync.initial_timeout_seconds",
+        Reader::While(SYNC, CREDENTIALS_OR_ZERO),
+    ),
     ("sync.interval_seconds", Reader::While(SYNC, CREDENTIALS)),
     ("sync.listen", Reader::Roles(SYNC)),
     ("sync.max_resources", Reader::Roles(SYNC)),

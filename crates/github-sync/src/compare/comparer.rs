@@ -12,13 +12,15 @@ use tracing::{debug, info, warn};
 use super::{
     error::CompareError,
     metrics::CompareMetrics,
-    pass::SweptUntil,
     place_records::{PlaceLabel, PlaceRecords, PlaceState},
     state_records::StateRecords,
     status::CompareStatus,
 };
 use crate::{
-    listed::ListedPlace, lists::GithubLists, mirror::Mirror, sweep_marks::SweepMarkRecord,
+    listed::ListedPlace,
+    lists::GithubLists,
+    mirror::Mirror,
+    sweep_marks::{SweepMarkRecord, SweptUntil},
     webhook_place::SweptPlace,
 };
 

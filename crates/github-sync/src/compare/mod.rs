@@ -5,7 +5,7 @@
 //! | `place_records`, `state_records` | what is stored: how far lists were read, and states |
 //! | `content` | which difference between two objects an event would have told |
 //! | `found_event` | such a difference made an event |
-//! | `pass`, with `judging` | one comparison of one place |
+//! | `pass`, with `judging` and `tally` | one comparison of one place |
 //! | `comparer` | what comparisons are made of |
 //! | `asked`, `turns` | when, and by which replica |
 //! | `status`, `metrics`, `error` | what is told of it |
@@ -22,6 +22,7 @@ mod pass;
 mod place_records;
 mod state_records;
 mod status;
+mod tally;
 mod turns;
 
 use std::{sync::Arc, time::Duration};
@@ -49,14 +50,14 @@ use self::{
     turns::CompareTurns,
 };
 use crate::{
-    SyncConfig, SyncDeps, gaps::SyncGithub, limits::REPAIR_APPEND_TIMEOUT, lists::GithubLists,
+    SyncConfig, SyncDeps, SyncGithub, limits::REPAIR_APPEND_TIMEOUT, lists::GithubLists,
     mirror::Mirror, reader::CompareRequests, sweep_marks::SweepMarkRecord,
     webhook_place::SweptPlace,
 };
 
 /// The comparison, built and not started.
 #[derive(Debug)]
-pub(crate) struct Comparison {
+pub(crate) struct MirrorComparison {
     metrics: CompareMetrics,
     status: Arc<CompareStatus>,
     labels: Vec<PlaceLabel>,
@@ -66,7 +67,7 @@ pub(crate) struct Comparison {
     time_limit: Duration,
 }
 
-impl Comparison {
+impl MirrorComparison {
     /// Registers the metrics.
     pub(crate) fn new(
         config: &SyncConfig,
