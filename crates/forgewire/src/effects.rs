@@ -39,7 +39,6 @@ const INGEST: &[&str] = &["ingest"];
 const EDGE: &[&str] = &["edge"];
 const SYNC: &[&str] = &["sync"];
 const ALL: &[&str] = &["ingest", "sync", "edge"];
-const NO_GRAPHQL: &str = "this version does not call GitHub's GraphQL API";
 const NO_POSTGRES: &str = "this version has no PostgreSQL backend";
 
 const NATS: Condition = Condition {
@@ -173,7 +172,7 @@ const READERS: &[(&str, Reader)] = &[
     ("github.api_url", Reader::Roles(SYNC)),
     ("github.api_version", Reader::Roles(SYNC)),
     ("github.app_id", Reader::Roles(SYNC)),
-    ("github.graphql_url", Reader::Planned(NO_GRAPHQL)),
+    ("github.graphql_url", Reader::Roles(SYNC)),
     ("github.private_key_file", Reader::Roles(SYNC)),
     ("github.proxy", Reader::Roles(SYNC)),
     ("github.token", Reader::Roles(SYNC)),
@@ -211,6 +210,8 @@ const READERS: &[(&str, Reader)] = &[
     ("sqlite.path", Reader::While(ALL, SQLITE)),
     ("sync.app_webhook", Reader::While(SYNC, CREDENTIALS)),
     ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
+    ("sync.derived", Reader::While(SYNC, CREDENTIALS)),
+    ("sync.due_milestone_hours", Reader::While(SYNC, CREDENTIALS)),
     ("sync.endpoint", Reader::Roles(EDGE)),
     (
         "sync.initial_timeout_seconds",
@@ -220,9 +221,17 @@ const READERS: &[(&str, Reader)] = &[
     ("sync.listen", Reader::Roles(SYNC)),
     ("sync.max_resources", Reader::Roles(SYNC)),
     ("sync.organizations", Reader::While(SYNC, CREDENTIALS)),
+    (
+        "sync.pending_checks_minutes",
+        Reader::While(SYNC, CREDENTIALS),
+    ),
     ("sync.repositories", Reader::While(SYNC, CREDENTIALS)),
     ("sync.resources", Reader::While(SYNC, CREDENTIALS)),
     ("sync.sweep_seconds", Reader::While(SYNC, CREDENTIALS)),
+    (
+        "sync.waiting_review_hours",
+        Reader::While(SYNC, CREDENTIALS),
+    ),
     ("sync.webhook_url", Reader::While(SYNC, CREDENTIALS)),
     ("telemetry.endpoint", Reader::Process),
     (

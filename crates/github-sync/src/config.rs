@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     SyncBuildError,
+    derived_kind::DerivedKind,
     limits::{
         DEFAULT_DEADLINE_SECONDS, DEFAULT_MAX_RESOURCES, DEFAULT_SWEEP_SECONDS,
-        MAX_COMPARE_SECONDS, MAX_DEADLINE_SECONDS, MAX_INTERVAL_SECONDS, MAX_SWEEP_SECONDS,
+        MAX_COMPARE_SECONDS, MAX_DEADLINE_SECONDS, MAX_DUE_MILESTONE_HOURS, MAX_INTERVAL_SECONDS,
+        MAX_PENDING_CHECKS_MINUTES, MAX_SWEEP_SECONDS, MAX_WAITING_REVIEW_HOURS,
     },
     webhook_place::{SweptPlace, WebhookTarget},
 };
@@ -44,8 +46,20 @@ pub struct SyncConfig {
     /// Seconds between two looks at GitHub's lists of deliveries (up to 3,600); 0 switches them off.
     pub sweep_seconds: u64,
     /// Kinds of resources to compare with GitHub: `repositories`, `issues`, `pulls`, `milestones`, `labels`, `releases`,
-    /// `workflow_runs`, `projects`, `draft_issues` (which only events show), or their singular; none means all.
+    /// `workflow_runs`, `projects`, `draft_issues` (which only events show), `project_fields`, `project_views`,
+    /// `project_items`, `pull_states`, or their singular; none means all. The last four are read with GraphQL, and bring
+    /// `projects`, or `pulls` and `repositories`, with them.
     pub resources: Vec<String>,
+    /// What no webhook says and becomes an event with `source: "sync"`: `merge_conflicts`, `pending_checks` and
+    /// `waiting_reviews` of pull requests (from `pull_states`), `due_milestones` (from `milestones`). An empty list: nothing.
+    pub derived: Vec<String>,
+    /// Minutes after which checks of a pull request that have not ended are told of (1 to 10,080).
+    pub pending_checks_minutes: u64,
+    /// Hours after which a review that was asked for and not given is told of (1 to 2,160).
+    pub waiting_review_hours: u64,
+    /// Hours before the end of its day, in UTC, at which an open milestone is told of as due (1 to 720). One whose day is over
+    /// is told of as overdue.
+    pub due_milestone_hours: u64,
     /// Seconds between two comparisons of a repository or an organization with GitHub (up to 86,400). 0: once, and then when
     /// somebody asks for it.
     pub interval_seconds: u64,
@@ -70,6 +84,12 @@ impl Default for SyncConfig {
             webhook_url: None,
             sweep_seconds: DEFAULT_SWEEP_SECONDS,
             resources: Vec::new(),
+            derived: DerivedKind::ALL
+                .map(|kind| kind.as_str().to_owned())
+                .to_vec(),
+            pending_checks_minutes: 60,
+            waiting_review_hours: 48,
+            due_milestone_hours: 24,
             interval_seconds: 300,
             initial_timeout_seconds: 60,
             max_resources: DEFAULT_MAX_RESOURCES,
@@ -120,21 +140,56 @@ impl SyncConfig {
         places
     }
 
-    /// The kinds that are compared with GitHub.
+    /// The kinds that are compared with GitHub: those that are named, and what they are details of.
     pub(crate) fn mirrored_kinds(&self) -> Vec<MirroredKind> {
-        let named: BTreeSet<_> = self
-            .resources
-            .iter()
-            .filter_map(|name| MirroredKind::parse(name))
+        let named = self.resources.iter();
+        let named = named.filter_map(|name| MirroredKind::parse(name));
+        let named: BTreeSet<_> = named
+            .flat_map(|kind| std::iter::once(kind).chain(sources(kind).iter().copied()))
             .collect();
         let is_meant = |kind: &MirroredKind| named.is_empty() || named.contains(kind);
         MirroredKind::ALL.into_iter().filter(is_meant).collect()
+    }
+
+    /// What is told that no webhook says.
+    pub(crate) fn derived_kinds(&self) -> Vec<DerivedKind> {
+        let is_named = |kind: &DerivedKind| self.derived.iter().any(|name| name == kind.as_str());
+        DerivedKind::ALL.into_iter().filter(is_named).collect()
     }
 
     /// Where webhooks have to send to.
     pub(crate) fn webhook_target(&self) -> WebhookTarget {
         let named = self.webhook_url.as_deref().and_then(WebhookTarget::at);
         named.unwrap_or_default()
+    }
+
+    fn check_derived(&self) -> Result<(), SyncBuildError> {
+        for (key, given, most) in [
+            (
+                "pending_checks_minutes",
+                self.pending_checks_minutes,
+                MAX_PENDING_CHECKS_MINUTES,
+            ),
+            (
+                "waiting_review_hours",
+                self.waiting_review_hours,
+                MAX_WAITING_REVIEW_HOURS,
+            ),
+            (
+                "due_milestone_hours",
+                self.due_milestone_hours,
+                MAX_DUE_MILESTONE_HOURS,
+            ),
+        ] {
+            within(key, given, 1, most)?;
+        }
+        let mut derived = self.derived.iter();
+        match derived.find(|name| DerivedKind::parse(name).is_none()) {
+            Some(given) => Err(SyncBuildError::Derived {
+                given: given.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Refuses values out of range.
@@ -159,6 +214,7 @@ impl SyncConfig {
         within("interval_seconds", self.interval_seconds, 0, most)?;
         let given = self.initial_timeout_seconds;
         within("initial_timeout_seconds", given, 0, MAX_COMPARE_SECONDS)?;
+        self.check_derived()?;
         if let Some(given) = &self.webhook_url
             && WebhookTarget::at(given).is_none()
         {
@@ -197,6 +253,17 @@ impl SyncConfig {
     }
 }
 
+/// The kinds whose states say of which resources the details are read, and when.
+const fn sources(kind: MirroredKind) -> &'static [MirroredKind] {
+    match kind {
+        MirroredKind::ProjectField | MirroredKind::ProjectView | MirroredKind::ProjectItem => {
+            &[MirroredKind::Project]
+        }
+        MirroredKind::PullState => &[MirroredKind::PullRequest, MirroredKind::Repository],
+        _ => &[],
+    }
+}
+
 fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), SyncBuildError> {
     if (least..=most).contains(&given) {
         return Ok(());
@@ -223,11 +290,23 @@ mod tests {
         };
         let kinds = [MirroredKind::PullRequest, MirroredKind::Release];
         assert_eq!(some.mirrored_kinds(), kinds);
+        let details = SyncConfig {
+            resources: vec!["pull_state".into(), "project_items".into()],
+            ..SyncConfig::default()
+        };
+        let kinds = [
+            MirroredKind::Repository,
+            MirroredKind::PullRequest,
+            MirroredKind::Project,
+            MirroredKind::ProjectItem,
+            MirroredKind::PullState,
+        ];
+        assert_eq!(details.mirrored_kinds(), kinds);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused_by_its_key() {
-        let cases: [(SyncConfig, &str); 8] = [
+        let cases: [(SyncConfig, &str); 10] = [
             (
                 SyncConfig {
                     sweep_seconds: 3601,
@@ -276,6 +355,20 @@ mod tests {
                     ..SyncConfig::default()
                 },
                 "sync.organizations",
+            ),
+            (
+                SyncConfig {
+                    derived: vec!["merge_conflicts".into(), "weather".into()],
+                    ..SyncConfig::default()
+                },
+                "sync.derived",
+            ),
+            (
+                SyncConfig {
+                    waiting_review_hours: 0,
+                    ..SyncConfig::default()
+                },
+                "sync.waiting_review_hours",
             ),
             (
                 SyncConfig {

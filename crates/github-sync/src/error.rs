@@ -38,9 +38,19 @@ pub enum SyncBuildError {
     /// A kind of resource that does not exist.
     #[error(
         "sync.resources has {given:?}, which is no kind of resource; use repositories, issues, pulls, milestones, labels, \
-         releases, workflow_runs, projects or draft_issues, or leave it out for all"
+         releases, workflow_runs, projects, draft_issues, project_fields, project_views, project_items or pull_states, or leave \
+         it out for all"
     )]
     Resource {
+        /// The configured value.
+        given: String,
+    },
+    /// A kind of derived event that does not exist.
+    #[error(
+        "sync.derived has {given:?}, which is nothing that is told; use {}, or an empty list for nothing",
+        crate::derived_kind::DerivedKind::ALL.map(crate::derived_kind::DerivedKind::as_str).join(", ")
+    )]
+    Derived {
         /// The configured value.
         given: String,
     },

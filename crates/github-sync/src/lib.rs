@@ -14,6 +14,8 @@ pub mod client;
 mod compare;
 mod config;
 mod deps;
+mod derived_kind;
+mod details;
 mod error;
 mod gaps;
 mod held_lease;

@@ -231,6 +231,36 @@ pub(crate) const RUN_PAGES: u32 = 3;
 /// far more than a request of GitHub takes (10 s), and than clocks differ.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
+/// Points of GraphQL of the hour that a comparison leaves to others with the same credentials, as far as GitHub says what is
+/// left.
+pub(crate) const POINTS_RESERVE: u32 = 200;
+
+/// Pull requests whose states one query reads: each has four connections, and 100 of them cost a point. With checks a batch
+/// takes GitHub some seconds, and it ends a query after ten.
+pub(crate) const PULLS_PER_QUERY: usize = 20;
+
+/// Pull requests of a repository whose states one comparison reads: 50 points of the 5,000 of an hour. The next one goes on.
+pub(crate) const MAX_PULLS_PER_PASS: usize = 1_000;
+
+/// Pages of the items of a project, 50 each: as many items as a project may have. What is beyond it is left out.
+pub(crate) const MAX_ITEM_PAGES: u32 = 1_000;
+
+/// Conditions of a place that no webhook tells and that are remembered, some 150 bytes each. Of those beyond it there is no
+/// event before others have ended.
+pub(crate) const MAX_CONDITIONS: usize = 2_000;
+
+/// Names of checks that the event of pending checks has.
+pub(crate) const MAX_CONDITION_CHECKS: usize = 20;
+
+/// Longest `sync.pending_checks_minutes`: a week.
+pub(crate) const MAX_PENDING_CHECKS_MINUTES: u64 = 7 * 24 * 60;
+
+/// Longest `sync.waiting_review_hours`: 90 days.
+pub(crate) const MAX_WAITING_REVIEW_HOURS: u64 = 90 * 24;
+
+/// Longest `sync.due_milestone_hours`: 30 days.
+pub(crate) const MAX_DUE_MILESTONE_HOURS: u64 = 30 * 24;
+
 /// How long a request for a list waits for a rate limit and between attempts. After it the caller decides.
 pub(crate) const LIST_PATIENCE: Duration = Duration::from_secs(30);
 

@@ -56,3 +56,14 @@ pub(crate) struct ListedObject {
     /// Whether it is the resource's own object, not a partial view of it.
     pub(crate) whole: bool,
 }
+
+/// Whether a kind is in no list of the REST API: it is read with GraphQL, as a detail of a resource that is.
+pub(crate) const fn is_detail(kind: MirroredKind) -> bool {
+    matches!(
+        kind,
+        MirroredKind::ProjectField
+            | MirroredKind::ProjectView
+            | MirroredKind::ProjectItem
+            | MirroredKind::PullState
+    )
+}

@@ -73,6 +73,7 @@ impl GithubClient {
             pace,
             limits_in_a_row: AtomicU32::new(0),
             core_left: QuotaLeft::default(),
+            points_left: QuotaLeft::default(),
         };
         let plans = RequestPlans {
             urls: urls.clone(),
@@ -147,6 +148,12 @@ impl GithubClient {
     #[must_use]
     pub fn budget_left(&self) -> Option<u32> {
         self.credentials.exchange.core_left.get()
+    }
+
+    /// As [`Self::budget_left`], of the points of GraphQL.
+    #[must_use]
+    pub fn points_left(&self) -> Option<u32> {
+        self.credentials.exchange.points_left.get()
     }
 
     /// Whether requests carry credentials: without them GitHub shows only what is public.

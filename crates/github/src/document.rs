@@ -30,7 +30,7 @@ macro_rules! documents {
 documents! {
     /// Whose token it is, and what is left of the limit.
     VIEWER "Viewer" "viewer.graphql" 1;
-    /// A project with its fields and the iterations among them. Variables: `id`.
+    /// A project with its fields, the iterations among them, and its views. Variables: `id`.
     PROJECT "Project" "project.graphql" 1;
     /// The items of a project with the values of their fields, a page. Variables: `id`, `after`.
     PROJECT_ITEMS "ProjectItems" "project_items.graphql" 2;
@@ -41,6 +41,9 @@ documents! {
     /// Whether a pull request can be merged, and why not: reviews, requested reviews, checks. Variables: `owner`, `name`,
     /// `number`.
     PULL_STATE "PullState" "pull_state.graphql" 1;
+    /// The same of several pull requests, with when reviews were asked for and with their checks. A batch of 25 is a point.
+    /// Variables: `ids`.
+    PULL_STATES "PullStates" "pull_states.graphql" 1;
     /// The checks of the newest commit of a pull request, a page. Variables: `owner`, `name`, `number`, `after`.
     PULL_CHECKS "PullChecks" "pull_checks.graphql" 1;
 }

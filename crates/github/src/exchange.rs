@@ -68,6 +68,8 @@ pub(crate) struct Exchange {
     pub(crate) limits_in_a_row: AtomicU32,
     /// What is left of the primary limit of REST.
     pub(crate) core_left: QuotaLeft,
+    /// As above, of GraphQL.
+    pub(crate) points_left: QuotaLeft,
 }
 
 impl Exchange {

@@ -29,11 +29,21 @@ pub enum MirroredKind {
     Project,
     /// Draft issues of projects, as events show them. The number is the id.
     DraftIssue,
+    /// Fields of projects, the iterations (sprints) among them. The number is made of the node id, since GitHub has no other
+    /// that fits. Member `forgewire.project` is the number of the project.
+    ProjectField,
+    /// Views of projects. The number is the id. Member `forgewire.project` as of fields.
+    ProjectView,
+    /// Items of projects with the values of their fields. The number is the id. Member `forgewire.project` as of fields.
+    ProjectItem,
+    /// Of pull requests what lists do not show: whether they can be merged, reviews, checks. The number is that of the pull
+    /// request, and the time is when this state was read first.
+    PullState,
 }
 
 impl MirroredKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Repository,
         Self::Issue,
         Self::PullRequest,
@@ -43,6 +53,10 @@ impl MirroredKind {
         Self::WorkflowRun,
         Self::Project,
         Self::DraftIssue,
+        Self::ProjectField,
+        Self::ProjectView,
+        Self::ProjectItem,
+        Self::PullState,
     ];
 
     /// Its name, in the plural, as in URIs, in `sync.resources` and in metrics. It becomes part of stored keys and is
@@ -59,6 +73,10 @@ impl MirroredKind {
             Self::WorkflowRun => "workflow_runs",
             Self::Project => "projects",
             Self::DraftIssue => "draft_issues",
+            Self::ProjectField => "project_fields",
+            Self::ProjectView => "project_views",
+            Self::ProjectItem => "project_items",
+            Self::PullState => "pull_states",
         }
     }
 
@@ -89,7 +107,7 @@ pub struct MirrorAddress {
     pub kind: MirroredKind,
     /// Login of the owner, in any case.
     pub owner: String,
-    /// The repository, in any case; `None` for a project.
+    /// The repository, in any case; `None` for a project and what is in it.
     pub repo: Option<String>,
     /// Its number, or its id where it has no number. To read a repository its name is enough, with any number.
     pub number: u64,

@@ -81,12 +81,25 @@ impl Counter<'_> {
                         self.requests += parents;
                         below = parents.saturating_mul(page);
                         self.nodes = self.nodes.saturating_add(below);
+                    } else if field.name == "nodes" && kind == "Node" {
+                        below = parents.saturating_mul(self.ids(&field.arguments));
                     }
                     self.count(&field.selection_set, below)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// How many objects are asked for by their ids.
+    fn ids(&self, arguments: &[Node<Argument>]) -> u64 {
+        let ids = arguments.iter().find(|it| it.name == "ids");
+        let count = ids.and_then(|ids| match &*ids.value {
+            Value::List(ids) => Some(ids.len()),
+            Value::Variable(name) => Some(self.variables.get(name.as_str())?.as_array()?.len()),
+            _ => None,
+        });
+        count.unwrap_or(1) as u64
     }
 
     fn page(&self, field: &str, arguments: &[Node<Argument>]) -> Result<u64, PriceRefusal> {

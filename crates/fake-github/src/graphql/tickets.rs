@@ -180,6 +180,7 @@ impl<'w> Thing<'w> {
                     all.collect(),
                 )
             }
+            "timelineItems" => self.timeline(key, pull, info),
             "statusCheckRollup" => self.rollup_of(key.repo, &pull.head_sha),
             "commits" => {
                 let all = vec![((0, 0), What::PullCommit(key.repo, pull.head_sha.clone()))];
@@ -220,6 +221,46 @@ impl<'w> Thing<'w> {
         let all = all.into_iter().map(|it| ((0, it.id), What::Review(it.id)));
         let names = ["PullRequestReviewConnection", "PullRequestReviewEdge"];
         self.page(info, names, all.collect())
+    }
+
+    /// Of all that happens to a pull request, the requests for reviews.
+    fn timeline<'a>(
+        &self,
+        key: TicketKey,
+        pull: &'w FakePull,
+        info: &'a ResolveInfo<'a>,
+    ) -> Resolved<'a>
+    where
+        'w: 'a,
+    {
+        let types = words(info, "itemTypes");
+        let is_asked = types.is_none_or(|all| all.contains(&"REVIEW_REQUESTED_EVENT"));
+        let requests = pull.review_requests.iter().enumerate();
+        let all = requests.filter(|_| is_asked).map(|(at, (_, asked_at))| {
+            let place = (asked_at.unix_millis(), at as u64);
+            (place, What::ReviewRequested(key, at))
+        });
+        let names = [
+            "PullRequestTimelineItemsConnection",
+            "PullRequestTimelineItemsEdge",
+        ];
+        self.page(info, names, all.collect())
+    }
+
+    pub(super) fn review_requested<'a>(&self, key: TicketKey, at: usize, name: &str) -> Resolved<'a>
+    where
+        'w: 'a,
+    {
+        let pull = self.world().tickets[&key].pull.as_ref();
+        let (from, asked_at) = pull.expect("a pull request").review_requests[at];
+        match name {
+            "createdAt" => time(asked_at),
+            "requestedReviewer" => self.object(What::Account(from)),
+            _ => leaf(crate::keys::node_id(
+                "RRE",
+                (key.number << 32) ^ from.0 ^ at as u64,
+            )),
+        }
     }
 
     fn decision<'a>(&self, key: TicketKey, pull: &FakePull) -> Resolved<'a> {

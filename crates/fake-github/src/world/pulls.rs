@@ -42,6 +42,8 @@ pub struct FakePull {
     pub(crate) conflicts: bool,
     /// Who was asked for a review, and when.
     pub requested: BTreeMap<AccountKey, Timestamp>,
+    /// All requests for a review that there were, oldest first.
+    pub review_requests: Vec<(AccountKey, Timestamp)>,
     /// When it was merged.
     pub merged_at: Option<Timestamp>,
     /// Who merged it.
@@ -112,6 +114,7 @@ impl FakeWorld {
             mergeability: Mergeability::Unknown,
             conflicts: false,
             requested: BTreeMap::new(),
+            review_requests: Vec::new(),
             merged_at: None,
             merged_by: None,
         };
@@ -123,6 +126,16 @@ impl FakeWorld {
     pub(crate) fn pull_mut(&mut self, key: TicketKey) -> &mut FakePull {
         let ticket = self.tickets.get_mut(&key).expect("a key of this world");
         ticket.pull.as_mut().expect("a pull request")
+    }
+
+    /// The newest commit of a pull request.
+    ///
+    /// # Panics
+    /// It is no pull request of this world.
+    #[must_use]
+    pub fn head_of(&self, key: TicketKey) -> String {
+        let pull = self.tickets[&key].pull.as_ref();
+        pull.expect("a pull request").head_sha.clone()
     }
 
     /// Adds a commit to the branch of a pull request.
@@ -145,6 +158,15 @@ impl FakeWorld {
                 .with("after", after.clone().into()),
         );
         after
+    }
+
+    /// Merges the base into the branch of a pull request, which conflicts with it no more.
+    ///
+    /// # Panics
+    /// It is no pull request of this world.
+    pub fn take_in_base(&mut self, key: TicketKey) -> String {
+        self.pull_mut(key).conflicts = false;
+        self.push(key)
     }
 
     /// Moves a branch forward. Pull requests into it are to be looked at anew; those named conflict from now on.
@@ -190,7 +212,9 @@ impl FakeWorld {
     pub fn request_review(&mut self, key: TicketKey, from: AccountKey) {
         let now = self.now();
         self.touch(key);
-        self.pull_mut(key).requested.insert(from, now);
+        let pull = self.pull_mut(key);
+        pull.requested.insert(from, now);
+        pull.review_requests.push((from, now));
         let reviewer = self.render().account(from);
         let asked = self.ticket_happening("review_requested", key);
         self.emit(asked.with("requested_reviewer", reviewer));

@@ -62,6 +62,25 @@ A webhook may send `application/json` or `application/x-www-form-urlencoded`.
 | --- | --- | --- | --- | --- |
 ";
 
+const TAIL: &str = "
+## What no webhook says
+
+The sync role compares its mirror with GitHub, and makes events of what it finds (`sync.derived`, docs/production.md). They have
+`source: \"sync\"` and `type` `updated`, no delivery and no actor; `action` is a word of ours, `data` the object of the pull request or
+milestone as lists have it, and `metadata.related.condition` what there is to say. A filter by repository and number finds them with
+what else concerns the pull request. `timestamp` is when the condition began to hold.
+
+| `metadata.event` | `resourceType` | actions | when | `metadata.related.condition` |
+| --- | --- | --- | --- | --- |
+| `forgewire_merge_conflict` | `pull_request` | merge_conflict_began, merge_conflict_ended | its base or head moved, and it conflicts; it no longer does, and is open | `base`, `head`, `since`; `began` |
+| `forgewire_pending_checks` | `pull_request` | checks_pending | checks of its newest commit have not ended after `sync.pending_checks_minutes` | `checks`, `pendingSince`, `head`, `since` |
+| `forgewire_waiting_review` | `pull_request` | review_waiting | a review was asked for `sync.waiting_review_hours` ago, and there is none; for each reviewer, a team as `team:slug` | `reviewer`, `requestedAt`, `since` |
+| `forgewire_due_milestone` | `milestone` | due_soon, overdue | it is open, and its day ends within `sync.due_milestone_hours`, or is over, in UTC | `dueOn`, `since` |
+
+Each is told once, and again after it has ended and begun anew: another commit, another request for a review, another due date.
+What holds at the first comparison of a repository is no news.
+";
+
 fn page() -> String {
     let listed = webhooks::committed();
     let rows = github_events::families().map(|family| {
@@ -84,7 +103,7 @@ fn page() -> String {
         ];
         format!("| {} |\n", cells.join(" | "))
     });
-    HEAD.to_owned() + &rows.collect::<String>()
+    HEAD.to_owned() + &rows.collect::<String>() + TAIL
 }
 
 #[test]

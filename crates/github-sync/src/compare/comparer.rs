@@ -1,6 +1,9 @@
 //! What comparisons are made of, and what all of them share.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use event_flow::record::Recorder;
 use github::GithubClient;
@@ -10,6 +13,7 @@ use ports::{EventLog, MirroredKind};
 use tracing::{debug, info, warn};
 
 use super::{
+    derived::DerivedRules,
     error::CompareError,
     metrics::CompareMetrics,
     place_records::{PlaceLabel, PlaceRecords, PlaceState},
@@ -17,9 +21,10 @@ use super::{
     status::CompareStatus,
 };
 use crate::{
+    details::GithubDetails,
     listed::ListedPlace,
     lists::GithubLists,
-    mirror::Mirror,
+    mirror::{Mirror, is_of_owner},
     sweep_marks::{SweepMarkRecord, SweptUntil},
     webhook_place::SweptPlace,
 };
@@ -29,6 +34,9 @@ use crate::{
 pub(super) struct Comparer {
     pub(super) client: GithubClient,
     pub(super) lists: GithubLists,
+    pub(super) details: GithubDetails,
+    /// What is to be told that no webhook says.
+    pub(super) derived: DerivedRules,
     pub(super) mirror: Arc<Mirror>,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) recorder: Arc<Recorder>,
@@ -48,6 +56,21 @@ pub(super) struct Comparer {
     pub(super) configured: Vec<PlaceLabel>,
     /// Lists that this process has read from the start because states of them were missing.
     pub(super) read_again: Mutex<BTreeSet<(PlaceLabel, MirroredKind)>>,
+    /// Items of projects that are read in part, by the place and the number of the project: a comparison that was ended at its
+    /// time limit goes on there.
+    pub(super) walks: Mutex<BTreeMap<(PlaceLabel, u64), ItemWalk>>,
+}
+
+/// How far the items of a project were read.
+#[derive(Debug, Clone)]
+pub(super) struct ItemWalk {
+    /// The cursor of the next page.
+    pub(super) after: Option<String>,
+    /// The numbers that were read.
+    pub(super) seen: BTreeSet<u64>,
+    pub(super) pages: u32,
+    /// What was read has all changes of the project up to here.
+    pub(super) read_for: Timestamp,
 }
 
 impl Comparer {
@@ -55,8 +78,8 @@ impl Comparer {
     pub(super) fn kinds_of(&self, label: &PlaceLabel) -> Vec<MirroredKind> {
         let is_repository = label.parts().1.is_some();
         let has = |kind: &MirroredKind| match kind {
-            MirroredKind::Project => !is_repository,
             MirroredKind::DraftIssue => false,
+            kind if is_of_owner(*kind) => !is_repository,
             _ => is_repository,
         };
         self.kinds.iter().copied().filter(has).collect()

@@ -75,8 +75,14 @@ const fn parts(kind: MirroredKind) -> Option<&'static [Part]> {
             ("/default_branch", Plain),
         ]),
         // A label has no time by which its states could be told apart, and no object of a project is the same in webhooks
-        // and in lists.
-        MirroredKind::Label | MirroredKind::Project | MirroredKind::DraftIssue => None,
+        // and in lists. What a pull state tells, `derived` makes events of.
+        MirroredKind::Label
+        | MirroredKind::Project
+        | MirroredKind::DraftIssue
+        | MirroredKind::ProjectField
+        | MirroredKind::ProjectView
+        | MirroredKind::ProjectItem
+        | MirroredKind::PullState => None,
     }
 }
 

@@ -33,7 +33,13 @@ const fn webhook(kind: MirroredKind) -> Option<(&'static str, &'static str)> {
         MirroredKind::Release => Some(("release", "release")),
         MirroredKind::WorkflowRun => Some(("workflow_run", "workflow_run")),
         MirroredKind::Repository => Some(("repository", "repository")),
-        MirroredKind::Label | MirroredKind::Project | MirroredKind::DraftIssue => None,
+        MirroredKind::Label
+        | MirroredKind::Project
+        | MirroredKind::DraftIssue
+        | MirroredKind::ProjectField
+        | MirroredKind::ProjectView
+        | MirroredKind::ProjectItem
+        | MirroredKind::PullState => None,
     }
 }
 
@@ -58,7 +64,7 @@ impl FoundEvent<'_> {
         Ok(github_events::encode(event, trace, max_bytes)?)
     }
 
-    fn event(self) -> Result<ResourceEvent, NotAnEvent> {
+    pub(super) fn event(self) -> Result<ResourceEvent, NotAnEvent> {
         let (name, member) = webhook(self.kind).ok_or(NotAnEvent::NoWebhook)?;
         let mut payload = Map::new();
         payload.insert("action".into(), self.change.action.into());

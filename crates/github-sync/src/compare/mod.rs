@@ -5,16 +5,18 @@
 //! | `place_records`, `state_records` | what is stored: how far lists were read, and states |
 //! | `content` | which difference between two objects an event would have told |
 //! | `found_event` | such a difference made an event |
-//! | `pass`, with `judging` and `tally` | one comparison of one place |
+//! | `derived` | what no webhook says: which conditions hold, and their events |
+//! | `pass`, with `finding`, `judging`, `details`, `projects`, `pulls`, `deriving`, `tally` | one comparison of one place |
 //! | `comparer` | what comparisons are made of |
 //! | `asked`, `turns` | when, and by which replica |
 //! | `status`, `metrics`, `error` | what is told of it |
 //!
-//! The lists themselves are read by `crate::lists`. See ADR 003.
+//! The lists themselves are read by `crate::lists`, and what they do not show by `crate::details`. See ADR 003 and 004.
 
 mod asked;
 mod comparer;
 mod content;
+mod derived;
 mod error;
 mod found_event;
 mod metrics;
@@ -43,6 +45,7 @@ use tracing::info;
 use self::{
     asked::AskedHere,
     comparer::Comparer,
+    derived::DerivedRules,
     metrics::CompareMetrics,
     place_records::{PlaceLabel, PlaceRecords},
     state_records::StateRecords,
@@ -50,8 +53,8 @@ use self::{
     turns::CompareTurns,
 };
 use crate::{
-    SyncConfig, SyncDeps, SyncGithub, limits::REPAIR_APPEND_TIMEOUT, lists::GithubLists,
-    mirror::Mirror, reader::CompareRequests, sweep_marks::SweepMarkRecord,
+    SyncConfig, SyncDeps, SyncGithub, details::GithubDetails, limits::REPAIR_APPEND_TIMEOUT,
+    lists::GithubLists, mirror::Mirror, reader::CompareRequests, sweep_marks::SweepMarkRecord,
     webhook_place::SweptPlace,
 };
 
@@ -62,6 +65,7 @@ pub(crate) struct MirrorComparison {
     status: Arc<CompareStatus>,
     labels: Vec<PlaceLabel>,
     kinds: Vec<MirroredKind>,
+    derived: DerivedRules,
     swept: Vec<SweptPlace>,
     interval: Duration,
     time_limit: Duration,
@@ -99,6 +103,7 @@ impl MirrorComparison {
             status,
             labels: labels(config),
             kinds: config.mirrored_kinds(),
+            derived: DerivedRules::of(config),
             swept: config.swept_places(),
             interval: Duration::from_secs(config.interval_seconds),
             time_limit: Duration::from_secs(config.initial_timeout_seconds),
@@ -158,6 +163,8 @@ impl MirrorComparison {
         let comparer = Comparer {
             client: github.client.clone(),
             lists: GithubLists::new(github.client.clone(), Arc::clone(&clock)),
+            details: GithubDetails::new(github.client.clone(), Arc::clone(&clock)),
+            derived: self.derived.clone(),
             mirror: Arc::clone(mirror),
             log: Arc::clone(&deps.log),
             recorder: Arc::new(Recorder::new(
@@ -178,6 +185,7 @@ impl MirrorComparison {
             labels: Mutex::new(self.labels.clone()),
             configured: self.labels.clone(),
             read_again: Mutex::default(),
+            walks: Mutex::default(),
         };
         CompareTurns {
             comparer: Arc::new(comparer),

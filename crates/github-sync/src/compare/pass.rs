@@ -1,7 +1,12 @@
 //! One comparison of one place: its lists are read on from where they were read to, what they show goes to the mirror, and a
 //! change that no webhook told becomes an event.
 
+mod deriving;
+mod details;
+mod finding;
 mod judging;
+mod projects;
+mod pulls;
 
 use std::collections::BTreeMap;
 
@@ -19,8 +24,8 @@ use super::{
     tally::PassTally,
 };
 use crate::{
-    limits::{FOLLOW_TIME, MAX_REPOSITORIES_OF_OWNER, SAVED_AT_ONCE, SWEEP_RESERVE},
-    listed::{ListedObject, ListedPlace},
+    limits::{FOLLOW_TIME, SAVED_AT_ONCE, SWEEP_RESERVE},
+    listed::{ListedObject, ListedPlace, is_detail},
     lists::{ListCheckpoint, ListStep},
     mirror::{ShownAs, ShownOutcome},
     sweep_marks::SweptUntil,
@@ -77,82 +82,24 @@ impl<'c> Pass<'c> {
         found?;
         if let Some(place) = self.state.place.clone() {
             let kinds = self.comparer.kinds_of(self.label).into_iter();
-            for kind in kinds.filter(|kind| *kind != MirroredKind::Repository) {
+            for kind in kinds.filter(|kind| *kind != MirroredKind::Repository && !is_detail(*kind))
+            {
                 match self.list(&place, kind).await {
                     Ok(()) => {}
                     Err(error) if error.is_of_list() => self.list_fails(kind, &error),
                     Err(error) => return Err(error),
                 }
             }
+            let details = self.details(&place).await;
+            // What they did not say stays as it was, and what lists say is told all the same.
+            self.derive(&place).await?;
+            details?;
             // What events changed since is stored as well.
             self.save_states(&place).await?;
         }
         self.state.finished_at = Some(self.comparer.clock.now());
         self.is_changed = true;
         self.save().await
-    }
-
-    /// The repository as GitHub knows it now.
-    async fn find_repository(&mut self, owner: &str, repo: &str) -> Result<(), CompareError> {
-        const KIND: MirroredKind = MirroredKind::Repository;
-        let cursor = match &self.state.place {
-            Some(_) => self.state.list(KIND).checkpoint.clone(),
-            None => ListCheckpoint::default(),
-        };
-        self.begin_request()?;
-        let lists = &self.comparer.lists;
-        let found = lists.repository(owner, repo, &cursor).await?;
-        if let Some(place) = found.places.first()
-            && self.state.place.as_ref() != Some(place)
-        {
-            self.state.place = Some(place.clone());
-            self.is_changed = true;
-        }
-        let Some(place) = self.state.place.clone() else {
-            return Err(CompareError::NoPlace);
-        };
-        if self.comparer.kinds.contains(&KIND) {
-            let mut is_waiting = false;
-            let is_baseline = !cursor.is_whole();
-            self.take(&place, KIND, &found.step, (is_baseline, &mut is_waiting))
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// The repositories of an organization, which are places of their own.
-    async fn find_repositories(&mut self, owner: &str) -> Result<(), CompareError> {
-        const KIND: MirroredKind = MirroredKind::Repository;
-        loop {
-            let cursor = self.state.list(KIND).checkpoint.clone();
-            self.begin_request()?;
-            let lists = &self.comparer.lists;
-            let found = lists.repositories_of(owner, &cursor).await?;
-            if let Some(place) = found.owner() {
-                self.is_changed |= self.state.place.as_ref() != Some(&place);
-                self.state.place = Some(place);
-            }
-            let repositories = &mut self.state.repositories;
-            for place in &found.places {
-                if let Some(repository) = &place.repository
-                    && repositories.len() < MAX_REPOSITORIES_OF_OWNER
-                {
-                    repositories.insert(repository.id.0, repository.name.clone());
-                }
-            }
-            for id in &found.step.gone {
-                repositories.remove(id);
-            }
-            self.note_step(&found.step);
-            let list = self.state.list(KIND);
-            self.is_changed |= list.checkpoint != found.step.checkpoint;
-            list.checkpoint = found.step.checkpoint;
-            if found.step.end {
-                list.as_of = Some(found.step.as_of);
-                self.show_progress(KIND);
-                return Ok(());
-            }
-        }
     }
 
     async fn list(&mut self, place: &ListedPlace, kind: MirroredKind) -> Result<(), CompareError> {

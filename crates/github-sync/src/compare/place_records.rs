@@ -18,7 +18,7 @@ use ports::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
-use super::error::CompareError;
+use super::{derived::KnownConditions, error::CompareError};
 use crate::{
     limits::{MAX_GONE_WAITING, MIRROR_TTL, RECENTLY_SAVED},
     listed::ListedPlace,
@@ -86,6 +86,12 @@ pub(super) struct PlaceState {
     /// The repositories of an organization, by id.
     #[serde(default)]
     pub(super) repositories: BTreeMap<u64, String>,
+    /// The projects of an organization whose fields, views and items were read, and up to when these have all changes.
+    #[serde(default)]
+    pub(super) projects: BTreeMap<u64, Timestamp>,
+    /// What holds now of that of which no webhook tells.
+    #[serde(default)]
+    pub(super) conditions: KnownConditions,
     /// When its last comparison ended.
     pub(super) finished_at: Option<Timestamp>,
     /// Rises with each group of stored states.

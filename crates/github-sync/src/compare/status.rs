@@ -232,6 +232,7 @@ fn last_view(last: &LastCompare) -> Value {
             CompareEnd::failed => "failed",
         },
         "requests": tally.requests,
+        "points": tally.points,
         "unmodified": tally.unmodified,
         "listed": tally.listed,
         "newer": tally.newer,

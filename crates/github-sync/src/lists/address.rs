@@ -5,7 +5,10 @@ use std::fmt;
 use github::{GithubAccess, RestCall, RestRoute};
 use ports::MirroredKind;
 
-use crate::{limits::LIST_PATIENCE, listed::ListedPlace};
+use crate::{
+    limits::LIST_PATIENCE,
+    listed::{ListedPlace, is_detail},
+};
 
 /// A list of GitHub's REST API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,7 @@ impl ListAddress {
         let repository = place.repository.as_ref().map(|it| it.name.clone());
         let has_list = match kind {
             MirroredKind::DraftIssue => false,
+            kind if is_detail(kind) => false,
             MirroredKind::Project => repository.is_none(),
             _ => repository.is_some(),
         };
@@ -121,7 +125,11 @@ impl ListAddress {
             ),
             MirroredKind::Repository => (RestRoute::REPOSITORY, &[]),
             MirroredKind::Project => (RestRoute::ORG_PROJECTS, &[]),
-            MirroredKind::DraftIssue => unreachable!("`of` makes no address for it"),
+            MirroredKind::DraftIssue
+            | MirroredKind::ProjectField
+            | MirroredKind::ProjectView
+            | MirroredKind::ProjectItem
+            | MirroredKind::PullState => unreachable!("`of` makes no address for it"),
         }
     }
 }

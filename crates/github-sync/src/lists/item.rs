@@ -101,12 +101,16 @@ fn object(
         MirroredKind::Issue
         | MirroredKind::PullRequest
         | MirroredKind::Milestone
-        | MirroredKind::Project => written.number,
+        | MirroredKind::Project
+        | MirroredKind::PullState => written.number,
         MirroredKind::Repository
         | MirroredKind::Label
         | MirroredKind::Release
         | MirroredKind::WorkflowRun
-        | MirroredKind::DraftIssue => written.id,
+        | MirroredKind::DraftIssue
+        | MirroredKind::ProjectField
+        | MirroredKind::ProjectView
+        | MirroredKind::ProjectItem => written.id,
     };
     let text: Box<str> = item.into();
     Some(ListedObject {

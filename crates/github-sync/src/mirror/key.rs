@@ -44,8 +44,20 @@ pub(super) fn kind_of(resource: &ResourceType) -> Option<MirroredKind> {
 }
 
 /// Whether resources of a kind belong to their owner, not to a repository.
-pub(super) const fn is_of_owner(kind: MirroredKind) -> bool {
-    matches!(kind, MirroredKind::Project | MirroredKind::DraftIssue)
+pub(crate) const fn is_of_owner(kind: MirroredKind) -> bool {
+    matches!(
+        kind,
+        MirroredKind::Project
+            | MirroredKind::DraftIssue
+            | MirroredKind::ProjectField
+            | MirroredKind::ProjectView
+            | MirroredKind::ProjectItem
+    )
+}
+
+/// Whether a state of a kind is about a resource that has a state of its own, under the same node id.
+pub(super) const fn is_second_state(kind: MirroredKind) -> bool {
+    matches!(kind, MirroredKind::PullState)
 }
 
 /// Whether resources of a kind have a number that GitHub shows, not an id alone.

@@ -8,7 +8,7 @@ use super::{
     facts::ListFacts,
     key::MirrorKey,
     saved::SavedState,
-    shown::{KnownBefore, ShownAs, ShownOutcome},
+    shown::{KnownBefore, LivingState, ShownAs, ShownOutcome},
     table::ListedState,
 };
 use crate::{
@@ -61,6 +61,11 @@ impl Mirror {
     ) -> Option<(ResourceId, KnownBefore)> {
         let key = MirrorKey::listed(place, kind, number);
         self.table.lock().known(&key)
+    }
+
+    /// All that is known of a kind in a place and not deleted, in the order of the numbers.
+    pub(crate) fn living(&self, place: &ListedPlace, kind: MirroredKind) -> Vec<LivingState> {
+        self.table.lock().living(place.id(), kind)
     }
 
     /// The number of resources that are known.

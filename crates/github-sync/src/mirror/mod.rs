@@ -29,8 +29,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{limits::MAX_STATE_BYTES, metrics::SyncMetrics};
+pub(crate) use key::is_of_owner;
 pub(crate) use saved::SavedState;
-pub(crate) use shown::{KnownBefore, ShownOutcome, listed_event_id};
+pub(crate) use shown::{KnownBefore, LivingState, ShownOutcome, listed_event_id};
 
 pub(crate) use shown::ShownAs;
 

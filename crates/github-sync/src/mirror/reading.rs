@@ -2,6 +2,7 @@
 //!
 //! Many webhooks mention an issue, few contain the issue itself. The rules, in this order:
 //! 1. `projects_v2_item` deliveries are about a card on a board, not about the issue on it.
+//!    An event of ours about a condition (`forgewire_…`) tells of none either: its object is the mirror's own.
 //! 2. Without an object in `data` (it was too large, or there is none) only a deletion is
 //!    informative.
 //! 3. An object with another `node_id` is a different thing (a comment, a review).
@@ -88,7 +89,8 @@ fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, se
     let Some(key) = MirrorKey::of(facts) else {
         return Ok(StateReading::Nothing);
     };
-    if envelope.metadata.event.as_deref() == Some("projects_v2_item") {
+    let event = envelope.metadata.event.as_deref();
+    if event.is_some_and(|event| event == "projects_v2_item" || event.starts_with("forgewire_")) {
         return Ok(StateReading::Nothing);
     }
     let data = envelope

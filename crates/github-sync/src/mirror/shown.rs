@@ -46,6 +46,18 @@ pub(crate) struct KnownBefore {
     pub(crate) whole: bool,
 }
 
+/// A resource that is known and not deleted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LivingState {
+    pub(crate) number: u64,
+    pub(crate) node_id: ResourceId,
+    pub(crate) updated_at: Timestamp,
+    /// Of what is open or closed.
+    pub(crate) is_open: bool,
+    /// GitHub's object.
+    pub(crate) json: Bytes,
+}
+
 /// What the ids of listed states begin with. GitHub's deliveries have GUIDs, which do not.
 const LISTED: &str = "sync-";
 

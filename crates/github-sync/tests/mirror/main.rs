@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
 
+mod derived;
 mod failures;
 mod first;
 mod found;
+mod projects;
+mod pulls;
 mod replicas;
 mod world;

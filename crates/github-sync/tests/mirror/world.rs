@@ -30,6 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So long after a change, no webhook of it is waited for.
 pub(crate) const LONG: Duration = Duration::from_secs(20 * 60);
 
+/// Kinds that belong to an organization.
+const OF_OWNER: [MirroredKind; 4] = [
+    MirroredKind::Project,
+    MirroredKind::ProjectField,
+    MirroredKind::ProjectView,
+    MirroredKind::ProjectItem,
+];
+
 /// Short pauses.
 const FAST: GithubPace = GithubPace {
     request_timeout: Duration::from_secs(5),
@@ -272,7 +280,7 @@ impl Replica {
         let mut listing = MirrorListing {
             kind,
             owner: "octo".to_owned(),
-            repo: (kind != MirroredKind::Project).then(|| "reactor".to_owned()),
+            repo: (!OF_OWNER.contains(&kind)).then(|| "reactor".to_owned()),
             filter: MirrorFilter::default(),
             order: MirrorOrder::Number,
             descending: false,
@@ -288,6 +296,13 @@ impl Replica {
                 return all;
             }
         }
+    }
+
+    /// The objects of all resources of a kind, oldest first.
+    pub(crate) async fn objects(&self, kind: MirroredKind) -> Vec<Value> {
+        let all = self.all(kind).await.into_iter();
+        all.map(|state| serde_json::from_slice(&state.json).unwrap())
+            .collect()
     }
 
     /// GitHub's object of a resource of the repository.

@@ -93,13 +93,11 @@ impl Exchange {
             (self.clock.now(), self.pace.window),
         );
         if let Some(report) = report {
-            let limit = match report.bucket {
-                GRAPHQL => GithubLimit::graphql,
-                _ => {
-                    self.core_left.note(report.remaining, report.resets_in);
-                    GithubLimit::core
-                }
+            let (limit, left) = match report.bucket {
+                GRAPHQL => (GithubLimit::graphql, &self.points_left),
+                _ => (GithubLimit::core, &self.core_left),
             };
+            left.note(report.remaining, report.resets_in);
             self.metrics.remaining(limit, report.remaining);
         }
         let is_free = answer.status == StatusCode::NOT_MODIFIED;

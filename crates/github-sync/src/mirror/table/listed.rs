@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use model::{GithubIds, ResourceId, Sequence, Timestamp, delivery_time};
+use model::{GithubIds, PlaceId, ResourceId, Sequence, Timestamp, delivery_time};
 use ports::MirroredKind;
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ use crate::{
     mirror::{
         facts::ListFacts,
         kept::{ApplyOutcome, KeptState},
-        key::MirrorKey,
-        shown::{KnownBefore, ShownOutcome, listed_event_id},
+        key::{MirrorKey, MirroredPlace},
+        shown::{KnownBefore, LivingState, ShownOutcome, listed_event_id},
         version::{EventMoment, StateVersion},
     },
 };
@@ -94,6 +94,21 @@ impl Table {
     pub(in crate::mirror) fn known(&self, key: &MirrorKey) -> Option<(ResourceId, KnownBefore)> {
         let known = self.entries.get(key)?;
         Some((known.state.node_id.clone(), known.before()))
+    }
+
+    /// What is known of a kind in a place and not deleted, in the order of the numbers.
+    pub(in crate::mirror) fn living(&self, place: PlaceId, kind: MirroredKind) -> Vec<LivingState> {
+        let (first, last) = MirrorKey::bounds(&MirroredPlace::Known(place), Some(kind));
+        let known = self.entries.range(first..=last);
+        let living = known.filter(|(_, entry)| !entry.state.deleted);
+        let living = living.map(|(key, entry)| LivingState {
+            number: key.number,
+            node_id: entry.state.node_id.clone(),
+            updated_at: entry.state.updated_at,
+            is_open: entry.state.facts.state.as_deref() == Some("open"),
+            json: entry.state.json.clone(),
+        });
+        living.collect()
     }
 
     /// Takes a state from a list unless a newer one is known; `same` is the known state, if that was found to have its

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Table;
 use crate::mirror::{
     kept::{ApplyOutcome, Entry, KeptState},
-    key::{MirrorKey, MirroredPlace},
+    key::{MirrorKey, MirroredPlace, is_second_state},
     version::StateVersion,
 };
 
@@ -54,7 +54,7 @@ impl Table {
         self.uses += 1;
         self.bytes = self.bytes - entry.state.json.len() + state.json.len();
         if let Some(key) = self.by_use.remove(&entry.last_use) {
-            if self.by_node.get(&state.node_id) != Some(&key) {
+            if !is_second_state(key.kind) && self.by_node.get(&state.node_id) != Some(&key) {
                 // Another place had it meanwhile.
                 self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
             }
@@ -68,7 +68,9 @@ impl Table {
         let key = Arc::new(key);
         self.uses += 1;
         self.bytes += state.json.len();
-        self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
+        if !is_second_state(key.kind) {
+            self.by_node.insert(state.node_id.clone(), Arc::clone(&key));
+        }
         self.by_use.insert(self.uses, Arc::clone(&key));
         self.entries.insert(
             key,

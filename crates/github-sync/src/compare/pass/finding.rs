@@ -1,0 +1,83 @@
+//! The place itself: a repository by its name, or the repositories of an organization.
+
+use ports::MirroredKind;
+
+use super::Pass;
+use crate::{
+    compare::error::CompareError, limits::MAX_REPOSITORIES_OF_OWNER, lists::ListCheckpoint,
+};
+
+impl Pass<'_> {
+    /// The repository as GitHub knows it now.
+    pub(super) async fn find_repository(
+        &mut self,
+        owner: &str,
+        repo: &str,
+    ) -> Result<(), CompareError> {
+        const KIND: MirroredKind = MirroredKind::Repository;
+        let cursor = match &self.state.place {
+            Some(_) => self.state.list(KIND).checkpoint.clone(),
+            None => ListCheckpoint::default(),
+        };
+        self.begin_request()?;
+        let lists = &self.comparer.lists;
+        let found = lists.repository(owner, repo, &cursor).await?;
+        if let Some(place) = found.places.first()
+            && self.state.place.as_ref() != Some(place)
+        {
+            self.state.place = Some(place.clone());
+            self.is_changed = true;
+        }
+        let Some(place) = self.state.place.clone() else {
+            return Err(CompareError::NoPlace);
+        };
+        if self.comparer.kinds.contains(&KIND) {
+            let mut is_waiting = false;
+            let is_baseline = !cursor.is_whole();
+            self.take(&place, KIND, &found.step, (is_baseline, &mut is_waiting))
+                .await?;
+        } else {
+            // Asked for again it costs nothing.
+            self.note_step(&found.step);
+            let list = self.state.list(KIND);
+            self.is_changed |= list.checkpoint != found.step.checkpoint;
+            list.checkpoint = found.step.checkpoint;
+        }
+        Ok(())
+    }
+
+    /// The repositories of an organization, which are places of their own.
+    pub(super) async fn find_repositories(&mut self, owner: &str) -> Result<(), CompareError> {
+        const KIND: MirroredKind = MirroredKind::Repository;
+        loop {
+            let cursor = self.state.list(KIND).checkpoint.clone();
+            self.begin_request()?;
+            let lists = &self.comparer.lists;
+            let found = lists.repositories_of(owner, &cursor).await?;
+            if let Some(place) = found.owner() {
+                self.is_changed |= self.state.place.as_ref() != Some(&place);
+                self.state.place = Some(place);
+            }
+            let repositories = &mut self.state.repositories;
+            for place in &found.places {
+                if let Some(repository) = &place.repository
+                    && repositories.len() < MAX_REPOSITORIES_OF_OWNER
+                {
+                    repositories.insert(repository.id.0, repository.name.clone());
+                }
+            }
+            for id in &found.step.gone {
+                repositories.remove(id);
+            }
+            self.note_step(&found.step);
+            let list = self.state.list(KIND);
+            self.is_changed |= list.checkpoint != found.step.checkpoint;
+            list.checkpoint = found.step.checkpoint;
+            if found.step.end {
+                list.as_of = Some(found.step.as_of);
+                self.show_progress(KIND);
+                return Ok(());
+            }
+        }
+    }
+}
