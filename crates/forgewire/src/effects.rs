@@ -103,6 +103,11 @@ const SOCKETS: Condition = Condition {
     holds: |config, _| config.edge.take_over_sockets,
     needs: "edge.take_over_sockets = true",
 };
+/// `--skip-sync` is no mistake where nothing would be compared.
+const CREDENTIALS_OR_ZERO: Condition = Condition {
+    holds: |config, _| config.github.has_credentials() || config.sync.initial_timeout_seconds == 0,
+    needs: CREDENTIALS.needs,
+};
 const CREDENTIALS: Condition = Condition {
     holds: |config, _| config.github.has_credentials(),
     needs: "github.token_file, or github.app_id and github.private_key_file",
@@ -208,8 +213,10 @@ const READERS: &[(&str, Reader)] = &[
     ("sync.derived", Reader::While(SYNC, CREDENTIALS)),
     ("sync.due_milestone_hours", Reader::While(SYNC, CREDENTIALS)),
     ("sync.endpoint", Reader::Roles(EDGE)),
-    // `--skip-sync` is no mistake where nothing would be compared.
-    ("sync.initial_timeout_seconds", Reader::Roles(SYNC)),
+    (
+        "sync.initial_timeout_seconds",
+        Reader::While(SYNC, CREDENTIALS_OR_ZERO),
+    ),
     ("sync.interval_seconds", Reader::While(SYNC, CREDENTIALS)),
     ("sync.listen", Reader::Roles(SYNC)),
     ("sync.max_resources", Reader::Roles(SYNC)),

@@ -13,6 +13,7 @@ mod api;
 pub mod client;
 mod compare;
 mod config;
+mod deps;
 mod derived_kind;
 mod details;
 mod error;
@@ -30,6 +31,6 @@ mod webhook_place;
 mod wire;
 
 pub use config::SyncConfig;
+pub use deps::{SyncDeps, SyncGithub};
 pub use error::{ConnectError, ServeError, SyncBuildError};
-pub use gaps::SyncGithub;
-pub use service::{RunningSync, SyncDeps, SyncService};
+pub use service::{RunningSync, SyncService};

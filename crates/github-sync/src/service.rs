@@ -7,7 +7,7 @@ use event_flow::{
     health::FollowerHealth,
 };
 use model::IdSource;
-use ports::{Bus, EventLog, MirrorReads, Records, ResourceFinder, ResourceReader};
+use ports::{EventLog, MirrorReads, ResourceFinder, ResourceReader};
 use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
@@ -23,31 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
-    ServeError, SyncBuildError, SyncConfig, api,
-    compare::{Comparison, RunningComparison},
-    gaps::{Gaps, GapsHealth, SyncGithub},
+    ServeError, SyncBuildError, SyncConfig, SyncDeps, api,
+    compare::{MirrorComparison, RunningComparison},
+    gaps::{Gaps, GapsHealth},
     limits::HEAD_INTERVAL,
     metrics::SyncMetrics,
     mirror::Mirror,
     reader::MirrorReader,
 };
-
-/// The dependencies of the sync role.
-#[derive(Debug, Clone)]
-pub struct SyncDeps {
-    /// The event log.
-    pub log: Arc<dyn EventLog>,
-    /// Announces new events.
-    pub bus: Arc<dyn Bus>,
-    /// Span ids for callers' traces.
-    pub ids: Arc<dyn IdSource>,
-    /// The rule by which calls over gRPC are answered: with keys, only those of other roles.
-    pub trust: RoleTrust,
-    /// GitHub, for gap repair and the mirror; `None` without credentials.
-    pub github: Option<SyncGithub>,
-    /// Where the mirror is stored; `None` if it is not compared with GitHub.
-    pub records: Option<Arc<dyn Records>>,
-}
 
 /// The sync role, built and not started.
 #[derive(Debug)]
@@ -56,7 +39,7 @@ pub struct SyncService {
     mirror: Arc<Mirror>,
     metrics: SyncMetrics,
     gaps: Gaps,
-    comparison: Comparison,
+    comparison: MirrorComparison,
     deadline: Duration,
 }
 
@@ -74,7 +57,7 @@ impl SyncService {
         let metrics = SyncMetrics::register(registry);
         let mirror = Arc::new(Mirror::new(config.max_resources, metrics.clone()));
         Ok(Self {
-            comparison: Comparison::new(config, &deps, registry),
+            comparison: MirrorComparison::new(config, &deps, registry),
             deps,
             mirror,
             metrics,

@@ -44,6 +44,17 @@ impl SweepMarks {
     }
 }
 
+/// Up to when the webhooks of a place are known to be in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SweptUntil {
+    /// Nobody looks at GitHub's lists of deliveries.
+    NotSwept,
+    /// Somebody does and has not been through yet.
+    NotYet,
+    /// The last sweep began then.
+    At(Timestamp),
+}
+
 /// Where the marks are stored.
 #[derive(Debug, Clone)]
 pub(crate) struct SweepMarkRecord {

@@ -12,7 +12,7 @@ use proto::v1::{
 
 /// What is wrong with a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WireError {
+pub(crate) enum SyncWireError {
     /// A newer build has more kinds.
     #[error("kind: {0:?} is not mirrored")]
     Kind(String),
@@ -24,8 +24,8 @@ pub(crate) enum WireError {
     NodeId(#[from] model::InvalidId),
 }
 
-fn kind(name: &str) -> Result<MirroredKind, WireError> {
-    MirroredKind::parse(name).ok_or_else(|| WireError::Kind(name.to_owned()))
+fn kind(name: &str) -> Result<MirroredKind, SyncWireError> {
+    MirroredKind::parse(name).ok_or_else(|| SyncWireError::Kind(name.to_owned()))
 }
 
 pub(crate) fn ids(owner: Option<u64>, repository: Option<u64>) -> GithubIds {
@@ -45,7 +45,7 @@ pub(crate) fn address_to_wire(address: &MirrorAddress) -> ResourceAddress {
     }
 }
 
-pub(crate) fn address(wire: ResourceAddress) -> Result<MirrorAddress, WireError> {
+pub(crate) fn address(wire: ResourceAddress) -> Result<MirrorAddress, SyncWireError> {
     Ok(MirrorAddress {
         kind: kind(&wire.kind)?,
         owner: wire.owner,
@@ -66,9 +66,9 @@ fn view_to_wire(state: MirroredState) -> ResourceView {
     }
 }
 
-fn state(wire: ResourceView) -> Result<MirroredState, WireError> {
+fn state(wire: ResourceView) -> Result<MirroredState, SyncWireError> {
     Ok(MirroredState {
-        address: address(wire.address.ok_or(WireError::Absent("address"))?)?,
+        address: address(wire.address.ok_or(SyncWireError::Absent("address"))?)?,
         node_id: ResourceId::new(&wire.node_id)?,
         ids: ids(wire.owner_id, wire.repository_id),
         json: wire.json,
@@ -83,7 +83,7 @@ pub(crate) fn found_to_wire(found: Option<MirroredState>) -> FoundView {
     }
 }
 
-pub(crate) fn found(wire: FoundView) -> Result<Option<MirroredState>, WireError> {
+pub(crate) fn found(wire: FoundView) -> Result<Option<MirroredState>, SyncWireError> {
     wire.view.map(state).transpose()
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn listing_to_wire(listing: &MirrorListing) -> ListResourcesRequest {
     }
 }
 
-pub(crate) fn listing(wire: ListResourcesRequest) -> Result<MirrorListing, WireError> {
+pub(crate) fn listing(wire: ListResourcesRequest) -> Result<MirrorListing, SyncWireError> {
     let order = wire.order();
     let filter = wire.filter.unwrap_or_default();
     let since = filter.updated_since_millis;
@@ -155,7 +155,7 @@ pub(crate) fn page_to_wire(page: MirrorPage) -> ListResourcesResponse {
     }
 }
 
-pub(crate) fn page(wire: ListResourcesResponse) -> Result<MirrorPage, WireError> {
+pub(crate) fn page(wire: ListResourcesResponse) -> Result<MirrorPage, SyncWireError> {
     let states = wire.views.into_iter().map(state);
     Ok(MirrorPage {
         states: states.collect::<Result<_, _>>()?,
@@ -173,7 +173,7 @@ pub(crate) fn progress_to_wire(progress: MirrorProgress) -> ListReading {
     }
 }
 
-pub(crate) fn progress(wire: ListReading) -> Result<MirrorProgress, WireError> {
+pub(crate) fn progress(wire: ListReading) -> Result<MirrorProgress, SyncWireError> {
     Ok(MirrorProgress {
         place: wire.place,
         kind: kind(&wire.kind)?,
@@ -243,9 +243,12 @@ mod tests {
             kind: "wikis".to_owned(),
             ..ListResourcesRequest::default()
         };
-        assert_eq!(listing(request), Err(WireError::Kind("wikis".to_owned())));
+        assert_eq!(
+            listing(request),
+            Err(SyncWireError::Kind("wikis".to_owned()))
+        );
         let view = ResourceView::default();
         let wire = FoundView { view: Some(view) };
-        assert_eq!(found(wire), Err(WireError::Absent("address")));
+        assert_eq!(found(wire), Err(SyncWireError::Absent("address")));
     }
 }

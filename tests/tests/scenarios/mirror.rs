@@ -9,7 +9,7 @@ use fake_github::{
 };
 use model::{Clock, SystemClock, Timestamp};
 use reqwest::{Url, header::HeaderMap};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{
     cluster::{ClusterPlan, FaultOutcome, System, SystemKind, SystemNode, forgewire_binary},
     mcp_client::McpClient,
@@ -160,6 +160,7 @@ async fn what_github_has_is_read_on_every_edge_and_what_no_webhook_told_is_an_ev
                 }
                 for edge in &edges {
                     ensure!(issue(edge, 7).await?["state"] == "closed");
+                    the_tools_answer_from_the_mirror(edge).await?;
                 }
                 the_command_shows_the_mirror(system).await?;
                 let lines = log_lines(system.cluster().dir());
@@ -169,6 +170,23 @@ async fn what_github_has_is_read_on_every_edge_and_what_no_webhook_told_is_an_ev
         )
         .await?;
     }
+    Ok(())
+}
+
+/// What an agent gets of it.
+async fn the_tools_answer_from_the_mirror(edge: &Url) -> Result<()> {
+    let client = McpClient::connect(edge).await?;
+    let closed = json!({ "owner": "octo-mirror", "repo": "tool", "state": "CLOSED" });
+    let closed = client.call_tool(edge, "list_issues", closed).await?;
+    let list = &closed["structuredContent"];
+    ensure!(list["asOf"].is_string(), "the list is whole: {closed}");
+    let issues = list["items"].as_array().context("issues")?;
+    ensure!(issues.len() == 1 && issues[0]["number"] == 7, "{closed}");
+    let words = json!({ "query": "repo:octo-mirror/tool another is:open" });
+    let found = client.call_tool(edge, "search_issues", words).await?;
+    let found = found["structuredContent"]["items"].clone();
+    let number = &found[0]["number"];
+    ensure!(*number == ISSUES + 1, "{found}");
     Ok(())
 }
 

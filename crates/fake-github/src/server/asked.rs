@@ -9,6 +9,9 @@ use crate::{
     world::{AccountKey, FakeWorld, RepoKey, TicketKey},
 };
 
+/// The prefix of REST on GitHub Enterprise Server.
+pub(super) const SERVER_PREFIX: &str = "/api/v3";
+
 /// The most of a page.
 const MAX_PER_PAGE: usize = 100;
 const DEFAULT_PER_PAGE: usize = 30;
@@ -143,7 +146,7 @@ impl Asked {
 
     /// Whether GitHub Enterprise Server is asked: its lists of issues count pages by number still.
     pub(crate) fn is_of_enterprise(&self) -> bool {
-        self.base.ends_with(super::github::SERVER_PREFIX)
+        self.base.ends_with(SERVER_PREFIX)
     }
 
     /// `per_page`: GitHub takes the most where more is asked for.

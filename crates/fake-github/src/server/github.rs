@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::Timestamp;
 
 use super::{
-    asked::{Asked, Refusal, RouteAnswer, refusal_body},
+    asked::{Asked, Refusal, RouteAnswer, SERVER_PREFIX, refusal_body},
     faults::FakeFault,
     outgoing::{Arrived, Outgoing, digest, http_date, secondary},
     routes,
@@ -17,8 +17,6 @@ use crate::{auth::FakeCaller, budgets::FakeBudget, graphql};
 
 /// Where GraphQL is.
 const GRAPHQL_PATHS: [&str; 2] = ["/graphql", "/api/graphql"];
-/// The prefix of REST on GitHub Enterprise Server.
-pub(super) const SERVER_PREFIX: &str = "/api/v3";
 
 impl Github {
     /// Answers a request, while `at_once` are answered, this one included.

@@ -166,6 +166,7 @@ fn a_flag_without_effect_is_refused() {
         "an ingest has no sessions"
     );
     let skip = [given("sync.initial_timeout_seconds", SettingOrigin::Flag)];
+    config.sync.initial_timeout_seconds = 0;
     let skipped = idle(&skip, &config, &roles::all()).unwrap();
     assert_eq!(skipped, IdleSettings::default());
 }

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::grpc::{Rpc, answer_of, position};
 use crate::{
     metrics::SyncMethod,
-    wire::{self, WireError},
+    wire::{self, SyncWireError},
 };
 
 /// An incoming call.
@@ -89,7 +89,7 @@ async fn finish<T>(
 }
 
 /// The answer to a request that cannot be read.
-fn refuse(rpc: &Rpc, method: SyncMethod, (span, _): &Call, error: &WireError) -> Status {
+fn refuse(rpc: &Rpc, method: SyncMethod, (span, _): &Call, error: &SyncWireError) -> Status {
     rpc.reader.count_refusal(method);
     span.fail_as(ErrorClass::Caller.as_str());
     Status::invalid_argument(error.to_string())

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use super::call::{Client, StampedClient, SyncCall, error, seen_on_wire};
 use crate::{
     api::BEHIND,
-    wire::{self, WireError},
+    wire::{self, SyncWireError},
 };
 
 #[async_trait]
@@ -63,7 +63,7 @@ impl MirrorReads for Client {
         let read = |answer: Result<GetResourcesResponse, Status>| {
             let found = given(CALL, answer)?.found;
             if found.len() != asked {
-                return Err(malformed(WireError::Absent("found")));
+                return Err(malformed(SyncWireError::Absent("found")));
             }
             let states = found.into_iter().map(wire::found);
             states.collect::<Result<_, _>>().map_err(malformed)
@@ -146,7 +146,7 @@ fn refusal(text: &str) -> ResourceError {
     }
 }
 
-fn malformed(error: WireError) -> ResourceError {
+fn malformed(error: SyncWireError) -> ResourceError {
     ResourceError::Malformed {
         source: error.into(),
     }

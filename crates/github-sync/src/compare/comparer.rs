@@ -16,7 +16,6 @@ use super::{
     derived::DerivedRules,
     error::CompareError,
     metrics::CompareMetrics,
-    pass::SweptUntil,
     place_records::{PlaceLabel, PlaceRecords, PlaceState},
     state_records::StateRecords,
     status::CompareStatus,
@@ -26,7 +25,7 @@ use crate::{
     listed::ListedPlace,
     lists::GithubLists,
     mirror::{Mirror, is_of_owner},
-    sweep_marks::SweepMarkRecord,
+    sweep_marks::{SweepMarkRecord, SweptUntil},
     webhook_place::SweptPlace,
 };
 

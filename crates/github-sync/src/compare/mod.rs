@@ -6,7 +6,7 @@
 //! | `content` | which difference between two objects an event would have told |
 //! | `found_event` | such a difference made an event |
 //! | `derived` | what no webhook says: which conditions hold, and their events |
-//! | `pass`, with `finding`, `judging`, `details`, `projects`, `pulls`, `deriving` | one comparison of one place |
+//! | `pass`, with `finding`, `judging`, `details`, `projects`, `pulls`, `deriving`, `tally` | one comparison of one place |
 //! | `comparer` | what comparisons are made of |
 //! | `asked`, `turns` | when, and by which replica |
 //! | `status`, `metrics`, `error` | what is told of it |
@@ -24,6 +24,7 @@ mod pass;
 mod place_records;
 mod state_records;
 mod status;
+mod tally;
 mod turns;
 
 use std::{sync::Arc, time::Duration};
@@ -52,14 +53,14 @@ use self::{
     turns::CompareTurns,
 };
 use crate::{
-    SyncConfig, SyncDeps, details::GithubDetails, gaps::SyncGithub, limits::REPAIR_APPEND_TIMEOUT,
+    SyncConfig, SyncDeps, SyncGithub, details::GithubDetails, limits::REPAIR_APPEND_TIMEOUT,
     lists::GithubLists, mirror::Mirror, reader::CompareRequests, sweep_marks::SweepMarkRecord,
     webhook_place::SweptPlace,
 };
 
 /// The comparison, built and not started.
 #[derive(Debug)]
-pub(crate) struct Comparison {
+pub(crate) struct MirrorComparison {
     metrics: CompareMetrics,
     status: Arc<CompareStatus>,
     labels: Vec<PlaceLabel>,
@@ -70,7 +71,7 @@ pub(crate) struct Comparison {
     time_limit: Duration,
 }
 
-impl Comparison {
+impl MirrorComparison {
     /// Registers the metrics.
     pub(crate) fn new(
         config: &SyncConfig,

@@ -21,27 +21,15 @@ use super::{
     comparer::Comparer,
     error::CompareError,
     place_records::{PlaceLabel, PlaceState},
+    tally::PassTally,
 };
 use crate::{
     limits::{FOLLOW_TIME, SAVED_AT_ONCE, SWEEP_RESERVE},
     listed::{ListedObject, ListedPlace, is_detail},
     lists::{ListCheckpoint, ListStep},
     mirror::{ShownAs, ShownOutcome},
+    sweep_marks::SweptUntil,
 };
-
-/// The numbers of a comparison.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PassTally {
-    pub(super) requests: u32,
-    /// Points of GraphQL's limit.
-    pub(super) points: u32,
-    pub(super) unmodified: u32,
-    pub(super) listed: usize,
-    pub(super) newer: usize,
-    pub(super) events: usize,
-    /// Changes whose webhooks may still arrive.
-    pub(super) waiting: usize,
-}
 
 /// A comparison under way.
 pub(super) struct Pass<'c> {
@@ -55,17 +43,6 @@ pub(super) struct Pass<'c> {
     trace: TraceContext,
     pub(super) tally: PassTally,
     pub(super) list_failures: BTreeMap<MirroredKind, String>,
-}
-
-/// Up to when the webhooks of a place are known to be in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SweptUntil {
-    /// Nobody looks at GitHub's lists of deliveries.
-    NotSwept,
-    /// Somebody does and has not been through yet.
-    NotYet,
-    /// The last sweep began then.
-    At(Timestamp),
 }
 
 impl<'c> Pass<'c> {

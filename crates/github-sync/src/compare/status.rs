@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::{
     error::CompareError,
     metrics::CompareEnd,
-    pass::PassTally,
     place_records::{PlaceLabel, PlaceState},
+    tally::PassTally,
 };
 
 /// The last comparison of a place by this replica.

@@ -43,12 +43,12 @@ pub(super) struct CompareTurns {
     pub(super) asked: Arc<AskedComparisons>,
     pub(super) mirror: Arc<Mirror>,
     /// What this replica knows of the places.
-    pub(super) known: Mutex<HashMap<PlaceLabel, KnownPlace>>,
+    pub(super) known: Mutex<HashMap<PlaceLabel, PlaceTurn>>,
 }
 
 /// What this replica knows of a place.
 #[derive(Debug, Default)]
-pub(super) struct KnownPlace {
+pub(super) struct PlaceTurn {
     /// When it is due; at once, if that is not known.
     due: Option<Instant>,
     /// The generation of stored states that the mirror has.

@@ -37,8 +37,6 @@ use std::{sync::Arc, time::Duration};
 use event_flow::record::Recorder;
 use github::{BreakerState, GithubClient};
 use instruments::depth::register_depth;
-use model::Clock;
-use ports::Leases;
 use serde_json::{Value, json};
 use service_kit::{
     dependency::{self, ProbeFailure},
@@ -54,23 +52,12 @@ use self::{
     turns::SweepTurns,
 };
 use crate::{
-    SyncConfig, SyncDeps,
+    SyncConfig, SyncDeps, SyncGithub,
     limits::REPAIR_APPEND_TIMEOUT,
     mirror::Mirror,
     sweep_marks::SweepMarkRecord,
     webhook_place::{SweptPlace, WebhookTarget},
 };
-
-/// GitHub, as gap repair and the mirror use it.
-#[derive(Debug, Clone)]
-pub struct SyncGithub {
-    /// GitHub, with credentials.
-    pub client: GithubClient,
-    /// Leases that all replicas share; `None` if this process is the only one.
-    pub leases: Option<Arc<dyn Leases>>,
-    /// The time, where the log has no clock.
-    pub clock: Arc<dyn Clock>,
-}
 
 /// Gap repair, built and not started.
 #[derive(Debug)]

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    address::ListAddress,
-    walk::{ListWalk, WalkTurn},
-};
+use super::{address::ListAddress, page::WalkTurn, walk::ListWalk};
 
 /// The version of what is stored.
 const VERSION: u32 = 1;

@@ -13,7 +13,7 @@
 //! | a repository | `one_walk` |
 //!
 //! The walks are machines without I/O: what is asked for next, and what an answer means. `address` says where a list is,
-//! `item` reads what is in it, `checkpoint` is what is stored. `places` finds repositories.
+//! `item` reads what is in it, `page` is what walks see of it, `checkpoint` is what is stored. `places` finds repositories.
 //!
 //! An issue that is deleted or moved to another repository is in no list any more, and only its event says so. The same is true of
 //! a run that ends when it is beyond the first page. GitHub's tags differ between tokens, so the passes after a change of the
@@ -24,6 +24,7 @@ mod checkpoint;
 mod item;
 mod newest_walk;
 mod one_walk;
+mod page;
 mod places;
 mod since_walk;
 #[cfg(test)]
@@ -42,7 +43,7 @@ use serde_json::value::RawValue;
 use self::{
     address::ListAddress,
     item::read_items,
-    walk::{ReadPage, WalkedPage},
+    page::{ReadPage, WalkedPage},
 };
 use crate::{
     limits::{LIST_PAGE_ITEMS, MAX_PASS_PAGES},

@@ -13,7 +13,7 @@ use github::{RestCall, Validators};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{WalkTurn, WalkedPage};
+use super::page::{WalkTurn, WalkedPage};
 
 /// What is known of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

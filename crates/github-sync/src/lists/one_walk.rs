@@ -3,7 +3,7 @@
 use github::{RestCall, Validators};
 use serde::{Deserialize, Serialize};
 
-use super::walk::WalkedPage;
+use super::page::WalkedPage;
 
 /// What is known of the object.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use github::{PageLink, RestCall, Validators};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{ReadPage, WalkTurn, WalkedPage};
+use super::page::{ReadPage, WalkTurn, WalkedPage};
 use crate::limits::SETTLED_AFTER;
 
 /// What is known of the list.

@@ -14,7 +14,7 @@ use github::{PageLink, RestCall, Validators};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{ReadPage, WalkTurn, WalkedPage};
+use super::page::{ReadPage, WalkTurn, WalkedPage};
 use crate::limits::MAX_WHOLE_PAGES;
 
 /// What is known of the list.

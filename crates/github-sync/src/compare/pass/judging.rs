@@ -5,7 +5,6 @@ use ports::MirroredKind;
 use serde_json::Value;
 use tracing::debug;
 
-use super::SweptUntil;
 use crate::{
     compare::{
         comparer::Comparer,
@@ -17,6 +16,7 @@ use crate::{
     listed::{ListedObject, ListedPlace},
     lists::ListStep,
     mirror::{KnownBefore, listed_event_id},
+    sweep_marks::SweptUntil,
 };
 
 /// How objects are judged.
