@@ -8,6 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
 
+const API_URL: &str = "https://api.github.com";
+const GRAPHQL_URL: &str = "https://api.github.com/graphql";
+
 /// GitHub's API. With credentials, the sync role finds lost webhooks in GitHub's lists of deliveries
 /// (`sync.repositories`, `sync.organizations`, `sync.app_webhook`).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +19,8 @@ use service_kit::config::Secret;
 pub(crate) struct GithubSection {
     /// Base URL of the REST API.
     pub(crate) api_url: String,
-    /// URL of the GraphQL API.
+    /// URL of the GraphQL API. As long as it is the default, and `api_url` is not, it is that of the server of `api_url`:
+    /// `https://HOST/api/graphql` for `https://HOST/api/v3`.
     pub(crate) graphql_url: String,
     /// File with an API token.
     pub(crate) token_file: Option<PathBuf>,
@@ -48,8 +52,8 @@ pub(crate) enum GithubVersion {
 impl Default for GithubSection {
     fn default() -> Self {
         Self {
-            api_url: "https://api.github.com".to_owned(),
-            graphql_url: "https://api.github.com/graphql".to_owned(),
+            api_url: API_URL.to_owned(),
+            graphql_url: GRAPHQL_URL.to_owned(),
             token_file: None,
             token: None,
             app_id: None,
@@ -78,6 +82,16 @@ impl GithubSection {
         }
     }
 
+    /// The URL of the GraphQL API: credentials of another server never go to github.com.
+    fn graphql_url(&self) -> String {
+        let rest = self.api_url.trim_end_matches('/');
+        if self.graphql_url != GRAPHQL_URL || rest == API_URL {
+            return self.graphql_url.clone();
+        }
+        let base = rest.strip_suffix("/v3").unwrap_or(rest);
+        format!("{base}/graphql")
+    }
+
     /// Whether there are credentials.
     pub(crate) fn has_credentials(&self) -> bool {
         self.token_file.is_some() || self.token.is_some() || self.app_id.is_some()
@@ -101,7 +115,7 @@ impl GithubSection {
                     GithubIdentity::Token(token.expose().to_owned())
                 }),
         };
-        let mut client = GithubConfig::new(&self.api_url, &self.graphql_url, identity)?;
+        let mut client = GithubConfig::new(&self.api_url, &self.graphql_url(), identity)?;
         client.version = match self.api_version {
             GithubVersion::V2022_11_28 => GithubApiVersion::V2022_11_28,
             GithubVersion::V2026_03_10 => GithubApiVersion::V2026_03_10,
@@ -109,6 +123,41 @@ impl GithubSection {
         match &self.proxy {
             Some(proxy) => client.through(proxy.expose()),
             None => Ok(client),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphql_is_asked_of_the_server_of_the_rest_api() {
+        for (api_url, graphql_url, expected) in [
+            (API_URL, GRAPHQL_URL, GRAPHQL_URL),
+            ("https://api.github.com/", GRAPHQL_URL, GRAPHQL_URL),
+            (
+                "https://ghe.test/api/v3/",
+                GRAPHQL_URL,
+                "https://ghe.test/api/graphql",
+            ),
+            (
+                "https://api.octo.ghe.com",
+                GRAPHQL_URL,
+                "https://api.octo.ghe.com/graphql",
+            ),
+            (
+                "https://ghe.test/api/v3",
+                "https://other.test/graphql",
+                "https://other.test/graphql",
+            ),
+        ] {
+            let section = GithubSection {
+                api_url: api_url.to_owned(),
+                graphql_url: graphql_url.to_owned(),
+                ..GithubSection::default()
+            };
+            assert_eq!(section.graphql_url(), expected, "{api_url}");
         }
     }
 }

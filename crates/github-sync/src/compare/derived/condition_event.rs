@@ -19,7 +19,7 @@ use crate::{
 
 impl DerivedKind {
     /// What it is about.
-    pub(in crate::compare) const fn subject(self) -> MirroredKind {
+    pub(crate) const fn subject(self) -> MirroredKind {
         match self {
             Self::DueMilestones => MirroredKind::Milestone,
             Self::MergeConflicts | Self::PendingChecks | Self::WaitingReviews => {
@@ -40,18 +40,18 @@ impl DerivedKind {
 }
 
 /// A condition of a resource of a place.
-pub(in crate::compare) struct ConditionEvent<'a> {
-    pub(in crate::compare) condition: &'a DerivedCondition,
-    pub(in crate::compare) place: &'a ListedPlace,
-    pub(in crate::compare) node_id: &'a ResourceId,
+pub(crate) struct ConditionEvent<'a> {
+    pub(crate) condition: &'a DerivedCondition,
+    pub(crate) place: &'a ListedPlace,
+    pub(crate) node_id: &'a ResourceId,
     /// GitHub's object of the resource, as the lists of the REST API have it.
-    pub(in crate::compare) object: Value,
-    pub(in crate::compare) found_at: Timestamp,
+    pub(crate) object: Value,
+    pub(crate) found_at: Timestamp,
 }
 
 impl ConditionEvent<'_> {
     /// The event. Its id is that of the resource, the condition and its time: told twice, it is one event.
-    pub(in crate::compare) fn store(
+    pub(crate) fn store(
         self,
         trace: TraceContext,
         max_bytes: usize,

@@ -11,7 +11,7 @@ use crate::{derived_kind::DerivedKind, limits::MAX_CONDITIONS};
 
 /// What is stored of the conditions of a place.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(in crate::compare) struct KnownConditions {
+pub(crate) struct KnownConditions {
     /// The kinds that were looked at before: what held at the first look is no news.
     begun: BTreeSet<String>,
     /// What holds, by its key.
@@ -27,22 +27,18 @@ struct HeldCondition {
 
 /// What is to be told.
 #[derive(Debug, Default, PartialEq)]
-pub(in crate::compare) struct ConditionNews {
+pub(crate) struct ConditionNews {
     /// What has begun.
-    pub(in crate::compare) begun: Vec<DerivedCondition>,
+    pub(crate) begun: Vec<DerivedCondition>,
     /// What has ended: conflicts alone.
-    pub(in crate::compare) ended: Vec<DerivedCondition>,
+    pub(crate) ended: Vec<DerivedCondition>,
     /// Something was noted that has to be stored before it is told: then nobody tells it under another id.
-    pub(in crate::compare) is_noted: bool,
+    pub(crate) is_noted: bool,
 }
 
 impl KnownConditions {
     /// Takes what holds now, of one kind.
-    pub(in crate::compare) fn take_in(
-        &mut self,
-        kind: DerivedKind,
-        look: &ConditionLook,
-    ) -> ConditionNews {
+    pub(crate) fn take_in(&mut self, kind: DerivedKind, look: &ConditionLook) -> ConditionNews {
         let mut news = ConditionNews::default();
         let is_first = self.begun.insert(kind.as_str().to_owned());
         news.is_noted = is_first;
@@ -79,7 +75,7 @@ impl KnownConditions {
     }
 
     /// Forgets a kind that is not told any more: once it is again, what holds then is no news.
-    pub(in crate::compare) fn leave_out(&mut self, kind: DerivedKind) -> bool {
+    pub(crate) fn leave_out(&mut self, kind: DerivedKind) -> bool {
         let was_begun = self.begun.remove(kind.as_str());
         let keys: Vec<_> = self.of(kind).map(|(key, _)| key.clone()).collect();
         for key in &keys {
@@ -89,14 +85,14 @@ impl KnownConditions {
     }
 
     /// A beginning is in the log.
-    pub(in crate::compare) fn note_told(&mut self, key: &str) {
+    pub(crate) fn note_told(&mut self, key: &str) {
         if let Some(held) = self.held.get_mut(key) {
             held.told = true;
         }
     }
 
     /// An end is in the log.
-    pub(in crate::compare) fn forget(&mut self, key: &str) {
+    pub(crate) fn forget(&mut self, key: &str) {
         self.held.remove(key);
     }
 

@@ -13,12 +13,12 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 /// What holds in a place.
 #[derive(Debug, Default, PartialEq)]
-pub(in crate::compare) struct ConditionLook {
-    pub(in crate::compare) holding: Vec<DerivedCondition>,
+pub(crate) struct ConditionLook {
+    pub(crate) holding: Vec<DerivedCondition>,
     /// Keys of what may hold or not: GitHub is still finding out.
-    pub(in crate::compare) unclear: BTreeSet<String>,
+    pub(crate) unclear: BTreeSet<String>,
     /// The pull requests that are open.
-    pub(in crate::compare) open: BTreeSet<u64>,
+    pub(crate) open: BTreeSet<u64>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +92,7 @@ impl<T> Nodes<T> {
 
 impl ConditionLook {
     /// Looks at an open pull request, whose state may not be known.
-    pub(in crate::compare) fn pull(
+    pub(crate) fn pull(
         &mut self,
         number: u64,
         state: Option<&LivingState>,
@@ -137,7 +137,7 @@ impl ConditionLook {
     }
 
     /// Looks at an open milestone. It is due by the end of the day of its `due_on`, in UTC.
-    pub(in crate::compare) fn milestone(
+    pub(crate) fn milestone(
         &mut self,
         milestone: &LivingState,
         rules: &DerivedRules,
