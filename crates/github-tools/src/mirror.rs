@@ -104,6 +104,14 @@ pub(crate) fn visible(sees: &Visibility, state: MirroredState) -> Option<Mirrore
     Some(MirroredState { json, ..state })
 }
 
+/// Whether a list may be read page by page: of all repositories of an owner only by who sees the whole owner, since a cursor stands
+/// behind what was looked at, and would tell others what is there.
+pub(crate) fn allows_pages(sees: &Visibility, listing: &MirrorListing) -> bool {
+    let owner = listing.owner.to_ascii_lowercase();
+    let is_whole_owner = ResourceUri::Project { owner, number: 1 };
+    listing.repo.is_some() || sees.is_all() || sees.allows_uri(&is_whole_owner)
+}
+
 /// Whether a reader may know of a list, by the names of this moment.
 pub(crate) fn allows_list(sees: &Visibility, listing: &MirrorListing) -> bool {
     let owner = listing.owner.to_ascii_lowercase();

@@ -14,7 +14,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     limits::MAX_READS,
-    mirror::{MirrorAccess, allows_list, visible},
+    mirror::{MirrorAccess, allows_list, allows_pages, visible},
 };
 
 /// Makes an item of a state and the selected parts of its JSON; `None` if it is not in the list.
@@ -59,6 +59,13 @@ struct Progress {
     is_cut: bool,
 }
 
+fn whole_owner_refused() -> ResourceError {
+    ResourceError::Refused {
+        field: "repo",
+        problem: "name the repository: all repositories of an owner are listed to whoever may see the whole owner".to_owned(),
+    }
+}
+
 impl MirrorAccess {
     /// Reads a page.
     ///
@@ -77,6 +84,14 @@ impl MirrorAccess {
             has_states: false,
             is_cut: false,
         };
+        let sees = &caller.reader()?.sees;
+        if !allows_pages(sees, &question.listing) {
+            // Who may see nothing of it learns nothing of it.
+            return match allows_list(sees, &question.listing) {
+                true => Err(CallError::failed(whole_owner_refused())),
+                false => Ok(ListedItems::default()),
+            };
+        }
         let mut is_over = false;
         for read in 0..MAX_READS {
             if !progress.is_cut {
@@ -87,9 +102,11 @@ impl MirrorAccess {
                 };
             }
             let page = self.page(caller, &progress.listing).await?;
-            if read == 0 {
-                progress.listed.as_of = page.as_of;
-            }
+            // Reads may go to several replicas.
+            progress.listed.as_of = match read {
+                0 => page.as_of,
+                _ => progress.listed.as_of.zip(page.as_of).map(|(a, b)| a.min(b)),
+            };
             // Asked after the read: the token may have been narrowed meanwhile.
             is_over = progress.add(page, &caller.reader()?.sees, question);
             if is_over {

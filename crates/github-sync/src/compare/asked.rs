@@ -26,9 +26,9 @@ impl AskedComparisons {
         self.places.lock().contains(label)
     }
 
-    /// A place is being compared.
-    pub(super) fn take(&self, label: &PlaceLabel) {
-        self.places.lock().remove(label);
+    /// A place is being compared; whether somebody has asked for it.
+    pub(super) fn take(&self, label: &PlaceLabel) -> bool {
+        self.places.lock().remove(label)
     }
 
     /// Waits until somebody asks.

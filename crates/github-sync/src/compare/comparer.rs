@@ -134,11 +134,33 @@ impl Comparer {
         state: &PlaceState,
         known: Option<u64>,
     ) -> Result<u64, CompareError> {
-        self.show_lists(label, state);
         self.add_repositories(label, state);
-        if known == Some(state.generation) {
-            return Ok(state.generation);
+        if known != Some(state.generation) {
+            self.read_states(state, known).await?;
         }
+        if let Some(place) = &state.place {
+            let unstored = state.lists.iter().filter(|(_, list)| list.is_unstored);
+            for kind in unstored.filter_map(|(kind, _)| MirroredKind::parse(kind)) {
+                self.note_unstored(label, place, kind);
+            }
+        }
+        // Not before: what is said to be whole is there.
+        self.show_lists(label, state);
+        Ok(state.generation)
+    }
+
+    /// States of a list are in the memory of the replica that read them alone: others, and this one after a restart, lack them.
+    fn note_unstored(&self, label: &PlaceLabel, place: &ListedPlace, kind: MirroredKind) {
+        if !self.read_again.lock().contains(&(label.clone(), kind)) {
+            self.mirror.note_missing(place, kind);
+        }
+    }
+
+    async fn read_states(
+        &self,
+        state: &PlaceState,
+        known: Option<u64>,
+    ) -> Result<(), CompareError> {
         let saved = known.and_then(|known| state.saved_after(known));
         match (saved, &state.place) {
             (Some(ids), _) => {
@@ -160,7 +182,7 @@ impl Comparer {
                 }
             }
         }
-        Ok(state.generation)
+        Ok(())
     }
 
     fn note_unreadable(&self, unreadable: usize) {
@@ -218,7 +240,13 @@ impl Comparer {
             self.status.forget(repository);
         }
         for repository in &added {
-            self.status.expect(repository, &self.kinds_of(repository));
+            let kinds = self.kinds_of(repository);
+            for kind in &kinds {
+                // From now on the lists of the owner are whole only with it.
+                self.mirror
+                    .note_progress(repository.as_str(), *kind, None, None);
+            }
+            self.status.expect(repository, &kinds);
         }
         if !added.is_empty() || !gone.is_empty() {
             info!(%owner, added = added.len(), gone = gone.len(), "repositories of an organization are mirrored");

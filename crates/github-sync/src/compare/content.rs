@@ -3,6 +3,8 @@
 //! GitHub's time of the last change alone says nothing: a comment changes it as well, and a star that of a repository. So two
 //! objects of one resource are compared by their parts.
 
+use std::collections::BTreeSet;
+
 use ports::MirroredKind;
 use serde_json::{Value, json};
 
@@ -11,11 +13,16 @@ use serde_json::{Value, json};
 enum PartForm {
     /// As it is; what is absent is as null.
     Plain,
-    /// A list of objects, by this member of each, in any order.
+    /// A list of objects, in any order: by their node ids, which stay when one is renamed, or else by this member.
     Names(&'static str),
+    /// As `Names`, where only what is new counts: GitHub takes whoever has reviewed from those who are asked to, and no
+    /// webhook of the pull request says so.
+    NewNames(&'static str),
+    /// The status of a run, of which webhooks tell three: what waits is requested. It goes forwards alone.
+    RunStatus,
 }
 
-use PartForm::{Names, Plain};
+use PartForm::{Names, NewNames, Plain, RunStatus};
 
 type Part = (&'static str, PartForm);
 
@@ -45,8 +52,8 @@ const fn parts(kind: MirroredKind) -> Option<&'static [Part]> {
             ("/base/ref", Plain),
             ("/labels", Names("name")),
             ("/assignees", Names("login")),
-            ("/requested_reviewers", Names("login")),
-            ("/requested_teams", Names("slug")),
+            ("/requested_reviewers", NewNames("login")),
+            ("/requested_teams", NewNames("slug")),
         ]),
         MirroredKind::Milestone => Some(&[
             ("/title", Plain),
@@ -62,7 +69,7 @@ const fn parts(kind: MirroredKind) -> Option<&'static [Part]> {
             ("/prerelease", Plain),
         ]),
         MirroredKind::WorkflowRun => Some(&[
-            ("/status", Plain),
+            ("", RunStatus),
             ("/conclusion", Plain),
             ("/run_attempt", Plain),
         ]),
@@ -130,7 +137,7 @@ pub(super) fn vanished(kind: MirroredKind) -> Option<FoundChange> {
 
 /// What happened between two states; `None` if nothing that an event would tell.
 pub(super) fn changed(kind: MirroredKind, known: &Value, listed: &Value) -> Option<FoundChange> {
-    let differs = |part: &&Part| part_of(known, part) != part_of(listed, part);
+    let differs = |part: &&Part| differs(known, listed, part);
     let differing: Vec<&str> = parts(kind)?
         .iter()
         .filter(differs)
@@ -210,23 +217,36 @@ fn repository_change(known: &Value, listed: &Value, differing: &[&str]) -> Found
     })
 }
 
-/// A part in a form in which equal ones are equal.
-fn part_of(object: &Value, (pointer, form): &Part) -> Value {
-    let part = object.pointer(pointer).unwrap_or(&Value::Null);
+/// Whether a part has changed.
+fn differs(known: &Value, listed: &Value, (pointer, form): &Part) -> bool {
+    let part = |object: &Value| object.pointer(pointer).cloned().unwrap_or_default();
+    let (known, listed) = (part(known), part(listed));
     match form {
-        Plain if part == "" => Value::Null,
-        Plain => part.clone(),
-        Names(member) => {
-            let items = part.as_array().map_or(&[][..], Vec::as_slice);
-            let mut names: Vec<_> = items
-                .iter()
-                .filter_map(|item| item[*member].as_str())
-                .collect();
-            names.sort_unstable();
-            names.dedup();
-            names.into()
-        }
+        Plain => without_empty(known) != without_empty(listed),
+        Names(member) => names(&known, member) != names(&listed, member),
+        NewNames(member) => !names(&listed, member).is_subset(&names(&known, member)),
+        RunStatus => run_progress(&listed) > run_progress(&known),
     }
+}
+
+fn without_empty(part: Value) -> Value {
+    if part == "" { Value::Null } else { part }
+}
+
+fn names<'v>(list: &'v Value, member: &str) -> BTreeSet<&'v str> {
+    let items = list.as_array().map_or(&[][..], Vec::as_slice);
+    let name = |item: &'v Value| item["node_id"].as_str().or_else(|| item[member].as_str());
+    items.iter().filter_map(name).collect()
+}
+
+/// How far a run has come: its attempt, and what webhooks tell of that.
+fn run_progress(run: &Value) -> (u64, u8) {
+    let status = match run_action(run) {
+        "completed" => 2,
+        "in_progress" => 1,
+        _ => 0,
+    };
+    (run["run_attempt"].as_u64().unwrap_or(1), status)
 }
 
 #[cfg(test)]
@@ -332,6 +352,49 @@ mod tests {
         }
         let renamed = changed(Issue, &json!({"title": "a"}), &json!({"title": "b"})).unwrap();
         assert_eq!(renamed.changes, json!({ "title": { "from": "a" } }));
+    }
+
+    #[test]
+    fn what_github_does_by_itself_is_no_change() {
+        use MirroredKind::{Issue, PullRequest, WorkflowRun};
+        let reviewers = |names: &[&str]| {
+            let names = names
+                .iter()
+                .map(|name| json!({ "login": name, "node_id": format!("U_{name}") }));
+            json!({ "requested_reviewers": names.collect::<Vec<_>>() })
+        };
+        // Who has reviewed is no longer asked to.
+        assert_eq!(
+            action(
+                PullRequest,
+                &reviewers(&["ada", "bob"]),
+                &reviewers(&["ada"])
+            ),
+            None
+        );
+        assert_eq!(
+            action(PullRequest, &reviewers(&["ada"]), &reviewers(&["bob"])),
+            Some("edited")
+        );
+        // A label or a user with another name.
+        let label = |name: &str| json!({ "labels": [{ "name": name, "node_id": "LA_1" }] });
+        assert_eq!(action(Issue, &label("slow"), &label("performance")), None);
+        let run = |status: &str, attempt: u64| json!({ "status": status, "run_attempt": attempt });
+        for (before, after) in [
+            ("queued", "waiting"),
+            ("pending", "queued"),
+            ("in_progress", "waiting"),
+        ] {
+            assert_eq!(
+                action(WorkflowRun, &run(before, 1), &run(after, 1)),
+                None,
+                "{before} {after}"
+            );
+        }
+        assert_eq!(
+            action(WorkflowRun, &run("completed", 1), &run("queued", 2)),
+            Some("requested")
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     limits::{FOLLOW_TIME, SAVED_AT_ONCE, SWEEP_RESERVE},
     listed::{ListedObject, ListedPlace, is_detail},
-    lists::{ListCheckpoint, ListStep},
+    lists::ListStep,
     mirror::{ShownAs, ShownOutcome},
     sweep_marks::SweptUntil,
 };
@@ -38,6 +38,7 @@ pub(super) struct Pass<'c> {
     state: PlaceState,
     revision: Option<Revision>,
     is_changed: bool,
+    saved_generation: u64,
     /// When the last sweep began that covers the place; `None` if no sweep does, or none has yet.
     pub(super) swept: SweptUntil,
     trace: TraceContext,
@@ -55,12 +56,14 @@ impl<'c> Pass<'c> {
         let (state, revision) = stored.map_or_else(Default::default, |(state, revision)| {
             (state, Some(revision))
         });
+        let saved_generation = state.generation;
         Ok(Self {
             comparer,
             label,
             state,
             revision,
             is_changed: false,
+            saved_generation,
             swept: comparer.swept_until(label).await,
             trace: TraceContext::start(&*comparer.ids),
             tally: PassTally::default(),
@@ -68,9 +71,14 @@ impl<'c> Pass<'c> {
         })
     }
 
-    /// What is stored of the place.
+    /// What is known of the place.
     pub(super) fn state(&self) -> &PlaceState {
         &self.state
+    }
+
+    /// The generation that is stored.
+    pub(super) const fn saved_generation(&self) -> u64 {
+        self.saved_generation
     }
 
     /// Compares all lists. What fails concerns one list alone or ends the comparison; what was read until then is kept.
@@ -103,22 +111,40 @@ impl<'c> Pass<'c> {
     }
 
     async fn list(&mut self, place: &ListedPlace, kind: MirroredKind) -> Result<(), CompareError> {
+        self.begin_request()?;
+        if self.comparer.reads_again(self.label, place, kind) {
+            self.read_from_start(kind);
+            self.save().await?;
+        }
         let mut cursor = self.state.list(kind).checkpoint.clone();
         let is_baseline = !cursor.is_whole();
-        if self.comparer.reads_again(self.label, place, kind) {
-            cursor = ListCheckpoint::default();
-        }
         let mut is_waiting = false;
         loop {
-            self.begin_request()?;
-            let step = self.comparer.lists.step(place, kind, &cursor).await?;
+            let step = match self.comparer.lists.step(place, kind, &cursor).await {
+                Err(error @ GithubError::Endless { .. }) => {
+                    self.read_from_start(kind);
+                    return Err(error.into());
+                }
+                step => step?,
+            };
             self.take(place, kind, &step, (is_baseline, &mut is_waiting))
                 .await?;
             if step.end {
                 return Ok(());
             }
             cursor = step.checkpoint;
+            self.begin_request()?;
         }
+    }
+
+    /// The list is read from its start again, and is not whole until that has ended.
+    fn read_from_start(&mut self, kind: MirroredKind) {
+        let list = self.state.list(kind);
+        list.checkpoint = list.checkpoint.begin_again();
+        list.is_read_again = true;
+        list.as_of = None;
+        self.is_changed = true;
+        self.show_progress(kind);
     }
 
     /// Takes what a step has brought. If something of the pass waits, the list is read again from where it was read to
@@ -145,6 +171,7 @@ impl<'c> Pass<'c> {
             list.failure = None;
             if step.end {
                 list.as_of = Some(step.as_of);
+                list.is_read_again = false;
             }
         }
         if !step.objects.is_empty() {
@@ -256,12 +283,17 @@ impl<'c> Pass<'c> {
             if states.is_empty() {
                 return Ok(());
             }
-            self.comparer.states.save(place, &states).await?;
-            self.comparer.mirror.saved(&states);
+            let unstored = self.comparer.states.save(place, &states).await?;
+            for kind in unstored {
+                self.state.list(kind).is_unstored = true;
+            }
             self.comparer.metrics.saved.inc_by(states.len() as u64);
             let ids = states.iter().map(|state| state.record_id().to_string());
             self.state.note_saved(ids);
             self.is_changed = true;
+            // Others learn of them by this; what they did not learn of is stored once more.
+            self.save().await?;
+            self.comparer.mirror.saved(&states);
         }
     }
 
@@ -271,6 +303,7 @@ impl<'c> Pass<'c> {
             let places = &self.comparer.places;
             let saved = places.save(self.label, &self.state, self.revision).await?;
             self.revision = Some(saved);
+            self.saved_generation = self.state.generation;
             self.is_changed = false;
         }
         Ok(())
@@ -292,6 +325,12 @@ impl<'c> Pass<'c> {
         }
         self.list_failures.insert(kind, text);
         self.show_progress(kind);
+    }
+
+    /// Whether a list was read whole, and can be read now.
+    fn is_read(&mut self, kind: MirroredKind) -> bool {
+        let list = self.state.list(kind);
+        list.as_of.is_some() && list.failure.is_none()
     }
 
     fn show_progress(&mut self, kind: MirroredKind) {

@@ -115,6 +115,12 @@ pub(super) struct ListState {
     /// What is no longer listed, and since when, as long as no event says so.
     #[serde(default)]
     pub(super) gone: BTreeMap<u64, Timestamp>,
+    /// It is being read from its start again, though it was read whole before.
+    #[serde(default)]
+    pub(super) is_read_again: bool,
+    /// The store had no room for a state of it.
+    #[serde(default)]
+    pub(super) is_unstored: bool,
 }
 
 fn write_checkpoint<S: Serializer>(it: &ListCheckpoint, to: S) -> Result<S::Ok, S::Error> {
@@ -131,6 +137,14 @@ fn read_checkpoint<'d, D: Deserializer<'d>>(from: D) -> Result<ListCheckpoint, D
 impl PlaceState {
     pub(super) fn list(&mut self, kind: MirroredKind) -> &mut ListState {
         self.lists.entry(kind.as_str().to_owned()).or_default()
+    }
+
+    /// Forgets how far the place was read.
+    pub(super) fn begin_anew(&mut self) {
+        self.lists.clear();
+        self.repositories.clear();
+        self.projects.clear();
+        self.conditions = KnownConditions::default();
     }
 
     /// Notes that states were stored.
@@ -150,7 +164,8 @@ impl PlaceState {
             .recent
             .front()
             .map_or(self.generation, |(oldest, _)| *oldest);
-        (generation >= oldest).then(|| {
+        // A place that began anew counts from 0 again.
+        (generation >= oldest && generation <= self.generation).then(|| {
             let later = self.recent.iter().filter(|(at, _)| *at > generation);
             later.map(|(_, id)| id.as_str()).collect()
         })
@@ -197,11 +212,29 @@ impl PlaceRecords {
         labels: &[PlaceLabel],
     ) -> Result<Vec<Option<PlaceState>>, CompareError> {
         let ids: Vec<_> = labels.iter().map(PlaceLabel::record_id).collect();
-        let records = self.records.load_many(PLACES, &ids).await?;
+        let records = match self.records.load_many(PLACES, &ids).await {
+            Err(RecordsError::Unreadable { .. }) => return self.load_each(labels).await,
+            records => records?,
+        };
         let states = records.into_iter();
         Ok(states
             .map(|record| record.map(|record| read(&record.state)))
             .collect())
+    }
+
+    /// As [`Self::load_many`], where one of them is damaged: that one is as none, and named at its own comparison.
+    async fn load_each(
+        &self,
+        labels: &[PlaceLabel],
+    ) -> Result<Vec<Option<PlaceState>>, CompareError> {
+        let mut states = Vec::with_capacity(labels.len());
+        for label in labels {
+            states.push(match self.load(label).await {
+                Err(CompareError::Records(RecordsError::Unreadable { .. })) => None,
+                state => state?.map(|(state, _)| state),
+            });
+        }
+        Ok(states)
     }
 
     /// Stores what is known of a place, if nobody else has since `expected`.

@@ -1,12 +1,12 @@
 //! The stored states of the mirror: those of a place belong to one owner, so that they are listed without others.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::{PrincipalId, RecordId};
 use ports::{
-    Collection, NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits, Records,
-    RecordsError, Revision,
+    Collection, MirroredKind, NewRecord, RecordCreation, RecordKey, RecordLife, RecordLimits,
+    Records, RecordsError, Revision, StoredRecord,
 };
 use tracing::warn;
 
@@ -51,52 +51,64 @@ impl StateRecords {
         Self { records }
     }
 
-    /// Stores states of a place, each in the place of an older one.
+    /// Stores states of a place, each in the place of an older one. Gives the kinds of those for which there is no room.
     pub(super) async fn save(
         &self,
         place: &ListedPlace,
         states: &[SavedState],
-    ) -> Result<(), CompareError> {
+    ) -> Result<BTreeSet<MirroredKind>, CompareError> {
         let owner = owner_of(place);
         let saves = states
             .iter()
             .map(|state| self.save_one(&owner, state).boxed());
         let saves: Vec<_> = saves.collect();
         let saves = stream::iter(saves).buffer_unordered(SAVES_AT_ONCE);
-        saves.try_collect::<()>().await
+        let unstored: Vec<Option<MirroredKind>> = saves.try_collect().await?;
+        let unstored: Vec<_> = unstored.into_iter().flatten().collect();
+        if !unstored.is_empty() {
+            let states = unstored.len();
+            warn!(
+                states,
+                "the store has no room for states of the mirror: they are in memory alone"
+            );
+        }
+        Ok(unstored.into_iter().collect())
     }
 
-    async fn save_one(&self, owner: &PrincipalId, state: &SavedState) -> Result<(), CompareError> {
-        let encoded = state.encode().map_err(CompareError::Encoding)?;
+    /// Stores a state; its kind, if there is no room for it.
+    async fn save_one(
+        &self,
+        owner: &PrincipalId,
+        state: &SavedState,
+    ) -> Result<Option<MirroredKind>, CompareError> {
         let record = NewRecord {
             key: key(state.record_id()),
             owner: owner.clone(),
-            state: encoded,
+            state: state.encode().map_err(CompareError::Encoding)?,
             ttl: MIRROR_TTL,
         };
         if record.state.len() > self.records.max_state_bytes() {
-            warn!(id = %record.key.id, bytes = record.state.len(), "a state is too large to be stored: it is in memory alone");
-            return Ok(());
+            return Ok(Some(state.kind));
         }
         loop {
-            let (known, revision) = match self.records.create(&record, LIMITS).await {
-                Ok(RecordCreation::Created(_) | RecordCreation::Ended) => return Ok(()),
-                Ok(RecordCreation::Exists(known)) => (Some(known.state), known.revision),
-                // It cannot be replaced, and an end would last as long as the record.
-                Err(RecordsError::Unreadable { .. }) => {
-                    warn!(id = %record.key.id, "a stored state is damaged: the present one is in memory alone");
-                    return Ok(());
+            let known = match self.records.create(&record, LIMITS).await {
+                Ok(RecordCreation::Created(_) | RecordCreation::Ended) => return Ok(None),
+                Ok(RecordCreation::Exists(known)) => known,
+                // What is damaged cannot be replaced, and an end would last as long as the record.
+                Err(RecordsError::Unreadable { .. } | RecordsError::NoRoom { .. }) => {
+                    return Ok(Some(state.kind));
                 }
                 Err(error) => return Err(error.into()),
             };
-            let known = known.and_then(|known| SavedState::decode(&known).ok());
-            if known.is_some_and(|known| !state.is_newer_than(&known)) {
-                return Ok(());
+            let stored = SavedState::decode(&known.state).ok();
+            if stored.is_some_and(|stored| !state.is_newer_than(&stored)) {
+                return Ok(None);
             }
-            match self.replace(&record, revision).await {
-                Ok(()) => return Ok(()),
+            match self.replace(&record, known.revision).await {
+                Ok(()) => return Ok(None),
                 // Another replica was faster: the newer one of both stays.
                 Err(RecordsError::Conflict { .. } | RecordsError::Missing) => {}
+                Err(RecordsError::NoRoom { .. }) => return Ok(Some(state.kind)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -134,11 +146,25 @@ impl StateRecords {
         })
     }
 
+    async fn load_each(&self, ids: Vec<RecordId>) -> Result<Vec<StoredRecord>, RecordsError> {
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.records.load(&key(id)).await {
+                Err(RecordsError::Unreadable { .. }) => {}
+                record => records.extend(record?),
+            }
+        }
+        Ok(records)
+    }
+
     /// The states with these ids, as far as they are there.
     pub(super) async fn of_ids(&self, ids: &[&str]) -> Result<Vec<SavedState>, CompareError> {
         let ids: Vec<_> = ids.iter().filter_map(|id| RecordId::new(id).ok()).collect();
-        let records = self.records.load_many(STATES, &ids).await?;
-        let states = records.into_iter().flatten();
+        let records = match self.records.load_many(STATES, &ids).await {
+            Err(RecordsError::Unreadable { .. }) => self.load_each(ids).await?,
+            records => records?.into_iter().flatten().collect(),
+        };
+        let states = records.iter();
         Ok(states
             .filter_map(|record| SavedState::decode(&record.state).ok())
             .collect())

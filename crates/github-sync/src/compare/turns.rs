@@ -85,8 +85,11 @@ impl CompareTurns {
     }
 
     async fn turns(&self) -> std::convert::Infallible {
+        let mut looked = Instant::now();
         loop {
-            if self.leases.is_some() {
+            let is_shared = self.leases.is_some() && looked.elapsed() >= COMPARE_STEP;
+            if is_shared || !self.knows_all() {
+                looked = Instant::now();
                 self.look().await;
             }
             let due = self.due();
@@ -124,12 +127,36 @@ impl CompareTurns {
 
     async fn look_at(&self, labels: &[PlaceLabel]) -> Result<(), CompareError> {
         let states = self.comparer.places.load_many(labels).await?;
+        let mut failure = None;
         for (label, state) in labels.iter().zip(states) {
-            if let Some(state) = state {
-                self.take_in(label, &state).await?;
-            }
+            let taken = match state {
+                Some(state) => self.take_in(label, &state).await,
+                // Nobody has compared it yet.
+                None => {
+                    let mut known = self.known.lock();
+                    known
+                        .entry(label.clone())
+                        .or_default()
+                        .generation
+                        .get_or_insert(0);
+                    Ok(())
+                }
+            };
+            // One place hinders no other.
+            failure = taken.err().or(failure);
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Whether what is stored of all places was read.
+    fn knows_all(&self) -> bool {
+        let known = self.known.lock();
+        let is_known = |label| {
+            known
+                .get(label)
+                .is_some_and(|known| known.generation.is_some())
+        };
+        self.comparer.labels.lock().iter().all(is_known)
     }
 
     async fn take_in(&self, label: &PlaceLabel, state: &PlaceState) -> Result<(), CompareError> {
@@ -165,8 +192,11 @@ impl CompareTurns {
         let known = self.known.lock();
         let now = Instant::now();
         let is_due = |label: &PlaceLabel| {
-            let due = known.get(label).and_then(|known| known.due);
-            self.asked.has(label) || due.is_none_or(|due| due <= now)
+            // Not before what is stored of it was read: what is not known would be taken for new.
+            let Some(known) = known.get(label).filter(|known| known.generation.is_some()) else {
+                return false;
+            };
+            self.asked.has(label) || known.due.is_none_or(|due| due <= now)
         };
         let mut due: Vec<_> = labels.into_iter().filter(is_due).collect();
         let places = due.len().max(1) as u64;
@@ -230,7 +260,7 @@ impl CompareTurns {
 
     async fn compare(&self, label: &PlaceLabel) {
         // What is asked for from now on is another comparison.
-        self.asked.take(label);
+        let was_asked = self.asked.take(label);
         let comparer = &self.comparer;
         comparer.status.compares(label, true);
         let (at, began) = (comparer.clock.now(), Instant::now());
@@ -246,9 +276,13 @@ impl CompareTurns {
                     Ok(Ok(())) if tally.waiting > 0 => CompareEnd::waiting,
                     Ok(Ok(())) => CompareEnd::whole,
                 };
-                self.note_end(label, pass.state(), end);
+                self.note_end(label, (pass.state(), pass.saved_generation()), end);
                 let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let error = ran.ok().and_then(Result::err);
+                if was_asked && error.is_some() {
+                    // Whoever asked gets a whole one.
+                    self.asked.ask([label.clone()]);
+                }
                 let is_news =
                     comparer
                         .status
@@ -279,12 +313,17 @@ impl CompareTurns {
         }
     }
 
-    fn note_end(&self, label: &PlaceLabel, state: &PlaceState, end: CompareEnd) {
+    fn note_end(
+        &self,
+        label: &PlaceLabel,
+        (state, generation): (&PlaceState, u64),
+        end: CompareEnd,
+    ) {
         let comparer = &self.comparer;
         comparer.status.stored(label, state);
         comparer.show_lists(label, state);
         comparer.add_repositories(label, state);
-        self.note(label, state, state.generation);
+        self.note(label, state, generation);
         let pause = match end {
             CompareEnd::whole => return,
             CompareEnd::time_limit => COMPARE_CONTINUES,

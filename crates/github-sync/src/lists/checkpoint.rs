@@ -46,6 +46,16 @@ impl ListCheckpoint {
         self.whole
     }
 
+    /// Reads the list from its start again. That it was whole, and what was in it, stays known.
+    pub(crate) fn begin_again(&self) -> Self {
+        Self {
+            version: VERSION,
+            whole: self.whole,
+            pages: 0,
+            walk: self.walk.as_ref().map(ListWalk::begin_again),
+        }
+    }
+
     /// The walk that goes on, or a first one.
     pub(super) fn walk_of(&self, list: &ListAddress) -> ListWalk {
         let kind = list.walk();

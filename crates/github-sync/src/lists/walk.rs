@@ -34,6 +34,16 @@ impl ListWalk {
         }
     }
 
+    /// The same walk from its start; of a list that is always read whole, with what was in it.
+    pub(super) fn begin_again(&self) -> Self {
+        match self {
+            Self::Since(_) => Self::Since(Box::default()),
+            Self::Newest(_) => Self::Newest(NewestWalk::default()),
+            Self::Whole(walk) => Self::Whole(walk.begin_again()),
+            Self::One(_) => Self::One(OneWalk::default()),
+        }
+    }
+
     /// Whether a list is read like this.
     pub(super) fn fits(&self, kind: WalkKind) -> bool {
         matches!(

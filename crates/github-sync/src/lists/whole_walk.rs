@@ -41,6 +41,14 @@ struct KnownPage {
 }
 
 impl WholeWalk {
+    /// From its start, with what was in the list.
+    pub(super) fn begin_again(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn call(&self, first: RestCall) -> RestCall {
         let call = match (self.read, self.link()) {
             (0, _) => first,

@@ -106,6 +106,11 @@ impl Mirror {
         self.table.lock().is_missing(place.id(), kind)
     }
 
+    /// States of a list are not in the store: the mirror lacks them.
+    pub(crate) fn note_missing(&self, place: &ListedPlace, kind: MirroredKind) {
+        self.table.lock().note_missing(place.id(), kind);
+    }
+
     /// The list is about to be read from its beginning, with everything that is in it.
     pub(crate) fn forget_missing(&self, place: &ListedPlace, kind: MirroredKind) {
         self.table.lock().forget_missing(place.id(), kind);

@@ -48,6 +48,21 @@ impl ListProgress {
         self.lists.get(&key)?.as_of
     }
 
+    /// Since when the lists of the repositories of an owner are known to be whole.
+    pub(super) fn of_owner(
+        &self,
+        owner: &str,
+        kind: MirroredKind,
+    ) -> impl Iterator<Item = Option<Timestamp>> + '_ {
+        let first = format!("{}/", owner.to_ascii_lowercase());
+        let from = (first.clone(), MirroredKind::Repository);
+        let of_owner = self.lists.range(from..);
+        let of_owner = of_owner.take_while(move |((place, _), _)| place.starts_with(&first));
+        of_owner
+            .filter(move |((_, of), _)| *of == kind)
+            .map(|(_, list)| list.as_of)
+    }
+
     pub(super) fn all(&self) -> Vec<MirrorProgress> {
         self.lists.values().cloned().collect()
     }

@@ -1,10 +1,12 @@
 //! The place itself: a repository by its name, or the repositories of an organization.
 
 use ports::MirroredKind;
+use tracing::info;
 
 use super::Pass;
 use crate::{
-    compare::error::CompareError, limits::MAX_REPOSITORIES_OF_OWNER, lists::ListCheckpoint,
+    compare::error::CompareError, limits::MAX_REPOSITORIES_OF_OWNER, listed::ListedPlace,
+    lists::ListCheckpoint,
 };
 
 impl Pass<'_> {
@@ -22,11 +24,8 @@ impl Pass<'_> {
         self.begin_request()?;
         let lists = &self.comparer.lists;
         let found = lists.repository(owner, repo, &cursor).await?;
-        if let Some(place) = found.places.first()
-            && self.state.place.as_ref() != Some(place)
-        {
-            self.state.place = Some(place.clone());
-            self.is_changed = true;
+        if let Some(place) = found.places.first() {
+            self.take_place(place);
         }
         let Some(place) = self.state.place.clone() else {
             return Err(CompareError::NoPlace);
@@ -46,25 +45,43 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Takes the place as GitHub shows it. Another one under the same name begins anew: nothing of the one before is its own.
+    fn take_place(&mut self, place: &ListedPlace) {
+        let before = self.state.place.replace(place.clone());
+        if let Some(before) = &before
+            && before.id() != place.id()
+        {
+            info!(place = %self.label, "another one has this name now: it is read from the start");
+            self.state.begin_anew();
+        }
+        self.is_changed |= before.as_ref() != Some(place);
+    }
+
     /// The repositories of an organization, which are places of their own.
     pub(super) async fn find_repositories(&mut self, owner: &str) -> Result<(), CompareError> {
         const KIND: MirroredKind = MirroredKind::Repository;
+        let mut is_cut = self.state.repositories.len() >= MAX_REPOSITORIES_OF_OWNER;
         loop {
             let cursor = self.state.list(KIND).checkpoint.clone();
             self.begin_request()?;
             let lists = &self.comparer.lists;
             let found = lists.repositories_of(owner, &cursor).await?;
             if let Some(place) = found.owner() {
-                self.is_changed |= self.state.place.as_ref() != Some(&place);
-                self.state.place = Some(place);
+                self.take_place(&place);
             }
             let repositories = &mut self.state.repositories;
             for place in &found.places {
-                if let Some(repository) = &place.repository
-                    && repositories.len() < MAX_REPOSITORIES_OF_OWNER
+                let Some(repository) = &place.repository else {
+                    continue;
+                };
+                let id = repository.id.0;
+                if repositories.len() >= MAX_REPOSITORIES_OF_OWNER
+                    && !repositories.contains_key(&id)
                 {
-                    repositories.insert(repository.id.0, repository.name.clone());
+                    is_cut = true;
+                    continue;
                 }
+                repositories.insert(id, repository.name.clone());
             }
             for id in &found.step.gone {
                 repositories.remove(id);
@@ -74,7 +91,7 @@ impl Pass<'_> {
             self.is_changed |= list.checkpoint != found.step.checkpoint;
             list.checkpoint = found.step.checkpoint;
             if found.step.end {
-                list.as_of = Some(found.step.as_of);
+                list.as_of = (!is_cut).then_some(found.step.as_of);
                 self.show_progress(KIND);
                 return Ok(());
             }

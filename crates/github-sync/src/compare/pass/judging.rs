@@ -84,14 +84,24 @@ impl Judging<'_> {
         known: Option<&KnownBefore>,
         listed_before: Option<Timestamp>,
     ) -> Option<FoundChange> {
-        if !object.whole || !content::has_events(self.kind) {
+        if !object.whole || !content::has_events(self.kind) || known.is_some_and(|it| !it.whole) {
             return None;
         }
         let listed: Value = serde_json::from_slice(&object.json).ok()?;
+        // It is listed as it was before it was deleted.
+        if known.is_some_and(|known| known.deleted && object.updated_at <= known.updated_at) {
+            return None;
+        }
         let Some(known) = known.filter(|known| !known.deleted) else {
             // What is older was there at the last comparison, and is not known because it was evicted.
-            let created = listed.get("created_at").and_then(Value::as_str);
-            let created = created.and_then(Timestamp::parse)?;
+            let time = |name| {
+                listed
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .and_then(Timestamp::parse)
+            };
+            // A release is "created" with its commit.
+            let created = time("created_at").max(time("published_at"))?;
             let is_new = created.plus(COMPARE_OVERLAP) >= listed_before?;
             return content::appeared(self.kind, &listed).filter(|_| is_new);
         };

@@ -39,6 +39,8 @@ impl Pass<'_> {
                 .values_mut()
                 .for_each(|known| *known = NEVER);
         }
+        // They are as whole as the list of projects.
+        let as_of = self.is_read(MirroredKind::Project).then_some(began_at);
         let mut faults = UngivenParts::new();
         for project in &projects {
             let known = self.state.projects.get(&project.number);
@@ -52,7 +54,7 @@ impl Pass<'_> {
         for kind in kinds {
             let fault = faults.iter().find(|(of, _)| of == kind);
             let fault = fault.map(|(_, fault)| fault.as_str());
-            self.note_details(*kind, Some(began_at), fault);
+            self.note_details(*kind, as_of, fault);
         }
         Ok(())
     }

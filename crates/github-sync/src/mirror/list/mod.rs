@@ -84,6 +84,8 @@ impl Mirror {
             // Whether all repositories of an owner are known says their own list.
             None if !query.is_of_owner() => {
                 times.push(progress.as_of(&query.owner, ports::MirroredKind::Repository));
+                // Of some of them nothing may have been shown yet.
+                times.extend(progress.of_owner(&query.owner, query.kind));
             }
             // Nothing is known there by now, but its list may have been read.
             address if names.is_empty() => names.push(address.unwrap_or(&query.owner)),

@@ -138,6 +138,11 @@ impl Table {
         self.missing.has(place, kind)
     }
 
+    /// The table lacks states of a list.
+    pub(in crate::mirror) fn note_missing(&mut self, place: PlaceId, kind: MirroredKind) {
+        self.missing.add(place, kind);
+    }
+
     /// The list is about to be read from its beginning.
     pub(in crate::mirror) fn forget_missing(&mut self, place: PlaceId, kind: MirroredKind) {
         self.missing.forget(place, kind);
