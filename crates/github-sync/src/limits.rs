@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Default of `sync.max_resources`. With 8 KiB for a typical issue that is 160 MiB; at the bound
-/// the least recently used states are evicted, and a later `GetResource` for one of them answers
-/// "not found".
-pub(crate) const DEFAULT_MAX_RESOURCES: usize = 20_000;
+/// Default of `sync.max_resources`: small ones, such as labels and runs. The typical issue has 5 KiB, so that some 50,000 reach
+/// [`MAX_STATE_BYTES`] first. At either bound the least recently used states are evicted, and a later `GetResource` for one of
+/// them answers "not found".
+pub(crate) const DEFAULT_MAX_RESOURCES: usize = 200_000;
 
 /// Maximum size of all states together, in bytes of JSON; states are evicted at this bound too. A
 /// pull request may have hundreds of KiB, so a count alone would not bound the memory.

@@ -178,6 +178,49 @@ async fn a_repository_that_was_renamed_says_so_and_is_found_under_its_new_name()
     assert!(replica.object(MirroredKind::Issue, 2).await.is_some());
 }
 
+#[tokio::test]
+async fn a_lost_webhook_is_fetched_and_its_change_is_no_second_event() {
+    let world = MirrorWorld::new().await;
+    let issues = world.open_issues(2);
+    world.github.change(|github| {
+        // Nobody listens there.
+        let nowhere = "http://127.0.0.1:1/webhooks/github";
+        let owner = fake_github::hooks::FakeHookOwner::Repo(world.repo);
+        github.add_hook(owner, nowhere, "a secret", &["issues"])
+    });
+    world.github.delivered().await;
+    let config = github_sync::SyncConfig {
+        sweep_seconds: 1,
+        ..MirrorWorld::config()
+    };
+    let replica = world.start(&config);
+    replica.whole(1).await;
+    world.clock.advance(LONG);
+    world
+        .github
+        .change(|github| github.close(issues[0], "completed"));
+    world.github.delivered().await;
+    let before = replica.running.health().view()["gaps"]["lastWholeSweep"].clone();
+    // The webhook had its time, and the sweep may have had its turn or not.
+    world.clock.advance(Duration::from_secs(90));
+    replica.compare().await;
+    replica
+        .until("the delivery is fetched", async |_| {
+            !world.told().await.is_empty()
+        })
+        .await;
+    replica
+        .until("a sweep has begun since", async |it| {
+            it.running.health().view()["gaps"]["lastWholeSweep"] != before
+        })
+        .await;
+    let tally = replica.compare().await;
+    assert_eq!(tally["waiting"], 0, "{tally}");
+    let events = world.events().await;
+    assert_eq!(events.len(), 1, "{:?}", world.told().await);
+    assert!(events[0].metadata.repaired && events[0].action == "closed");
+}
+
 /// GitHub's object, as its API gives it.
 async fn object_at_github(world: &MirrorWorld, number: u64) -> Value {
     let url = format!("{}/repos/octo/reactor/issues/{number}", world.github.url());
