@@ -47,8 +47,8 @@ pub struct SyncConfig {
     pub sweep_seconds: u64,
     /// Kinds of resources to compare with GitHub: `repositories`, `issues`, `pulls`, `milestones`, `labels`, `releases`,
     /// `workflow_runs`, `projects`, `draft_issues` (which only events show), `project_fields`, `project_views`,
-    /// `project_items`, `pull_states`, or their singular; none means all. The last four are read with GraphQL, and bring
-    /// `projects`, or `pulls` and `repositories`, with them.
+    /// `project_items`, `pull_states`, `issue_links`, or their singular; none means all. The last five are read with GraphQL,
+    /// and bring `projects`, `pulls` and `repositories`, or `issues` with them.
     pub resources: Vec<String>,
     /// What no webhook says and becomes an event with `source: "sync"`: `merge_conflicts`, `pending_checks` and
     /// `waiting_reviews` of pull requests (from `pull_states`), `due_milestones` (from `milestones`). An empty list: nothing.
@@ -260,6 +260,7 @@ const fn sources(kind: MirroredKind) -> &'static [MirroredKind] {
             &[MirroredKind::Project]
         }
         MirroredKind::PullState => &[MirroredKind::PullRequest, MirroredKind::Repository],
+        MirroredKind::IssueLinks => &[MirroredKind::Issue],
         _ => &[],
     }
 }

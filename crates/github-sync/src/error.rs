@@ -38,7 +38,7 @@ pub enum SyncBuildError {
     /// A kind of resource that does not exist.
     #[error(
         "sync.resources has {given:?}, which is no kind of resource; use repositories, issues, pulls, milestones, labels, \
-         releases, workflow_runs, projects, draft_issues, project_fields, project_views, project_items or pull_states, or leave \
+         releases, workflow_runs, projects, draft_issues, project_fields, project_views, project_items, pull_states or issue_links, or leave \
          it out for all"
     )]
     Resource {

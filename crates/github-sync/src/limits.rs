@@ -242,6 +242,12 @@ pub(crate) const PULLS_PER_QUERY: usize = 20;
 /// Pull requests of a repository whose states one comparison reads: 50 points of the 5,000 of an hour. The next one goes on.
 pub(crate) const MAX_PULLS_PER_PASS: usize = 1_000;
 
+/// Issues whose sub-issues one query reads: each has one connection, and 100 of them cost a point.
+pub(crate) const ISSUES_PER_QUERY: usize = 50;
+
+/// Issues of a repository whose sub-issues one comparison reads: 40 points. The next one goes on.
+pub(crate) const MAX_LINKS_PER_PASS: usize = 2_000;
+
 /// Pages of the items of a project, 50 each: as many items as a project may have. What is beyond it is left out.
 pub(crate) const MAX_ITEM_PAGES: u32 = 1_000;
 

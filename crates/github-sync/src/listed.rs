@@ -65,5 +65,6 @@ pub(crate) const fn is_detail(kind: MirroredKind) -> bool {
             | MirroredKind::ProjectView
             | MirroredKind::ProjectItem
             | MirroredKind::PullState
+            | MirroredKind::IssueLinks
     )
 }

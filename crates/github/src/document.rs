@@ -38,6 +38,8 @@ documents! {
     PROJECT_VIEWS "ProjectViews" "project_views.graphql" 1;
     /// The sub-issues of an issue, a page, and its parent. Variables: `owner`, `name`, `number`, `after`.
     SUB_ISSUES "SubIssues" "sub_issues.graphql" 1;
+    /// The sub-issues of several issues. A batch of 100 is a point. Variables: `ids`.
+    ISSUE_LINKS "IssueLinks" "issue_links.graphql" 1;
     /// Whether a pull request can be merged, and why not: reviews, requested reviews, checks. Variables: `owner`, `name`,
     /// `number`.
     PULL_STATE "PullState" "pull_state.graphql" 1;

@@ -39,11 +39,13 @@ pub enum MirroredKind {
     /// Of pull requests what lists do not show: whether they can be merged, reviews, checks. The number is that of the pull
     /// request, and the time is when this state was read first.
     PullState,
+    /// Sub-issues of issues that have some. The number is that of the issue, and the time is when they were read first.
+    IssueLinks,
 }
 
 impl MirroredKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Repository,
         Self::Issue,
         Self::PullRequest,
@@ -57,6 +59,7 @@ impl MirroredKind {
         Self::ProjectView,
         Self::ProjectItem,
         Self::PullState,
+        Self::IssueLinks,
     ];
 
     /// Its name, in the plural, as in URIs, in `sync.resources` and in metrics. It becomes part of stored keys and is
@@ -77,6 +80,7 @@ impl MirroredKind {
             Self::ProjectView => "project_views",
             Self::ProjectItem => "project_items",
             Self::PullState => "pull_states",
+            Self::IssueLinks => "issue_links",
         }
     }
 

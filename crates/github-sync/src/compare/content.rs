@@ -89,7 +89,8 @@ const fn parts(kind: MirroredKind) -> Option<&'static [Part]> {
         | MirroredKind::ProjectField
         | MirroredKind::ProjectView
         | MirroredKind::ProjectItem
-        | MirroredKind::PullState => None,
+        | MirroredKind::PullState
+        | MirroredKind::IssueLinks => None,
     }
 }
 

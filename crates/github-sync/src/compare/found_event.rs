@@ -39,7 +39,8 @@ const fn webhook(kind: MirroredKind) -> Option<(&'static str, &'static str)> {
         | MirroredKind::ProjectField
         | MirroredKind::ProjectView
         | MirroredKind::ProjectItem
-        | MirroredKind::PullState => None,
+        | MirroredKind::PullState
+        | MirroredKind::IssueLinks => None,
     }
 }
 

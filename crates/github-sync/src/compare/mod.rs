@@ -6,7 +6,7 @@
 //! | `content` | which difference between two objects an event would have told |
 //! | `found_event` | such a difference made an event |
 //! | `derived` | what no webhook says: which conditions hold, and their events |
-//! | `pass`, with `finding`, `judging`, `details`, `projects`, `pulls`, `deriving`, `tally` | one comparison of one place |
+//! | `pass`, with `finding`, `judging`, `details`, `projects`, `pulls`, `links`, `deriving`, `tally` | one comparison of one place |
 //! | `comparer` | what comparisons are made of |
 //! | `asked`, `turns` | when, and by which replica |
 //! | `status`, `metrics`, `error` | what is told of it |

@@ -5,6 +5,7 @@ mod deriving;
 mod details;
 mod finding;
 mod judging;
+mod links;
 mod projects;
 mod pulls;
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `node` | GraphQL's object as that of a list, with a member of ours |
 //! | `projects` | fields, views and items of a project |
-//! | `pulls` | states of pull requests, several with one query |
+//! | `pulls` | states of pull requests, and sub-issues, several with one query |
 //!
 //! Callers count the points and decide when to read: an unchanged resource is not asked for.
 
@@ -22,7 +22,7 @@ use crate::listed::ListedObject;
 
 pub(crate) use node::project_of;
 pub(crate) use projects::ProjectToRead;
-pub(crate) use pulls::{PullFacts, PullToRead, settled};
+pub(crate) use pulls::{DetailFacts, DetailToRead, settled};
 
 /// Reads details.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-//! States of pull requests, several with one query, and what of them decides whether they are read again.
+//! States of pull requests and sub-issues of issues, several with one query, and what of them decides whether they are read
+//! again.
 
 use github::{GithubAccess, GithubError, GraphqlDocument};
 use model::{ResourceId, Timestamp};
@@ -13,9 +14,9 @@ use super::{
 };
 use crate::limits::{LIST_PATIENCE, SETTLED_AFTER};
 
-/// A pull request whose state is to be read.
+/// A pull request, or an issue, of which details are to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PullToRead {
+pub(crate) struct DetailToRead {
     pub(crate) number: u64,
     pub(crate) node_id: ResourceId,
     /// The time of its object in the list.
@@ -24,7 +25,7 @@ pub(crate) struct PullToRead {
 
 /// What of a stored state decides whether it is read again.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct PullFacts {
+pub(crate) struct DetailFacts {
     /// GitHub is still finding out whether it can be merged, or checks have not ended.
     pub(crate) is_unsettled: bool,
     /// It has all changes of the pull request up to here.
@@ -52,7 +53,7 @@ struct WrittenOurs {
     pushed_at: Option<Timestamp>,
 }
 
-impl PullFacts {
+impl DetailFacts {
     /// Of a stored state.
     pub(crate) fn of(json: &[u8]) -> Self {
         let state: Option<WrittenState> = serde_json::from_slice(json).ok();
@@ -79,13 +80,36 @@ impl GithubDetails {
     pub(crate) async fn pull_states(
         &self,
         owner: &str,
-        pulls: &[PullToRead],
+        pulls: &[DetailToRead],
+        pushed_at: Option<Timestamp>,
+    ) -> Result<DetailAnswer<DetailPage>, GithubError> {
+        let asked = (MirroredKind::PullState, GraphqlDocument::PULL_STATES);
+        self.by_ids(owner, asked, pulls, pushed_at).await
+    }
+
+    /// The sub-issues of some issues of an owner, as [`Self::pull_states`].
+    ///
+    /// # Errors
+    /// Those of the client.
+    pub(crate) async fn issue_links(
+        &self,
+        owner: &str,
+        issues: &[DetailToRead],
+    ) -> Result<DetailAnswer<DetailPage>, GithubError> {
+        let asked = (MirroredKind::IssueLinks, GraphqlDocument::ISSUE_LINKS);
+        self.by_ids(owner, asked, issues, None).await
+    }
+
+    async fn by_ids(
+        &self,
+        owner: &str,
+        (kind, document): (MirroredKind, GraphqlDocument),
+        resources: &[DetailToRead],
         pushed_at: Option<Timestamp>,
     ) -> Result<DetailAnswer<DetailPage>, GithubError> {
         let access = GithubAccess::Owner(owner.to_owned());
-        let ids: Vec<_> = pulls.iter().map(|pull| &pull.node_id).collect();
+        let ids: Vec<_> = resources.iter().map(|it| &it.node_id).collect();
         let asked_at = self.clock.now();
-        let document = GraphqlDocument::PULL_STATES;
         let variables = json!({ "ids": ids });
         let answer = self
             .client
@@ -94,21 +118,20 @@ impl GithubDetails {
         let nodes = answer.data["nodes"].as_array();
         let nodes = nodes.map_or(&[][..], Vec::as_slice);
         let faults = faults_of(&answer, "nodes");
-        let nodes = pulls.iter().zip(nodes).enumerate();
+        let nodes = resources.iter().zip(nodes).enumerate();
         let whole = nodes.filter(|(at, _)| !faults.nodes.contains(at));
-        let objects = whole.filter_map(|(_, (pull, node))| {
+        let objects = whole.filter_map(|(_, (asked, node))| {
             let ours = json!({
-                "readFor": settled(pull.updated_at, asked_at),
+                "readFor": settled(asked.updated_at, asked_at),
                 "pushedAt": pushed_at.map(|at| settled(at, asked_at)),
             });
-            let kind = MirroredKind::PullState;
-            listed(kind, Some(pull.number), node, (ours, asked_at))
+            listed(kind, Some(asked.number), node, (ours, asked_at))
         });
         let objects: Vec<_> = objects.collect();
-        let lacks_some = objects.len() < pulls.len();
-        let fault = faults.text.or_else(|| {
-            lacks_some.then(|| "GitHub does not give some of the pull requests".to_owned())
-        });
+        let lacks_some = objects.len() < resources.len();
+        let fault = faults
+            .text
+            .or_else(|| lacks_some.then(|| format!("GitHub does not give some of the {kind}")));
         Ok(DetailAnswer {
             read: DetailPage {
                 objects,
@@ -135,7 +158,7 @@ mod tests {
         let facts = |mergeable: &str, rollup: Value| {
             let state = json!({ "mergeable": mergeable, "statusCheckRollup": rollup,
                 "forgewire": { "readFor": "1970-01-01T00:00:03.000Z", "pushedAt": null } });
-            PullFacts::of(state.to_string().as_bytes())
+            DetailFacts::of(state.to_string().as_bytes())
         };
         for (mergeable, rollup, is_unsettled) in [
             ("UNKNOWN", Value::Null, true),
@@ -148,6 +171,6 @@ mod tests {
             assert_eq!(facts.is_unsettled, is_unsettled, "{mergeable}");
             assert_eq!(facts.read_for, Some(Timestamp::from_unix_millis(3_000)));
         }
-        assert_eq!(PullFacts::of(b"null"), PullFacts::default());
+        assert_eq!(DetailFacts::of(b"null"), DetailFacts::default());
     }
 }

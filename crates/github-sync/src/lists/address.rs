@@ -129,7 +129,8 @@ impl ListAddress {
             | MirroredKind::ProjectField
             | MirroredKind::ProjectView
             | MirroredKind::ProjectItem
-            | MirroredKind::PullState => unreachable!("`of` makes no address for it"),
+            | MirroredKind::PullState
+            | MirroredKind::IssueLinks => unreachable!("`of` makes no address for it"),
         }
     }
 }

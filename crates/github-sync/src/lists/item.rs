@@ -102,7 +102,8 @@ fn object(
         | MirroredKind::PullRequest
         | MirroredKind::Milestone
         | MirroredKind::Project
-        | MirroredKind::PullState => written.number,
+        | MirroredKind::PullState
+        | MirroredKind::IssueLinks => written.number,
         MirroredKind::Repository
         | MirroredKind::Label
         | MirroredKind::Release

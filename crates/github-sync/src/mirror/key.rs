@@ -57,7 +57,7 @@ pub(crate) const fn is_of_owner(kind: MirroredKind) -> bool {
 
 /// Whether a state of a kind is about a resource that has a state of its own, under the same node id.
 pub(super) const fn is_second_state(kind: MirroredKind) -> bool {
-    matches!(kind, MirroredKind::PullState)
+    matches!(kind, MirroredKind::PullState | MirroredKind::IssueLinks)
 }
 
 /// Whether resources of a kind have a number that GitHub shows, not an id alone.

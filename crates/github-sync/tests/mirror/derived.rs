@@ -204,6 +204,27 @@ async fn what_held_at_the_first_comparison_is_no_news_and_costs_no_request() {
 }
 
 #[tokio::test]
+async fn two_replicas_tell_of_a_conflict_once() {
+    let world = MirrorWorld::new().await;
+    let pull = open_pull(&world);
+    let config = MirrorWorld::config();
+    let one = world.start_one_of_many(&config);
+    one.whole(1).await;
+    let other = world.start_one_of_many(&config);
+    other.whole(1).await;
+    world.clock.advance(LONG);
+    one.compare().await;
+    world
+        .github
+        .change(|github| github.move_base(world.repo, "main", &[pull]));
+    for replica in [&one, &other, &one, &other] {
+        world.clock.advance(LONG);
+        replica.compare().await;
+    }
+    assert_eq!(derived(&world).await, [told("merge_conflict_began", 1)]);
+}
+
+#[tokio::test]
 async fn what_is_switched_off_is_not_told() {
     let world = MirrorWorld::new().await;
     let pull = open_pull(&world);

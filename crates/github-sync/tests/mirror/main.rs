@@ -6,6 +6,7 @@ mod derived;
 mod failures;
 mod first;
 mod found;
+mod links;
 mod projects;
 mod pulls;
 mod replicas;

@@ -19,19 +19,30 @@ impl Pass<'_> {
     pub(super) async fn details(&mut self, place: &ListedPlace) -> Result<(), CompareError> {
         let kinds = self.comparer.kinds_of(self.label);
         let kinds: Vec<_> = kinds.into_iter().filter(|kind| is_detail(*kind)).collect();
-        let (of_pulls, of_projects): (Vec<_>, Vec<_>) = kinds
-            .into_iter()
-            .partition(|kind| *kind == MirroredKind::PullState);
-        let read = match (of_projects.is_empty(), of_pulls.is_empty()) {
-            (false, _) => self.projects(place, &of_projects).await,
-            (true, false) => self.pulls(place).await,
-            (true, true) => return Ok(()),
-        };
+        if place.repository.is_none() && !kinds.is_empty() {
+            let read = self.projects(place, &kinds).await;
+            return self.ended(&kinds, read);
+        }
+        for kind in kinds {
+            let read = match kind {
+                MirroredKind::PullState => self.pulls(place).await,
+                _ => self.links(place).await,
+            };
+            self.ended(&[kind], read)?;
+        }
+        Ok(())
+    }
+
+    /// Heavy queries fail for themselves, and lists were read all the same.
+    fn ended(
+        &mut self,
+        kinds: &[MirroredKind],
+        read: Result<(), CompareError>,
+    ) -> Result<(), CompareError> {
         match read {
-            // Heavy queries fail for themselves, and lists were read all the same.
             Err(error @ CompareError::Github(_)) if !is_of_limit(&error) => {
-                for kind in of_projects.into_iter().chain(of_pulls) {
-                    self.list_fails(kind, &error);
+                for kind in kinds {
+                    self.list_fails(*kind, &error);
                 }
                 Ok(())
             }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Pass;
 use crate::{
     compare::error::CompareError,
-    details::{PullFacts, PullToRead},
+    details::{DetailFacts, DetailToRead},
     limits::{MAX_PULLS_PER_PASS, PULLS_PER_QUERY},
     listed::ListedPlace,
 };
@@ -65,7 +65,7 @@ impl Pass<'_> {
 
     /// The pull requests to read, the most urgent first. Those of one urgency begin with another one each time, so that at the
     /// bound each has its turn.
-    fn due_pulls(&self, place: &ListedPlace, pushed_at: Option<Timestamp>) -> Vec<PullToRead> {
+    fn due_pulls(&self, place: &ListedPlace, pushed_at: Option<Timestamp>) -> Vec<DetailToRead> {
         let mirror = &self.comparer.mirror;
         let mut due = Vec::new();
         let states = mirror.living(place, KIND);
@@ -76,9 +76,9 @@ impl Pass<'_> {
             if !pull.is_open && !state.is_some_and(|state| state.is_open) {
                 continue;
             }
-            let facts = state.map(|state| PullFacts::of(&state.json));
+            let facts = state.map(|state| DetailFacts::of(&state.json));
             let facts = facts.unwrap_or_default();
-            let read = PullToRead {
+            let read = DetailToRead {
                 number: pull.number,
                 node_id: pull.node_id,
                 updated_at: pull.updated_at,
@@ -95,7 +95,11 @@ impl Pass<'_> {
     }
 }
 
-fn due_of(facts: &PullFacts, pull: &PullToRead, pushed_at: Option<Timestamp>) -> Option<PullDue> {
+fn due_of(
+    facts: &DetailFacts,
+    pull: &DetailToRead,
+    pushed_at: Option<Timestamp>,
+) -> Option<PullDue> {
     let lacks = |known: Option<Timestamp>, at| known.is_none_or(|known| at > known);
     if lacks(facts.read_for, pull.updated_at) {
         return Some(PullDue::Changed);
