@@ -170,6 +170,9 @@ pub(crate) const PLACES_PER_READ: usize = 100;
 /// seconds, and its queues may be long.
 pub(crate) const WEBHOOK_GRACE: Duration = Duration::from_secs(60);
 
+/// Objects of a list that wait for their webhooks, in bytes of JSON. Beyond it the list is read again from before them.
+pub(crate) const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
+
 /// How long an event of a change waits for the sweep of GitHub's lists of deliveries, which may find its webhook.
 pub(crate) const SWEEP_GRACE: Duration = Duration::from_secs(15 * 60);
 

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::{
     derived::DerivedRules,
     error::CompareError,
+    held::HeldChanges,
     metrics::CompareMetrics,
     place_records::{PlaceLabel, PlaceRecords, PlaceState},
     state_records::StateRecords,
@@ -56,6 +57,7 @@ pub(super) struct Comparer {
     pub(super) configured: Vec<PlaceLabel>,
     /// Lists that this process has read from the start because states of them were missing.
     pub(super) read_again: Mutex<BTreeSet<(PlaceLabel, MirroredKind)>>,
+    pub(super) held: HeldChanges,
     /// Items of projects that are read in part, by the place and the number of the project: a comparison that was ended at its
     /// time limit goes on there.
     pub(super) walks: Mutex<BTreeMap<(PlaceLabel, u64), ItemWalk>>,
@@ -135,6 +137,12 @@ impl Comparer {
         known: Option<u64>,
     ) -> Result<u64, CompareError> {
         self.add_repositories(label, state);
+        if let Some(place) = &state.place
+            && known.is_some_and(|known| known > state.generation)
+        {
+            warn!(place = %label, "the store of the mirror has lost its last changes: all states of a place are stored again");
+            self.mirror.forget_saved(place);
+        }
         if known != Some(state.generation) {
             self.read_states(state, known).await?;
         }
@@ -201,8 +209,23 @@ impl Comparer {
             let list = state.lists.get(kind.as_str());
             let as_of: Option<Timestamp> = list.and_then(|list| list.as_of);
             let failure = list.and_then(|list| list.failure.clone());
+            self.show_list(label, state.place.as_ref(), kind, (as_of, failure));
+        }
+    }
+
+    /// Shows how far a list was read, under the name of the configuration and under the present one.
+    pub(super) fn show_list(
+        &self,
+        label: &PlaceLabel,
+        place: Option<&ListedPlace>,
+        kind: MirroredKind,
+        (as_of, failure): (Option<Timestamp>, Option<String>),
+    ) {
+        let present = place.map(|place| place.name().to_string());
+        let present = present.filter(|name| !name.eq_ignore_ascii_case(label.as_str()));
+        for name in present.as_deref().into_iter().chain([label.as_str()]) {
             self.mirror
-                .note_progress(label.as_str(), kind, as_of, failure);
+                .note_progress(name, kind, as_of, failure.clone());
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `derived` | what no webhook says: which conditions hold, and their events |
 //! | `pass`, with `finding`, `judging`, `details`, `projects`, `pulls`, `links`, `deriving`, `tally` | one comparison of one place |
 //! | `comparer` | what comparisons are made of |
+//! | `held` | changes that wait for their webhooks |
 //! | `asked`, `turns` | when, and by which replica |
 //! | `status`, `metrics`, `error` | what is told of it |
 //!
@@ -19,6 +20,7 @@ mod content;
 mod derived;
 mod error;
 mod found_event;
+mod held;
 mod metrics;
 mod pass;
 mod place_records;
@@ -46,6 +48,7 @@ use self::{
     asked::AskedHere,
     comparer::Comparer,
     derived::DerivedRules,
+    held::HeldChanges,
     metrics::CompareMetrics,
     place_records::{PlaceLabel, PlaceRecords},
     state_records::StateRecords,
@@ -185,6 +188,7 @@ impl MirrorComparison {
             labels: Mutex::new(self.labels.clone()),
             configured: self.labels.clone(),
             read_again: Mutex::default(),
+            held: HeldChanges::default(),
             walks: Mutex::default(),
         };
         CompareTurns {

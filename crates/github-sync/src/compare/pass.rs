@@ -21,6 +21,7 @@ use self::judging::Judging;
 use super::{
     comparer::Comparer,
     error::CompareError,
+    held::{HeldList, HeldStep},
     place_records::{PlaceLabel, PlaceState},
     tally::PassTally,
 };
@@ -52,12 +53,19 @@ impl<'c> Pass<'c> {
     pub(super) async fn begin(
         comparer: &'c Comparer,
         label: &'c PlaceLabel,
+        known_generation: Option<u64>,
     ) -> Result<Self, CompareError> {
         let stored = comparer.places.load(label).await?;
         let (state, revision) = stored.map_or_else(Default::default, |(state, revision)| {
             (state, Some(revision))
         });
         let saved_generation = state.generation;
+        if let Some(place) = &state.place
+            && known_generation.is_some_and(|known| known > saved_generation)
+        {
+            warn!(place = %label, "the store of the mirror has lost its last changes: all states of a place are stored again");
+            comparer.mirror.forget_saved(place);
+        }
         Ok(Self {
             comparer,
             label,
@@ -117,25 +125,56 @@ impl<'c> Pass<'c> {
             self.read_from_start(kind);
             self.save().await?;
         }
-        let mut cursor = self.state.list(kind).checkpoint.clone();
-        let is_baseline = !cursor.is_whole();
-        let mut is_waiting = false;
+        let list = self.state.list(kind);
+        let (stored, as_of) = (list.checkpoint.clone(), list.as_of);
+        let mut held = self.comparer.held.take(self.label, kind, (&stored, as_of));
+        let is_baseline = !stored.is_whole() && !self.was_whole(kind);
+        self.judge_held(place, kind, &mut held).await?;
         loop {
-            let step = match self.comparer.lists.step(place, kind, &cursor).await {
+            let step = match self.comparer.lists.step(place, kind, &held.cursor).await {
                 Err(error @ GithubError::Endless { .. }) => {
                     self.read_from_start(kind);
                     return Err(error.into());
                 }
                 step => step?,
             };
-            self.take(place, kind, &step, (is_baseline, &mut is_waiting))
+            self.take(place, kind, &step, (is_baseline, &mut held))
                 .await?;
             if step.end {
-                return Ok(());
+                break;
             }
-            cursor = step.checkpoint;
             self.begin_request()?;
         }
+        self.settle_gone(place, kind).await?;
+        self.tally.waiting += held.len() + self.state.list(kind).gone.len();
+        if !held.is_over_bound() {
+            self.comparer.held.put(self.label, kind, held);
+        }
+        Ok(())
+    }
+
+    /// Judges again what waits.
+    async fn judge_held(
+        &mut self,
+        place: &ListedPlace,
+        kind: MirroredKind,
+        held: &mut HeldList,
+    ) -> Result<(), CompareError> {
+        for step in held.take_steps() {
+            let as_of = self.comparer.clock.now();
+            let waiting = self.settle(place, kind, &step.objects, as_of).await?;
+            held.hold(HeldStep {
+                objects: waiting,
+                ..step
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the mirror has had the list whole, though nothing is stored of it: the store has lost it.
+    fn was_whole(&self, kind: MirroredKind) -> bool {
+        let mirror = &self.comparer.mirror;
+        mirror.list_as_of(self.label.as_str(), kind).is_some()
     }
 
     /// The list is read from its start again, and is not whole until that has ended.
@@ -148,33 +187,42 @@ impl<'c> Pass<'c> {
         self.show_progress(kind);
     }
 
-    /// Takes what a step has brought. If something of the pass waits, the list is read again from where it was read to
-    /// before that.
+    /// Takes what a step has brought.
     async fn take(
         &mut self,
         place: &ListedPlace,
         kind: MirroredKind,
         step: &ListStep,
-        (is_baseline, is_waiting): (bool, &mut bool),
+        (is_baseline, held): (bool, &mut HeldList),
     ) -> Result<(), CompareError> {
         self.note_step(step);
-        let waited_before = self.tally.waiting;
-        match is_baseline {
-            true => self.show_all(place, step),
-            false => self.settle(place, kind, step).await?,
-        }
-        *is_waiting |= self.tally.waiting > waited_before;
-        self.save_states(place).await?;
-        let list = self.state.list(kind);
-        if !*is_waiting {
-            self.is_changed |= list.checkpoint != step.checkpoint || list.failure.is_some();
-            list.checkpoint.clone_from(&step.checkpoint);
-            list.failure = None;
-            if step.end {
-                list.as_of = Some(step.as_of);
-                list.is_read_again = false;
+        let waiting = match is_baseline {
+            true => {
+                self.show_all(place, step);
+                Vec::new()
             }
+            false => self.settle(place, kind, &step.objects, step.as_of).await?,
+        };
+        let before = std::mem::replace(&mut held.cursor, step.checkpoint.clone());
+        held.hold(HeldStep {
+            before,
+            whole_as_of: held.read_as_of,
+            objects: waiting,
+        });
+        let now = self.comparer.clock.now();
+        let list = self.state.list(kind);
+        for number in &step.gone {
+            list.gone_since(*number, now);
         }
+        self.is_changed |= !step.gone.is_empty() || list.checkpoint != *held.stored();
+        list.checkpoint.clone_from(held.stored());
+        self.is_changed |= list.failure.take().is_some();
+        if step.end {
+            held.read_as_of = Some(step.as_of);
+            list.as_of = held.whole_as_of().unwrap_or(Some(step.as_of));
+            list.is_read_again = false;
+        }
+        self.save_states(place).await?;
         if !step.objects.is_empty() {
             self.save().await?;
         }
@@ -209,37 +257,65 @@ impl<'c> Pass<'c> {
         }
     }
 
-    /// A later reading: events are made of what no webhook told, and stored before the mirror has the change.
+    /// A later reading: events are made of what no webhook told, and stored before the mirror has the change. Gives what waits.
     async fn settle(
         &mut self,
         place: &ListedPlace,
         kind: MirroredKind,
-        step: &ListStep,
+        objects: &[ListedObject],
+        as_of: Timestamp,
+    ) -> Result<Vec<ListedObject>, CompareError> {
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.follow_log().await?;
+        let judging = self.judging(place, kind);
+        let judged = judging.judge(objects, self.state.list(kind));
+        let waiting = judged.waiting.into_iter().cloned().collect();
+        self.append(kind, judged.events).await?;
+        for object in judged.shown {
+            self.show(place, object, as_of, ShownAs::compared);
+        }
+        Ok(waiting)
+    }
+
+    /// What is no longer listed is gone, once its webhook had its time.
+    async fn settle_gone(
+        &mut self,
+        place: &ListedPlace,
+        kind: MirroredKind,
     ) -> Result<(), CompareError> {
-        if step.objects.is_empty() && step.gone.is_empty() {
+        if self.state.list(kind).gone.is_empty() {
             return Ok(());
         }
         self.follow_log().await?;
-        let judging = Judging {
+        let judging = self.judging(place, kind);
+        let judged = judging.judge_all_gone(&[], self.state.list(kind));
+        self.append(kind, judged.events).await?;
+        let now = self.comparer.clock.now();
+        for number in judged.gone {
+            let mirror = &self.comparer.mirror;
+            mirror.show_gone(place, kind, number, now);
+            self.is_changed = true;
+        }
+        self.save_states(place).await
+    }
+
+    fn judging<'j>(&mut self, place: &'j ListedPlace, kind: MirroredKind) -> Judging<'j>
+    where
+        'c: 'j,
+    {
+        let mirror = &self.comparer.mirror;
+        let known = mirror.list_as_of(self.label.as_str(), kind);
+        Judging {
             comparer: self.comparer,
             place,
             kind,
             swept: self.swept,
+            listed_before: self.state.list(kind).as_of.or(known),
             now: self.comparer.clock.now(),
             trace: self.trace,
-        };
-        let judged = judging.judge(step, self.state.list(kind));
-        self.tally.waiting += judged.waiting;
-        self.is_changed |= !step.gone.is_empty();
-        self.append(kind, judged.events).await?;
-        for object in judged.shown {
-            self.show(place, object, step.as_of, ShownAs::compared);
         }
-        for number in judged.gone {
-            let mirror = &self.comparer.mirror;
-            mirror.show_gone(place, kind, number, step.as_of);
-        }
-        Ok(())
     }
 
     async fn append(
@@ -337,8 +413,9 @@ impl<'c> Pass<'c> {
     fn show_progress(&mut self, kind: MirroredKind) {
         let list = self.state.list(kind);
         let (as_of, failure) = (list.as_of, list.failure.clone());
-        let mirror = &self.comparer.mirror;
-        mirror.note_progress(self.label.as_str(), kind, as_of, failure);
+        let place = self.state.place.clone();
+        self.comparer
+            .show_list(self.label, place.as_ref(), kind, (as_of, failure));
     }
 
     /// Counts a request; ends the comparison while others with the same credentials need what is left of the limit.

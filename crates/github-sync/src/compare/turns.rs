@@ -264,7 +264,12 @@ impl CompareTurns {
         let comparer = &self.comparer;
         comparer.status.compares(label, true);
         let (at, began) = (comparer.clock.now(), Instant::now());
-        let (end, error) = match Pass::begin(comparer, label).await {
+        let known = self
+            .known
+            .lock()
+            .get(label)
+            .and_then(|known| known.generation);
+        let (end, error) = match Pass::begin(comparer, label, known).await {
             Err(error) => (CompareEnd::failed, Some(error)),
             Ok(mut pass) => {
                 let ran = timeout(self.time_limit, pass.run()).await;

@@ -129,6 +129,16 @@ impl Mirror {
         progress.note(place, kind, as_of, failure);
     }
 
+    /// Since when a list is known to be whole.
+    pub(crate) fn list_as_of(&self, place: &str, kind: MirroredKind) -> Option<Timestamp> {
+        self.progress.lock().as_of(place, kind)
+    }
+
+    /// What the store has of a place is not known any more: all of it is stored again.
+    pub(crate) fn forget_saved(&self, place: &ListedPlace) {
+        self.table.lock().forget_saved(place.id());
+    }
+
     /// A place is not mirrored any more, or not under this name.
     pub(crate) fn forget_progress(&self, place: &str) {
         self.progress.lock().forget(place);

@@ -80,3 +80,99 @@ async fn a_repository_that_does_not_exist_is_named_and_hinders_no_other() {
     let reason = health["places"][1]["reason"].as_str().unwrap();
     assert!(reason.contains("octo/wrong"), "{reason}");
 }
+
+/// A store that has lost everything, or its last changes, has all of it again after the next comparison.
+#[tokio::test]
+async fn a_store_that_was_put_back_has_the_whole_mirror_again() {
+    let world = MirrorWorld::new().await;
+    let empty = world.store.save();
+    world.open_issues(30);
+    let replica = world.mirrored().await;
+    let early = world.store.save();
+    world.clock.advance(LONG);
+    let issues = world.open_issues(1);
+    world
+        .github
+        .change(|github| github.comment(issues[0], "Still"));
+    world.clock.advance(LONG);
+    replica.compare().await;
+    for saved in [&early, &empty] {
+        world.store.restore(saved);
+        replica.compare().await;
+    }
+    let events = world.events().await.len();
+    replica.stop().await;
+    world.github.revoke(crate::world::TOKEN);
+    let replica = world.start(&MirrorWorld::config());
+    replica.whole(1).await;
+    assert_eq!(replica.all(MirroredKind::Issue).await.len(), 31);
+    let commented = replica.object(MirroredKind::Issue, 31).await.unwrap();
+    assert_eq!(commented["comments"], 1);
+    assert_eq!(
+        world.events().await.len(),
+        events,
+        "no change was told twice"
+    );
+}
+
+#[tokio::test]
+async fn a_list_in_which_something_always_waits_gets_newer_all_the_same() {
+    let world = MirrorWorld::new().await;
+    let issues = world.open_issues(3);
+    let replica = world.mirrored().await;
+    world.clock.advance(LONG);
+    let as_of = async || {
+        let progress = replica.reads.progress(None).await.unwrap();
+        let issues = progress
+            .iter()
+            .find(|list| list.kind == MirroredKind::Issue);
+        issues.unwrap().as_of.unwrap()
+    };
+    let before = as_of().await;
+    for n in 0..8 {
+        world.clock.advance(Duration::from_secs(40));
+        let title = format!("It is slow, again ({n})");
+        world
+            .github
+            .change(|github| github.retitle(issues[n % 3], &title));
+        world.clock.advance(Duration::from_secs(5));
+        let tally = replica.compare().await;
+        assert_ne!(tally["waiting"], 0, "{tally}");
+    }
+    let newer = as_of().await;
+    assert!(
+        newer.since(before) > Duration::from_secs(4 * 45),
+        "{before} {newer}"
+    );
+    let told = world.events().await.len();
+    assert!((3..8).contains(&told), "{told}");
+    world.clock.advance(LONG);
+    let tally = replica.compare().await;
+    assert_eq!(tally["waiting"], 0, "{tally}");
+    let issue = replica.object(MirroredKind::Issue, 2).await.unwrap();
+    assert_eq!(issue["title"], "It is slow, again (7)");
+}
+
+#[tokio::test]
+async fn another_repository_under_the_name_is_read_from_its_start() {
+    let world = MirrorWorld::new().await;
+    let other = world
+        .github
+        .change(|github| github.create_repo(world.organization, "other"));
+    for n in 0..5 {
+        world
+            .github
+            .change(|github| github.open_issue(other, &format!("Old ({n})")));
+    }
+    world.clock.advance(LONG);
+    world.open_issues(3);
+    let replica = world.mirrored().await;
+    world.clock.advance(LONG);
+    world.github.change(|github| {
+        github.rename_repo(world.repo, "former");
+        github.rename_repo(other, "reactor");
+    });
+    world.clock.advance(LONG);
+    replica.compare().await;
+    assert_eq!(replica.all(MirroredKind::Issue).await.len(), 5);
+}

@@ -22,8 +22,13 @@ impl Pass<'_> {
             None => ListCheckpoint::default(),
         };
         self.begin_request()?;
+        let as_of = self.state.list(KIND).as_of;
+        let mut held = self.comparer.held.take(self.label, KIND, (&cursor, as_of));
+        if let Some(place) = self.state.place.clone() {
+            self.judge_held(&place, KIND, &mut held).await?;
+        }
         let lists = &self.comparer.lists;
-        let found = lists.repository(owner, repo, &cursor).await?;
+        let found = lists.repository(owner, repo, &held.cursor).await?;
         if let Some(place) = found.places.first() {
             self.take_place(place);
         }
@@ -31,10 +36,11 @@ impl Pass<'_> {
             return Err(CompareError::NoPlace);
         };
         if self.comparer.kinds.contains(&KIND) {
-            let mut is_waiting = false;
             let is_baseline = !cursor.is_whole();
-            self.take(&place, KIND, &found.step, (is_baseline, &mut is_waiting))
+            self.take(&place, KIND, &found.step, (is_baseline, &mut held))
                 .await?;
+            self.tally.waiting += held.len();
+            self.comparer.held.put(self.label, KIND, held);
         } else {
             // Asked for again it costs nothing.
             self.note_step(&found.step);
@@ -48,6 +54,10 @@ impl Pass<'_> {
     /// Takes the place as GitHub shows it. Another one under the same name begins anew: nothing of the one before is its own.
     fn take_place(&mut self, place: &ListedPlace) {
         let before = self.state.place.replace(place.clone());
+        if before.is_none() {
+            // Nothing is stored of it, or no longer.
+            self.comparer.mirror.forget_saved(place);
+        }
         if let Some(before) = &before
             && before.id() != place.id()
         {

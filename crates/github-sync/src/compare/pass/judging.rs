@@ -14,7 +14,6 @@ use crate::{
     },
     limits::{COMPARE_OVERLAP, SWEEP_GRACE, WEBHOOK_GRACE},
     listed::{ListedObject, ListedPlace},
-    lists::ListStep,
     mirror::{KnownBefore, listed_event_id},
     sweep_marks::SweptUntil,
 };
@@ -25,6 +24,8 @@ pub(super) struct Judging<'p> {
     pub(super) place: &'p ListedPlace,
     pub(super) kind: MirroredKind,
     pub(super) swept: SweptUntil,
+    /// Since when the list was known to be whole.
+    pub(super) listed_before: Option<Timestamp>,
     pub(super) now: Timestamp,
     pub(super) trace: TraceContext,
 }
@@ -36,19 +37,30 @@ pub(super) struct JudgedPage<'s> {
     pub(super) shown: Vec<&'s ListedObject>,
     pub(super) gone: Vec<u64>,
     /// Changes whose webhooks may still arrive.
-    pub(super) waiting: usize,
+    pub(super) waiting: Vec<&'s ListedObject>,
 }
 
 impl Judging<'_> {
     /// Judges a page of a list that was read whole before.
-    pub(super) fn judge<'s>(&self, step: &'s ListStep, list: &mut ListState) -> JudgedPage<'s> {
+    pub(super) fn judge<'s>(
+        &self,
+        objects: &'s [ListedObject],
+        list: &mut ListState,
+    ) -> JudgedPage<'s> {
         let mut page = JudgedPage::default();
-        for object in &step.objects {
+        for object in objects {
             list.gone.remove(&object.number);
-            self.judge_one(object, list.as_of, &mut page);
+            self.judge_one(object, self.listed_before, &mut page);
         }
-        for number in &step.gone {
-            self.judge_gone(*number, list, &mut page);
+        page
+    }
+
+    /// Judges what is no longer listed: now, or since an earlier reading.
+    pub(super) fn judge_all_gone(&self, gone: &[u64], list: &mut ListState) -> JudgedPage<'static> {
+        let mut page = JudgedPage::default();
+        let before: Vec<_> = list.gone.keys().copied().collect();
+        for number in gone.iter().copied().chain(before) {
+            self.judge_gone(number, list, &mut page);
         }
         page
     }
@@ -70,7 +82,7 @@ impl Judging<'_> {
             return;
         };
         if !self.is_ripe(object.updated_at) {
-            page.waiting += 1;
+            page.waiting.push(object);
             return;
         }
         self.add_event(change, object, page);
@@ -125,7 +137,6 @@ impl Judging<'_> {
             return;
         };
         if !self.is_ripe(since) {
-            page.waiting += 1;
             return;
         }
         let object = ListedObject {

@@ -71,6 +71,16 @@ impl Table {
         }
     }
 
+    /// All states of a place are to be saved.
+    pub(in crate::mirror) fn forget_saved(&mut self, place: PlaceId) {
+        let (first, last) = MirrorKey::bounds(&MirroredPlace::Known(place), None);
+        let keys = self
+            .entries
+            .range(first..=last)
+            .map(|(key, _)| Arc::clone(key));
+        self.unsaved.extend(keys.collect::<Vec<_>>());
+    }
+
     /// Takes a state that was saved while the log `epoch` was followed, unless a newer one is known. Returns how many others
     /// were evicted for it.
     pub(in crate::mirror) fn restore(
