@@ -133,7 +133,9 @@ impl BackgroundTasks<'_> {
             match followed {
                 Followed::Other(BusMessage::Edge(news)) => router.dispatch(news),
                 // The follower itself handles hints; what ingests tell each other is on a topic of their own.
-                Followed::Other(BusMessage::Events(_) | BusMessage::Ingest(_)) => {}
+                Followed::Other(
+                    BusMessage::Events(_) | BusMessage::Ingest(_) | BusMessage::Sync(_),
+                ) => {}
                 Followed::OtherGap => router.gap(),
                 followed => hub.apply(followed),
             }
