@@ -33,7 +33,7 @@ const SERVICES: Place = Floor(6);
 /// The only floor that chooses adapters.
 const BINARY: Place = Floor(7);
 
-const HOUSE: [(&str, Place); 39] = [
+const HOUSE: [(&str, Place); 40] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
@@ -55,6 +55,7 @@ const HOUSE: [(&str, Place); 39] = [
     ("event-flow", Floor(3)),
     ("access", Floor(3)),
     ("fanout", Floor(4)),
+    ("mirror-cache", Floor(4)),
     ("mcp-server", Floor(4)),
     ("subscriptions", Floor(4)),
     ("event-tools", Floor(5)),

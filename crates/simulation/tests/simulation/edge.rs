@@ -71,6 +71,7 @@ impl SimulatedEdge {
             call_lease: EdgeDeps::CALL_LEASE,
             bus: stores.bus,
             resources: Arc::new(NoResources),
+            mirror_cache: None,
             clock,
             ids,
             auth: Arc::new(Authenticator::none()),

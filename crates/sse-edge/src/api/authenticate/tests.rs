@@ -103,6 +103,7 @@ impl Stage {
             call_lease: EdgeDeps::CALL_LEASE,
             bus: bus.clone(),
             resources: Arc::new(Nothing),
+            mirror_cache: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
