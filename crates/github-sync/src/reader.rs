@@ -4,6 +4,8 @@
 //! (RR-02). So a read waits until the mirror has followed the log to the end that the log had when the read
 //! began. Where the log does not answer, the caller's own position is what the mirror has to reach.
 
+#[cfg(test)]
+mod cached_histories;
 mod mirror_reads;
 
 use std::{sync::Arc, time::Duration};

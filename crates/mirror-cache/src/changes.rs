@@ -34,8 +34,10 @@ pub(crate) enum Dependency {
     /// Every change of this.
     Change(ChangeKey),
     /// That the first one goes with the second: a name with an id, or an id with a name. It changes with every event that
-    /// shows the first one with another, and with a rename.
+    /// shows the first one with another, and with a rename. Where events contradict each other, it changes with each of them.
     Pair(ChangeKey, ChangeKey),
+    /// What a name is shown with, whatever that is.
+    Steady(ChangeKey),
 }
 
 /// Makes keys.
@@ -75,28 +77,42 @@ struct ChangeRecord {
     changed: ChangeMoment,
     /// Everything that depends on it may have changed.
     dropped: ChangeMoment,
-    /// What it was last shown with, and when; and when it was last shown with anything else.
+    /// What it was last shown with, and when.
     pair: Option<ChangeKey>,
     paired: ChangeMoment,
-    paired_otherwise: ChangeMoment,
+    /// When it was shown with something else than before, or first.
+    varied: ChangeMoment,
+    /// It was shown with several.
+    is_contested: bool,
 }
 
 impl ChangeRecord {
-    fn last_change(&self, dependency: Dependency) -> ChangeMoment {
-        match dependency {
-            Dependency::Anything => ChangeMoment::default(),
-            Dependency::Change(_) => self.changed.max(self.dropped),
-            Dependency::Pair(_, with) if self.pair == Some(with) => {
-                self.dropped.max(self.paired_otherwise)
-            }
-            Dependency::Pair(..) => self.dropped.max(self.paired),
+    /// One of a key of which an older record is there.
+    fn after(older: Option<&Self>) -> Self {
+        let pair = older.and_then(|older| older.pair);
+        Self {
+            pair,
+            ..Self::default()
         }
+    }
+
+    fn last_change(&self, dependency: Dependency, is_contested: bool) -> ChangeMoment {
+        let of_pair = match dependency {
+            Dependency::Anything => ChangeMoment::default(),
+            Dependency::Change(_) => self.changed,
+            Dependency::Pair(..) | Dependency::Steady(_) if is_contested => self.paired,
+            Dependency::Pair(_, with) if self.pair == Some(with) => ChangeMoment::default(),
+            Dependency::Pair(..) => self.paired,
+            Dependency::Steady(_) => self.varied,
+        };
+        of_pair.max(self.dropped)
     }
 
     fn show_with(&mut self, with: ChangeKey, at: ChangeMoment) {
         if self.pair != Some(with) {
-            self.paired_otherwise = self.paired;
+            self.is_contested |= self.pair.is_some();
             self.pair = Some(with);
+            self.varied = at;
         }
         self.paired = at;
     }
@@ -143,22 +159,22 @@ impl ChangeTable {
 
     /// Whether something of this has changed after a moment.
     pub(crate) fn has_changed(&self, since: ChangeMoment, dependencies: &[Dependency]) -> bool {
-        let last = |dependency: &Dependency| {
-            let (Dependency::Change(key) | Dependency::Pair(key, _)) = dependency else {
-                return self.last_event;
-            };
-            let parts = [&self.current, &self.previous].into_iter();
-            let records = parts.filter_map(|part| part.get(key));
-            let moments = records.map(|record| record.last_change(*dependency));
-            moments.max().unwrap_or_default()
+        let last = |dependency: &Dependency| match dependency {
+            Dependency::Anything => self.last_event,
+            Dependency::Change(key) | Dependency::Pair(key, _) | Dependency::Steady(key) => {
+                let parts = [&self.current, &self.previous].into_iter();
+                let records = parts.filter_map(|part| part.get(key));
+                let is_contested = records.clone().any(|record| record.is_contested);
+                let moments = records.map(|record| record.last_change(*dependency, is_contested));
+                moments.max().unwrap_or_default()
+            }
         };
         self.all_dropped > since || dependencies.iter().any(|one| last(one) > since)
     }
 
-    /// Everything may have changed.
+    /// Everything may have changed. What was shown with what is still known: names that changed hands may do so again.
     pub(crate) fn drop_all(&mut self) {
-        self.begin();
-        self.forget();
+        self.all_dropped = self.begin();
     }
 
     /// An event has come.
@@ -169,31 +185,27 @@ impl ChangeTable {
         let Some(owner) = facts.owner.as_deref() else {
             return;
         };
-        let login = owner.to_ascii_lowercase();
-        self.shown(&login, facts.ids.owner.map(|id| self.keys.owner(id)), at);
-        self.resources_changed(&login, facts, at);
-        if let Some(repo) = facts.repo.as_deref() {
-            let address = format!("{login}/{}", repo.to_ascii_lowercase());
-            let id = facts.ids.repository.map(|id| self.keys.repository(id));
-            self.shown(&address, id, at);
-            self.resources_changed(&address, facts, at);
+        let place = PlaceName {
+            owner,
+            repo: facts.repo.as_deref(),
+        };
+        self.place_shown(place, facts.ids, at);
+        for name in [Some(place), owner_of(place)].into_iter().flatten() {
+            self.resources_changed(&name.to_string().to_ascii_lowercase(), facts, at);
         }
         self.turn();
     }
 
-    /// A replica has states that no event told of.
+    /// A replica has states that no event told of, and has seen the place under its name.
     pub(crate) fn mirrored(&mut self, states: &MirroredStates) {
         let at = self.begin();
         self.last_event = at;
-        let place = match states.ids {
-            GithubIds {
-                repository: Some(id),
-                ..
-            } => Some(self.keys.repository(id)),
-            ids => ids.owner.map(|id| self.keys.owner(id)),
-        };
-        let name = self.keys.name(&states.place);
-        for key in [Some(name), place].into_iter().flatten() {
+        let MirroredStates { place, ids, .. } = states;
+        let place = PlaceName::read(place);
+        self.place_shown(place, *ids, at);
+        let name = self.keys.name(&place.to_string().to_ascii_lowercase());
+        let id = self.id_of(*ids);
+        for key in [Some(name), id].into_iter().flatten() {
             self.record(key).dropped = at;
         }
         self.turn();
@@ -205,7 +217,28 @@ impl ChangeTable {
     }
 
     fn record(&mut self, key: ChangeKey) -> &mut ChangeRecord {
-        self.current.entry(key).or_default()
+        let older = self.previous.get(&key);
+        let record = self.current.entry(key);
+        record.or_insert_with(|| ChangeRecord::after(older))
+    }
+
+    /// An owner, and a repository of it, are shown under their names.
+    fn place_shown(&mut self, place: PlaceName<'_>, ids: GithubIds, at: ChangeMoment) {
+        let login = place.owner.to_ascii_lowercase();
+        self.shown(&login, ids.owner.map(|id| self.keys.owner(id)), at);
+        if place.repo.is_some() {
+            let address = place.to_string().to_ascii_lowercase();
+            let id = ids.repository.map(|id| self.keys.repository(id));
+            self.shown(&address, id, at);
+        }
+    }
+
+    /// The repository, or else the owner.
+    fn id_of(&self, ids: GithubIds) -> Option<ChangeKey> {
+        match ids.repository {
+            Some(id) => Some(self.keys.repository(id)),
+            None => ids.owner.map(|id| self.keys.owner(id)),
+        }
     }
 
     /// A place is shown under a name, and so the name with its id.
@@ -245,13 +278,7 @@ impl ChangeTable {
             let login = self.keys.name(&name.owner.to_ascii_lowercase());
             self.record(login).changed = at;
         }
-        let id = match facts.ids {
-            GithubIds {
-                repository: Some(id),
-                ..
-            } => Some(self.keys.repository(id)),
-            ids => ids.owner.map(|id| self.keys.owner(id)),
-        };
+        let id = self.id_of(facts.ids);
         if let Some(id) = id {
             self.record(id).dropped = at;
         }
@@ -276,6 +303,14 @@ impl ChangeTable {
         self.previous = HashMap::new();
         self.turned_at = Instant::now();
     }
+}
+
+/// The owner of a repository.
+fn owner_of(place: PlaceName<'_>) -> Option<PlaceName<'_>> {
+    place.repo.is_some().then_some(PlaceName {
+        repo: None,
+        ..place
+    })
 }
 
 #[cfg(test)]

@@ -92,6 +92,8 @@ impl ChangeKeys {
         let mut all = vec![
             Dependency::Pair(login, owner),
             Dependency::Pair(owner, login),
+            // The mirror may know another owner of the login than that of the repository.
+            Dependency::Steady(login),
         ];
         if place.repo.is_some() {
             let repository = self.repository(ids.repository?);

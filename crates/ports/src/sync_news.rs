@@ -8,7 +8,7 @@ use model::GithubIds;
 pub struct MirroredStates {
     /// The replica, by a number that it chose at its start.
     pub replica: u64,
-    /// The place as the configuration names it, in lower case: `owner/repo`, or the login of an organization.
+    /// The place as GitHub names it: `owner/repo`, or the login of an organization.
     pub place: String,
     /// The place on GitHub: its owner, and its repository if it is one.
     pub ids: GithubIds,
