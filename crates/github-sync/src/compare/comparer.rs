@@ -16,6 +16,7 @@ use super::{
     place_records::{PlaceLabel, PlaceRecords, PlaceState},
     state_records::StateRecords,
     status::CompareStatus,
+    stored_news::StoredNews,
 };
 use crate::{
     listed::ListedPlace, lists::GithubLists, mirror::Mirror, sweep_marks::SweepMarkRecord,
@@ -32,6 +33,7 @@ pub(super) struct Comparer {
     pub(super) recorder: Arc<Recorder>,
     pub(super) places: PlaceRecords,
     pub(super) states: StateRecords,
+    pub(super) news: StoredNews,
     /// The places whose deliveries are swept, and the marks of the replica that does.
     pub(super) swept: Vec<SweptPlace>,
     pub(super) marks: SweepMarkRecord,
@@ -134,6 +136,9 @@ impl Comparer {
                     }
                 }
             }
+        }
+        if let Some(place) = &state.place {
+            self.news.tell(place).await;
         }
         Ok(state.generation)
     }

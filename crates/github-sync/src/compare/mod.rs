@@ -8,6 +8,7 @@
 //! | `pass`, with `judging` | one comparison of one place |
 //! | `comparer` | what comparisons are made of |
 //! | `asked`, `turns` | when, and by which replica |
+//! | `stored_news` | what edges and other replicas are told of what was stored |
 //! | `status`, `metrics`, `error` | what is told of it |
 //!
 //! The lists themselves are read by `crate::lists`. See ADR 003.
@@ -22,6 +23,7 @@ mod pass;
 mod place_records;
 mod state_records;
 mod status;
+mod stored_news;
 mod turns;
 
 use std::{sync::Arc, time::Duration};
@@ -46,6 +48,7 @@ use self::{
     place_records::{PlaceLabel, PlaceRecords},
     state_records::StateRecords,
     status::CompareStatus,
+    stored_news::{StoredElsewhere, StoredNews},
     turns::CompareTurns,
 };
 use crate::{
@@ -57,6 +60,7 @@ use crate::{
 /// The comparison, built and not started.
 #[derive(Debug)]
 pub(crate) struct Comparison {
+    stored_elsewhere: Arc<StoredElsewhere>,
     metrics: CompareMetrics,
     status: Arc<CompareStatus>,
     labels: Vec<PlaceLabel>,
@@ -94,6 +98,7 @@ impl Comparison {
             },
         );
         Self {
+            stored_elsewhere: Arc::new(StoredElsewhere::new(deps.ids.random_u64())),
             metrics: CompareMetrics::register(registry),
             status,
             labels: labels(config),
@@ -102,6 +107,11 @@ impl Comparison {
             interval: Duration::from_secs(config.interval_seconds),
             time_limit: Duration::from_secs(config.initial_timeout_seconds),
         }
+    }
+
+    /// Where the news of other replicas go.
+    pub(crate) fn stored_elsewhere(&self) -> Arc<StoredElsewhere> {
+        Arc::clone(&self.stored_elsewhere)
     }
 
     /// Starts to compare, or says once why not. Readiness (`sync: stored mirror`) is granted once the stored mirror was read,
@@ -167,6 +177,10 @@ impl Comparison {
             )),
             places: PlaceRecords::new(Arc::clone(records)),
             states: StateRecords::new(Arc::clone(records)),
+            news: StoredNews {
+                bus: Arc::clone(&deps.bus),
+                replica: self.stored_elsewhere.replica(),
+            },
             swept: self.swept.clone(),
             marks: SweepMarkRecord::new(Arc::clone(records)),
             clock,
@@ -184,6 +198,7 @@ impl Comparison {
             time_limit: self.time_limit,
             leases: github.leases.clone(),
             asked: Arc::default(),
+            stored_elsewhere: Arc::clone(&self.stored_elsewhere),
             mirror: Arc::clone(mirror),
             known: Mutex::default(),
         }

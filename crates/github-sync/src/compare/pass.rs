@@ -21,7 +21,7 @@ use crate::{
     limits::{FOLLOW_TIME, MAX_REPOSITORIES_OF_OWNER, SAVED_AT_ONCE, SWEEP_RESERVE},
     listed::{ListedObject, ListedPlace},
     lists::{ListCheckpoint, ListStep},
-    mirror::{ShownAs, ShownOutcome},
+    mirror::{SavedState, ShownAs, ShownOutcome},
 };
 
 /// The numbers of a comparison.
@@ -43,6 +43,8 @@ pub(super) struct Pass<'c> {
     state: PlaceState,
     revision: Option<Revision>,
     is_changed: bool,
+    /// States are stored of which no event tells, and nobody was told.
+    has_news: bool,
     /// When the last sweep began that covers the place; `None` if no sweep does, or none has yet.
     pub(super) swept: SweptUntil,
     trace: TraceContext,
@@ -77,6 +79,7 @@ impl<'c> Pass<'c> {
             state,
             revision,
             is_changed: false,
+            has_news: false,
             swept: comparer.swept_until(label).await,
             trace: TraceContext::start(&*comparer.ids),
             tally: PassTally::default(),
@@ -333,17 +336,23 @@ impl<'c> Pass<'c> {
             self.comparer.metrics.saved.inc_by(states.len() as u64);
             let ids = states.iter().map(|state| state.record_id().to_string());
             self.state.note_saved(ids);
+            // What an event brought has its place in the log.
+            self.has_news |= states.iter().any(SavedState::is_eventless);
             self.is_changed = true;
         }
     }
 
-    /// Stores how far the place was read, unless that has not changed.
+    /// Stores how far the place was read, unless that has not changed; then tells of what was stored.
     async fn save(&mut self) -> Result<(), CompareError> {
         if self.is_changed {
             let places = &self.comparer.places;
             let saved = places.save(self.label, &self.state, self.revision).await?;
             self.revision = Some(saved);
             self.is_changed = false;
+        }
+        if let Some(place) = self.state.place.as_ref().filter(|_| self.has_news) {
+            self.comparer.news.tell(place).await;
+            self.has_news = false;
         }
         Ok(())
     }
