@@ -23,6 +23,9 @@ pub struct CacheSizes {
     pub oldest_seconds: u64,
 }
 
+/// One of the sizes.
+type SizeOf = fn(CacheSizes) -> u64;
+
 /// A cache whose sizes are shown.
 pub(crate) trait ShownCache: fmt::Debug + Send + Sync {
     fn sizes(&self) -> CacheSizes;
@@ -79,7 +82,7 @@ impl MirrorCacheMetrics {
             "Looks into the cache of the sync role's answers",
             metrics.lookups.clone(),
         );
-        let sizes: [(_, _, fn(CacheSizes) -> u64); 3] = [
+        let sizes: [(_, _, SizeOf); 3] = [
             (
                 "forgewire_edge_mirror_cache_bytes",
                 "Bytes of the sync role's answers that the edge keeps",

@@ -20,40 +20,41 @@ pub(crate) struct SharedCalls(Mutex<HashMap<Vec<CacheKey>, Arc<CallTurn>>>);
 /// The turn to make a call, with the last one that was made.
 pub(crate) type CallTurn = tokio::sync::Mutex<Option<MadeCall>>;
 
+/// The answers to the questions of a call.
+type CallResult = Result<Vec<CachedAnswer>, ResourceError>;
+
 /// A call that was made.
 #[derive(Debug)]
 pub(crate) struct MadeCall {
     began: Instant,
     /// What its answer is at least as new as.
     wanted: LogPosition,
-    result: Result<Vec<CachedAnswer>, ResourceError>,
+    result: CallResult,
 }
 
 impl MadeCall {
-    pub(crate) fn new(
-        began: Instant,
-        wanted: LogPosition,
-        result: &Result<Vec<CachedAnswer>, ResourceError>,
-    ) -> Self {
-        let result = result.as_ref().map(Clone::clone).map_err(shared);
+    pub(crate) fn new(began: Instant, wanted: LogPosition, result: &CallResult) -> Self {
         Self {
             began,
             wanted,
-            result,
+            result: copy_of(result),
         }
     }
 
     /// The result for somebody who asked at a time, and has seen the log up to a position; `None` if it may be too old.
-    pub(crate) fn for_caller(
-        &self,
-        asked: Instant,
-        seen: LogPosition,
-    ) -> Option<Result<Vec<CachedAnswer>, ResourceError>> {
+    pub(crate) fn for_caller(&self, asked: Instant, seen: LogPosition) -> Option<CallResult> {
         let is_newer = self.began > asked
             && self.wanted.epoch == seen.epoch
             && self.wanted.sequence >= seen.sequence;
-        let result = || self.result.as_ref().map(Clone::clone).map_err(shared);
-        is_newer.then(result)
+        is_newer.then(|| copy_of(&self.result))
+    }
+}
+
+/// The same result for another caller.
+fn copy_of(result: &CallResult) -> CallResult {
+    match result {
+        Ok(answers) => Ok(answers.clone()),
+        Err(error) => Err(shared(error)),
     }
 }
 
