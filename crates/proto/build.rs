@@ -3,8 +3,15 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
-    let files = ["events", "bus", "edge_news", "ingest_news", "sync"]
-        .map(|name| format!("{root}/forgewire/v1/{name}.proto"));
+    let files = [
+        "events",
+        "bus",
+        "edge_news",
+        "ingest_news",
+        "sync_news",
+        "sync",
+    ]
+    .map(|name| format!("{root}/forgewire/v1/{name}.proto"));
     for file in &files {
         println!("cargo:rerun-if-changed={file}");
     }

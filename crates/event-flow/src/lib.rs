@@ -8,6 +8,7 @@
 //! | [`health`] | whether a role can read the log now |
 //! | [`query`] | queries over the log, with bounded work |
 //! | [`history`] | the same queries on behalf of a principal: the only access to past events for clients |
+//! | [`log_end`] | the end of the log, read once for all who ask at the same time |
 //! | [`matching`] | finds the filters that an event may match, without scanning all of them |
 //! | [`raw_events`] | events of the log as JSON, passed on without parsing |
 //! | [`statistics`] | what the log holds, in numbers |
@@ -19,6 +20,7 @@ pub mod follow;
 pub mod health;
 pub mod history;
 mod limits;
+pub mod log_end;
 pub mod matching;
 pub mod query;
 pub mod raw_events;

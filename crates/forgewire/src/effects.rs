@@ -108,6 +108,10 @@ const CREDENTIALS_OR_ZERO: Condition = Condition {
     holds: |config, _| config.github.has_credentials() || config.sync.initial_timeout_seconds == 0,
     needs: CREDENTIALS.needs,
 };
+const SYNC_ENDPOINT: Condition = Condition {
+    holds: |config, _| config.sync.endpoint.is_some(),
+    needs: "sync.endpoint: the sync role of the same process is read without a cache",
+};
 const CREDENTIALS: Condition = Condition {
     holds: |config, _| config.github.has_credentials(),
     needs: "github.token_file, or github.app_id and github.private_key_file",
@@ -160,6 +164,10 @@ const READERS: &[(&str, Reader)] = &[
     ),
     ("edge.max_stream_seconds", Reader::Roles(EDGE)),
     ("edge.max_streams", Reader::Roles(EDGE)),
+    (
+        "edge.mirror_cache_bytes",
+        Reader::While(EDGE, SYNC_ENDPOINT),
+    ),
     ("edge.rates.memory_calls_per_second", Reader::Roles(EDGE)),
     ("edge.rates.store_calls_per_second", Reader::Roles(EDGE)),
     ("edge.rates.waiting_calls", Reader::Roles(EDGE)),

@@ -288,3 +288,9 @@ pub(crate) const MAX_CURSOR_BYTES: usize = 1024;
 /// Bytes of objects in one answer with the states at several addresses; a single one may be larger. The client reads up to
 /// [`MAX_ANSWER_BYTES`].
 pub(crate) const MAX_MANY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Time within which others are told of stored states. Without a bus they find them a little later.
+pub(crate) const NEWS_TIME: Duration = Duration::from_secs(1);
+
+/// Places of other replicas' news that wait to be looked at; what is left out is found at the next look at all places.
+pub(crate) const MAX_PLACES_OF_NEWS: usize = 1_000;

@@ -4,20 +4,20 @@
 //! (RR-02). So a read waits until the mirror has followed the log to the end that the log had when the read
 //! began. Where the log does not answer, the caller's own position is what the mirror has to reach.
 
+#[cfg(test)]
+mod cached_histories;
 mod mirror_reads;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use event_flow::log_end::SharedLogEnd;
 use model::{LogPosition, ResourceId, ResourceUri, Sequence, TraceContext};
 use ports::{
     EventLog, FoundResource, LogHead, ResourceError, ResourceFinder, ResourceReader, ResourceState,
     SyncStatus,
 };
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) use mirror_reads::{CompareRequests, NoComparison};
 #[derive(Debug)]
 pub(crate) struct MirrorReader {
     mirror: Arc<Mirror>,
-    log_end: LogEnd,
+    log_end: SharedLogEnd,
     deadline: Duration,
     comparison: Arc<dyn CompareRequests>,
     metrics: SyncMetrics,
@@ -48,10 +48,7 @@ impl MirrorReader {
     ) -> Self {
         Self {
             mirror,
-            log_end: LogEnd {
-                log,
-                newest: Mutex::default(),
-            },
+            log_end: SharedLogEnd::new(log),
             deadline,
             comparison: Arc::new(NoComparison),
             metrics,
@@ -165,38 +162,6 @@ fn target(before: MirrorPosition, seen: LogPosition, end: Option<LogHead>) -> Op
         Some(end) if Some(end.epoch) != before.epoch || end.last < before.sequence => None,
         Some(end) => Some(end.last),
         None => (Some(seen.epoch) == before.epoch).then_some(seen.sequence),
-    }
-}
-
-/// The log's end. Concurrent readers share a read that began after each of them had asked.
-#[derive(Debug)]
-struct LogEnd {
-    log: Arc<dyn EventLog>,
-    newest: Mutex<Option<EndReading>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct EndReading {
-    began: Instant,
-    /// `None` if the log could not be read.
-    head: Option<LogHead>,
-}
-
-impl LogEnd {
-    /// The end at some moment from now on; `None` if the log does not give it in time.
-    async fn read_since_now(&self, patience: Duration) -> Option<LogHead> {
-        let asked = Instant::now();
-        let reading = async {
-            let mut newest = self.newest.lock().await;
-            if let Some(shared) = newest.filter(|newest| newest.began > asked) {
-                return shared.head;
-            }
-            let began = Instant::now();
-            let head = self.log.head().await.ok();
-            *newest = Some(EndReading { began, head });
-            head
-        };
-        timeout(patience, reading).await.ok().flatten()
     }
 }
 

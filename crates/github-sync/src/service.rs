@@ -7,7 +7,7 @@ use event_flow::{
     health::FollowerHealth,
 };
 use model::IdSource;
-use ports::{EventLog, MirrorReads, ResourceFinder, ResourceReader};
+use ports::{BusMessage, EventLog, MirrorReads, ResourceFinder, ResourceReader};
 use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
@@ -78,6 +78,7 @@ impl SyncService {
         let mirror = Arc::clone(&self.mirror);
         let follower_health = FollowerHealth::default();
         let noted = follower_health.clone();
+        let stored_elsewhere = self.comparison.stored_elsewhere();
         let follower = follow(
             Arc::clone(&self.deps.log),
             Arc::clone(&self.deps.bus),
@@ -92,6 +93,9 @@ impl SyncService {
                     latch.ready();
                 }
                 noted.note(&followed);
+                if let Followed::Other(BusMessage::Sync(news)) = &followed {
+                    stored_elsewhere.note(news);
+                }
                 mirror.apply(followed);
             },
         );

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{Classified, Epoch, ErrorClass, Sequenced, SessionId, StoredEvent, TraceContext};
 
-use crate::{BoxError, EdgeNews, IngestNews};
+use crate::{BoxError, EdgeNews, IngestNews, SyncNews};
 
 /// The destination of a message.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -58,6 +58,14 @@ pub enum BusMessage {
     Edge(EdgeNews),
     /// Owner: the ingest. Deliveries arrived, or are stored.
     Ingest(IngestNews),
+    /// Owner: the sync role. The mirror changed without an event.
+    Sync(SyncNews),
+}
+
+impl From<SyncNews> for BusMessage {
+    fn from(news: SyncNews) -> Self {
+        Self::Sync(news)
+    }
 }
 
 impl From<IngestNews> for BusMessage {

@@ -24,6 +24,7 @@ mod records;
 mod resources;
 mod store_failure;
 mod stores;
+mod sync_news;
 
 pub use budget::Budget;
 pub use budget_demand::{
@@ -56,6 +57,7 @@ pub use resources::{
 };
 pub use store_failure::StoreFailure;
 pub use stores::Stores;
+pub use sync_news::{MirroredStates, SyncNews};
 
 /// The boxed source of an error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

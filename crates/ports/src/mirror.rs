@@ -135,7 +135,7 @@ pub struct MirroredState {
 }
 
 /// What a list is ordered by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum MirrorOrder {
     /// The number: the order of creation.
     #[default]
@@ -145,7 +145,7 @@ pub enum MirrorOrder {
 }
 
 /// What is in a list. An absent member restricts nothing; all that are given hold.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct MirrorFilter {
     /// `open` or `closed`, as GitHub's object has it in `state`. Of a pull request `merged` as well.
     pub state: Option<String>,
@@ -169,7 +169,7 @@ pub struct MirrorFilter {
 }
 
 /// A page of a list that is asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MirrorListing {
     /// The kind.
     pub kind: MirroredKind,

@@ -6,7 +6,7 @@ use model::Epoch;
 use ports::{BusMessage, EventHint};
 use prost::Message;
 
-use crate::{DecodeError, edge_news, events, ingest_news, v1};
+use crate::{DecodeError, edge_news, events, ingest_news, sync_news, v1};
 
 const VERSION: u32 = 1;
 
@@ -26,6 +26,11 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
         BusMessage::Ingest(news) => {
             let mut bytes = envelope(None);
             bytes.extend(ingest_news::to_wire(news).encode_to_vec());
+            bytes
+        }
+        BusMessage::Sync(news) => {
+            let mut bytes = envelope(None);
+            bytes.extend(sync_news::to_wire(news).encode_to_vec());
             bytes
         }
     }
@@ -51,8 +56,12 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
         if edge.news.is_some() {
             return Ok(BusMessage::Edge(edge_news::from_wire(edge)?));
         }
-        let ingest = v1::IngestNews::decode(bytes)?;
-        return Ok(BusMessage::Ingest(ingest_news::from_wire(ingest)?));
+        let ingest = v1::IngestNews::decode(bytes.clone())?;
+        if ingest.news.is_some() {
+            return Ok(BusMessage::Ingest(ingest_news::from_wire(ingest)?));
+        }
+        let sync = v1::SyncNews::decode(bytes)?;
+        return Ok(BusMessage::Sync(sync_news::from_wire(sync)?));
     };
     let events = hint.events.into_iter().map(events::sequenced_from_wire);
     let events = events.collect::<Result<_, _>>()?;

@@ -7,6 +7,7 @@ mod bus;
 mod edge_news;
 mod events;
 mod ingest_news;
+mod sync_news;
 
 pub use bus::{decode_bus_message, encode_bus_message};
 pub use events::{EVENT_FACTS_BYTES, decode_event, encode_event};

@@ -137,6 +137,9 @@ pub struct EdgeConfig {
     /// of objects that say that their author is an OWNER, MEMBER or COLLABORATOR. `[withheld by edge.lockdown]` stands
     /// in the place of everything else. It holds for tools, resources, prompts, channels, streams and REST.
     pub lockdown: bool,
+    /// Bytes of the sync role's answers that this edge keeps, so that a resource or a list is read again only once it may
+    /// have changed; 0 for none. Without effect where the sync role is in the same process.
+    pub mirror_cache_bytes: u64,
     /// Rate limits of one principal.
     pub rates: RateLimits,
 }
@@ -196,6 +199,7 @@ impl Default for EdgeConfig {
             demo_page: DemoPage::Loopback,
             channels: ChannelSwitch::Loopback,
             lockdown: false,
+            mirror_cache_bytes: mirror_cache::limits::DEFAULT_MAX_BYTES,
             rates: RateLimits::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use edge_records::{SessionRecords, TaskRecords};
 use event_flow::{health::FollowerHealth, statistics::LogStatisticsReader};
 use fanout::hub::Hub;
+use mirror_cache::cache::MirrorCache;
 use parking_lot::Mutex;
 use ports::{Bus, EventLog, ResourceReader, SyncStatus, Topic};
 use serde_json::{Value, json};
@@ -36,11 +37,21 @@ pub(crate) struct EdgeHealthPage {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EdgeHealth {
     pub(crate) follower: FollowerHealth,
+    /// The cache of the sync role's answers.
+    mirror_cache: Option<Arc<MirrorCache>>,
     /// The last answer of the sync role.
     sync: Arc<Mutex<Option<SyncStatus>>>,
 }
 
 impl EdgeHealth {
+    /// Of an edge with this cache, which has seen nothing yet.
+    pub(crate) fn of_cache(mirror_cache: Option<Arc<MirrorCache>>) -> Self {
+        Self {
+            mirror_cache,
+            ..Self::default()
+        }
+    }
+
     /// Readiness needs the log, the bus and the session store: an edge without one of them gets no new
     /// clients, and keeps the existing ones. Without sync, only reads of resources fail.
     pub(crate) fn probe(&self, stores: ProbedStores, hub: &Arc<Hub>, lifecycle: &Lifecycle) {
@@ -114,6 +125,7 @@ impl EdgeHealth {
             "openStreams": hub.open_streams(),
             "sessionsWithStream": hub.sessions().len(),
             "sync": sync,
+            "mirrorCache": self.mirror_cache.as_ref().map(|cache| cache.view()),
         })
     }
 }

@@ -22,6 +22,7 @@ use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{
     OfferRegistry, RateLimiter, Toolset, call_metrics::CallMetrics, cpu_turns::CpuTurns,
 };
+use mirror_cache::cache::MirrorCache;
 use model::{Clock, CursorKeys, Epoch, IdSource, SharedKey};
 use ports::{Bus, EventLog, Leases, Mailbox, MirrorReads, Records, ResourceReader};
 use service_kit::{
@@ -91,6 +92,8 @@ pub struct EdgeDeps {
     pub resources: Arc<dyn ResourceReader>,
     /// The mirror of GitHub's state, for the toolset "github"; without it, there is none.
     pub mirror: Option<Arc<dyn MirrorReads>>,
+    /// The cache behind `resources`, if there is one: it gets everything that the edge follows.
+    pub mirror_cache: Option<Arc<MirrorCache>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -212,7 +215,8 @@ impl EdgeService {
         let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
         let records = Arc::clone(&self.deps.records);
         let lockdown = self.lockdown.clone();
-        let health = EdgeHealth::default();
+        let mirror_cache = self.deps.mirror_cache.clone();
+        let health = EdgeHealth::of_cache(mirror_cache.clone());
         let stores = ProbedStores {
             log: Arc::clone(&self.deps.pages),
             bus: Arc::clone(&bus),
@@ -231,6 +235,7 @@ impl EdgeService {
             // as long as the listener has connections. The drain does not wait for these tasks.
             closed: lifecycle.closed(),
             lockdown,
+            mirror_cache,
         };
         let router = running.watch(queues, limits.silent_timeout);
         let names = NameKeeper::new(

@@ -55,6 +55,7 @@ const HOUSE: [(&str, Place); 40] = [
     ("event-flow", Floor(3)),
     ("access", Floor(3)),
     ("fanout", Floor(4)),
+    ("mirror-cache", Floor(4)),
     ("mcp-server", Floor(4)),
     ("subscriptions", Floor(4)),
     ("event-tools", Floor(5)),

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Connections, each with a call in flight. More would not raise the rate, only lengthen the waits.
-const CONNECTIONS: usize = 32;
+pub(super) const CONNECTIONS: usize = 32;
 /// The part of a bare server's rate that an edge has to reach, in each era.
 const TARGET_OF_FLOOR: f64 = 0.5;
 /// A tool that answers from memory: the edge holds the newest events.
@@ -32,7 +32,7 @@ const EVENTS: u64 = 100;
 type Requests = fn(SocketAddr) -> Result<Vec<Vec<u8>>>;
 
 /// Results of one load flat out and one at half of that rate.
-struct CallMeasurement {
+pub(super) struct CallMeasurement {
     flat_out: CallLoadResult,
     half: CallLoadResult,
     /// CPU of the server per call, flat out.
@@ -40,11 +40,16 @@ struct CallMeasurement {
 }
 
 impl CallMeasurement {
-    fn per_second(&self) -> f64 {
+    pub(super) fn per_second(&self) -> f64 {
         per_second(&self.flat_out)
     }
 
-    fn text(&self) -> String {
+    /// Microseconds of a call at half of the rate, at the 99th percentile.
+    pub(super) fn half_p99_micros(&self) -> u64 {
+        self.half.latency.value_at_quantile(0.99)
+    }
+
+    pub(super) fn text(&self) -> String {
         let (all, half) = (&self.flat_out.latency, &self.half.latency);
         let millis = |histogram: &hdrhistogram::Histogram<u64>, quantile| {
             millis(histogram.value_at_quantile(quantile))
@@ -59,7 +64,7 @@ impl CallMeasurement {
         )
     }
 
-    fn values(&self) -> Value {
+    pub(super) fn values(&self) -> Value {
         json!({
             "calls": self.flat_out.answered, "seconds": self.flat_out.seconds,
             "per_second": self.per_second(), "cpu_micros_per_call": self.cpu_micros,
@@ -235,7 +240,7 @@ fn of_helper(
 }
 
 /// The rate with a warm-up before it, and the duration of calls at half of it.
-fn measure(
+pub(super) fn measure(
     plan: &MeasurePlan,
     server: EdgeProcess,
     requests: Vec<Vec<u8>>,

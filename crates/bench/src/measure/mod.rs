@@ -8,6 +8,7 @@ mod heartbeats;
 mod idle;
 mod ingest;
 mod latency;
+mod mirror_reads;
 mod model_latency;
 mod opens;
 mod peers;
@@ -59,6 +60,8 @@ pub(crate) enum Measure {
     Ingest,
     /// Tool calls per second, in both eras of MCP.
     Calls,
+    /// Reads of a resource per second: from the sync role in the process, and from the edge's cache in a cluster.
+    MirrorReads,
     /// The check of a request against the rate limits, against a bare bucket.
     Rates,
     /// Sessions created per second.
@@ -70,7 +73,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Idle,
         Self::Deliveries,
         Self::Burst,
@@ -83,6 +86,7 @@ impl Measure {
         Self::Growth,
         Self::Ingest,
         Self::Calls,
+        Self::MirrorReads,
         Self::Rates,
         Self::Sessions,
         Self::Stores,
@@ -103,6 +107,7 @@ impl Measure {
             Self::Growth => "growth",
             Self::Ingest => "ingest",
             Self::Calls => "calls",
+            Self::MirrorReads => "mirror-reads",
             Self::Rates => "rates",
             Self::Sessions => "sessions",
             Self::Stores => "stores",
@@ -143,6 +148,7 @@ impl Measure {
             Self::Growth => growth::run(plan, topology, rows),
             Self::Ingest => ingest::run(plan, topology, rows),
             Self::Calls => calls::run(plan, topology, rows),
+            Self::MirrorReads => mirror_reads::run(plan, topology, rows),
             Self::Rates => rates::run(plan, rows),
             Self::Sessions => sessions::run(plan, topology).map(|row| rows.push(row)),
             Self::Stores => stores::run(plan, rows),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use model::{
-    Epoch, PrincipalId, Sequence, Sequenced, StreamId, SubscriptionId, TaskId, Timestamp,
-    TraceContext,
+    Epoch, GithubIds, OwnerId, PrincipalId, RepositoryId, Sequence, Sequenced, StreamId,
+    SubscriptionId, TaskId, Timestamp, TraceContext,
 };
 use ports::{
     Bus, BusError, BusMessage, BusSubscription, DeliveryNotice, DeliveryTicket, EdgeName, EdgeNews,
-    EventHint, IngestNews, ListChanges, OrderedResource, StateOrder, Topic,
+    EventHint, IngestNews, ListChanges, MirroredStates, OrderedResource, StateOrder, SyncNews,
+    Topic,
 };
 
 use super::subscriber::{message, next_message, next_number, send, session_id, session_topic};
@@ -127,7 +128,7 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
     let news = news.map(BusMessage::Edge).into_iter();
     let of_ingests = [IngestNews::Arrived(notice), finished, heard].map(BusMessage::Ingest);
     let kinds = [BusMessage::Events(Arc::new(hint))].into_iter();
-    let kinds = kinds.chain(news).chain(of_ingests);
+    let kinds = kinds.chain(news).chain(of_ingests).chain(of_sync());
     let mut subscription = fixture.bus.subscribe(&Topic::Broadcast).await?;
     for kind in kinds {
         fixture
@@ -137,6 +138,21 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
         assert_eq!(next_message(&mut subscription).await?, (kind, trace(1)));
     }
     Ok(())
+}
+
+fn of_sync() -> [BusMessage; 2] {
+    let of = |place: &str, repository| {
+        SyncNews::Mirrored(MirroredStates {
+            replica: u64::MAX,
+            place: place.to_owned(),
+            ids: GithubIds {
+                owner: Some(OwnerId(5)),
+                repository,
+                resource: None,
+            },
+        })
+    };
+    [of("octo/cat", Some(RepositoryId(7))), of("octo", None)].map(BusMessage::Sync)
 }
 
 pub(super) async fn one_publishers_messages_arrive_in_order(

@@ -5,6 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use access::Authenticator;
 use anyhow::{Context, bail};
 use github_sync::client;
+use mirror_cache::{
+    cache::{MirrorCache, MirrorCacheParts},
+    metrics::MirrorCacheMetrics,
+};
 use model::SharedKey;
 use ports::{MirrorReads, ResourceReader};
 use role_keys::RoleTrust;
@@ -72,6 +76,11 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
     let auth = authenticator(startup)?;
     let stores = startup.backends.stores()?.clone();
+    let SyncReaders {
+        resources,
+        mirror,
+        mirror_cache,
+    } = sync_readers(startup)?;
     let deps = sse_edge::EdgeDeps {
         log: stores.log,
         pages: Arc::clone(&startup.backends.pages),
@@ -80,8 +89,9 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         leases: stores.leases,
         call_lease: sse_edge::EdgeDeps::CALL_LEASE,
         bus: stores.bus,
-        resources: resource_reader(startup)?,
-        mirror: mirror_reads(startup)?,
+        resources,
+        mirror,
+        mirror_cache,
         clock: Arc::clone(&startup.backends.clock),
         ids: Arc::clone(&startup.backends.ids),
         auth: Arc::new(auth),
@@ -132,28 +142,48 @@ fn authenticator(startup: &Startup<'_>) -> anyhow::Result<Authenticator> {
     }
 }
 
-/// The reader of resources: `sync.endpoint` takes precedence over the sync role of this process.
-fn resource_reader(startup: &Startup<'_>) -> anyhow::Result<Arc<dyn ResourceReader>> {
-    let sync = &startup.config.sync;
-    match (&sync.endpoint, &startup.local_resources) {
-        (Some(endpoint), _) => {
-            let trust = startup.backends.trust.clone();
-            Ok(client::connect(endpoint, sync.deadline(), trust)?)
-        }
-        (None, Some(local)) => Ok(Arc::clone(local)),
-        (None, None) => bail!("sync.endpoint is missing"),
-    }
+/// What the edge reads of the sync role.
+struct SyncReaders {
+    resources: Arc<dyn ResourceReader>,
+    mirror: Option<Arc<dyn MirrorReads>>,
+    /// The cache that is behind them, if there is one.
+    mirror_cache: Option<Arc<MirrorCache>>,
 }
 
-/// The mirror of GitHub's state, for the toolset "github": `sync.endpoint` takes precedence, as for resources.
-fn mirror_reads(startup: &Startup<'_>) -> anyhow::Result<Option<Arc<dyn MirrorReads>>> {
+/// The readers: `sync.endpoint` takes precedence over the sync role of this process. Over the network they have a cache; in
+/// the same process a read costs what a look into the cache would (crates/mirror-cache/adr/001).
+fn sync_readers(startup: &mut Startup<'_>) -> anyhow::Result<SyncReaders> {
+    let metrics = MirrorCacheMetrics::register(startup.registry);
     let sync = &startup.config.sync;
-    match (&sync.endpoint, &startup.local_mirror) {
-        (Some(endpoint), _) => {
-            let trust = startup.backends.trust.clone();
-            let mirror = client::connect_mirror(endpoint, sync.deadline(), trust)?;
-            Ok(Some(mirror))
-        }
-        (None, local) => Ok(local.clone()),
+    let Some(endpoint) = &sync.endpoint else {
+        let local = startup.local_resources.as_ref();
+        return Ok(SyncReaders {
+            resources: Arc::clone(local.context("sync.endpoint is missing")?),
+            mirror: startup.local_mirror.clone(),
+            mirror_cache: None,
+        });
+    };
+    let (deadline, trust) = (sync.deadline(), &startup.backends.trust);
+    let resources = client::connect(endpoint, deadline, trust.clone())?;
+    let mirror = client::connect_mirror(endpoint, deadline, trust.clone())?;
+    let max_bytes = startup.config.edge.mirror_cache_bytes;
+    if max_bytes == 0 {
+        return Ok(SyncReaders {
+            resources,
+            mirror: Some(mirror),
+            mirror_cache: None,
+        });
     }
+    let cache = MirrorCache::over(MirrorCacheParts {
+        resources,
+        mirror,
+        log: Arc::clone(&startup.backends.pages),
+        max_bytes,
+        metrics,
+    });
+    Ok(SyncReaders {
+        resources: Arc::<MirrorCache>::clone(&cache),
+        mirror: Some(Arc::<MirrorCache>::clone(&cache)),
+        mirror_cache: Some(cache),
+    })
 }

@@ -30,6 +30,8 @@ fn harmless(message: &BusMessage) {
         BusMessage::Edge(news) => harmless_news(news),
         // Numbers only.
         BusMessage::Ingest(_) => {}
+        // A name is compared, and goes nowhere.
+        BusMessage::Sync(_) => {}
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     place_records::{PlaceLabel, PlaceRecords, PlaceState},
     state_records::StateRecords,
     status::CompareStatus,
+    stored_news::StoredNews,
 };
 use crate::{
     details::GithubDetails,
@@ -43,6 +44,7 @@ pub(super) struct Comparer {
     pub(super) recorder: Arc<Recorder>,
     pub(super) places: PlaceRecords,
     pub(super) states: StateRecords,
+    pub(super) news: StoredNews,
     /// The places whose deliveries are swept, and the marks of the replica that does.
     pub(super) swept: Vec<SweptPlace>,
     pub(super) marks: SweepMarkRecord,
@@ -154,6 +156,13 @@ impl Comparer {
         }
         // Not before: what is said to be whole is there.
         self.show_lists(label, state);
+        if let Some(place) = state
+            .place
+            .as_ref()
+            .filter(|_| known != Some(state.generation))
+        {
+            self.news.tell(place).await;
+        }
         Ok(state.generation)
     }
 

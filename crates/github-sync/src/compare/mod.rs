@@ -10,6 +10,7 @@
 //! | `comparer` | what comparisons are made of |
 //! | `held` | changes that wait for their webhooks |
 //! | `asked`, `turns` | when, and by which replica |
+//! | `stored_news` | what edges and other replicas are told of what was stored |
 //! | `status`, `metrics`, `error` | what is told of it |
 //!
 //! The lists themselves are read by `crate::lists`, and what they do not show by `crate::details`. See ADR 003 and 004.
@@ -26,6 +27,7 @@ mod pass;
 mod place_records;
 mod state_records;
 mod status;
+mod stored_news;
 mod tally;
 mod turns;
 
@@ -53,6 +55,7 @@ use self::{
     place_records::{PlaceLabel, PlaceRecords},
     state_records::StateRecords,
     status::CompareStatus,
+    stored_news::{StoredElsewhere, StoredNews},
     turns::CompareTurns,
 };
 use crate::{
@@ -64,6 +67,7 @@ use crate::{
 /// The comparison, built and not started.
 #[derive(Debug)]
 pub(crate) struct MirrorComparison {
+    stored_elsewhere: Arc<StoredElsewhere>,
     metrics: CompareMetrics,
     status: Arc<CompareStatus>,
     labels: Vec<PlaceLabel>,
@@ -102,6 +106,7 @@ impl MirrorComparison {
             },
         );
         Self {
+            stored_elsewhere: Arc::new(StoredElsewhere::new(deps.ids.random_u64())),
             metrics: CompareMetrics::register(registry),
             status,
             labels: labels(config),
@@ -111,6 +116,11 @@ impl MirrorComparison {
             interval: Duration::from_secs(config.interval_seconds),
             time_limit: Duration::from_secs(config.initial_timeout_seconds),
         }
+    }
+
+    /// Where the news of other replicas go.
+    pub(crate) fn stored_elsewhere(&self) -> Arc<StoredElsewhere> {
+        Arc::clone(&self.stored_elsewhere)
     }
 
     /// Starts to compare, or says once why not. Readiness (`sync: stored mirror`) is granted once the stored mirror was read,
@@ -178,6 +188,10 @@ impl MirrorComparison {
             )),
             places: PlaceRecords::new(Arc::clone(records)),
             states: StateRecords::new(Arc::clone(records)),
+            news: StoredNews {
+                bus: Arc::clone(&deps.bus),
+                replica: self.stored_elsewhere.replica(),
+            },
             swept: self.swept.clone(),
             marks: SweepMarkRecord::new(Arc::clone(records)),
             clock,
@@ -197,6 +211,7 @@ impl MirrorComparison {
             time_limit: self.time_limit,
             leases: github.leases.clone(),
             asked: Arc::default(),
+            stored_elsewhere: Arc::clone(&self.stored_elsewhere),
             mirror: Arc::clone(mirror),
             known: Mutex::default(),
         }

@@ -29,7 +29,7 @@ use crate::{
     limits::{FOLLOW_TIME, SAVED_AT_ONCE, SWEEP_RESERVE},
     listed::{ListedObject, ListedPlace, is_detail},
     lists::ListStep,
-    mirror::{ShownAs, ShownOutcome},
+    mirror::{SavedState, ShownAs, ShownOutcome},
     sweep_marks::SweptUntil,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Pass<'c> {
     revision: Option<Revision>,
     is_changed: bool,
     saved_generation: u64,
+    /// States are stored of which no event tells, and nobody was told.
+    has_news: bool,
     /// When the last sweep began that covers the place; `None` if no sweep does, or none has yet.
     pub(super) swept: SweptUntil,
     trace: TraceContext,
@@ -73,6 +75,7 @@ impl<'c> Pass<'c> {
             revision,
             is_changed: false,
             saved_generation,
+            has_news: false,
             swept: comparer.swept_until(label).await,
             trace: TraceContext::start(&*comparer.ids),
             tally: PassTally::default(),
@@ -367,6 +370,8 @@ impl<'c> Pass<'c> {
             self.comparer.metrics.saved.inc_by(states.len() as u64);
             let ids = states.iter().map(|state| state.record_id().to_string());
             self.state.note_saved(ids);
+            // What an event brought has its place in the log.
+            self.has_news |= states.iter().any(SavedState::is_eventless);
             self.is_changed = true;
             // Others learn of them by this; what they did not learn of is stored once more.
             self.save().await?;
@@ -374,7 +379,7 @@ impl<'c> Pass<'c> {
         }
     }
 
-    /// Stores how far the place was read, unless that has not changed.
+    /// Stores how far the place was read, unless that has not changed; then tells of what was stored.
     async fn save(&mut self) -> Result<(), CompareError> {
         if self.is_changed {
             let places = &self.comparer.places;
@@ -382,6 +387,10 @@ impl<'c> Pass<'c> {
             self.revision = Some(saved);
             self.saved_generation = self.state.generation;
             self.is_changed = false;
+        }
+        if let Some(place) = self.state.place.as_ref().filter(|_| self.has_news) {
+            self.comparer.news.tell(place).await;
+            self.has_news = false;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use super::{
     metrics::CompareEnd,
     pass::Pass,
     place_records::{PlaceLabel, PlaceState},
+    stored_news::StoredElsewhere,
 };
 use crate::{
     held_lease::until_lost,
@@ -41,6 +42,7 @@ pub(super) struct CompareTurns {
     /// `None` if no other process has the same store.
     pub(super) leases: Option<Arc<dyn Leases>>,
     pub(super) asked: Arc<AskedComparisons>,
+    pub(super) stored_elsewhere: Arc<StoredElsewhere>,
     pub(super) mirror: Arc<Mirror>,
     /// What this replica knows of the places.
     pub(super) known: Mutex<HashMap<PlaceLabel, PlaceTurn>>,
@@ -73,7 +75,23 @@ impl CompareTurns {
         if !matches!(read.await, Some(Ok(_))) {
             return;
         }
-        stop.run_until_cancelled(self.turns()).await;
+        let both = async { tokio::join!(self.turns(), self.looks()) };
+        stop.run_until_cancelled(both).await;
+    }
+
+    /// Takes in what another replica has stored, as soon as that one says so.
+    async fn looks(&self) -> std::convert::Infallible {
+        loop {
+            let places = self.stored_elsewhere.next().await;
+            let labels = self.comparer.labels.lock().clone();
+            let known = places.into_iter().filter(|place| labels.contains(place));
+            let known: Vec<_> = known.collect();
+            for labels in known.chunks(PLACES_PER_READ) {
+                if let Err(error) = self.look_at(labels).await {
+                    debug!(%error, "the stored mirror cannot be read");
+                }
+            }
+        }
     }
 
     /// Reads what is stored of all places.

@@ -85,6 +85,11 @@ impl SavedState {
         self.version > other.version
     }
 
+    /// Whether no event of this log tells of it.
+    pub(crate) fn is_eventless(&self) -> bool {
+        self.version.sequence == model::Sequence(0)
+    }
+
     /// The stored form.
     ///
     /// # Errors

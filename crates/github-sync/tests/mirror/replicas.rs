@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use github_sync::SyncConfig;
 use ports::{Leases, MirroredKind};
 
+use tokio::time::Instant;
+
 use crate::world::{LONG, MirrorWorld};
 
 fn config(repositories: usize) -> SyncConfig {
@@ -86,6 +88,39 @@ async fn what_one_replica_finds_all_have() {
             .await;
     }
     assert_eq!(world.events().await.len(), 1);
+}
+
+/// Much less than the time between two looks of a replica at the store, and than the age of a cached answer.
+const SOON: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn what_no_event_tells_reaches_other_replicas_and_the_caches_of_edges_at_once() {
+    let world = MirrorWorld::new().await;
+    let issues = world.open_issues(3);
+    let config = MirrorWorld::config();
+    let one = world.start_one_of_many(&config);
+    one.whole(1).await;
+    let other = world.start_one_of_many(&config);
+    other.whole(1).await;
+    let edge = world.edge_of(&other);
+    edge.until("it answers from memory", async |it| {
+        it.comments(1).await == 0 && it.hits() > 0
+    })
+    .await;
+    world.clock.advance(LONG);
+    world
+        .github
+        .change(|github| github.comment(issues[0], "Still"));
+    world.clock.advance(LONG);
+    one.compare().await;
+    let compared = Instant::now();
+    edge.until("the comment is counted", async |it| {
+        it.comments(1).await == 1
+    })
+    .await;
+    assert!(compared.elapsed() < SOON, "{:?}", compared.elapsed());
+    // There was no event to tell it by.
+    assert_eq!(world.events().await.len(), 0);
 }
 
 #[tokio::test]

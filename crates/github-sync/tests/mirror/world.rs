@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
+use event_flow::follow::{FollowOptions, follow};
 use fake_github::{
     server::GithubServer,
     world::{AccountKey, RepoKey, TicketKey},
@@ -10,12 +11,18 @@ use github::{GithubClient, GithubConfig, GithubDeps, GithubIdentity, GithubMetri
 use github_events::{Envelope, PayloadText};
 use github_sync::{RunningSync, SyncConfig, SyncDeps, SyncGithub, SyncService};
 use http_client::HttpProxies;
+use mirror_cache::{
+    cache::{MirrorCache, MirrorCacheParts},
+    limits::DEFAULT_MAX_BYTES,
+    metrics::MirrorCacheMetrics,
+};
 use model::{
-    Clock, DeliveryId, ManualClock, RandomIds, ResourceEvent, Sequence, SystemClock, TraceContext,
+    Clock, DeliveryId, LogPosition, ManualClock, RandomIds, ResourceEvent, ResourceUri, Sequence,
+    SystemClock, TraceContext,
 };
 use ports::{
     Bus, BusMessage, EventHint, EventLog, Leases, MirrorAddress, MirrorFilter, MirrorListing,
-    MirrorOrder, MirrorReads, MirroredKind, MirroredState, Topic,
+    MirrorOrder, MirrorReads, MirroredKind, MirroredState, ResourceReader, Topic,
 };
 use role_keys::RoleTrust;
 use serde_json::Value;
@@ -23,6 +30,7 @@ use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
 use store_layers::StoredLog;
 use store_memory::{InProcessBus, MemoryBudget, MemoryLogStore, MemorySessionStore};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 /// Longest time that a test waits for an expected effect.
@@ -166,6 +174,27 @@ impl MirrorWorld {
         replica
     }
 
+    /// An edge that reads a replica through a cache.
+    pub(crate) fn edge_of(&self, replica: &Replica) -> CachedEdge {
+        let cache = MirrorCache::over(MirrorCacheParts {
+            resources: replica.running.reader(),
+            mirror: replica.running.mirror_reads(),
+            log: Arc::clone(&self.log),
+            max_bytes: DEFAULT_MAX_BYTES,
+            metrics: MirrorCacheMetrics::default(),
+        });
+        let (followed, stop) = (Arc::clone(&cache), CancellationToken::new());
+        let (log, bus) = (Arc::clone(&self.log), Arc::clone(&self.bus));
+        let sink = move |item| followed.apply(&item);
+        let following = follow(log, bus, None, FollowOptions::default(), stop.clone(), sink);
+        tokio::spawn(following);
+        CachedEdge {
+            cache,
+            log: Arc::clone(&self.log),
+            _stop: stop.drop_guard(),
+        }
+    }
+
     /// All events of the log.
     pub(crate) async fn events(&self) -> Vec<ResourceEvent> {
         let page = self.log.read_after(Sequence::START, 10_000).await.unwrap();
@@ -236,6 +265,46 @@ impl MirrorWorld {
     pub(crate) fn cost(&self) -> (u64, u64) {
         let counts = self.github.counts();
         (counts.requests.values().sum(), counts.points)
+    }
+}
+
+/// An edge with a cache.
+pub(crate) struct CachedEdge {
+    cache: Arc<MirrorCache>,
+    log: Arc<dyn EventLog>,
+    _stop: DropGuard,
+}
+
+impl CachedEdge {
+    /// Comments of an issue, as a client reads that has seen the log up to its end.
+    pub(crate) async fn comments(&self, number: u64) -> u64 {
+        let head = self.log.head().await.unwrap();
+        let seen = LogPosition {
+            epoch: head.epoch,
+            sequence: head.last,
+            tag: None,
+        };
+        let uri = format!("github://issues/octo/reactor/{number}");
+        let uri = ResourceUri::parse(&uri).unwrap();
+        let state = self.cache.get_resource(&uri, Some(seen), None).await;
+        let issue: Value = serde_json::from_slice(&state.unwrap().unwrap().json).unwrap();
+        issue["comments"].as_u64().unwrap()
+    }
+
+    /// Answers from memory.
+    pub(crate) fn hits(&self) -> u64 {
+        self.cache.view()["hits"].as_u64().unwrap()
+    }
+
+    /// Waits until something is so.
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
+        let wait = async {
+            while !is_so(self).await {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = timeout(PATIENCE, wait).await;
+        waited.unwrap_or_else(|_| panic!("not in time: {what}; {:#}", self.cache.view()));
     }
 }
 

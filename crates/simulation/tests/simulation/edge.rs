@@ -72,6 +72,7 @@ impl SimulatedEdge {
             bus: stores.bus,
             resources: Arc::new(NoResources),
             mirror: None,
+            mirror_cache: None,
             clock,
             ids,
             auth: Arc::new(Authenticator::none()),

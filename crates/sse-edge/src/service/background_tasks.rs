@@ -11,6 +11,7 @@ use fanout::{
     prefill,
     wheel::{self, WheelStops},
 };
+use mirror_cache::cache::MirrorCache;
 use ports::{Bus, BusMessage, EventLog, Topic};
 use service_kit::lifecycle::{Lifecycle, OnExit};
 use tokio::sync::watch;
@@ -43,6 +44,7 @@ pub(super) struct BackgroundTasks<'a> {
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) closed: CancellationToken,
     pub(super) lockdown: Option<Lockdown>,
+    pub(super) mirror_cache: Option<Arc<MirrorCache>>,
 }
 
 impl BackgroundTasks<'_> {
@@ -118,7 +120,7 @@ impl BackgroundTasks<'_> {
     ) {
         let latch = self.lifecycle.latch("edge follows the event log");
         let hub = Arc::clone(&self.edge.hub);
-        let lockdown = self.lockdown.clone();
+        let (lockdown, mirror_cache) = (self.lockdown.clone(), self.mirror_cache.clone());
         let sink = move |followed: Followed| {
             let followed = match &lockdown {
                 Some(lockdown) => lockdown.followed(followed),
@@ -130,10 +132,17 @@ impl BackgroundTasks<'_> {
                 router.listens();
             }
             follower_health.note(&followed);
+            // Before the streams: a client reads what it was notified of.
+            if let Some(cache) = &mirror_cache {
+                cache.apply(&followed);
+            }
             match followed {
                 Followed::Other(BusMessage::Edge(news)) => router.dispatch(news),
-                // The follower itself handles hints; what ingests tell each other is on a topic of their own.
-                Followed::Other(BusMessage::Events(_) | BusMessage::Ingest(_)) => {}
+                // The follower itself handles hints; what ingests tell each other is on a topic of their own, and what
+                // replicas of the sync role say is for the cache.
+                Followed::Other(
+                    BusMessage::Events(_) | BusMessage::Ingest(_) | BusMessage::Sync(_),
+                ) => {}
                 Followed::OtherGap => router.gap(),
                 followed => hub.apply(followed),
             }

@@ -223,6 +223,7 @@ impl EdgeWorld {
             leases: stores.leases,
             call_lease: self.call_lease,
             bus: Arc::clone(&bus),
+            mirror_cache: None,
             resources: Arc::new(OneIssue {
                 seen: Arc::clone(&self.seen),
                 charged: Arc::clone(&self.charged),

@@ -104,6 +104,7 @@ impl Stage {
             bus: bus.clone(),
             resources: Arc::new(Nothing),
             mirror: None,
+            mirror_cache: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
