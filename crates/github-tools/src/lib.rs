@@ -5,13 +5,14 @@
 //! | `tools` | one tool per file: lists and single reads, under the names that GitHub's own server gives them |
 //! | `inputs` | arguments that several tools take: the place, the page, the size |
 //! | `search` | the language of search queries, as far as the mirror can answer it |
+//! | `sprints` | iterations of projects, what is in them, and how far they are |
 //! | `items` | one line of a list per resource, of up to 1 KB |
 //! | `page_reader` | a page of a list within its bytes, with the cursor that continues it |
 //! | `mirror` | the mirror, restricted to what one caller may see |
 //! | `output` | the forms of answers |
 //!
 //! Each tool gets its dependencies from its constructor, in [`toolsets`]. What is deliberately absent: calls to GitHub,
-//! and whatever the mirror does not have (comments, diffs, checks, iterations of projects).
+//! and whatever the mirror does not have (comments, diffs, checks).
 
 mod inputs;
 mod items;
@@ -20,6 +21,7 @@ mod mirror;
 mod output;
 mod page_reader;
 mod search;
+mod sprints;
 mod tools;
 
 use std::sync::Arc;
@@ -31,9 +33,9 @@ use ports::MirrorReads;
 use self::{
     mirror::MirrorAccess,
     tools::{
-        ActionsList, GetLatestRelease, GetMilestone, IssueRead, ListIssues, ListLabel,
-        ListMilestones, ListPullRequests, ListReleases, ProjectsGet, ProjectsList, PullRequestRead,
-        SearchIssues,
+        ActionsList, GetCurrentSprint, GetLatestRelease, GetMilestone, GetSprintMetrics, IssueRead,
+        ListIssues, ListLabel, ListMilestones, ListPullRequests, ListReleases, ListSprints,
+        ProjectsGet, ProjectsList, PullRequestRead, SearchIssues,
     },
 };
 
@@ -45,7 +47,7 @@ pub const GITHUB: &str = "github";
 pub struct GithubToolDeps {
     /// The mirror of GitHub's state: the sync role.
     pub mirror: Arc<dyn MirrorReads>,
-    /// Time, for milestones that are due.
+    /// Time, for milestones that are due and for sprints.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -74,6 +76,9 @@ pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
         set("actions").with_tool(ActionsList::new(mirror.clone())),
         set("projects")
             .with_tool(ProjectsList::new(mirror.clone()))
-            .with_tool(ProjectsGet::new(mirror)),
+            .with_tool(ProjectsGet::new(mirror.clone()))
+            .with_tool(ListSprints::new(mirror.clone(), clock()))
+            .with_tool(GetCurrentSprint::new(mirror.clone(), clock()))
+            .with_tool(GetSprintMetrics::new(mirror, clock())),
     ]
 }

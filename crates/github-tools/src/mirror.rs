@@ -109,9 +109,11 @@ pub(crate) fn allows_list(sees: &Visibility, listing: &MirrorListing) -> bool {
     let owner = listing.owner.to_ascii_lowercase();
     sees.allows_uri(&match listing.kind {
         // In no repository.
-        MirroredKind::Project | MirroredKind::DraftIssue => {
-            ResourceUri::Project { owner, number: 1 }
-        }
+        MirroredKind::Project
+        | MirroredKind::DraftIssue
+        | MirroredKind::ProjectField
+        | MirroredKind::ProjectView
+        | MirroredKind::ProjectItem => ResourceUri::Project { owner, number: 1 },
         _ => ResourceUri::Events {
             owner: Some(owner),
             repo: listing.repo.as_ref().map(|repo| repo.to_ascii_lowercase()),

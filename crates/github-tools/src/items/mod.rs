@@ -4,6 +4,7 @@ mod builder;
 mod conversation;
 mod milestone;
 mod others;
+mod sprint_item;
 
 pub(crate) use conversation::{CONVERSATION, conversation};
 pub(crate) use milestone::{DueFilter, MILESTONE, MilestoneMetrics, milestone};
@@ -11,3 +12,4 @@ pub(crate) use others::{
     LABEL, PROJECT, RELEASE, WORKFLOW_RUN, is_published, label, project, project_state, release,
     workflow_run,
 };
+pub(crate) use sprint_item::sprint_item;

@@ -23,7 +23,7 @@ use crate::{
     page_reader::PageQuestion,
 };
 
-/// Methods of GitHub's own server that the mirror cannot answer.
+/// Methods of GitHub's own server that are not answered here.
 const OTHERS: [&str; 4] = [
     "list_project_fields",
     "list_project_items",
@@ -36,7 +36,7 @@ const OTHERS: [&str; 4] = [
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 #[schemars(rename = "Input", extend("required" = ["owner"]))]
 struct ProjectsInput {
-    /// list_projects (default). Fields, items, views, iterations and status updates are not mirrored.
+    /// list_projects (default). Sprints have tools of their own, such as get_current_sprint; fields, items and views have none.
     method: Option<String>,
     /// Login of the owner: a user or an organization.
     owner: Option<String>,

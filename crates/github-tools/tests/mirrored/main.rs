@@ -9,6 +9,7 @@ mod described;
 mod memory_mirror;
 mod pages;
 mod refusals;
+mod sprints;
 mod visibility;
 
 use std::{sync::Arc, time::Duration};
