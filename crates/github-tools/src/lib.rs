@@ -7,6 +7,8 @@
 //! | `search` | the language of search queries, as far as the mirror can answer it |
 //! | `sprints` | iterations of projects, what is in them, and how far they are |
 //! | `items` | one line of a list per resource, of up to 1 KB |
+//! | `project_facts` | what is read of a project's object |
+//! | `resources` | `github://` resources of the mirror |
 //! | `page_reader` | a page of a list within its bytes, with the cursor that continues it |
 //! | `mirror` | the mirror, restricted to what one caller may see |
 //! | `output` | the forms of answers |
@@ -20,6 +22,8 @@ mod limits;
 mod mirror;
 mod output;
 mod page_reader;
+mod project_facts;
+mod resources;
 mod search;
 mod sprints;
 mod tools;
@@ -32,6 +36,7 @@ use ports::MirrorReads;
 
 use self::{
     mirror::MirrorAccess,
+    resources::{MirrorResources, tool_lines},
     tools::{
         ActionsList, GetCurrentSprint, GetLatestRelease, GetMilestone, GetSprintMetrics, IssueRead,
         ListIssues, ListLabel, ListMilestones, ListPullRequests, ListReleases, ListSprints,
@@ -81,4 +86,14 @@ pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
             .with_tool(GetCurrentSprint::new(mirror.clone(), clock()))
             .with_tool(GetSprintMetrics::new(mirror, clock())),
     ]
+}
+
+/// The resources, in a toolset without tools; `toolsets` are those of the server, whose tools one resource lists.
+#[must_use]
+pub fn resources(deps: &GithubToolDeps, toolsets: &[Toolset]) -> Toolset {
+    let mirror = MirrorAccess::new(Arc::clone(&deps.mirror));
+    let tools = tool_lines(toolsets);
+    Toolset::new("github_resources")
+        .part_of(GITHUB)
+        .with_resources(MirrorResources::new(mirror, Arc::clone(&deps.clock), tools))
 }

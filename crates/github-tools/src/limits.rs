@@ -24,6 +24,10 @@ pub(crate) const MAX_READS: usize = 16;
 /// Reads of the mirror for the items of a sprint, or the fields of a project. GitHub's lists are those of an owner, so 10,000
 /// items of its projects are looked through: GitHub had a limit of 1,200 items per project, and now has one of 50,000.
 pub(crate) const MAX_ITEM_READS: usize = 100;
+/// Owners of whom a resource shows something: others have their own tools.
+pub(crate) const MAX_OWNERS: usize = 20;
+/// Reads of the mirror for what a resource shows of one owner, of up to 100 projects or milestones each.
+pub(crate) const MAX_OWNER_READS: usize = 4;
 /// Statuses that are counted one by one, so that an answer of the smallest size has room for them; the others are one.
 pub(crate) const MAX_STATUSES: usize = 20;
 /// Maximum JSON of the name of a status or a sprint, in bytes.

@@ -56,6 +56,16 @@ pub(crate) struct BoardField {
     pub(crate) name: String,
 }
 
+/// The project of a field.
+pub(super) fn project_of_field(json: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Part {
+        forgewire: ProjectPart,
+    }
+    let part: Part = serde_json::from_slice(json).ok()?;
+    Some(part.forgewire.project)
+}
+
 /// A field of iterations.
 #[derive(Debug, Clone)]
 pub(crate) struct SprintField {
@@ -149,8 +159,19 @@ impl SprintField {
         self.sprints.iter().find(|sprint| sprint.first > day)
     }
 
+    /// The sprint that is meant by `current`, `previous`, `next`, an id or a title.
+    pub(crate) fn named(&self, name: &str, today: UtcDay) -> Option<&ProjectSprint> {
+        let by_time = match name.to_lowercase().as_str() {
+            "current" => self.at(today),
+            "previous" => self.previous(today),
+            "next" => self.next(today),
+            _ => None,
+        };
+        by_time.or_else(|| self.find(name))
+    }
+
     /// The sprint with this id, or else the newest with this title in any case.
-    pub(crate) fn find(&self, name: &str) -> Option<&ProjectSprint> {
+    fn find(&self, name: &str) -> Option<&ProjectSprint> {
         let mut by_id = self.sprints.iter();
         let has_title =
             |sprint: &&ProjectSprint| sprint.title.to_lowercase() == name.to_lowercase();

@@ -1,10 +1,10 @@
 //! Fields and items of a project from the mirror, within a bound of reads.
 
-use github_events::{JsonSelection, pick};
+use github_events::pick;
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
-use model::{ResourceUri, Timestamp};
-use ports::{MirrorFilter, MirrorListing, MirrorOrder, MirroredKind, MirroredState};
+use model::Timestamp;
+use ports::{MirroredKind, MirroredState};
 
 use super::{
     board::{ProjectBoard, SprintField},
@@ -13,10 +13,9 @@ use super::{
 };
 use crate::{
     limits::MAX_ITEM_READS,
-    mirror::{MirrorAccess, visible},
+    mirror::{MirrorAccess, allows_repository, owners_list},
+    project_facts::PROJECT,
 };
-
-const TITLE: JsonSelection = JsonSelection::Members(&[("title", JsonSelection::Scalar)]);
 
 /// A project, its fields, and its sprints.
 #[derive(Debug)]
@@ -55,15 +54,16 @@ pub(crate) async fn read_project(
     let (owner, number) = (project.address.owner.clone(), project.address.number);
     let mut board = ProjectBoard::default();
     let mut add = |state: &MirroredState| board.add(number, &state.json);
-    let walked = walk(
-        mirror,
-        caller,
-        (MirroredKind::ProjectField, &owner),
-        &mut add,
-    )
-    .await?;
+    let walked = mirror
+        .walk(
+            caller,
+            owners_list(MirroredKind::ProjectField, &owner),
+            MAX_ITEM_READS,
+            &mut add,
+        )
+        .await?;
     board.settle(today);
-    let picked = pick(&project.json, &TITLE).unwrap_or_default();
+    let picked = pick(&project.json, &PROJECT).unwrap_or_default();
     let mut fields = board.iterations.iter();
     let field = match named {
         None => fields.next(),
@@ -119,29 +119,15 @@ pub(crate) async fn read_work(
     let (number, board) = (project.number, &project.board);
     let mut add = |state: &MirroredState| {
         let may_see = |name: &str| {
-            let of = name.to_lowercase();
-            let Some((owner, repo)) = of.split_once('/') else {
-                return false;
-            };
-            // By the name: GitHub's item does not have the id of the repository.
-            let reader = caller.reader();
-            reader.is_ok_and(|reader| {
-                reader.sees.allows_uri(&ResourceUri::Events {
-                    owner: Some(owner.to_owned()),
-                    repo: Some(repo.to_owned()),
-                })
-            })
+            caller
+                .reader()
+                .is_ok_and(|of| allows_repository(&of.sees, name))
         };
-        let found = SprintItem::read(
-            &state.json,
-            (number, board),
-            (&project.field, sprint),
-            may_see,
-        );
-        items.extend(found);
+        let of = (&project.field, sprint);
+        items.extend(SprintItem::read(&state.json, (number, board), of, may_see));
     };
-    let kind = (MirroredKind::ProjectItem, &*project.owner);
-    let walked = walk(mirror, caller, kind, &mut add).await?;
+    let list = owners_list(MirroredKind::ProjectItem, &project.owner);
+    let walked = mirror.walk(caller, list, MAX_ITEM_READS, &mut add).await?;
     let place = |item: &SprintItem| {
         let status = item.status.as_ref();
         let at = status.and_then(|status| board.statuses.iter().position(|of| of == status));
@@ -155,51 +141,4 @@ pub(crate) async fn read_work(
         as_of: both.map(|(fields, items)| fields.min(items)),
         is_whole: walked.is_whole,
     })
-}
-
-/// A list that was looked through.
-struct Walked {
-    as_of: Option<Timestamp>,
-    is_whole: bool,
-}
-
-/// Looks through what the caller may see of a list of an owner's projects, the newest first.
-async fn walk(
-    mirror: &MirrorAccess,
-    caller: &Caller,
-    (kind, owner): (MirroredKind, &str),
-    each: &mut (dyn FnMut(&MirroredState) + Send),
-) -> Result<Walked, CallError> {
-    let mut listing = MirrorListing {
-        kind,
-        owner: owner.to_owned(),
-        repo: None,
-        filter: MirrorFilter::default(),
-        order: MirrorOrder::Number,
-        descending: true,
-        limit: MirrorListing::MAX_LIMIT,
-        after: None,
-    };
-    let mut walked = Walked {
-        as_of: None,
-        is_whole: false,
-    };
-    for read in 0..MAX_ITEM_READS {
-        let page = mirror.page(caller, &listing).await?;
-        if read == 0 {
-            walked.as_of = page.as_of;
-        }
-        // Asked after the read: the token may have been narrowed meanwhile.
-        let sees = &caller.reader()?.sees;
-        let states = page.states.into_iter();
-        for state in states.filter_map(|state| visible(sees, state)) {
-            each(&state);
-        }
-        listing.after = page.next;
-        if listing.after.is_none() {
-            walked.is_whole = true;
-            break;
-        }
-    }
-    Ok(walked)
 }

@@ -21,12 +21,11 @@ use super::{
 };
 use crate::{
     inputs::{SizeInput, SprintPlaceInput},
-    items::sprint_item,
+    items::shown_items,
     limits::COUNT_BYTES,
     mirror::MirrorAccess,
     sprints::{
-        ProjectSprint, SprintItem, SprintMetrics, SprintProject, SprintTimes, SprintWork, UtcDay,
-        read_work,
+        ProjectSprint, SprintMetrics, SprintProject, SprintTimes, SprintWork, UtcDay, read_work,
     },
 };
 
@@ -168,29 +167,4 @@ impl CurrentOutput {
             items: Vec::new(),
         }
     }
-}
-
-/// The items of a status, or all, that fit into this many bytes, and how many of them do not.
-fn shown_items(
-    items: &[SprintItem],
-    status: Option<&str>,
-    room: usize,
-) -> (Vec<Box<RawValue>>, usize) {
-    let wanted = status.map(str::to_lowercase);
-    let has = |item: &&SprintItem| {
-        let of = item.status.as_deref().unwrap_or(SprintMetrics::NO_STATUS);
-        let is = |wanted: &String| of.to_lowercase() == *wanted;
-        wanted.as_ref().is_none_or(is)
-    };
-    let (mut shown, mut bytes, mut all) = (Vec::new(), 0, 0);
-    for item in items.iter().filter(has) {
-        all += 1;
-        let json = sprint_item(item);
-        bytes += json.len() + 1;
-        if bytes <= room {
-            shown.extend(RawValue::from_string(json));
-        }
-    }
-    let left_out = all - shown.len();
-    (shown, left_out)
 }

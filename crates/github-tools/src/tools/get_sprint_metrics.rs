@@ -124,14 +124,7 @@ fn asked_sprint<'p>(
         let reason = format!("is longer than {MAX_NAME_BYTES} bytes");
         return Err(InputError::new("sprint", &reason));
     }
-    let found = match asked.to_lowercase().as_str() {
-        "current" => field.at(today),
-        "previous" => field.previous(today),
-        "next" => field.next(today),
-        _ => None,
-    };
-    let found = found.or_else(|| field.find(asked));
-    found.ok_or_else(|| {
+    field.named(asked, today).ok_or_else(|| {
         let titles = field.sprints.iter().rev().take(NAMED_SPRINTS);
         let titles: Vec<_> = titles.map(|sprint| &*sprint.title).collect();
         let reason = match titles.is_empty() {

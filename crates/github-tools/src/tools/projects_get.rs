@@ -13,9 +13,10 @@ use serde::Deserialize;
 use super::methods::{POLICY, address, find, method, number, owner_place};
 use crate::{
     inputs::{SizeInput, count},
-    items::{PROJECT, project},
+    items::project,
     mirror::MirrorAccess,
     output::{NothingMore, ObjectOutput, object_result},
+    project_facts::PROJECT,
 };
 
 /// Methods of GitHub's own server that are not answered here.

@@ -16,11 +16,12 @@ use serde_json::Value;
 use super::methods::{POLICY, listing, method, owner_place};
 use crate::{
     inputs::{PageInput, SizeInput},
-    items::{PROJECT, project, project_state},
+    items::project,
     limits::MAX_QUERY_BYTES,
     mirror::MirrorAccess,
     output::{ListOutput, answer_list},
     page_reader::PageQuestion,
+    project_facts::{PROJECT, project_state},
 };
 
 /// Methods of GitHub's own server that are not answered here.

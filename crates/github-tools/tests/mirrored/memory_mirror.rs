@@ -224,7 +224,14 @@ impl MirrorReads for MemoryMirror {
         &self,
         _: Option<TraceContext>,
     ) -> Result<Vec<MirrorProgress>, ResourceError> {
-        Ok(Vec::new())
+        let as_of = self.as_of.lock().unwrap();
+        let progress = as_of.iter().map(|((place, kind), as_of)| MirrorProgress {
+            place: place.clone(),
+            kind: *kind,
+            as_of: Some(*as_of),
+            failure: None,
+        });
+        Ok(progress.collect())
     }
 
     async fn compare_now(

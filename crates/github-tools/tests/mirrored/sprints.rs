@@ -74,7 +74,7 @@ fn issue_of(repository: &str, number: u64, state: &str) -> Value {
         "repository": {"nameWithOwner": repository}, "url": format!("https://github.com/{repository}/issues/{number}")})
 }
 
-fn board() -> Vec<MirroredState> {
+pub(super) fn board() -> Vec<MirroredState> {
     let mut states = fields();
     states.push(project());
     let mut late = issue_of("acme/rocket", 13, "OPEN");
