@@ -9,6 +9,7 @@
 //! | `items` | one line of a list per resource, of up to 1 KB |
 //! | `project_facts` | what is read of a project's object |
 //! | `resources` | `github://` resources of the mirror |
+//! | `prompts` | a sprint's review, release notes, a stand-up |
 //! | `page_reader` | a page of a list within its bytes, with the cursor that continues it |
 //! | `mirror` | the mirror, restricted to what one caller may see |
 //! | `output` | the forms of answers |
@@ -23,6 +24,7 @@ mod mirror;
 mod output;
 mod page_reader;
 mod project_facts;
+mod prompts;
 mod resources;
 mod search;
 mod sprints;
@@ -36,6 +38,7 @@ use ports::MirrorReads;
 
 use self::{
     mirror::MirrorAccess,
+    prompts::{ReleaseNotes, SprintReview, StandUp},
     resources::{MirrorResources, tool_lines},
     tools::{
         ActionsList, GetCurrentSprint, GetLatestRelease, GetMilestone, GetSprintMetrics, IssueRead,
@@ -88,12 +91,16 @@ pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
     ]
 }
 
-/// The resources, in a toolset without tools; `toolsets` are those of the server, whose tools one resource lists.
+/// The resources and prompts, in a toolset without tools; `toolsets` are those of the server, whose tools one resource lists.
 #[must_use]
 pub fn resources(deps: &GithubToolDeps, toolsets: &[Toolset]) -> Toolset {
     let mirror = MirrorAccess::new(Arc::clone(&deps.mirror));
     let tools = tool_lines(toolsets);
+    let clock = || Arc::clone(&deps.clock);
     Toolset::new("github_resources")
         .part_of(GITHUB)
-        .with_resources(MirrorResources::new(mirror, Arc::clone(&deps.clock), tools))
+        .with_prompt(SprintReview::new(mirror.clone(), clock()))
+        .with_prompt(ReleaseNotes::new(mirror.clone()))
+        .with_prompt(StandUp::new(mirror.clone(), clock()))
+        .with_resources(MirrorResources::new(mirror, clock(), tools))
 }

@@ -3,7 +3,7 @@
 use mcp_server::answer_size::DEFAULT_RESULT_BYTES;
 use model::Timestamp;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::limits::FRAME_BYTES;
 
@@ -21,17 +21,17 @@ struct ListContent {
 
 /// A list that is being made.
 #[derive(Debug, Default)]
-pub(super) struct ListInBytes {
+pub(crate) struct ListInBytes {
     /// Since when each part of the list is known to be whole.
-    pub(super) as_of: Vec<Option<Timestamp>>,
-    pub(super) notes: Vec<String>,
+    pub(crate) as_of: Vec<Option<Timestamp>>,
+    pub(crate) notes: Vec<String>,
     /// JSON of the items, the most telling first.
-    pub(super) items: Vec<String>,
+    pub(crate) items: Vec<String>,
 }
 
 impl ListInBytes {
     /// As JSON of up to as many bytes as an answer of the default size has; what has no room is counted.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let mut left = DEFAULT_RESULT_BYTES - FRAME_BYTES;
         let all = self.items.len();
         let fits = |item: &String| {
@@ -54,5 +54,14 @@ impl ListInBytes {
             items,
         };
         serde_json::to_string(&content).expect("texts and JSON are JSON")
+    }
+}
+
+/// An item with one more member before the others.
+pub(crate) fn with_member((key, value): (&str, &str), item: &str) -> String {
+    let (key, value) = (Value::from(key), Value::from(value));
+    match item.strip_prefix('{') {
+        Some("}") | None => format!("{{{key}:{value}}}"),
+        Some(members) => format!("{{{key}:{value},{members}"),
     }
 }

@@ -8,7 +8,7 @@ use model::Timestamp;
 use ports::{MirrorFilter, MirrorListing, MirroredKind, MirroredState};
 use serde_json::{Map, Value, json};
 
-use super::content::ListInBytes;
+use super::content::{ListInBytes, with_member};
 use crate::{
     items::{MILESTONE, MilestoneMetrics, milestone, project},
     limits::{MAX_OWNER_READS, MAX_OWNERS},
@@ -82,15 +82,6 @@ async fn owners(
     Ok((owners, notes))
 }
 
-/// An item with its owner before its other members.
-fn with_owner(owner: &str, item: &str) -> String {
-    let owner = Value::from(owner);
-    match item.strip_prefix('{') {
-        Some("}") | None => format!("{{\"owner\":{owner}}}"),
-        Some(members) => format!("{{\"owner\":{owner},{members}"),
-    }
-}
-
 /// The projects of all owners.
 pub(super) async fn projects(mirror: &MirrorAccess, caller: &Caller) -> Result<String, CallError> {
     let (owners, notes) = owners(mirror, caller, MirroredKind::Project).await?;
@@ -102,7 +93,7 @@ pub(super) async fn projects(mirror: &MirrorAccess, caller: &Caller) -> Result<S
         let items = &mut list.items;
         let mut add = |state: &MirroredState| {
             let picked = pick(&state.json, &PROJECT).unwrap_or_default();
-            items.push(with_owner(&owner, &project(state, &picked)));
+            items.push(with_member(("owner", &owner), &project(state, &picked)));
         };
         let listing = owners_list(MirroredKind::Project, &owner);
         let walked = mirror.walk(caller, listing, MAX_OWNER_READS, &mut add);

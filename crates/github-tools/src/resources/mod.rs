@@ -23,6 +23,10 @@ use model::Clock;
 use serde_json::json;
 
 use self::uri::MirrorUri;
+pub(crate) use self::{
+    content::{ListInBytes, with_member},
+    single::sprint as sprint_content,
+};
 use crate::{mirror::MirrorAccess, sprints::UtcDay};
 
 const JSON: &str = "application/json";
@@ -131,7 +135,8 @@ impl MirrorResources {
                 iteration,
             } => {
                 let of = (owner, project, iteration);
-                single::sprint(mirror, caller, of, UtcDay::of(now)).await?
+                let found = single::sprint(mirror, caller, of, UtcDay::of(now)).await?;
+                found.map(|(_, json)| json)
             }
         })
     }

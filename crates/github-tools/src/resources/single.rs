@@ -45,13 +45,13 @@ struct SprintContents {
     items: Vec<Box<RawValue>>,
 }
 
-/// A sprint with its items; `None` if there is none that the caller may see.
-pub(super) async fn sprint(
+/// The id of a sprint, and the sprint with its items; `None` if there is none that the caller may see.
+pub(crate) async fn sprint(
     mirror: &MirrorAccess,
     caller: &Caller,
     (owner, project, iteration): (String, u64, String),
     today: UtcDay,
-) -> Result<Option<String>, CallError> {
+) -> Result<Option<(String, String)>, CallError> {
     let address = MirrorAddress {
         kind: MirroredKind::Project,
         owner,
@@ -92,5 +92,6 @@ pub(super) async fn sprint(
     let room = DEFAULT_RESULT_BYTES.saturating_sub(frame + COUNT_BYTES);
     (content.items, content.left_out) = shown_items(&work.items, None, room);
     content.count = content.items.len();
-    Ok(serde_json::to_string(&content).ok())
+    let json = serde_json::to_string(&content).ok();
+    Ok(json.map(|json| (sprint.id, json)))
 }

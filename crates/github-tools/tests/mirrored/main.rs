@@ -8,6 +8,7 @@ mod answers;
 mod described;
 mod memory_mirror;
 mod pages;
+mod prompts_of_mirror;
 mod refusals;
 mod resources_of_mirror;
 mod sprints;
