@@ -18,6 +18,9 @@ const DONE: [&str; 7] = [
     "shipped",
 ];
 
+/// The kind of an item of which nothing is shown.
+const HIDDEN: &str = "hidden";
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ItemObject {
@@ -127,14 +130,16 @@ impl SprintItem {
         };
         let came = object.created_at.as_deref().and_then(UtcDay::parse);
         let is_seen = content.repository().is_none_or(may_see);
+        let kind = match object.kind.as_deref() {
+            Some("ISSUE") if is_seen => "issue",
+            Some("PULL_REQUEST") if is_seen => "pull_request",
+            Some("DRAFT_ISSUE") => "draft_issue",
+            // GitHub hides what its own token may not see, too.
+            _ => HIDDEN,
+        };
         Some(Self {
-            kind: match object.kind.as_deref() {
-                Some("ISSUE") if is_seen => "issue",
-                Some("PULL_REQUEST") if is_seen => "pull_request",
-                Some("DRAFT_ISSUE") => "draft_issue",
-                _ => "hidden",
-            },
-            content: Some(content).filter(|_| is_seen),
+            kind,
+            content: Some(content).filter(|_| kind != HIDDEN),
             points: of(&board.points).and_then(|value| value.number),
             status,
             is_done,

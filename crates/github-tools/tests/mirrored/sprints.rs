@@ -268,7 +268,8 @@ async fn content_of_repositories_that_the_caller_may_not_see_is_counted_and_not_
     let mut states = board();
     let foreign = issue_of("spy/secret", 77, "OPEN");
     states.push(item(109, ("s2", Some("Todo"), Some(2.0)), foreign));
-    let server = server(&mirror(states));
+    let mirror = mirror(states);
+    let server = server(&mirror);
     let acme = caller(Visibility::only(["acme"], []).unwrap());
     let found = answer(&server, &acme, "get_current_sprint", of_project()).await;
     assert!(
@@ -284,6 +285,13 @@ async fn content_of_repositories_that_the_caller_may_not_see_is_counted_and_not_
         *hidden,
         json!({"type": "hidden", "status": "Todo", "done": false, "points": 2.0})
     );
+    // What GitHub hides from the mirror's own token.
+    let mut redacted = item(110, ("s2", Some("Todo"), None), Value::Null);
+    let text = String::from_utf8(redacted.json.to_vec()).unwrap();
+    redacted.json = text.replace("DRAFT_ISSUE", "REDACTED").into();
+    mirror.states.lock().unwrap().push(redacted);
+    let found = answer(&server, &acme, "get_sprint_metrics", of_project()).await;
+    assert_eq!(found["metrics"]["hidden"], 2);
     let whole = answer(&server, &all(), "get_current_sprint", of_project()).await;
     assert!(whole.to_string().contains("spy/secret"));
 }
