@@ -5,13 +5,17 @@
 //! | `tools` | one tool per file: lists and single reads, under the names that GitHub's own server gives them |
 //! | `inputs` | arguments that several tools take: the place, the page, the size |
 //! | `search` | the language of search queries, as far as the mirror can answer it |
+//! | `sprints` | iterations of projects, what is in them, and how far they are |
 //! | `items` | one line of a list per resource, of up to 1 KB |
+//! | `project_facts` | what is read of a project's object |
+//! | `resources` | `github://` resources of the mirror |
+//! | `prompts` | a sprint's review, release notes, a stand-up |
 //! | `page_reader` | a page of a list within its bytes, with the cursor that continues it |
 //! | `mirror` | the mirror, restricted to what one caller may see |
 //! | `output` | the forms of answers |
 //!
 //! Each tool gets its dependencies from its constructor, in [`toolsets`]. What is deliberately absent: calls to GitHub,
-//! and whatever the mirror does not have (comments, diffs, checks, iterations of projects).
+//! and whatever the mirror does not have (comments, diffs, checks).
 
 mod inputs;
 mod items;
@@ -19,7 +23,11 @@ mod limits;
 mod mirror;
 mod output;
 mod page_reader;
+mod project_facts;
+mod prompts;
+mod resources;
 mod search;
+mod sprints;
 mod tools;
 
 use std::sync::Arc;
@@ -30,10 +38,12 @@ use ports::MirrorReads;
 
 use self::{
     mirror::MirrorAccess,
+    prompts::{ReleaseNotes, SprintReview, StandUp},
+    resources::{MirrorResources, tool_lines},
     tools::{
-        ActionsList, GetLatestRelease, GetMilestone, IssueRead, ListIssues, ListLabel,
-        ListMilestones, ListPullRequests, ListReleases, ProjectsGet, ProjectsList, PullRequestRead,
-        SearchIssues,
+        ActionsList, GetCurrentSprint, GetLatestRelease, GetMilestone, GetSprintMetrics, IssueRead,
+        ListIssues, ListLabel, ListMilestones, ListPullRequests, ListReleases, ListSprints,
+        ProjectsGet, ProjectsList, PullRequestRead, SearchIssues,
     },
 };
 
@@ -45,7 +55,7 @@ pub const GITHUB: &str = "github";
 pub struct GithubToolDeps {
     /// The mirror of GitHub's state: the sync role.
     pub mirror: Arc<dyn MirrorReads>,
-    /// Time, for milestones that are due.
+    /// Time, for milestones that are due and for sprints.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -74,6 +84,23 @@ pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
         set("actions").with_tool(ActionsList::new(mirror.clone())),
         set("projects")
             .with_tool(ProjectsList::new(mirror.clone()))
-            .with_tool(ProjectsGet::new(mirror)),
+            .with_tool(ProjectsGet::new(mirror.clone()))
+            .with_tool(ListSprints::new(mirror.clone(), clock()))
+            .with_tool(GetCurrentSprint::new(mirror.clone(), clock()))
+            .with_tool(GetSprintMetrics::new(mirror, clock())),
     ]
+}
+
+/// The resources and prompts, in a toolset without tools; `toolsets` are those of the server, whose tools one resource lists.
+#[must_use]
+pub fn resources(deps: &GithubToolDeps, toolsets: &[Toolset]) -> Toolset {
+    let mirror = MirrorAccess::new(Arc::clone(&deps.mirror));
+    let tools = tool_lines(toolsets);
+    let clock = || Arc::clone(&deps.clock);
+    Toolset::new("github_resources")
+        .part_of(GITHUB)
+        .with_prompt(SprintReview::new(mirror.clone(), clock()))
+        .with_prompt(ReleaseNotes::new(mirror.clone()))
+        .with_prompt(StandUp::new(mirror.clone(), clock()))
+        .with_resources(MirrorResources::new(mirror, clock(), tools))
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use access::Visibility;
 use mcp_server::{CallError, Caller};
 use model::{PlaceName, ResourceUri, Timestamp};
-use ports::{MirrorAddress, MirrorListing, MirrorPage, MirrorReads, MirroredKind, MirroredState};
+use ports::{
+    MirrorAddress, MirrorFilter, MirrorListing, MirrorOrder, MirrorPage, MirrorProgress,
+    MirrorReads, MirroredKind, MirroredState,
+};
 
 /// The mirror for callers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,6 +33,64 @@ impl MirrorAccess {
         // The caller may have been notified of an event up to here.
         let page = self.mirror.list(listing, Some(caller.since), caller.trace);
         page.await.map_err(CallError::failed)
+    }
+
+    /// Looks through what the caller may see of a list, up to this many reads.
+    ///
+    /// # Errors
+    /// The mirror does not answer; the caller may not read any more.
+    pub(crate) async fn walk(
+        &self,
+        caller: &Caller,
+        mut listing: MirrorListing,
+        max_reads: usize,
+        each: &mut (dyn FnMut(&MirroredState) + Send),
+    ) -> Result<WalkedList, CallError> {
+        let mut walked = WalkedList {
+            as_of: None,
+            is_whole: false,
+        };
+        for read in 0..max_reads {
+            let page = self.page(caller, &listing).await?;
+            if read == 0 {
+                walked.as_of = page.as_of;
+            }
+            // Asked after the read: the token may have been narrowed meanwhile.
+            let sees = &caller.reader()?.sees;
+            let states = page.states.into_iter();
+            for state in states.filter_map(|state| visible(sees, state)) {
+                each(&state);
+            }
+            listing.after = page.next;
+            if listing.after.is_none() {
+                walked.is_whole = true;
+                break;
+            }
+        }
+        Ok(walked)
+    }
+
+    /// What is mirrored of places that the caller may see, by place.
+    ///
+    /// # Errors
+    /// The mirror does not answer; the caller may not read any more.
+    pub(crate) async fn places(&self, caller: &Caller) -> Result<Vec<MirrorProgress>, CallError> {
+        let read = self.mirror.progress(caller.trace);
+        let mut all = read.await.map_err(CallError::failed)?;
+        let sees = &caller.reader()?.sees;
+        all.retain(|progress| {
+            let (owner, repo) = match progress.place.split_once('/') {
+                Some((owner, repo)) => (owner, Some(repo)),
+                None => (&*progress.place, None),
+            };
+            let listing = MirrorListing {
+                repo: repo.map(str::to_owned),
+                ..owners_list(progress.kind, owner)
+            };
+            allows_list(sees, &listing)
+        });
+        all.sort_by(|one, other| (&one.place, one.kind).cmp(&(&other.place, other.kind)));
+        Ok(all)
     }
 
     /// The states at these addresses as the caller may see them, without those that were deleted.
@@ -68,8 +129,8 @@ impl MirrorAccess {
             kind: address.kind,
             owner: address.owner.clone(),
             repo: address.repo.clone(),
-            filter: ports::MirrorFilter::default(),
-            order: ports::MirrorOrder::Number,
+            filter: MirrorFilter::default(),
+            order: MirrorOrder::Number,
             descending: true,
             limit: 1,
             after: None,
@@ -84,6 +145,40 @@ impl MirrorAccess {
         };
         Ok(page.as_of.filter(|_| may_know))
     }
+}
+
+/// A list that was looked through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WalkedList {
+    /// As [`MirrorPage::as_of`].
+    pub(crate) as_of: Option<Timestamp>,
+    /// Whether its end was reached.
+    pub(crate) is_whole: bool,
+}
+
+/// What is known of an owner, of all its repositories, the newest first.
+pub(crate) fn owners_list(kind: MirroredKind, owner: &str) -> MirrorListing {
+    MirrorListing {
+        kind,
+        owner: owner.to_owned(),
+        repo: None,
+        filter: MirrorFilter::default(),
+        order: MirrorOrder::Number,
+        descending: true,
+        limit: MirrorListing::MAX_LIMIT,
+        after: None,
+    }
+}
+
+/// Whether a reader may see a repository by its full name: what a project shows has no ids.
+pub(crate) fn allows_repository(sees: &Visibility, full_name: &str) -> bool {
+    let name = full_name.to_ascii_lowercase();
+    name.split_once('/').is_some_and(|(owner, repo)| {
+        sees.allows_uri(&ResourceUri::Events {
+            owner: Some(owner.to_owned()),
+            repo: Some(repo.to_owned()),
+        })
+    })
 }
 
 /// Where a state is.
@@ -117,9 +212,11 @@ pub(crate) fn allows_list(sees: &Visibility, listing: &MirrorListing) -> bool {
     let owner = listing.owner.to_ascii_lowercase();
     sees.allows_uri(&match listing.kind {
         // In no repository.
-        MirroredKind::Project | MirroredKind::DraftIssue => {
-            ResourceUri::Project { owner, number: 1 }
-        }
+        MirroredKind::Project
+        | MirroredKind::DraftIssue
+        | MirroredKind::ProjectField
+        | MirroredKind::ProjectView
+        | MirroredKind::ProjectItem => ResourceUri::Project { owner, number: 1 },
         _ => ResourceUri::Events {
             owner: Some(owner),
             repo: listing.repo.as_ref().map(|repo| repo.to_ascii_lowercase()),

@@ -50,6 +50,11 @@ impl Toolset {
         self.names.own
     }
 
+    /// Its tools.
+    pub fn tools(&self) -> impl Iterator<Item = &ToolDescriptor> {
+        self.tools.iter().map(|(tool, _)| tool)
+    }
+
     /// The set is part of a larger one of this name, by which clients can select it too.
     #[must_use]
     pub fn part_of(mut self, whole: &'static str) -> Self {

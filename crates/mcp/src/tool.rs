@@ -160,6 +160,12 @@ impl ToolDescriptor {
         self
     }
 
+    /// The title for people.
+    #[must_use]
+    pub const fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// The name for `tools/call`.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -315,9 +315,13 @@ impl EdgeService {
         ];
         if let Some(mirror) = deps.mirror {
             let clock = Arc::<StoreClock>::clone(&clock);
-            toolsets.extend(github_tools::toolsets(&GithubToolDeps { mirror, clock }));
+            let github = GithubToolDeps { mirror, clock };
+            toolsets.extend(github_tools::toolsets(&github));
+            toolsets.extend(deps.toolsets);
+            toolsets.push(github_tools::resources(&github, &toolsets));
+        } else {
+            toolsets.extend(deps.toolsets);
         }
-        toolsets.extend(deps.toolsets);
         let wheel = WakeWheel::new();
         let (parked, parked_queue) = ParkedSessions::new(&wheel);
         let (profile, extensions) = profile::with_extensions(config.has_channels());

@@ -4,10 +4,7 @@ use github_events::{json_bytes, shortened};
 use ports::MirrorAddress;
 use serde_json::Value;
 
-use crate::limits::{LINK_BYTES, MAX_ITEM_BYTES};
-
-/// Written where a text was cut, or names were left out.
-const CUT: &str = "…";
+use crate::limits::{CUT, LINK_BYTES, MAX_ITEM_BYTES};
 
 /// An item, whose members come in the order in which they were put: the most telling first. What has no room is left out.
 #[derive(Debug)]

@@ -4,10 +4,11 @@ mod builder;
 mod conversation;
 mod milestone;
 mod others;
+mod sprint_item;
 
 pub(crate) use conversation::{CONVERSATION, conversation};
 pub(crate) use milestone::{DueFilter, MILESTONE, MilestoneMetrics, milestone};
 pub(crate) use others::{
-    LABEL, PROJECT, RELEASE, WORKFLOW_RUN, is_published, label, project, project_state, release,
-    workflow_run,
+    LABEL, RELEASE, WORKFLOW_RUN, is_published, label, project, release, workflow_run,
 };
+pub(crate) use sprint_item::shown_items;

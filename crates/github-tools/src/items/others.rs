@@ -5,7 +5,10 @@ use ports::MirroredState;
 use serde_json::Value;
 
 use super::builder::ItemBuilder;
-use crate::limits::{DESCRIPTION_BYTES, NAME_BYTES, TITLE_BYTES};
+use crate::{
+    limits::{DESCRIPTION_BYTES, NAME_BYTES, TITLE_BYTES},
+    project_facts::project_state,
+};
 
 const SCALAR: JsonSelection = JsonSelection::Scalar;
 const LOGIN: JsonSelection = JsonSelection::Members(&[("login", SCALAR)]);
@@ -40,22 +43,6 @@ pub(crate) const WORKFLOW_RUN: JsonSelection = JsonSelection::Members(&[
     ("path", SCALAR),
     ("workflow_id", SCALAR),
     ("actor", LOGIN),
-    ("created_at", SCALAR),
-    ("updated_at", SCALAR),
-    ("html_url", SCALAR),
-]);
-
-/// What a project is made of.
-pub(crate) const PROJECT: JsonSelection = JsonSelection::Members(&[
-    ("title", SCALAR),
-    ("short_description", SCALAR),
-    ("description", SCALAR),
-    ("state", SCALAR),
-    ("closed", SCALAR),
-    ("closed_at", SCALAR),
-    ("public", SCALAR),
-    ("is_template", SCALAR),
-    ("creator", LOGIN),
     ("created_at", SCALAR),
     ("updated_at", SCALAR),
     ("html_url", SCALAR),
@@ -110,14 +97,6 @@ pub(crate) fn workflow_run(state: &MirroredState, picked: &Value) -> String {
         .put_short("workflowId", &picked["workflow_id"], NAME_BYTES)
         .put_short("workflow", &picked["path"], NAME_BYTES)
         .finish()
-}
-
-/// The state of a project: not all of GitHub's objects name it.
-pub(crate) fn project_state(picked: &Value) -> &'static str {
-    let is_closed = picked["state"] == "closed"
-        || picked["closed"] == Value::Bool(true)
-        || (picked["state"].is_null() && picked["closed_at"].is_string());
-    if is_closed { "closed" } else { "open" }
 }
 
 /// A project.

@@ -13,12 +13,13 @@ use serde::Deserialize;
 use super::methods::{POLICY, address, find, method, number, owner_place};
 use crate::{
     inputs::{SizeInput, count},
-    items::{PROJECT, project},
+    items::project,
     mirror::MirrorAccess,
     output::{NothingMore, ObjectOutput, object_result},
+    project_facts::PROJECT,
 };
 
-/// Methods of GitHub's own server that the mirror cannot answer.
+/// Methods of GitHub's own server that are not answered here.
 const OTHERS: [&str; 3] = [
     "get_project_field",
     "get_project_item",
@@ -32,7 +33,7 @@ const NUMBER: &str = "project_number";
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 #[schemars(rename = "Input", extend("required" = ["owner", "project_number"]))]
 struct ProjectInput {
-    /// get_project (default). Fields, items and status updates are not mirrored.
+    /// get_project (default). Items of a sprint are in get_current_sprint; other fields and items have no tool.
     method: Option<String>,
     /// Login of the owner: a user or an organization.
     owner: Option<String>,

@@ -16,14 +16,15 @@ use serde_json::Value;
 use super::methods::{POLICY, listing, method, owner_place};
 use crate::{
     inputs::{PageInput, SizeInput},
-    items::{PROJECT, project, project_state},
+    items::project,
     limits::MAX_QUERY_BYTES,
     mirror::MirrorAccess,
     output::{ListOutput, answer_list},
     page_reader::PageQuestion,
+    project_facts::{PROJECT, project_state},
 };
 
-/// Methods of GitHub's own server that the mirror cannot answer.
+/// Methods of GitHub's own server that are not answered here.
 const OTHERS: [&str; 4] = [
     "list_project_fields",
     "list_project_items",
@@ -36,7 +37,7 @@ const OTHERS: [&str; 4] = [
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 #[schemars(rename = "Input", extend("required" = ["owner"]))]
 struct ProjectsInput {
-    /// list_projects (default). Fields, items, views, iterations and status updates are not mirrored.
+    /// list_projects (default). Sprints have tools of their own, such as get_current_sprint; fields, items and views have none.
     method: Option<String>,
     /// Login of the owner: a user or an organization.
     owner: Option<String>,

@@ -26,14 +26,17 @@ fn tools_have_the_names_of_githubs_own_where_they_overlap() {
         names,
         [
             "actions_list",
+            "get_current_sprint",
             "get_latest_release",
             "get_milestone",
+            "get_sprint_metrics",
             "issue_read",
             "list_issues",
             "list_label",
             "list_milestones",
             "list_pull_requests",
             "list_releases",
+            "list_sprints",
             "projects_get",
             "projects_list",
             "pull_request_read",
@@ -99,6 +102,7 @@ fn the_fields_that_githubs_own_tools_require_are_required() {
         ("pull_request_read", vec!["owner", "pullNumber", "repo"]),
         ("search_issues", vec!["query"]),
         ("projects_get", vec!["owner", "project_number"]),
+        ("get_current_sprint", vec!["owner", "project_number"]),
         ("actions_list", vec!["owner", "repo"]),
     ] {
         let listed = listed();

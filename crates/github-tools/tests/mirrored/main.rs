@@ -8,13 +8,16 @@ mod answers;
 mod described;
 mod memory_mirror;
 mod pages;
+mod prompts_of_mirror;
 mod refusals;
+mod resources_of_mirror;
+mod sprints;
 mod visibility;
 
 use std::{sync::Arc, time::Duration};
 
 use access::{Permission, Permissions, PresentRights, Principal, Visibility};
-use github_tools::{GithubToolDeps, toolsets};
+use github_tools::{GithubToolDeps, resources, toolsets};
 use mcp::{
     ProtocolVersion, RequestId,
     capability::Capabilities,
@@ -117,7 +120,9 @@ fn server(mirror: &Arc<MemoryMirror>) -> OfferRegistry {
         capabilities: Capabilities::default(),
         instructions: None,
     };
-    OfferRegistry::new(profile, Extensions::none(), toolsets(&deps)).unwrap()
+    let mut sets = toolsets(&deps);
+    sets.push(resources(&deps, &sets));
+    OfferRegistry::new(profile, Extensions::none(), sets).unwrap()
 }
 
 fn caller(sees: Visibility) -> Caller {
@@ -162,6 +167,31 @@ async fn call(server: &OfferRegistry, caller: &Caller, tool: &str, arguments: Va
     };
     let answer = OfferRegistry::tool_answer(caller, &RequestId::Integer(1), outcome).unwrap();
     serde_json::from_slice::<Value>(&answer).unwrap()["result"].take()
+}
+
+/// The content of a resource; the error if there is none.
+async fn resource(server: &OfferRegistry, caller: &Caller, uri: &str) -> Result<Value, Value> {
+    let params = to_raw_value(&json!({ "uri": uri })).unwrap();
+    let read = server.call(
+        caller,
+        &RequestId::Integer(1),
+        "resources/read",
+        Some(params),
+    );
+    let Ok(answer) = read.await else {
+        return Err(Value::Null);
+    };
+    let mut answer: Value = serde_json::from_slice(&answer).unwrap();
+    let text = answer["result"]["contents"][0]["text"].as_str();
+    match text {
+        Some(text) => {
+            // As the revision of 2026-07-28 has it.
+            assert_eq!(answer["result"]["cacheScope"], "private");
+            assert_eq!(answer["result"]["ttlMs"], 0);
+            Ok(serde_json::from_str(text).unwrap())
+        }
+        None => Err(answer["error"].take()),
+    }
 }
 
 /// The structured answer of a call that succeeds.

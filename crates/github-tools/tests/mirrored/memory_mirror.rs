@@ -172,8 +172,8 @@ impl MirrorReads for MemoryMirror {
                 })
                 && fits(&listing.filter, state)
         };
-        let mut found: Vec<_> = states.iter().filter(is_there).cloned().collect();
-        found.sort_by_key(at);
+        let mut found: Vec<_> = states.iter().filter(is_there).collect();
+        found.sort_by_cached_key(|state| at(state));
         if listing.descending {
             found.reverse();
         }
@@ -185,6 +185,7 @@ impl MirrorReads for MemoryMirror {
         });
         let fitting = fitting.count();
         found.truncate(fitting);
+        let found: Vec<MirroredState> = found.into_iter().cloned().collect();
         let last = found.last().filter(|_| fitting < all);
         let next = last.map(|state| {
             let (time, number, place) = at(state);
@@ -223,7 +224,14 @@ impl MirrorReads for MemoryMirror {
         &self,
         _: Option<TraceContext>,
     ) -> Result<Vec<MirrorProgress>, ResourceError> {
-        Ok(Vec::new())
+        let as_of = self.as_of.lock().unwrap();
+        let progress = as_of.iter().map(|((place, kind), as_of)| MirrorProgress {
+            place: place.clone(),
+            kind: *kind,
+            as_of: Some(*as_of),
+            failure: None,
+        });
+        Ok(progress.collect())
     }
 
     async fn compare_now(

@@ -48,15 +48,23 @@ fn pinned(repository: &str, ids: (u64, u64)) -> Visibility {
 
 /// Everything of a place, under the same numbers.
 fn everything(place: &str, ids: (u64, u64)) -> Vec<MirroredState> {
-    let object =
-        json!({"title": "secret", "name": "secret", "tag_name": "secret", "state": "open"});
+    // As a field with a sprint of now, and as an item of it, too.
+    let field = json!({"id": "f"});
+    let object = json!({
+        "id": "f", "title": "secret", "name": "secret", "tag_name": "secret", "state": "open", "type": "DRAFT_ISSUE",
+        "dataType": "ITERATION", "content": {"title": "secret"}, "forgewire": {"project": 1},
+        "configuration": {"iterations": [{"id": "s", "title": "secret", "startDate": "2026-12-01", "duration": 7}]},
+        "fieldValues": {"nodes": [{"field": field, "iterationId": "s"}]},
+    });
     let kinds = MirroredKind::ALL.into_iter();
     let states = kinds.map(|kind| {
         let owner = place.split('/').next().unwrap();
-        let place = if kind == MirroredKind::Project {
-            owner
-        } else {
-            place
+        let place = match kind {
+            MirroredKind::Project
+            | MirroredKind::ProjectField
+            | MirroredKind::ProjectView
+            | MirroredKind::ProjectItem => owner,
+            _ => place,
         };
         state((kind, place, 1), ids, object.clone())
     });
@@ -92,6 +100,15 @@ fn calls(place: &str) -> Vec<(&'static str, Value)> {
         ("get_milestone", with("milestone_number")),
         ("projects_list", json!({"owner": owner})),
         ("projects_get", json!({"owner": owner, "project_number": 1})),
+        ("list_sprints", json!({"owner": owner, "project_number": 1})),
+        (
+            "get_current_sprint",
+            json!({"owner": owner, "project_number": 1}),
+        ),
+        (
+            "get_sprint_metrics",
+            json!({"owner": owner, "project_number": 1}),
+        ),
     ]
 }
 
@@ -155,7 +172,7 @@ async fn who_may_see_a_place_by_name_or_by_id_gets_what_is_there() {
         (pinned("acme/former", (10, 1)), "acme/rocket", false),
     ] {
         for (tool, is_shown, text) in shown(&mirror, &sees, place).await {
-            let expected = of_owner || !tool.starts_with("projects_");
+            let expected = of_owner || !(tool.starts_with("projects_") || tool.contains("sprint"));
             assert_eq!(is_shown, expected, "{sees:?} {place} {tool}: {text}");
         }
     }

@@ -205,7 +205,7 @@ async fn a_list_follows_the_headers_and_the_path_of_its_request() {
             assert_eq!(scope, scope_of("private"), "{path} {headers:?}");
         }
         let (github, _) = client.lists((&node, "/mcp/x/github"), &[]).await;
-        assert_eq!(github.len(), 14, "{github:?}");
+        assert_eq!(github.len(), 17, "{github:?}");
         for (path, headers) in [
             ("/mcp/readonly", vec![]),
             ("/mcp", vec![("x-mcp-readonly", "1")]),
