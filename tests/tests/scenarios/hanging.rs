@@ -129,11 +129,12 @@ async fn a_sync_that_hangs_costs_reads_of_resources_their_deadline_and_nothing_e
         let readers = EventReader::on_every_edge(system.edges(), &github.ledger).await?;
         let names: Vec<_> = readers.iter().map(EventReader::name).collect();
         github.events(4).await?;
-        let edge = system.edges()[0].clone();
+        let (edge, other) = (system.edges()[0].clone(), system.edges()[1].clone());
         let client = McpClient::connect(&edge).await?;
         let uri = crate::together::a_resource(&mut github, &client, &edge).await?;
         while_stopped(system, "sync", async |_| {
-            let refused = client.read_resource(&edge, &uri).await;
+            // An edge that has not read it before: one that has may know that nothing has changed it since.
+            let refused = client.read_resource(&other, &uri).await;
             ensure!(refused.is_err(), "{refused:?}");
             client.read_resource(&edge, "github://events").await?;
             github.events(4).await?;
@@ -141,7 +142,7 @@ async fn a_sync_that_hangs_costs_reads_of_resources_their_deadline_and_nothing_e
         })
         .await?;
         until("resources can be read again", async || {
-            client.read_resource(&edge, &uri).await.is_ok()
+            client.read_resource(&other, &uri).await.is_ok()
         })
         .await
     })

@@ -127,6 +127,7 @@ fn what_is_asked_of_github_counts_only_with_credentials() {
     with_token.github.token_file = Some("token".into());
     for key in [
         "sync.repositories",
+        "sync.initial_timeout_seconds",
         "sync.resources",
         "sync.interval_seconds",
     ] {

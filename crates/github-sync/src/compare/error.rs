@@ -26,6 +26,11 @@ pub(super) enum CompareError {
     /// GitHub's object names no owner or no id.
     #[error("GitHub's answer for the repository names no owner or has no id: check github.api_url")]
     NoPlace,
+    /// An organization without a repository.
+    #[error(
+        "it has no repository, or none that the credentials may see: its projects are read when it has one"
+    )]
+    NoRepository,
     /// Another replica has compared it meanwhile.
     #[error("another replica has compared it meanwhile")]
     TurnLost,
@@ -66,6 +71,7 @@ impl Classified for CompareError {
             Self::Append(error) => error.class(),
             Self::Behind | Self::TurnLost => ErrorClass::Transient,
             Self::BudgetLow => ErrorClass::Overloaded,
+            Self::NoRepository => ErrorClass::Missing,
             Self::NoPlace | Self::Encoding(_) => ErrorClass::Permanent,
         }
     }

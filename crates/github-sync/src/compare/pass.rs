@@ -117,9 +117,19 @@ impl<'c> Pass<'c> {
             // What events changed since is stored as well.
             self.save_states(&place).await?;
         }
+        if self.state.place.is_none() {
+            self.note_no_repository();
+        }
         self.state.finished_at = Some(self.comparer.clock.now());
         self.is_changed = true;
         self.save().await
+    }
+
+    /// An organization is known by its repositories. Without one that the credentials may see, its projects are not read.
+    fn note_no_repository(&mut self) {
+        for kind in self.comparer.kinds_of(self.label) {
+            self.list_fails(kind, &CompareError::NoRepository);
+        }
     }
 
     async fn list(&mut self, place: &ListedPlace, kind: MirroredKind) -> Result<(), CompareError> {

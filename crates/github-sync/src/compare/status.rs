@@ -48,9 +48,20 @@ struct PlaceCompareView {
 }
 
 impl PlaceCompareView {
+    /// Why nothing of the place can be read, if that is so.
+    fn refusal(&self) -> Option<&str> {
+        let mut failures = self.lists.values().map(|list| list.failure.as_deref());
+        let first = failures.next()??;
+        failures.all(|failure| failure.is_some()).then_some(first)
+    }
+
+    fn is_failing(&self) -> bool {
+        self.trouble.is_some() || self.refusal().is_some()
+    }
+
     fn is_whole(&self) -> bool {
         let is_read = |list: &ListView| list.as_of.is_some() || list.failure.is_some();
-        self.finished_at.is_some() && self.lists.values().all(is_read)
+        self.finished_at.is_some() && self.refusal().is_none() && self.lists.values().all(is_read)
     }
 }
 
@@ -131,8 +142,10 @@ impl CompareStatus {
 
     pub(crate) fn failing_places(&self) -> usize {
         let view = self.0.lock();
-        let failing = view.places.values().filter(|place| place.trouble.is_some());
-        failing.count()
+        view.places
+            .values()
+            .filter(|place| place.is_failing())
+            .count()
     }
 
     /// Seconds since the list that was read whole least recently, of those that were; 0 if there is none.
@@ -165,6 +178,12 @@ impl CompareStatus {
                 format!("{label} since {since}: {reason}{more}"),
             ));
         }
+        let mut refused = view.places.iter();
+        let refused = refused.find_map(|(label, place)| Some((label, place.refusal()?)));
+        if let Some((label, reason)) = refused {
+            let text = format!("{label}: none of its lists can be read: {reason}");
+            return Some((ErrorClass::Unauthorized, text));
+        }
         let whole = view
             .places
             .values()
@@ -196,10 +215,10 @@ impl CompareStatus {
             let trouble = place.trouble.as_ref();
             json!({
                 "place": label.as_str(),
-                "state": match (trouble, place.is_whole()) {
-                    (Some(_), _) => "failing",
-                    (None, true) => "whole",
-                    (None, false) => "first comparison",
+                "state": match (place.is_failing(), place.is_whole()) {
+                    (true, _) => "failing",
+                    (false, true) => "whole",
+                    (false, false) => "first comparison",
                 },
                 "lists": lists.collect::<serde_json::Map<_, _>>(),
                 "comparedAt": place.finished_at.map(|at| at.to_string()),
@@ -207,7 +226,7 @@ impl CompareStatus {
                 "comparisonsHere": place.comparisons,
                 "lastComparisonHere": place.last.as_ref().map(last_view),
                 "failingSince": trouble.map(|trouble| trouble.since.to_string()),
-                "reason": trouble.map(|trouble| &trouble.reason),
+                "reason": trouble.map(|trouble| trouble.reason.as_str()).or(place.refusal()),
             })
         });
         json!({

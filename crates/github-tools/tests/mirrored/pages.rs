@@ -249,14 +249,14 @@ proptest! {
         });
         let server = server(&mirror(states.collect()));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let sees = match is_restricted {
-            true => Visibility::only([], ["acme/rocket"]).unwrap(),
-            false => Visibility::all(),
+        let (sees, query) = match is_restricted {
+            true => (Visibility::only([], ["acme/rocket"]).unwrap(), "repo:acme/rocket"),
+            false => (Visibility::all(), "org:acme"),
         };
         let found = runtime.block_on(async {
             let (mut found, mut after) = (Vec::new(), Value::Null);
             loop {
-                let arguments = json!({"query": "org:acme", "perPage": per_page, "maxBytes": max_bytes,
+                let arguments = json!({"query": query, "perPage": per_page, "maxBytes": max_bytes,
                     "after": after, "order": "asc"});
                 let page = answer(&server, &caller(sees.clone()), "search_issues", arguments).await;
                 found.extend(numbers(&page));

@@ -179,21 +179,41 @@ async fn who_may_see_a_place_by_name_or_by_id_gets_what_is_there() {
 }
 
 #[tokio::test]
-async fn a_list_of_an_owner_has_what_the_caller_may_see_of_it() {
+async fn a_list_of_an_owner_is_for_who_sees_the_whole_owner() {
     let mut states = everything("acme/rocket", (10, 1));
     states.extend(everything("acme/private", (10, 2)));
     let server = server(&mirror(states));
     let sees = Visibility::only([], ["acme/rocket"]).unwrap();
+    // A cursor stands behind what was looked at: it would tell of what is hidden.
+    for (tool, arguments) in [
+        ("list_milestones", json!({"owner": "acme"})),
+        ("search_issues", json!({"query": "org:acme", "perPage": 1})),
+    ] {
+        let text = refusal(&server, &caller(sees.clone()), tool, arguments).await;
+        assert!(text.starts_with("repo: name the repository"), "{text}");
+    }
+    let nothing = Visibility::only([], ["other/place"]).unwrap();
     let found = answer(
         &server,
-        &caller(sees),
+        &caller(nothing),
+        "search_issues",
+        json!({"query": "org:acme"}),
+    )
+    .await;
+    assert_eq!(
+        (&found["count"], &found["hasMore"]),
+        (&json!(0), &json!(false)),
+        "{found}"
+    );
+    let whole = Visibility::only(["acme"], []).unwrap();
+    let found = answer(
+        &server,
+        &caller(whole),
         "list_milestones",
         json!({"owner": "acme"}),
     )
     .await;
-    let items = found["items"].as_array().unwrap();
-    assert_eq!(items.len(), 1, "{found}");
-    assert_eq!(items[0]["repository"], "acme/rocket");
+    assert_eq!(found["items"].as_array().unwrap().len(), 2, "{found}");
     let found = answer(
         &server,
         &all(),
