@@ -33,6 +33,8 @@ pub(super) struct HeldStep {
     pub(super) before: ListCheckpoint,
     /// Since when the list was known to be whole before.
     pub(super) whole_as_of: Option<Timestamp>,
+    /// When they were seen first, by the own clock.
+    pub(super) seen_at: Timestamp,
     pub(super) objects: Vec<ListedObject>,
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Pass<'c> {
     revision: Option<Revision>,
     is_changed: bool,
     saved_generation: u64,
+    /// Since when the mirror knew each list to be whole as it began, whatever the store has.
+    whole_before: BTreeMap<MirroredKind, Timestamp>,
     /// States are stored of which no event tells, and nobody was told.
     has_news: bool,
     /// When the last sweep began that covers the place; `None` if no sweep does, or none has yet.
@@ -62,6 +64,11 @@ impl<'c> Pass<'c> {
             (state, Some(revision))
         });
         let saved_generation = state.generation;
+        let whole_before = comparer.kinds_of(label).into_iter();
+        let whole_before = whole_before.filter_map(|kind| {
+            let as_of = comparer.mirror.list_as_of(label.as_str(), kind)?;
+            Some((kind, as_of))
+        });
         if let Some(place) = &state.place
             && known_generation.is_some_and(|known| known > saved_generation)
         {
@@ -75,6 +82,7 @@ impl<'c> Pass<'c> {
             revision,
             is_changed: false,
             saved_generation,
+            whole_before: whole_before.collect(),
             has_news: false,
             swept: comparer.swept_until(label).await,
             trace: TraceContext::start(&*comparer.ids),
@@ -175,7 +183,8 @@ impl<'c> Pass<'c> {
     ) -> Result<(), CompareError> {
         for step in held.take_steps() {
             let as_of = self.comparer.clock.now();
-            let waiting = self.settle(place, kind, &step.objects, as_of).await?;
+            let at = (as_of, step.seen_at);
+            let waiting = self.settle(place, kind, &step.objects, at).await?;
             held.hold(HeldStep {
                 objects: waiting,
                 ..step
@@ -186,8 +195,7 @@ impl<'c> Pass<'c> {
 
     /// Whether the mirror has had the list whole, though nothing is stored of it: the store has lost it.
     fn was_whole(&self, kind: MirroredKind) -> bool {
-        let mirror = &self.comparer.mirror;
-        mirror.list_as_of(self.label.as_str(), kind).is_some()
+        self.whole_before.contains_key(&kind)
     }
 
     /// The list is read from its start again, and is not whole until that has ended.
@@ -214,12 +222,16 @@ impl<'c> Pass<'c> {
                 self.show_all(place, step);
                 Vec::new()
             }
-            false => self.settle(place, kind, &step.objects, step.as_of).await?,
+            false => {
+                let at = (step.as_of, self.comparer.clock.now());
+                self.settle(place, kind, &step.objects, at).await?
+            }
         };
         let before = std::mem::replace(&mut held.cursor, step.checkpoint.clone());
         held.hold(HeldStep {
             before,
             whole_as_of: held.read_as_of,
+            seen_at: self.comparer.clock.now(),
             objects: waiting,
         });
         let now = self.comparer.clock.now();
@@ -276,14 +288,14 @@ impl<'c> Pass<'c> {
         place: &ListedPlace,
         kind: MirroredKind,
         objects: &[ListedObject],
-        as_of: Timestamp,
+        (as_of, seen_at): (Timestamp, Timestamp),
     ) -> Result<Vec<ListedObject>, CompareError> {
         if objects.is_empty() {
             return Ok(Vec::new());
         }
         self.follow_log().await?;
         let judging = self.judging(place, kind);
-        let judged = judging.judge(objects, self.state.list(kind));
+        let judged = judging.judge((objects, seen_at), self.state.list(kind));
         let waiting = judged.waiting.into_iter().cloned().collect();
         self.append(kind, judged.events).await?;
         for object in judged.shown {
@@ -318,8 +330,7 @@ impl<'c> Pass<'c> {
     where
         'c: 'j,
     {
-        let mirror = &self.comparer.mirror;
-        let known = mirror.list_as_of(self.label.as_str(), kind);
+        let known = self.whole_before.get(&kind).copied();
         Judging {
             comparer: self.comparer,
             place,

@@ -13,6 +13,7 @@ use super::{
     place_records::{PlaceLabel, PlaceState},
     tally::PassTally,
 };
+use crate::listed::is_detail;
 
 /// The last comparison of a place by this replica.
 #[derive(Debug, Clone)]
@@ -48,9 +49,13 @@ struct PlaceCompareView {
 }
 
 impl PlaceCompareView {
-    /// Why nothing of the place can be read, if that is so.
+    /// Why nothing of a repository can be read but itself, if that is so.
     fn refusal(&self) -> Option<&str> {
-        let mut failures = self.lists.values().map(|list| list.failure.as_deref());
+        let is_own = |kind: &MirroredKind| !is_detail(*kind) && *kind != MirroredKind::Repository;
+        let own = self.lists.iter().filter(|(kind, _)| is_own(kind));
+        let mut failures = own
+            .filter(|(kind, _)| **kind != MirroredKind::Project)
+            .map(|(_, list)| list.failure.as_deref());
         let first = failures.next()??;
         failures.all(|failure| failure.is_some()).then_some(first)
     }

@@ -176,3 +176,38 @@ async fn another_repository_under_the_name_is_read_from_its_start() {
     replica.compare().await;
     assert_eq!(replica.all(MirroredKind::Issue).await.len(), 5);
 }
+
+/// A repository of which nothing can be read but itself is failing, and says why; an organization without a repository is not.
+#[tokio::test]
+async fn a_place_of_which_no_list_is_given_is_failing() {
+    let world = MirrorWorld::new().await;
+    for list in [
+        "/issues",
+        "/pulls",
+        "/milestones",
+        "/labels",
+        "/releases",
+        "/actions/runs",
+    ] {
+        let path = format!("/repos/octo/reactor{list}");
+        world.github.break_next(&path, FakeFault::Status(410), 100);
+    }
+    let empty = world
+        .github
+        .change(|github| github.add_organization("empty"));
+    let _ = empty;
+    let config = SyncConfig {
+        organizations: vec!["empty".to_owned()],
+        ..MirrorWorld::config()
+    };
+    let replica = world.start(&config);
+    replica
+        .until("both are told of", async |it| {
+            let health = it.health();
+            let state = |n: usize| health["places"][n]["state"].clone();
+            state(0) == "whole" && state(1) == "failing"
+        })
+        .await;
+    let reason = replica.health()["places"][1]["reason"].clone();
+    assert!(reason.as_str().is_some_and(|reason| !reason.is_empty()));
+}

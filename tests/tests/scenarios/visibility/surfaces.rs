@@ -35,6 +35,8 @@ pub(super) enum Surface {
     Project,
     TriagePrompt,
     ActivityPrompt,
+    /// Tools, resources and prompts of GitHub's state.
+    Mirror,
     Completion,
     TemplateCompletion,
     /// The handshake era: calls, a resource and a prompt within a session.
@@ -48,7 +50,7 @@ pub(super) enum Surface {
 }
 
 impl Surface {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Recent,
         Self::Replay,
         Self::RecentTool,
@@ -67,6 +69,7 @@ impl Surface {
         Self::Project,
         Self::TriagePrompt,
         Self::ActivityPrompt,
+        Self::Mirror,
         Self::Completion,
         Self::TemplateCompletion,
         Self::Session,
@@ -90,6 +93,53 @@ impl Surface {
         }
     }
 }
+
+/// The tools of GitHub's state, with arguments beside the owner; a repository where they name one.
+pub(super) const MIRROR_TOOLS: [(&str, &str); 19] = [
+    ("list_issues", r#"{ "repo": "" }"#),
+    (
+        "issue_read",
+        r#"{ "repo": "", "method": "get", "issue_number": 7 }"#,
+    ),
+    ("search_issues", r#"{ "query": "" }"#),
+    ("list_pull_requests", r#"{ "repo": "" }"#),
+    (
+        "pull_request_read",
+        r#"{ "repo": "", "method": "get", "pullNumber": 8 }"#,
+    ),
+    ("search_pull_requests", r#"{ "query": "" }"#),
+    ("list_milestones", r#"{ "repo": "" }"#),
+    ("get_milestone", r#"{ "repo": "", "milestone_number": 9 }"#),
+    ("list_releases", r#"{ "repo": "" }"#),
+    ("get_latest_release", r#"{ "repo": "" }"#),
+    ("list_label", r#"{ "repo": "" }"#),
+    (
+        "actions_list",
+        r#"{ "repo": "", "method": "list_workflow_runs" }"#,
+    ),
+    ("projects_list", r#"{ "method": "list_projects" }"#),
+    (
+        "projects_get",
+        r#"{ "method": "get_project", "project_number": 1 }"#,
+    ),
+    ("list_sprints", r#"{ "project_number": 1 }"#),
+    ("get_current_sprint", r#"{ "project_number": 1 }"#),
+    ("get_sprint_metrics", r#"{ "project_number": 1 }"#),
+    // A whole owner is for whoever sees it.
+    ("list_issues", "{}"),
+    ("list_milestones", "{}"),
+];
+
+/// The resources of GitHub's state.
+const MIRROR_RESOURCES: [&str; 7] = [
+    "github://config",
+    "github://projects",
+    "github://milestones",
+    "github://sprints/current",
+    "github://tools",
+    "github://repositories/OWNER/REPO",
+    "github://sprints/OWNER/1/current",
+];
 
 /// Arguments of a tool that shows whole events, and these.
 fn whole(mut arguments: Value) -> Value {
@@ -199,6 +249,7 @@ impl World {
                 let params = json!({ "name": "triage_event", "arguments": arguments });
                 self.call(edge, token, "prompts/get", params).await
             }
+            Surface::Mirror => self.of_the_mirror(edge, token, repo).await,
             Surface::Completion => {
                 let params = json!({
                     "ref": { "type": "ref/prompt", "name": "triage_event" },
@@ -222,6 +273,42 @@ impl World {
             Surface::Connection => self.over_a_connection(edge, token, repo).await,
             Surface::Stdio => Self::over_stdio(edge, token, repo).await,
         }
+    }
+
+    /// Whatever the mirror answers about a repository and its owner.
+    async fn of_the_mirror(&self, edge: &Url, token: &str, repo: &str) -> Result<String> {
+        let mut text = String::new();
+        for (name, more) in MIRROR_TOOLS {
+            let mut arguments: Value = serde_json::from_str(more)?;
+            match arguments.get_mut("query") {
+                Some(query) if name.starts_with("search") => {
+                    *query = json!(format!("repo:{OWNER}/{repo}"));
+                }
+                _ => {
+                    arguments["owner"] = json!(OWNER);
+                    if arguments.get("repo").is_some() {
+                        arguments["repo"] = json!(repo);
+                    }
+                }
+            }
+            text += &self.tool(edge, token, name, arguments).await?;
+        }
+        for uri in MIRROR_RESOURCES {
+            let uri = uri.replace("OWNER", OWNER).replace("REPO", repo);
+            let params = json!({ "uri": uri });
+            text += &self.call(edge, token, "resources/read", params).await?;
+        }
+        for name in ["sprint_review", "release_notes", "stand_up"] {
+            let arguments = match name {
+                "sprint_review" => {
+                    json!({ "owner": OWNER, "project_number": PROJECT_NUMBER.to_string() })
+                }
+                _ => json!({ "owner": OWNER, "repo": repo }),
+            };
+            let params = json!({ "name": name, "arguments": arguments });
+            text += &self.call(edge, token, "prompts/get", params).await?;
+        }
+        Ok(text)
     }
 
     /// The events of a subscription to everything, which the principal of the token has once.

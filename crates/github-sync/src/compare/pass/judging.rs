@@ -44,13 +44,13 @@ impl Judging<'_> {
     /// Judges a page of a list that was read whole before.
     pub(super) fn judge<'s>(
         &self,
-        objects: &'s [ListedObject],
+        (objects, seen_at): (&'s [ListedObject], Timestamp),
         list: &mut ListState,
     ) -> JudgedPage<'s> {
         let mut page = JudgedPage::default();
         for object in objects {
             list.gone.remove(&object.number);
-            self.judge_one(object, self.listed_before, &mut page);
+            self.judge_one((object, seen_at), self.listed_before, &mut page);
         }
         page
     }
@@ -67,7 +67,7 @@ impl Judging<'_> {
 
     fn judge_one<'s>(
         &self,
-        object: &'s ListedObject,
+        (object, seen_at): (&'s ListedObject, Timestamp),
         listed_before: Option<Timestamp>,
         page: &mut JudgedPage<'s>,
     ) {
@@ -81,7 +81,8 @@ impl Judging<'_> {
             page.shown.push(object);
             return;
         };
-        if !self.is_ripe(object.updated_at) {
+        // GitHub's clock may be ahead.
+        if !self.is_ripe(object.updated_at.min(seen_at)) {
             page.waiting.push(object);
             return;
         }

@@ -42,7 +42,9 @@ impl Pass<'_> {
             self.take_details(place, &page, asked_at).await?;
             fault = fault.or(page.fault);
         }
-        self.note_details(KIND, is_all.then_some(began_at), fault.as_deref());
+        // They are as whole as the list of issues.
+        let is_whole = is_all && self.is_read(MirroredKind::Issue);
+        self.note_details(KIND, is_whole.then_some(began_at), fault.as_deref());
         Ok(())
     }
 
