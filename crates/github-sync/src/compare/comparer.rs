@@ -139,12 +139,7 @@ impl Comparer {
         known: Option<u64>,
     ) -> Result<u64, CompareError> {
         self.add_repositories(label, state);
-        if let Some(place) = &state.place
-            && known.is_some_and(|known| known > state.generation)
-        {
-            warn!(place = %label, "the store of the mirror has lost its last changes: all states of a place are stored again");
-            self.mirror.forget_saved(place);
-        }
+        self.store_again_if_lost(label, state, known);
         if known != Some(state.generation) {
             self.read_states(state, known).await?;
         }
@@ -170,6 +165,21 @@ impl Comparer {
     fn note_unstored(&self, label: &PlaceLabel, place: &ListedPlace, kind: MirroredKind) {
         if !self.read_again.lock().contains(&(label.clone(), kind)) {
             self.mirror.note_missing(place, kind);
+        }
+    }
+
+    /// A store that has a lower generation of a place than the one that is known was put back: what was saved there is not.
+    pub(super) fn store_again_if_lost(
+        &self,
+        label: &PlaceLabel,
+        state: &PlaceState,
+        known: Option<u64>,
+    ) {
+        if let Some(place) = &state.place
+            && known.is_some_and(|known| known > state.generation)
+        {
+            warn!(place = %label, "the store of the mirror has lost its last changes: all states of a place are stored again");
+            self.mirror.forget_saved(place);
         }
     }
 

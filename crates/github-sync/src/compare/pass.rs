@@ -49,7 +49,6 @@ pub(super) struct Pass<'c> {
     pub(super) swept: SweptUntil,
     trace: TraceContext,
     pub(super) tally: PassTally,
-    pub(super) list_failures: BTreeMap<MirroredKind, String>,
 }
 
 impl<'c> Pass<'c> {
@@ -69,12 +68,7 @@ impl<'c> Pass<'c> {
             let as_of = comparer.mirror.list_as_of(label.as_str(), kind)?;
             Some((kind, as_of))
         });
-        if let Some(place) = &state.place
-            && known_generation.is_some_and(|known| known > saved_generation)
-        {
-            warn!(place = %label, "the store of the mirror has lost its last changes: all states of a place are stored again");
-            comparer.mirror.forget_saved(place);
-        }
+        comparer.store_again_if_lost(label, &state, known_generation);
         Ok(Self {
             comparer,
             label,
@@ -87,7 +81,6 @@ impl<'c> Pass<'c> {
             swept: comparer.swept_until(label).await,
             trace: TraceContext::start(&*comparer.ids),
             tally: PassTally::default(),
-            list_failures: BTreeMap::new(),
         })
     }
 
@@ -124,8 +117,7 @@ impl<'c> Pass<'c> {
             details?;
             // What events changed since is stored as well.
             self.save_states(&place).await?;
-        }
-        if self.state.place.is_none() {
+        } else {
             self.note_no_repository();
         }
         self.state.finished_at = Some(self.comparer.clock.now());
@@ -202,7 +194,6 @@ impl<'c> Pass<'c> {
     fn read_from_start(&mut self, kind: MirroredKind) {
         let list = self.state.list(kind);
         list.checkpoint = list.checkpoint.begin_again();
-        list.is_read_again = true;
         list.as_of = None;
         self.is_changed = true;
         self.show_progress(kind);
@@ -217,13 +208,14 @@ impl<'c> Pass<'c> {
         (is_baseline, held): (bool, &mut HeldList),
     ) -> Result<(), CompareError> {
         self.note_step(step);
+        let now = self.comparer.clock.now();
         let waiting = match is_baseline {
             true => {
                 self.show_all(place, step);
                 Vec::new()
             }
             false => {
-                let at = (step.as_of, self.comparer.clock.now());
+                let at = (step.as_of, now);
                 self.settle(place, kind, &step.objects, at).await?
             }
         };
@@ -231,10 +223,9 @@ impl<'c> Pass<'c> {
         held.hold(HeldStep {
             before,
             whole_as_of: held.read_as_of,
-            seen_at: self.comparer.clock.now(),
+            seen_at: now,
             objects: waiting,
         });
-        let now = self.comparer.clock.now();
         let list = self.state.list(kind);
         for number in &step.gone {
             list.gone_since(*number, now);
@@ -245,7 +236,6 @@ impl<'c> Pass<'c> {
         if step.end {
             held.read_as_of = Some(step.as_of);
             list.as_of = held.whole_as_of().unwrap_or(Some(step.as_of));
-            list.is_read_again = false;
         }
         self.save_states(place).await?;
         if !step.objects.is_empty() {
@@ -315,7 +305,7 @@ impl<'c> Pass<'c> {
         }
         self.follow_log().await?;
         let judging = self.judging(place, kind);
-        let judged = judging.judge_all_gone(&[], self.state.list(kind));
+        let judged = judging.judge_all_gone(self.state.list(kind));
         self.append(kind, judged.events).await?;
         let now = self.comparer.clock.now();
         for number in judged.gone {
@@ -427,10 +417,9 @@ impl<'c> Pass<'c> {
                 }
                 _ => warn!(place = %self.label, %kind, %error, "a list cannot be read"),
             }
-            list.failure = Some(text.clone());
+            list.failure = Some(text);
             self.is_changed = true;
         }
-        self.list_failures.insert(kind, text);
         self.show_progress(kind);
     }
 

@@ -115,9 +115,6 @@ pub(super) struct ListState {
     /// What is no longer listed, and since when, as long as no event says so.
     #[serde(default)]
     pub(super) gone: BTreeMap<u64, Timestamp>,
-    /// It is being read from its start again, though it was read whole before.
-    #[serde(default)]
-    pub(super) is_read_again: bool,
     /// The store had no room for a state of it.
     #[serde(default)]
     pub(super) is_unstored: bool,

@@ -106,8 +106,6 @@ impl Pass<'_> {
         list.failure = fault.map(str::to_owned);
         if fault.is_none() {
             list.as_of = as_of.or(list.as_of);
-        } else if let Some(fault) = fault {
-            self.list_failures.insert(kind, fault.to_owned());
         }
         self.is_changed = true;
         self.show_progress(kind);

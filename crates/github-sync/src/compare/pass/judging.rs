@@ -55,11 +55,11 @@ impl Judging<'_> {
         page
     }
 
-    /// Judges what is no longer listed: now, or since an earlier reading.
-    pub(super) fn judge_all_gone(&self, gone: &[u64], list: &mut ListState) -> JudgedPage<'static> {
+    /// Judges what is no longer listed.
+    pub(super) fn judge_all_gone(&self, list: &mut ListState) -> JudgedPage<'static> {
         let mut page = JudgedPage::default();
-        let before: Vec<_> = list.gone.keys().copied().collect();
-        for number in gone.iter().copied().chain(before) {
+        let gone: Vec<_> = list.gone.keys().copied().collect();
+        for number in gone {
             self.judge_gone(number, list, &mut page);
         }
         page
