@@ -25,6 +25,8 @@ use crate::{
 const STOP_POLL: Duration = Duration::from_millis(100);
 /// Longest line of an answer, in bytes.
 const MAX_LINE_BYTES: usize = 1 << 20;
+/// Field of an answer's head, in lower case.
+const JSON_ANSWER: &str = "content-type: application/json";
 /// Number of the call: each has a connection of its own.
 const CALL: u64 = 1;
 
@@ -99,8 +101,9 @@ pub(crate) fn channel(
     })
 }
 
-/// Sends a request that is answered with SSE, and passes the data of each of its messages, and when it was there, to
-/// `seen`, until that says that it was the last, or the client is stopped.
+/// Sends a request, and passes each message of its answer, and when it was there, to `seen`, until that says that it
+/// was the last, or the client is stopped. The answer is a stream, or one message as JSON: so answers a call that has
+/// not to wait.
 fn read_messages(
     (edge, request): (SocketAddr, &[u8]),
     stop: &AtomicBool,
@@ -111,7 +114,8 @@ fn read_messages(
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(STOP_POLL))?;
     socket.write_all(request)?;
-    let (mut lines, mut is_over) = (AnswerLines::new(MAX_LINE_BYTES), false);
+    let mut lines = AnswerLines::new(MAX_LINE_BYTES);
+    let (mut is_json, mut is_over) = (false, false);
     let mut buffer = vec![0; 64 << 10];
     while !is_over {
         let length = match socket.read(&mut buffer) {
@@ -124,13 +128,20 @@ fn read_messages(
             }
             Err(error) => return Err(error).context("reading an answer"),
         };
-        ensure!(length > 0, "an answer ended before its last message");
+        ensure!(
+            length > 0 && !lines.has_ended(),
+            "an answer ended before its last message"
+        );
         let at = now_nanos();
         lines.feed(&buffer[..length], &mut |piece| -> Result<()> {
-            if let AnswerPiece::Line(line) = piece
-                && let Some(data) = line.strip_prefix(b"data:")
-            {
-                is_over |= seen(data, at);
+            match piece {
+                AnswerPiece::Head { head, .. } => is_json = head.contains(JSON_ANSWER),
+                AnswerPiece::Line(line) if is_json => is_over |= seen(line, at),
+                AnswerPiece::Line(line) => {
+                    is_over |= line
+                        .strip_prefix(b"data:")
+                        .is_some_and(|data| seen(data, at));
+                }
             }
             Ok(())
         })?;

@@ -30,7 +30,7 @@ pub enum AnswerPiece<'a> {
         /// reason.
         read: &'a [u8],
     },
-    /// A line of the body, without its line feed.
+    /// A line of the body, without its line feed; the last one need not have one if the answer says how long it is.
     Line(&'a [u8]),
 }
 
@@ -43,7 +43,9 @@ enum Part {
     Data(usize),
     /// Number of bytes still expected of the line end after the data.
     DataEnd(usize),
-    /// The body has no chunks: it ends with the connection.
+    /// A body of known length: number of bytes still expected.
+    Length(usize),
+    /// The body ends with the connection.
     Raw,
     Ended,
 }
@@ -119,6 +121,14 @@ impl AnswerLines {
                         left => Part::DataEnd(left - 1),
                     };
                 }
+                Part::Length(left) => {
+                    let (data, after) = input.split_at(left.min(input.len()));
+                    self.text(data, take)?;
+                    (input, self.part) = (after, Part::Length(left - data.len()));
+                    if self.part == Part::Length(0) {
+                        self.end_of_body(take)?;
+                    }
+                }
                 Part::Raw => return self.text(input, take),
                 Part::Ended => return Ok(()),
             }
@@ -145,11 +155,20 @@ impl AnswerLines {
             read: &self.rest,
         })?;
         self.rest = Vec::new();
-        self.part = match head.contains("transfer-encoding: chunked") {
-            true => Part::ChunkSize(0),
-            false => Part::Raw,
-        };
+        self.part = part_after(&head);
         Ok(&input[end + 4 - known..])
+    }
+
+    /// The last line, which may have no line feed.
+    fn end_of_body<E: From<WireError>>(
+        &mut self,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.part = Part::Ended;
+        match std::mem::take(&mut self.rest) {
+            rest if rest.is_empty() => Ok(()),
+            rest => take(AnswerPiece::Line(&rest)),
+        }
     }
 
     fn text<E: From<WireError>>(
@@ -172,6 +191,18 @@ impl AnswerLines {
             true => Err(WireError::LineTooLong(self.max_line_bytes).into()),
             false => Ok(()),
         }
+    }
+}
+
+fn part_after(head: &str) -> Part {
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    match length.map(|length| length.trim().parse()) {
+        _ if head.contains("transfer-encoding: chunked") => Part::ChunkSize(0),
+        Some(Ok(0)) => Part::Ended,
+        Some(Ok(length)) => Part::Length(length),
+        _ => Part::Raw,
     }
 }
 
@@ -208,6 +239,12 @@ mod tests {
             let got = read(wire.as_bytes(), step).unwrap();
             let lines = [head, "a", "bc", "", "de"].map(ToOwned::to_owned);
             assert_eq!(got, (lines.to_vec(), true), "in steps of {step}");
+        }
+        let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\nbcHTTP/1.1 200 OK";
+        for step in 1..sized.len() {
+            let lines = ["http/1.1 200 ok\r\ncontent-length: 4", "a", "bc"];
+            let got = read(sized, step).unwrap();
+            assert_eq!(got, (lines.map(ToOwned::to_owned).to_vec(), true));
         }
         let raw = read(b"HTTP/1.1 200 OK\r\n\r\na\nb\n", 1).unwrap();
         let lines = ["http/1.1 200 ok", "a", "b"].map(ToOwned::to_owned);
