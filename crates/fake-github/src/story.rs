@@ -114,11 +114,13 @@ pub struct FakeStory {
 impl FakeStory {
     /// Steps after which a little of everything has happened.
     pub const BEGINNING_STEPS: usize = BEGINNING.len();
+    /// Login of the organization.
+    pub const ORGANIZATION: &str = "nordlicht-labs";
 
     /// Founds the organization `nordlicht-labs` with people, repositories and a project. Webhooks that are configured
     /// after this hear of none of it.
     pub fn begin(world: &mut FakeWorld, seed: u64) -> Self {
-        let organization = world.add_organization("nordlicht-labs");
+        let organization = world.add_organization(Self::ORGANIZATION);
         let people = PEOPLE.map(|login| world.add_user(login)).to_vec();
         let repos = REPOSITORIES
             .map(|name| world.create_repo(organization, name))

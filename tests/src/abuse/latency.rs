@@ -33,6 +33,14 @@ impl LatencyFigures {
         }
     }
 
+    /// The one of the two with the longer 99th percentile.
+    pub(crate) fn slower(&self, other: &Self) -> Self {
+        match self.p99_millis >= other.p99_millis {
+            true => *self,
+            false => *other,
+        }
+    }
+
     /// The factor by which its 99th percentile is longer than that of `calm`.
     pub(crate) fn ratio(&self, calm: &Self) -> f64 {
         if calm.p99_millis > 0.0 {

@@ -9,6 +9,7 @@
 //! | `honest` | the honest streams, on a thread of their own |
 //! | `worker` | what an attacker can do, and the count of the answers |
 //! | `surfaces` | the attackers, by surface and side |
+//! | `stand_in` | a server that does nothing, for the same attackers: the machine's share |
 //! | `attack` | runs the attackers of one surface and side, in a process of their own |
 //! | `memory`, `bounds` | the memory of the processes, and what the bounds of the product allow |
 //! | `counters` | the product's own counts of what it refused |
@@ -28,6 +29,7 @@ mod options;
 mod report;
 mod requests;
 mod run;
+mod stand_in;
 mod surfaces;
 mod target;
 mod worker;
@@ -36,3 +38,4 @@ pub use attack::run_attackers;
 pub use options::{AbuseCommand, AbuseOptions};
 pub use report::AbuseReport;
 pub use run::run;
+pub use stand_in::run_stand_in;

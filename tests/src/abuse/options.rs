@@ -28,6 +28,9 @@ pub enum AbuseCommand {
     /// Attacks as it is told on standard input.
     #[command(hide = true)]
     Attack,
+    /// Answers every request with next to nothing, until standard input ends.
+    #[command(hide = true)]
+    StandIn,
 }
 
 /// Options of the abuse.
@@ -71,6 +74,10 @@ pub struct AbuseOptions {
     /// marked.
     #[arg(long, default_value_t = 10)]
     pub max_ratio: u64,
+    /// Before each attack, send the same attackers to a server that does nothing, for as long: what honest clients of
+    /// the product notice of that is the machine's share of the delay.
+    #[arg(long)]
+    pub floor: bool,
     /// Seed of what attackers choose.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

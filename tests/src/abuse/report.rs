@@ -42,6 +42,10 @@ pub(crate) struct AttackResult {
     pub(crate) honest: HonestFigures,
     /// The factor by which events took longer than in the calm time (99th percentile).
     pub(crate) ratio: f64,
+    /// What honest clients saw while the same attackers attacked a server that does nothing.
+    pub(crate) floor: Option<HonestFigures>,
+    /// The factor by which events took longer than then, or than in the calm time if that was slower.
+    pub(crate) floor_ratio: Option<f64>,
     /// What the product counted as refused or given up.
     pub(crate) counters: CounterSums,
 }
@@ -112,6 +116,13 @@ impl fmt::Display for TopologyResult {
         for attack in &self.attacks {
             let name = format!("{}, {}", attack.surface, attack.side);
             attack.honest.row(f, &name, attack.ratio)?;
+            if let (Some(floor), Some(ratio)) = (&attack.floor, attack.floor_ratio) {
+                let p99 = floor.events.p99_millis;
+                writeln!(
+                    f,
+                    "    at the floor: p99 {p99:.1} ms; {ratio:.1} times that"
+                )?;
+            }
             for (name, tally) in &attack.attackers {
                 writeln!(f, "    {name}: {}", tally.words(attack.seconds))?;
             }

@@ -15,6 +15,7 @@ use super::{
     latency::LatencyFigures,
     memory::MemoryWatch,
     report::{AttackResult, HonestFigures, TopologyResult},
+    stand_in::StandIn,
     surfaces::{AbuseSurface, AttackPlan, AttackerSide, send_large_events},
     target::AbuseTarget,
 };
@@ -143,22 +144,18 @@ impl<'a> Abuse<'a> {
         plans: &[AttackPlan],
     ) -> Result<AttackResult> {
         let name = format!("{surface}, {side}");
+        let floor = self.floor((surface, side), plans).await?;
         let before = self.read_counters(&name).await;
         self.begin();
-        let order = AttackOrder {
-            target: self.target.clone(),
-            surface,
-            side,
-            attackers: plans.iter().map(|plan| plan.name.to_owned()).collect(),
-            force_percent: self.options.force_percent,
-            seed: self.options.seed,
-            seconds: self.options.seconds,
-        };
-        let attackers = attack(&order).await?;
+        let attackers = attack(&self.order(&self.target, (surface, side), plans)).await?;
         let honest = self.finish(&name).await;
         tokio::time::sleep(REST).await;
         let counters = added(&before, &self.read_counters(&name).await);
         let ratio = honest.events.ratio(&self.calm.events);
+        let floor_ratio = floor.as_ref().map(|floor| {
+            let slower = floor.events.slower(&self.calm.events);
+            honest.events.ratio(&slower)
+        });
         self.judge_speed(&name, ratio, &honest);
         for (attacker, tally) in attackers.iter().filter(|(_, tally)| tally.believed > 0) {
             let what = || format!("{name}: {attacker} got {} answers", tally.believed);
@@ -172,8 +169,50 @@ impl<'a> Abuse<'a> {
             attackers,
             honest,
             ratio,
+            floor,
+            floor_ratio,
             counters,
         })
+    }
+
+    /// What honest clients see while the same attackers attack a server that does nothing; `None` if that was not
+    /// asked for, or the attackers do not speak HTTP.
+    async fn floor(
+        &mut self,
+        what: (AbuseSurface, AttackerSide),
+        plans: &[AttackPlan],
+    ) -> Result<Option<HonestFigures>> {
+        if !self.options.floor || what.0.needs_cluster() {
+            return Ok(None);
+        }
+        let name = format!("{}, {}, at the floor", what.0, what.1);
+        let stand_in = StandIn::start().await?;
+        self.begin();
+        let target = stand_in.instead_of(&self.target);
+        attack(&self.order(&target, what, plans)).await?;
+        let honest = self.finish(&name).await;
+        drop(stand_in);
+        tokio::time::sleep(REST).await;
+        let ratio = honest.events.ratio(&self.calm.events);
+        self.progress(&name, ratio, &honest);
+        Ok(Some(honest))
+    }
+
+    fn order(
+        &self,
+        target: &AbuseTarget,
+        (surface, side): (AbuseSurface, AttackerSide),
+        plans: &[AttackPlan],
+    ) -> AttackOrder {
+        AttackOrder {
+            target: target.clone(),
+            surface,
+            side,
+            attackers: plans.iter().map(|plan| plan.name.to_owned()).collect(),
+            force_percent: self.options.force_percent,
+            seed: self.options.seed,
+            seconds: self.options.seconds,
+        }
     }
 
     /// Forgets what was measured before.

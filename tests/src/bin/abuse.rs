@@ -5,22 +5,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tests::{
-    abuse::{AbuseCommand, AbuseOptions, AbuseReport, run, run_attackers},
+    abuse::{AbuseCommand, AbuseOptions, AbuseReport, run, run_attackers, run_stand_in},
     print_report,
 };
 
 fn main() -> ExitCode {
     let options = AbuseOptions::parse();
-    if options.command == Some(AbuseCommand::Attack) {
-        return match run_attackers() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("attackers: {error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    let helped = match options.command {
+        None => return with_honest_clients(&options),
+        Some(AbuseCommand::Attack) => run_attackers(),
+        Some(AbuseCommand::StandIn) => run_stand_in(),
+    };
+    match helped {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("helper of the abuse: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    with_honest_clients(&options)
 }
 
 #[tokio::main]

@@ -164,6 +164,7 @@ fn config(dir: &std::path::Path, secret: &str, github: &DemoGithub) -> Config {
     config.github.api_url = github.server.url().to_owned();
     config.github.graphql_url = github.server.graphql_url();
     config.github.token = Some(Secret::new(&github.token));
+    config.sync.organizations = vec![FakeStory::ORGANIZATION.to_owned()];
     config.sqlite.path = dir.join("forgewire.db");
     config.ingest.webhook_secrets = vec![Secret::new(secret)];
     config.edge.drain_seconds = DRAIN_SECONDS;
@@ -240,6 +241,10 @@ The story has ended; from now on there is an event every {pause} s. Try it:
 MCP client configuration (any client that speaks Streamable HTTP):
 
   {{"mcpServers": {{"forgewire": {{"type": "http", "url": "http://{edge}/mcp"}}}}}}
+
+What it knows of GitHub's state (tools such as list_issues and get_current_sprint read it):
+
+  forgewire sync status --url http://{admin}
 
 Webhooks are received at http://{ingest}/webhooks/github. The fake GitHub that sends them has an API, too:
 
