@@ -13,6 +13,9 @@ pub enum AuthError {
     /// The header has two values, or contains no token.
     #[error("the Authorization header is not one well-formed Bearer <token>")]
     Malformed,
+    /// In the query twice, or with characters that no token has.
+    #[error("the query needs one well-formed token=<token>")]
+    MalformedInQuery,
     /// In the query, where the operator does not allow it.
     #[error(
         "tokens in the query are off: send Authorization: Bearer <token>, or let the operator set \
@@ -54,7 +57,7 @@ impl AuthError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NoToken => "token-missing",
-            Self::Malformed => "token-malformed",
+            Self::Malformed | Self::MalformedInQuery => "token-malformed",
             Self::InQuery => "token-in-query",
             Self::Unknown => "token-unknown",
             Self::Expired => "token-expired",
@@ -68,7 +71,9 @@ impl AuthError {
         Some(HeaderValue::from_static(match self {
             Self::ForbiddenToAll(_) => return None,
             Self::NoToken | Self::InQuery => "Bearer",
-            Self::Malformed | Self::Unknown => r#"Bearer error="invalid_token""#,
+            Self::Malformed | Self::MalformedInQuery | Self::Unknown => {
+                r#"Bearer error="invalid_token""#
+            }
             Self::Expired => {
                 r#"Bearer error="invalid_token", error_description="the token has expired""#
             }

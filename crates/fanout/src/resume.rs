@@ -81,6 +81,22 @@ impl Hub {
         begin: StreamStart,
         principal: &PrincipalId,
     ) -> Result<(Sequence, bool), HubError> {
+        let is_of_now = matches!(begin, StreamStart::Head);
+        let (position, gone) = self.find(begin, principal).await?;
+        let has_hole = !gone && !is_of_now && self.timeline().has_hole_after(position);
+        if has_hole {
+            // The reader's own position is kept, and what came then is not.
+            self.metrics.gap(GapReason::LogSetBack);
+        }
+        Ok((position, gone || has_hole))
+    }
+
+    /// The position at which to begin, and whether it is another than the requested one.
+    async fn find(
+        &self,
+        begin: StreamStart,
+        principal: &PrincipalId,
+    ) -> Result<(Sequence, bool), HubError> {
         let head = self.ring.head();
         let (position, tag) = match begin {
             StreamStart::Head => return Ok((head, false)),
@@ -191,7 +207,7 @@ impl Hub {
         cursor: Cursor,
         principal: &PrincipalId,
     ) -> Result<(Option<Sequence>, bool), HubError> {
-        let (position, gone) = self.resolve(StreamStart::After(cursor), principal).await?;
+        let (position, gone) = self.find(StreamStart::After(cursor), principal).await?;
         Ok(((!gone).then_some(position), gone))
     }
 

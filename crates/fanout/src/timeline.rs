@@ -124,6 +124,12 @@ impl LogTimeline {
         stored.epoch == self.epoch && self.lost.contains(&(stored.sequence, tag))
     }
 
+    /// Whether the log lost entries after a position that is still there, as far as this edge knows.
+    pub(crate) fn has_hole_after(&self, position: Sequence) -> bool {
+        let mut ranges = self.set_backs.iter();
+        ranges.any(|range| range.was > range.resumes_after && position <= range.resumes_after)
+    }
+
     pub(crate) fn moved(&self, position: Sequence) -> Sequence {
         let ranges = self.set_backs.iter();
         ranges.fold(position, |position, range| range.moved(position))
@@ -157,6 +163,8 @@ mod tests {
                 resumes_after: Sequence(resumes_after),
             });
         }
+        let has_hole = |position| timeline.has_hole_after(Sequence(position));
+        assert!(has_hole(0) && has_hole(70) && has_hole(80) && !has_hole(81));
         let resolve = |epoch, sequence| {
             let stored = LogPosition {
                 epoch: Epoch(epoch),
@@ -173,6 +181,17 @@ mod tests {
         let later = LogTimeline::new(Epoch(2), 3);
         assert_eq!(later.moved_since(2, Sequence(200)), Sequence::START);
         assert_eq!(later.moved_since(3, Sequence(200)), Sequence(200));
+    }
+
+    #[test]
+    fn a_log_that_was_put_back_and_lost_nothing_has_no_hole() {
+        let mut timeline = LogTimeline::new(Epoch(1), 0);
+        timeline.push(SetBackRange {
+            generation: 1,
+            was: Sequence(5),
+            resumes_after: Sequence(5),
+        });
+        assert!(!timeline.has_hole_after(Sequence(5)));
     }
 
     #[test]

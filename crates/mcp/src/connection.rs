@@ -382,7 +382,7 @@ impl BroadcastMessage {
     pub fn read(message: &RawValue, now: Timestamp) -> Result<Self, InvalidMessage> {
         const WRONG: InvalidMessage = InvalidMessage::Invalid {
             id: None,
-            reason: "must be one JSON-RPC notification, or an object with result",
+            reason: "must be one JSON-RPC notification, or an object with result and without id",
         };
         let members: PostedMembers<'_> = serde_json::from_str(message.get()).map_err(|_| WRONG)?;
         let Some(method) = members.method else {

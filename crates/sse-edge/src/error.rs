@@ -81,9 +81,13 @@ pub(crate) enum EdgeError {
     AnswersFull,
     #[error("the session has ended")]
     SessionGone,
-    #[error("there is no such session")]
+    #[error(
+        "there is no such session of this client, or it has ended: open its stream again, and use the id with which that begins"
+    )]
     NoSuchSession,
-    #[error("there is no such subscription")]
+    #[error(
+        "there is no such subscription of this client: list what there is with GET /events/subscribe, or make it again"
+    )]
     NoSuchSubscription,
     #[error(
         "too many subscriptions are being read for streams of this client, or of all together; try again in a second, \

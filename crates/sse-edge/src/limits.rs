@@ -27,7 +27,7 @@
 //! | small answers that are not taken | 32 KiB and hyper's buffer of 16 KiB for each of the listener's connections, for `edge.max_behind_seconds` | `service_kit::http::HttpLimits` | `the_permit_stays_until_the_last_part_is_handed_over` |
 //! | answers that are being compressed | 300 KiB of state × [`COMPRESSIONS`] = 5 MiB, and what they become, which is less than they are | beyond it answers are sent as they are | `at_the_bound_an_answer_is_sent_as_it_is` |
 //! | lines that wait on NDJSON connections | [`LINE_BYTES`] = 128 MiB, with a token 8/9 of what others leave, and [`LINE_FREE_BYTES`] × [`LINE_CONNECTIONS`] = 31 MiB; larger answers are in [`ANSWER_BYTES`] | a line without room is an error in its place, and the stream of a session goes on from its last line later | `lines_that_nobody_reads_have_one_budget_and_others_have_room`, `lines_that_nobody_reads_count_until_they_are_read_and_all_of_them_come` |
-//! | broadcasts that are kept for sessions that are away | [`KEPT_BROADCAST_BYTES`] = 8 MiB in the store, and three times as much in the memory of each edge: in two forms, and once more while they are read | the oldest are removed | `what_is_kept_is_bounded` |
+//! | broadcasts that are kept for sessions that are away | [`KEPT_BROADCAST_BYTES`] = 8 MiB in the store, and three times as much in the memory of each edge: in two forms, and once more while they are read | the oldest are removed, and a session that may have missed one is told | `what_is_kept_is_bounded_and_who_misses_something_is_told_once` |
 //! | broadcasts of other edges that are worked on or wait | [`BROADCAST_BYTES`] × ([`QUESTIONS_AT_ONCE`] + [`QUESTIONS_WAITING`]) = 72 MiB, sent by operators alone | further ones are not answered, and the edge is named as missing | `with_too_many_questions_an_edge_does_not_answer` |
 //! | streams and resumed answers of calls | `edge.max_streams`, with a token 8/9 of what others leave | a resumed answer takes the place of a stream | `resumed_answers_take_the_places_of_streams` |
 //! | the subscriptions of clients that streams open with or are brought up to date with: all of an owner × streams that open at once | [`FOLLOWED_BYTES`] × [`LARGE_SUBSCRIPTION_LOADS`] = 32 MiB, and some four times as much when they are decoded; in first steps 1 MiB × [`SMALL_SUBSCRIPTION_LOADS`] = 32 MiB | what is more than [`SUBSCRIPTION_STEP_BYTES`] waits for a turn of its owner and one of the edge, up to [`SUBSCRIPTION_LOAD_WAIT`], and then gets 503 | `however_many_open_at_once_an_owner_has_one_large_load_in_memory` |
@@ -293,6 +293,10 @@ pub(crate) const CONCURRENT_SUBSCRIPTION_USES: usize = 4;
 /// again for the difference between the clocks of two edges. Until then the event id of a stream does not prove that
 /// the stream knew the subscription, and a stream that resumes begins at the subscription's own position.
 pub(crate) const SUBSCRIPTION_SETTLE_TIME: Duration = Duration::from_secs(10);
+/// Time after which what a socket took counts as received by a client that names no event. A balancer acknowledges what its
+/// own client may never get, until its kernel gives that one up: after some 924 s with Linux's `tcp_retries2` of 15, which
+/// begin with the next heartbeat.
+pub(crate) const SUBSCRIPTION_PROOF: Duration = Duration::from_secs(20 * 60);
 /// A subscription without an end of its own is kept after its last use, which is stored once in this time.
 pub(crate) const SUBSCRIPTION_USE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts to change a session while other edges change it too.

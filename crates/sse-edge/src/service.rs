@@ -38,7 +38,7 @@ use service_kit::{
 };
 use subscriptions::SubscriptionRecords;
 
-use self::background_tasks::{BackgroundTasks, EdgeQueues};
+use self::background_tasks::{BackgroundTasks, EdgeQueues, proof_of_arrival};
 use crate::{
     answer_budget::AnswerBudget,
     api,
@@ -237,7 +237,7 @@ impl EdgeService {
             lockdown,
             mirror_cache,
         };
-        let router = running.watch(queues, limits.silent_timeout);
+        let router = running.watch(queues, proof_of_arrival(limits.silent_timeout));
         let names = NameKeeper::new(
             Arc::clone(&edge.hub),
             NameRecords::new(records),

@@ -78,6 +78,14 @@ async fn recent(edge: &Url, limit: usize) -> Result<BTreeSet<String>> {
     Ok(ids.map(ToOwned::to_owned).collect())
 }
 
+/// A cursor after the newest event.
+async fn newest_cursor(edge: &Url) -> Result<String> {
+    let url = edge.join("/events/recent?limit=1")?;
+    let list: Value = reqwest::get(url).await?.json().await?;
+    let cursor = list["cursor"].as_str().context("a cursor")?;
+    Ok(cursor.to_owned())
+}
+
 /// The newest events of the resource `github://events`.
 async fn listed(edge: &Url) -> Result<Vec<String>> {
     let client = McpClient::connect(edge).await?;
@@ -126,6 +134,7 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
         let saved = system.save_log().await?;
         let edges = system.edges().to_vec();
         every_node_is_ready(system).await?;
+        let away = newest_cursor(&edges[0]).await?;
         let mut live = Vec::new();
         for edge in &edges {
             live.push(open(edge, None).await?);
@@ -149,6 +158,11 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
                 .iter()
                 .filter(|line| line.contains("put back to an earlier state"));
             ensure!(told.count() == 4, "each edge and sync says it once");
+            for edge in &edges {
+                let received = read_all(&mut open(edge, Some(&away)).await?, &new).await?;
+                ensure!(received.is_told, "who was away is told");
+                ensure!(received.ids.len() == 50, "{} events", received.ids.len());
+            }
         }
         for edge in &edges {
             let received = read_all(&mut open(edge, Some(&cursor)).await?, &new).await?;

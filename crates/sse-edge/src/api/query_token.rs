@@ -32,10 +32,10 @@ pub(super) fn credentials(
         return Err(AuthError::InQuery.into());
     }
     if tokens.next().is_some() {
-        return Err(AuthError::Malformed.into());
+        return Err(AuthError::MalformedInQuery.into());
     }
     let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut bearer = bearer.map_err(|_| AuthError::Malformed)?;
+    let mut bearer = bearer.map_err(|_| AuthError::MalformedInQuery)?;
     bearer.set_sensitive(true);
     Ok(Some(HeaderMap::from_iter([(
         header::AUTHORIZATION,

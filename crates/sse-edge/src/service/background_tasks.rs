@@ -21,6 +21,7 @@ use crate::{
     broadcast::answer_questions,
     calls::parked_sessions::{ParkedQueue, look_after},
     edge::Edge,
+    limits::SUBSCRIPTION_PROOF,
     lockdown::Lockdown,
     names::NameKeeper,
     news::{BusRouter, beat_by_name, poll_answers, watch_sessions},
@@ -36,6 +37,12 @@ pub(super) struct EdgeQueues {
     pub(super) reports: DeliveryReports,
     pub(super) questions: AskedQuestions,
     pub(super) parked: ParkedQueue,
+}
+
+/// How long ago a socket must have taken what has certainly arrived, on an edge whose kernel cuts a connection that
+/// acknowledges nothing for `silent`; `None` if nothing cuts one.
+pub(super) fn proof_of_arrival(silent: Option<Duration>) -> Option<Duration> {
+    silent.map(|silent| silent.max(SUBSCRIPTION_PROOF))
 }
 
 /// Starts the tasks of an edge.

@@ -8,11 +8,14 @@ use fanout::{
     audience::{AudienceMember, ClientLabels},
     metrics::StreamKind,
 };
-use mcp::connection::BroadcastMessage;
+use mcp::{
+    connection::BroadcastMessage,
+    log::{LogLevel, log_message},
+};
 use model::{PrincipalId, Sequence, Session, SessionId, StreamId, Timestamp};
 use ports::{Mailbox, MailboxError, MailboxLimits};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -63,20 +66,52 @@ impl KeptBroadcast {
             && self.at >= session.created_at
             && self.filter.fits(&member)
     }
+}
 
-    fn form_for(&self, session: &Session) -> Bytes {
-        match session.is_connection {
-            true => self.message.object.clone(),
-            false => self.message.rpc.clone(),
-        }
+/// A broadcast as a session shows it.
+fn form_for(session: &Session, message: &BroadcastMessage) -> Bytes {
+    match session.is_connection {
+        true => message.object.clone(),
+        false => message.rpc.clone(),
     }
+}
+
+/// What is kept.
+#[derive(Debug, Default)]
+struct KeptNow {
+    broadcasts: Vec<KeptBroadcast>,
+    /// Those up to here are no longer kept: there were more than [`KEPT_BROADCASTS`], or they were too old.
+    removed_through: Sequence,
+}
+
+impl KeptNow {
+    /// The last one, if one before it is no longer kept that a session may not have had: it was there before the oldest
+    /// that is kept was sent.
+    fn last_after_loss(&self, session: &Session) -> Option<Sequence> {
+        let (oldest, last) = (self.broadcasts.first()?, self.broadcasts.last()?);
+        let is_missed = self.removed_through > session.broadcasts_through
+            && last.sequence > session.broadcasts_through
+            && session.created_at < oldest.at;
+        is_missed.then_some(last.sequence)
+    }
+}
+
+/// What takes the place of broadcasts that are no longer kept.
+fn notice_of_loss(now: Timestamp) -> BroadcastMessage {
+    let data = json!({
+        "truncated": true,
+        "detail": "broadcasts before this one that were kept for clients that were away are no longer kept",
+    });
+    let rpc = log_message(LogLevel::Warning, "forgewire.messages", &data);
+    let message = serde_json::from_slice::<&RawValue>(&rpc).expect("a notification is JSON");
+    BroadcastMessage::read(message, now).expect("a notification is one")
 }
 
 /// What is kept, as it was read last.
 #[derive(Debug, Default)]
 struct KeptCache {
     read_at: Option<Instant>,
-    broadcasts: Arc<[KeptBroadcast]>,
+    kept: Arc<KeptNow>,
 }
 
 /// The kept broadcasts of all edges.
@@ -152,34 +187,37 @@ impl KeptBroadcasts {
 
     /// What is kept. A store that does not answer is no reason to open no stream: the next check of the session
     /// asks again.
-    async fn all(&self) -> Arc<[KeptBroadcast]> {
+    async fn all(&self) -> Arc<KeptNow> {
         let mut cache = self.cache.lock().await;
         let is_fresh = |at: Instant| at.elapsed() < KEPT_CACHE_LIFE;
         if !cache.read_at.is_some_and(is_fresh) {
             match timeout(CALL_DEADLINE, self.read()).await {
-                Ok(Ok(read)) => cache.broadcasts = read.into(),
+                Ok(Ok(read)) => cache.kept = Arc::new(read),
                 Ok(Err(error)) => debug!(%error, "kept broadcasts cannot be read now"),
                 Err(error) => debug!(%error, "kept broadcasts cannot be read now"),
             }
             cache.read_at = Some(Instant::now());
         }
-        Arc::clone(&cache.broadcasts)
+        Arc::clone(&cache.kept)
     }
 
-    async fn read(&self) -> Result<Vec<KeptBroadcast>, MailboxError> {
+    async fn read(&self) -> Result<KeptNow, MailboxError> {
         let (id, stream) = (mailbox_id(), stream());
-        let (mut kept, mut after) = (Vec::new(), Sequence::START);
+        let (mut kept, mut after) = (KeptNow::default(), Sequence::START);
         loop {
             let limit = KEPT_BROADCASTS as usize;
             let page = self.mailboxes.read_after(&id, &stream, after, limit);
             let page = match page.await {
                 Ok(page) => page,
-                Err(MailboxError::Missing) => return Ok(Vec::new()),
+                Err(MailboxError::Missing) => return Ok(KeptNow::default()),
                 Err(error) => return Err(error),
             };
+            kept.removed_through = kept
+                .removed_through
+                .max(page.resumes_after.unwrap_or_default());
             for message in &page.messages {
                 match read_one(message.sequence, &message.item) {
-                    Some(broadcast) => kept.push(broadcast),
+                    Some(broadcast) => kept.broadcasts.push(broadcast),
                     None => warn!(
                         sequence = message.sequence.0,
                         "a kept broadcast cannot be read"
@@ -218,7 +256,7 @@ impl Sessions {
         principal: &Arc<Principal>,
     ) -> Result<Vec<StoredMessage>, EdgeError> {
         let kept = self.kept.all().await;
-        if kept.is_empty() {
+        if kept.broadcasts.is_empty() {
             return Ok(Vec::new());
         }
         let (sessions, id, principal) = (Arc::clone(self), id.clone(), Arc::clone(principal));
@@ -232,7 +270,7 @@ impl Sessions {
 
     async fn take_from(
         &self,
-        kept: &[KeptBroadcast],
+        kept: &KeptNow,
         id: &SessionId,
         principal: &Principal,
     ) -> Result<Vec<StoredMessage>, EdgeError> {
@@ -240,16 +278,20 @@ impl Sessions {
         let is_kept = |at: Timestamp| now.since(at) < KEPT_BROADCAST_TTL;
         let due = |session: &Session| {
             let due = kept
+                .broadcasts
                 .iter()
                 .filter(|one| one.is_due(session, principal) && is_kept(one.at));
             due.cloned().collect::<Vec<_>>()
         };
         let taken = self.change(id, &principal.id, |session| {
             let (due, before) = (due(session), session.broadcasts_through);
-            if let Some(last) = due.last() {
-                session.broadcasts_through = last.sequence;
+            let loss = kept.last_after_loss(session);
+            if let Some(last) = loss.or(due.last().map(|one| one.sequence)) {
+                session.broadcasts_through = last;
             }
-            let messages: Vec<_> = due.iter().map(|one| one.form_for(session)).collect();
+            let notice = loss.map(|_| notice_of_loss(now));
+            let messages = notice.iter().chain(due.iter().map(|one| &one.message));
+            let messages: Vec<_> = messages.map(|one| form_for(session, one)).collect();
             (messages, before)
         });
         let Some(((messages, before), _)) = taken.await? else {

@@ -6,8 +6,9 @@ use fanout::followed_stream::TakenPosition;
 use tokio::time::Instant;
 
 /// The positions that a stream has reached, until they are proven. The socket of a client takes bytes that its
-/// machine may never get; but the kernel cuts a connection whose bytes are not acknowledged for a time, so what was
-/// taken that long ago, on a stream that is still open, has arrived.
+/// machine may never get; but the kernels on the way cut a connection whose bytes are not acknowledged for a time, so
+/// what was taken that long ago, on a stream that is still open, has arrived at the machine. Nothing tells whether its
+/// program has read it: one that may be stopped for longer names its last event when it comes back.
 #[derive(Debug, Default)]
 pub(super) struct CursorTrail(Option<(Instant, TakenPosition)>);
 

@@ -179,6 +179,10 @@ async fn a_preflight_says_what_a_page_may_send_and_read() {
         "last-event-id",
         "mcp-protocol-version",
         "content-type",
+        "x-mcp-toolsets",
+        "x-mcp-tools",
+        "x-mcp-exclude-tools",
+        "x-mcp-readonly",
     ] {
         assert!(header("access-control-allow-headers").contains(name));
     }

@@ -759,8 +759,15 @@ async fn who_is_away_gets_a_durable_broadcast_later_and_once_and_only_what_came_
 }
 
 #[tokio::test]
-async fn what_is_kept_is_bounded() {
+async fn what_is_kept_is_bounded_and_who_misses_something_is_told_once() {
     let (world, a, _b, _tokens) = two_with_tokens().await;
+    let (id, first) = principals::session(&a, SEES_ALL).await;
+    let headers = || principals::headers(SEES_ALL, Some(&id));
+    drop(first);
+    until("its first stream has ended", || async {
+        a.open_streams("session") == 0
+    })
+    .await;
     for n in 0..110_u64 {
         let message = json!({ "method": "notifications/test", "params": { "n": n } });
         let body = json!({ "message": message, "durable": true });
@@ -772,6 +779,43 @@ async fn what_is_kept_is_bounded() {
     let kept = model::SessionId::new("forgewire-broadcasts").unwrap();
     let stream = model::StreamId::new("kept").unwrap();
     assert_eq!(world.kept(&kept, &stream).await, 100);
+
+    let mut stream = sse::open(&a.at("/mcp"), headers()).await.unwrap();
+    let notice = loop {
+        let message = next(&mut stream).await;
+        if message.method().starts_with("notifications/") {
+            break message;
+        }
+    };
+    assert_eq!(
+        notice.params()["logger"],
+        "forgewire.messages",
+        "{notice:?}"
+    );
+    assert_eq!(notice.params()["data"]["truncated"], true);
+    let mut last = None;
+    for n in 10..110_u64 {
+        let message = next(&mut stream).await;
+        assert_eq!(message.params()["n"], n);
+        last = message.id.clone();
+    }
+    drop(stream);
+    until("the stream has ended", || async {
+        a.open_streams("session") == 0
+    })
+    .await;
+    let resumed = sse::resume(&a.at("/mcp"), headers(), &last.unwrap()).await;
+    no_message(&mut resumed.unwrap()).await;
+    // One that came later misses nothing.
+    let (_, mut later) = principals::session(&a, SEES_ALL).await;
+    no_message(&mut later).await;
+}
+
+/// Nothing comes but the frame with which a stream opens.
+async fn no_message(stream: &mut SseStream) {
+    let first = stream.next_event(SOON).await.unwrap();
+    assert_eq!(first.data.as_deref(), Some(""), "{first:?}");
+    quiet(stream).await;
 }
 
 #[tokio::test]

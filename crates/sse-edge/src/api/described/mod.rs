@@ -16,8 +16,8 @@ Resource events of GitHub as server-sent events and as pages of the log, and the
 Requests for a `Host` or from an `Origin` that the edge does not serve are refused with 403, whichever the route. A path \
 that does not exist is 404, a method that a path does not have 405. JSON answers of more than a kilobyte are compressed for \
 clients that accept gzip; streams never are.";
-const TOKENS: &str =
-    "A token of the file that `auth.token_file` names; a token in a URL is not read.";
+const TOKENS: &str = "A token of the file that `auth.token_file` names. A token in a URL is refused, except in the query of `GET /mcp/sse` where the \
+     operator has set `edge.query_tokens`.";
 
 /// What is said of the edge as a whole.
 pub(super) fn head(base_path: &str) -> ApiHead<'_> {
