@@ -84,6 +84,23 @@ impl FakeWorld {
         id
     }
 
+    /// Gives a label another name and color; what carries it does not change its time.
+    ///
+    /// # Panics
+    /// There is no such label.
+    pub fn edit_label(&mut self, id: u64, name: &str, color: &str) {
+        let label = self.labels.get_mut(&id).expect("a label of this world");
+        let (repo, node_id) = (label.repo, label.node_id.clone());
+        let from = std::mem::replace(&mut label.name, name.to_owned());
+        let from_color = std::mem::replace(&mut label.color, color.to_owned());
+        let changes = json!({ "name": { "from": from }, "color": { "from": from_color } });
+        let happening = Happening::new("label", "edited", repo)
+            .about(&node_id, None::<u64>)
+            .with("label", self.render().label(id))
+            .with("changes", changes);
+        self.emit(happening);
+    }
+
     /// Deletes a label; nothing carries it any more.
     pub fn delete_label(&mut self, id: u64) {
         let Some(label) = self.labels.get(&id) else {
@@ -160,6 +177,16 @@ impl FakeWorld {
             Some(from) => json!({ "due_on": { "from": from } }),
             None => json!({}),
         };
+        self.tell_milestone("edited", id, Some(changes));
+    }
+
+    /// Gives a milestone another title; the time of what is in it does not change.
+    ///
+    /// # Panics
+    /// There is no such milestone.
+    pub fn retitle_milestone(&mut self, id: u64, title: &str) {
+        let from = std::mem::replace(&mut self.milestone_mut(id).title, title.to_owned());
+        let changes = json!({ "title": { "from": from } });
         self.tell_milestone("edited", id, Some(changes));
     }
 

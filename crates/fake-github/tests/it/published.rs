@@ -118,6 +118,7 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     it.set_milestone(one, Some(milestone));
     it.set_milestone(two, Some(milestone));
     it.set_milestone(two, None);
+    it.retitle_milestone(milestone, "v1.0");
     it.close_milestone(milestone, true);
     it.close_milestone(milestone, false);
     let gone = it.create_milestone(repo, "never");
@@ -132,6 +133,7 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     let gone = it.open_issue(repo, "gone");
     it.delete_issue(gone);
     let label = it.create_label(repo, "old", "cccccc");
+    it.edit_label(label, "older", "dddddd");
     it.delete_label(label);
     change_code(it, repo, mira);
     let project = it.create_project(organization, "Roadmap");

@@ -174,8 +174,8 @@ impl<'c> Pass<'c> {
         held: &mut HeldList,
     ) -> Result<(), CompareError> {
         for step in held.take_steps() {
-            let as_of = self.comparer.clock.now();
-            let at = (as_of, step.seen_at);
+            // It is no newer than the answer that it was in.
+            let at = (step.seen_at, step.seen_at);
             let waiting = self.settle(place, kind, &step.objects, at).await?;
             held.hold(HeldStep {
                 objects: waiting,

@@ -5,6 +5,7 @@
 //! lists and from the store. Readers come through [`crate::reader`].
 
 mod addresses;
+mod carried;
 mod facts;
 mod kept;
 mod key;
