@@ -132,6 +132,9 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     it.reopen(three);
     let gone = it.open_issue(repo, "gone");
     it.delete_issue(gone);
+    let other = it.create_repo(organization, "archive");
+    let moved = it.open_issue(repo, "elsewhere");
+    it.transfer_issue(moved, other);
     let label = it.create_label(repo, "old", "cccccc");
     it.edit_label(label, "older", "dddddd");
     it.delete_label(label);

@@ -7,6 +7,7 @@ mod derived;
 mod failures;
 mod first;
 mod found;
+mod gone_issues;
 mod links;
 mod projects;
 mod pulls;

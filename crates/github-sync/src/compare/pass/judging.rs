@@ -1,5 +1,7 @@
 //! What is to be done about the objects of a page: nothing, a new state, an event; or nothing yet.
 
+use std::collections::BTreeMap;
+
 use model::{ResourceId, StoredEvent, Timestamp, TraceContext};
 use ports::MirroredKind;
 use serde_json::Value;
@@ -14,6 +16,7 @@ use crate::{
     },
     limits::{COMPARE_OVERLAP, SWEEP_GRACE, WEBHOOK_GRACE},
     listed::{ListedObject, ListedPlace},
+    lists::IssueFate,
     mirror::{KnownBefore, listed_event_id},
     sweep_marks::SweptUntil,
 };
@@ -56,13 +59,24 @@ impl Judging<'_> {
     }
 
     /// Judges what is no longer listed.
-    pub(super) fn judge_all_gone(&self, list: &mut ListState) -> JudgedPage<'static> {
+    /// Of an issue GitHub says what became of it.
+    pub(super) fn judge_all_gone(
+        &self,
+        list: &mut ListState,
+        fates: &BTreeMap<u64, IssueFate>,
+    ) -> JudgedPage<'static> {
         let mut page = JudgedPage::default();
         let gone: Vec<_> = list.gone.keys().copied().collect();
         for number in gone {
-            self.judge_gone(number, list, &mut page);
+            self.judge_gone((number, fates.get(&number)), list, &mut page);
         }
         page
+    }
+
+    /// What is no longer listed, and would have its webhook by now.
+    pub(super) fn ripe_of_gone(&self, list: &ListState) -> Vec<u64> {
+        let ripe = list.gone.iter().filter(|(_, since)| self.is_ripe(**since));
+        ripe.map(|(number, _)| *number).collect()
     }
 
     fn judge_one<'s>(
@@ -125,7 +139,12 @@ impl Judging<'_> {
         }
     }
 
-    fn judge_gone(&self, number: u64, list: &mut ListState, page: &mut JudgedPage<'_>) {
+    fn judge_gone(
+        &self,
+        (number, fate): (u64, Option<&IssueFate>),
+        list: &mut ListState,
+        page: &mut JudgedPage<'_>,
+    ) {
         let known = self.known(number).filter(|(_, known)| !known.deleted);
         let change = content::vanished(self.kind);
         let (Some((node_id, known)), Some(change)) = (known, change) else {
@@ -140,6 +159,16 @@ impl Judging<'_> {
         if !self.is_ripe(since) {
             return;
         }
+        let change = match (self.kind, fate) {
+            // It is asked for at the next comparison.
+            (MirroredKind::Issue, None) => return,
+            (_, Some(IssueFate::There)) => {
+                list.gone.remove(&number);
+                return;
+            }
+            (_, Some(IssueFate::Transferred)) => content::transferred(),
+            _ => change,
+        };
         let object = ListedObject {
             kind: self.kind,
             number,
