@@ -26,12 +26,24 @@ impl Mirror {
         answered_at: Timestamp,
         reading: ShownAs,
     ) -> ShownOutcome {
-        let listed = ListedState::new(place, object, answered_at);
-        let known = self.table.lock().compared(&listed.key);
-        // Without the lock: an object may be large.
-        let same = known.filter(|known| listed.has_content_of(known));
-        let mut table = self.table.lock();
-        let (outcome, evicted) = table.show(listed, same.as_ref());
+        let mut known = {
+            let key = MirrorKey::listed(place, object.kind, object.number);
+            self.table.lock().compared(&key)
+        };
+        let (outcome, evicted, table) = loop {
+            // Without the lock: an object may be large.
+            let mut listed = ListedState::new(place, object, answered_at);
+            known.iter().for_each(|known| listed.keep_more_of(known));
+            let same = known.as_ref().filter(|known| listed.has_content_of(known));
+            let mut table = self.table.lock();
+            let present = table.compared(&listed.key);
+            if present == known {
+                let (outcome, evicted) = table.show(listed, same);
+                break (outcome, evicted, table);
+            }
+            // An event was faster.
+            known = present;
+        };
         self.count(&table, evicted);
         self.metrics.listed(reading, label_of(&outcome));
         outcome

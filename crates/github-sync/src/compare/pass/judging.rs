@@ -17,7 +17,7 @@ use crate::{
     limits::{COMPARE_OVERLAP, SWEEP_GRACE, WEBHOOK_GRACE},
     listed::{ListedObject, ListedPlace},
     lists::IssueFate,
-    mirror::{KnownBefore, listed_event_id},
+    mirror::{KnownBefore, fuller, listed_event_id},
     sweep_marks::SweptUntil,
 };
 
@@ -100,7 +100,18 @@ impl Judging<'_> {
             page.waiting.push(object);
             return;
         }
-        self.add_event(change, object, page);
+        match known.filter(|_| self.kind == MirroredKind::PullRequest) {
+            // A webhook would tell it with what no list says.
+            Some(known) => {
+                let json = fuller(&object.json, &known.json);
+                let object = ListedObject {
+                    json,
+                    ..object.clone()
+                };
+                self.add_event(change, &object, page);
+            }
+            None => self.add_event(change, object, page),
+        }
         page.shown.push(object);
     }
 
