@@ -124,6 +124,7 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     let gone = it.create_milestone(repo, "never");
     it.delete_milestone(gone);
     let gone = it.publish_release(repo, "v0.1.0");
+    it.edit_release(gone, "What is really new.", true);
     it.delete_release(gone);
     it.set_issues(repo, false);
     it.set_issues(repo, true);

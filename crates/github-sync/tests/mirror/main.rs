@@ -11,5 +11,6 @@ mod gone_issues;
 mod links;
 mod projects;
 mod pulls;
+mod releases;
 mod replicas;
 mod world;
