@@ -118,6 +118,11 @@ impl Mirror {
         self.table.lock().is_missing(place.id(), kind)
     }
 
+    /// Why the mirror lacks states of the list of a place, by its name in lower case; `None` if it has all that it was shown.
+    pub(crate) fn lack(&self, place: &str, kind: MirroredKind) -> Option<String> {
+        self.table.lock().lack(place, kind)
+    }
+
     /// States of a list are not in the store: the mirror lacks them.
     pub(crate) fn note_missing(&self, place: &ListedPlace, kind: MirroredKind) {
         self.table.lock().note_missing(place.id(), kind);
