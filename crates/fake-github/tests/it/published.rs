@@ -133,13 +133,13 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     it.reopen(three);
     let gone = it.open_issue(repo, "gone");
     it.delete_issue(gone);
-    let other = it.create_repo(organization, "archive");
-    let moved = it.open_issue(repo, "elsewhere");
-    it.transfer_issue(moved, other);
     let label = it.create_label(repo, "old", "cccccc");
     it.edit_label(label, "older", "dddddd");
     it.delete_label(label);
     change_code(it, repo, mira);
+    let other = it.create_repo(organization, "archive");
+    let moved = it.open_issue(repo, "elsewhere");
+    it.transfer_issue(moved, other);
     let project = it.create_project(organization, "Roadmap");
     it.describe_project(project, "What comes next");
     let sprint = it.fresh_iteration("Sprint 1", "2026-11-23", 14);
