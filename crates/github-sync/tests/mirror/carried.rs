@@ -96,6 +96,27 @@ async fn a_label_that_was_renamed_has_its_new_name_in_everything_that_carries_it
 }
 
 #[tokio::test]
+async fn an_edge_that_keeps_an_answer_has_the_new_name_as_well() {
+    let (world, [label, _], replica) = furnished().await;
+    let edge = world.edge_of(&replica);
+    edge.until("answers come from memory", async |edge| {
+        edge.issue(1).await;
+        edge.hits() > 0
+    })
+    .await;
+    world
+        .github
+        .change(|github| github.edit_label(label, "crawling", "00ff00"));
+    let all = world.at_github("/repos/octo/reactor/labels").await;
+    let mut all = all.as_array().unwrap().iter();
+    let object = all.find(|it| it["name"] == "crawling").unwrap();
+    world.ingest_of("label", "edited", ("label", object)).await;
+    // A client that has seen the event sees what it means.
+    let issue = edge.issue(1).await;
+    assert!(labels(&issue).contains(&"crawling"), "{issue}");
+}
+
+#[tokio::test]
 async fn what_no_webhook_told_of_labels_and_milestones_shows_after_a_comparison() {
     let (world, [label, milestone], replica) = furnished().await;
     world.github.change(|github| {

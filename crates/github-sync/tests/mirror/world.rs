@@ -306,8 +306,13 @@ pub(crate) struct CachedEdge {
 }
 
 impl CachedEdge {
-    /// Comments of an issue, as a client reads that has seen the log up to its end.
+    /// Comments of an issue.
     pub(crate) async fn comments(&self, number: u64) -> u64 {
+        self.issue(number).await["comments"].as_u64().unwrap()
+    }
+
+    /// An issue, as a client reads it that has seen the log up to its end.
+    pub(crate) async fn issue(&self, number: u64) -> Value {
         let head = self.log.head().await.unwrap();
         let seen = LogPosition {
             epoch: head.epoch,
@@ -317,8 +322,7 @@ impl CachedEdge {
         let uri = format!("github://issues/octo/reactor/{number}");
         let uri = ResourceUri::parse(&uri).unwrap();
         let state = self.cache.get_resource(&uri, Some(seen), None).await;
-        let issue: Value = serde_json::from_slice(&state.unwrap().unwrap().json).unwrap();
-        issue["comments"].as_u64().unwrap()
+        serde_json::from_slice(&state.unwrap().unwrap().json).unwrap()
     }
 
     /// Answers from memory.
