@@ -151,6 +151,16 @@ pub(crate) const RECENTLY_SAVED: usize = 500;
 /// Resources of a list that are no longer listed and wait for their event, 16 bytes each. Of those beyond it there is no event.
 pub(crate) const MAX_GONE_WAITING: usize = 1_000;
 
+/// How often the issues of a repository are counted without another reason: a point of GraphQL's limit.
+pub(crate) const COUNT_ISSUES_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Pages of numbers of issues that are read at most, 100 numbers each: a point of GraphQL's limit for a page, and 50 bytes of
+/// memory for a number while they are read.
+pub(crate) const MAX_NUMBER_PAGES: u32 = 1_000;
+
+/// Issues that are missing from their repository and are asked for by themselves in one comparison.
+pub(crate) const MAX_FATES_PER_PASS: usize = 100;
+
 /// States that are stored between two looks at what else is to be stored.
 pub(crate) const SAVED_AT_ONCE: usize = 200;
 

@@ -48,8 +48,8 @@ pub(crate) struct ListedObject {
     /// Its number, or its id where it has none.
     pub(crate) number: u64,
     pub(crate) node_id: ResourceId,
-    /// GitHub's time of its last change; that of its creation where it has none (a run, a release), and that of the answer
-    /// where it has neither (a label).
+    /// GitHub's time of its last change; that of its creation where it has none (a run), and that of the answer where it has
+    /// neither (a label), or another one (a release of an older server).
     pub(crate) updated_at: Timestamp,
     /// GitHub's object.
     pub(crate) json: Bytes,

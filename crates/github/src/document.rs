@@ -40,6 +40,8 @@ documents! {
     SUB_ISSUES "SubIssues" "sub_issues.graphql" 1;
     /// The sub-issues of several issues. A batch of 100 is a point. Variables: `ids`.
     ISSUE_LINKS "IssueLinks" "issue_links.graphql" 1;
+    /// How many issues a repository has, and their numbers, a page. Variables: `owner`, `name`, `after`.
+    ISSUE_NUMBERS "IssueNumbers" "issue_numbers.graphql" 1;
     /// Whether a pull request can be merged, and why not: reviews, requested reviews, checks. Variables: `owner`, `name`,
     /// `number`.
     PULL_STATE "PullState" "pull_state.graphql" 1;

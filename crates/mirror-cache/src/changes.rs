@@ -12,7 +12,7 @@ use std::{
     hash::{BuildHasher as _, Hash},
 };
 
-use model::{EventFacts, GithubIds, OwnerId, PlaceName, RepositoryId, ResourceType};
+use model::{EventFacts, EventType, GithubIds, OwnerId, PlaceName, RepositoryId, ResourceType};
 use ports::MirroredStates;
 use tokio::time::Instant;
 
@@ -193,6 +193,9 @@ impl ChangeTable {
         for name in [Some(place), owner_of(place)].into_iter().flatten() {
             self.resources_changed(&name.to_string().to_ascii_lowercase(), facts, at);
         }
+        if is_carried(facts) {
+            self.all_in_changed(place, facts.ids, at);
+        }
         self.turn();
     }
 
@@ -203,12 +206,17 @@ impl ChangeTable {
         let MirroredStates { place, ids, .. } = states;
         let place = PlaceName::read(place);
         self.place_shown(place, *ids, at);
+        self.all_in_changed(place, *ids, at);
+        self.turn();
+    }
+
+    /// Nothing that was read of a place holds.
+    fn all_in_changed(&mut self, place: PlaceName<'_>, ids: GithubIds, at: ChangeMoment) {
         let name = self.keys.name(&place.to_string().to_ascii_lowercase());
-        let id = self.id_of(*ids);
+        let id = self.id_of(ids);
         for key in [Some(name), id].into_iter().flatten() {
             self.record(key).dropped = at;
         }
-        self.turn();
     }
 
     fn begin(&mut self) -> ChangeMoment {
@@ -303,6 +311,13 @@ impl ChangeTable {
         self.previous = HashMap::new();
         self.turned_at = Instant::now();
     }
+}
+
+/// Whether an event is about what other resources of its place show: issues and pull requests show their labels and their
+/// milestone as they are now. Nothing shows one that was just created.
+fn is_carried(facts: &EventFacts) -> bool {
+    let kinds = [ResourceType::LABEL, ResourceType::MILESTONE];
+    kinds.contains(&facts.resource_type) && facts.event_type != EventType::CREATED
 }
 
 /// The owner of a repository.

@@ -80,7 +80,8 @@ impl<'w> Thing<'w> {
                     .filter(|other| other.repo == it.repo);
                 leaf(of_repo.map(|other| other.id).max() == Some(id))
             }
-            "createdAt" | "publishedAt" | "updatedAt" => time(it.published_at),
+            "createdAt" | "publishedAt" => time(it.published_at),
+            "updatedAt" => time(it.updated_at),
             "author" => self.object(What::Account(it.author)),
             _ => leaf(world.render().release(id)["html_url"].clone()),
         }

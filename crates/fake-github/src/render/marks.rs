@@ -46,15 +46,20 @@ impl Render<'_> {
             &release.tag,
         );
         let at = moment(release.published_at);
-        json!({
+        let mut value = json!({
             "id": id, "node_id": release.node_id, "url": format!("{api}/releases/{id}"),
             "assets_url": format!("{api}/releases/{id}/assets"), "immutable": false,
             "upload_url": format!("{api}/releases/{id}/assets{{?name,label}}"),
-            "html_url": format!("{web}/releases/tag/{tag}"), "tag_name": tag, "name": tag,
-            "target_commitish": "main", "draft": false, "prerelease": false, "created_at": at,
-            "updated_at": at, "published_at": at, "author": self.account(release.author),
+            "html_url": format!("{web}/releases/tag/{tag}"), "tag_name": tag,
+            "name": release.name, "target_commitish": "main", "draft": release.draft,
+            "prerelease": release.prerelease, "created_at": at,
+            "updated_at": moment(release.updated_at), "published_at": at, "author": self.account(release.author),
             "assets": [], "tarball_url": format!("{api}/tarball/{tag}"),
-            "zipball_url": format!("{api}/zipball/{tag}"), "body": "What is new.",
-        })
+            "zipball_url": format!("{api}/zipball/{tag}"), "body": release.body,
+        });
+        if let (true, Value::Object(members)) = (self.0.hides_times_of_releases, &mut value) {
+            members.remove("updated_at");
+        }
+        value
     }
 }

@@ -133,11 +133,17 @@ impl Asked {
         let named = names.into_iter().find(|it| self.params.contains_key(it));
         let number = self.number(named.unwrap_or_default())?;
         let key = TicketKey { repo, number };
-        world
-            .tickets
-            .contains_key(&key)
-            .then_some(key)
-            .ok_or(Refusal::Missing)
+        match world.departed.get(&key) {
+            _ if world.tickets.contains_key(&key) => Ok(key),
+            None => Err(Refusal::Missing),
+            Some(Some(there)) if world.sees(self.caller, there.repo) => {
+                let (base, repo, number) = (&self.base, there.repo.0, there.number);
+                let url = format!("{base}/repositories/{repo}/issues/{number}");
+                Err(Refusal::Moved(url))
+            }
+            Some(Some(_)) => Err(Refusal::Missing),
+            Some(None) => Err(Refusal::Gone("This issue was deleted".to_owned())),
+        }
     }
 
     pub(crate) fn owner(&self, world: &FakeWorld) -> Result<AccountKey, Refusal> {

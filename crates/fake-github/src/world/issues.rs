@@ -232,6 +232,36 @@ impl FakeWorld {
     /// Deletes an issue: nothing about it can be asked any more.
     pub fn delete_issue(&mut self, key: TicketKey) {
         let deleted = self.ticket_happening("deleted", key);
+        self.forget_ticket(key);
+        self.departed.insert(key, None);
+        self.emit(deleted);
+    }
+
+    /// Moves an issue to another repository of the same owner, where it is another issue: its number and its ids are new.
+    ///
+    /// # Panics
+    /// There is no such issue or repository.
+    pub fn transfer_issue(&mut self, key: TicketKey, to: RepoKey) -> TicketKey {
+        let there = self.add_ticket(to, &self.tickets[&key].title.clone(), "I", None);
+        let (render, old) = (self.render(), &self.tickets[&key]);
+        let (old_issue, new_issue) = (render.issue(key), render.issue(there));
+        let (old_repo, new_repo) = (render.repo(key.repo), render.repo(to));
+        let moved = json!({ "new_issue": new_issue, "new_repository": new_repo });
+        let came = json!({ "old_issue": old_issue, "old_repository": old_repo });
+        let (body, created_at) = (old.body.clone(), old.created_at);
+        let transferred = self
+            .ticket_happening("transferred", key)
+            .with("changes", moved);
+        let ticket = self.touch(there);
+        (ticket.body, ticket.created_at) = (body, created_at);
+        self.forget_ticket(key);
+        self.departed.insert(key, Some(there));
+        self.emit(transferred);
+        self.emit(self.ticket_happening("opened", there).with("changes", came));
+        there
+    }
+
+    fn forget_ticket(&mut self, key: TicketKey) {
         if let Some(ticket) = self.tickets.remove(&key) {
             self.nodes.remove(&ticket.node_id);
             let open = &mut self.repo_mut(key.repo).open_tickets;
@@ -245,7 +275,6 @@ impl FakeWorld {
         }
         self.comments.retain(|_, comment| comment.on != key);
         self.forget_content(key);
-        self.emit(deleted);
     }
 
     /// Writes a comment.

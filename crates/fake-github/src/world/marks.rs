@@ -57,10 +57,20 @@ pub struct FakeRelease {
     pub node_id: String,
     /// The tag.
     pub tag: String,
+    /// Name.
+    pub name: String,
+    /// Text.
+    pub body: String,
+    /// Nobody without access to the code sees it.
+    pub draft: bool,
+    /// It is not for everybody yet.
+    pub prerelease: bool,
     /// Who published it.
     pub author: AccountKey,
     /// When it was published.
     pub published_at: Timestamp,
+    /// When it last changed. Servers of before 2025 do not say it.
+    pub updated_at: Timestamp,
 }
 
 impl FakeWorld {
@@ -82,6 +92,23 @@ impl FakeWorld {
         let id = self.add_label(repo, name, color);
         self.tell_label("created", id);
         id
+    }
+
+    /// Gives a label another name and color; what carries it does not change its time.
+    ///
+    /// # Panics
+    /// There is no such label.
+    pub fn edit_label(&mut self, id: u64, name: &str, color: &str) {
+        let label = self.labels.get_mut(&id).expect("a label of this world");
+        let (repo, node_id) = (label.repo, label.node_id.clone());
+        let from = std::mem::replace(&mut label.name, name.to_owned());
+        let from_color = std::mem::replace(&mut label.color, color.to_owned());
+        let changes = json!({ "name": { "from": from }, "color": { "from": from_color } });
+        let happening = Happening::new("label", "edited", repo)
+            .about(&node_id, None::<u64>)
+            .with("label", self.render().label(id))
+            .with("changes", changes);
+        self.emit(happening);
     }
 
     /// Deletes a label; nothing carries it any more.
@@ -163,6 +190,16 @@ impl FakeWorld {
         self.tell_milestone("edited", id, Some(changes));
     }
 
+    /// Gives a milestone another title; the time of what is in it does not change.
+    ///
+    /// # Panics
+    /// There is no such milestone.
+    pub fn retitle_milestone(&mut self, id: u64, title: &str) {
+        let from = std::mem::replace(&mut self.milestone_mut(id).title, title.to_owned());
+        let changes = json!({ "title": { "from": from } });
+        self.tell_milestone("edited", id, Some(changes));
+    }
+
     /// Closes a milestone, or opens it again.
     pub fn close_milestone(&mut self, id: u64, is_closed: bool) {
         let now = self.now();
@@ -236,12 +273,39 @@ impl FakeWorld {
             id,
             node_id: self.named("RE", id, NodeKey::Release(id)),
             tag: tag.to_owned(),
+            name: tag.to_owned(),
+            body: "What is new.".to_owned(),
+            draft: false,
+            prerelease: false,
             author,
             published_at: now,
+            updated_at: now,
         };
         self.releases.insert(id, release);
         self.tell_release("published", id);
         id
+    }
+
+    /// Gives a release another text, and says whether it is for everybody.
+    ///
+    /// # Panics
+    /// There is no such release.
+    pub fn edit_release(&mut self, id: u64, body: &str, prerelease: bool) {
+        let now = self.now();
+        let release = self.releases.get_mut(&id).expect("a release of this world");
+        let (repo, node_id) = (release.repo, release.node_id.clone());
+        let from = std::mem::replace(&mut release.body, body.to_owned());
+        (release.prerelease, release.updated_at) = (prerelease, now);
+        let happening = Happening::new("release", "edited", repo)
+            .about(&node_id, None::<u64>)
+            .with("release", self.render().release(id))
+            .with("changes", json!({ "body": { "from": from } }));
+        self.emit(happening);
+    }
+
+    /// From now on releases have no time of their last change, as on servers of before 2025.
+    pub fn hide_times_of_releases(&mut self) {
+        self.hides_times_of_releases = true;
     }
 
     /// Deletes a release.

@@ -58,6 +58,10 @@ pub struct FakeWorld {
     pub(crate) tickets: BTreeMap<TicketKey, FakeTicket>,
     /// Those that were ever blocked by others.
     pub(crate) blocked: BTreeSet<TicketKey>,
+    /// Releases have no `updated_at`.
+    pub(crate) hides_times_of_releases: bool,
+    /// Issues that were deleted, and those that were transferred with where they are now.
+    pub(crate) departed: BTreeMap<TicketKey, Option<TicketKey>>,
     pub(crate) comments: BTreeMap<u64, FakeComment>,
     pub(crate) labels: BTreeMap<u64, FakeLabel>,
     pub(crate) milestones: BTreeMap<u64, FakeMilestone>,
@@ -95,6 +99,8 @@ impl FakeWorld {
             repo_names: BTreeMap::new(),
             tickets: BTreeMap::new(),
             blocked: BTreeSet::new(),
+            hides_times_of_releases: false,
+            departed: BTreeMap::new(),
             comments: BTreeMap::new(),
             labels: BTreeMap::new(),
             milestones: BTreeMap::new(),

@@ -118,11 +118,13 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     it.set_milestone(one, Some(milestone));
     it.set_milestone(two, Some(milestone));
     it.set_milestone(two, None);
+    it.retitle_milestone(milestone, "v1.0");
     it.close_milestone(milestone, true);
     it.close_milestone(milestone, false);
     let gone = it.create_milestone(repo, "never");
     it.delete_milestone(gone);
     let gone = it.publish_release(repo, "v0.1.0");
+    it.edit_release(gone, "What is really new.", true);
     it.delete_release(gone);
     it.set_issues(repo, false);
     it.set_issues(repo, true);
@@ -132,8 +134,12 @@ fn live(it: &mut FakeWorld, repo: RepoKey, organization: AccountKey) {
     let gone = it.open_issue(repo, "gone");
     it.delete_issue(gone);
     let label = it.create_label(repo, "old", "cccccc");
+    it.edit_label(label, "older", "dddddd");
     it.delete_label(label);
     change_code(it, repo, mira);
+    let other = it.create_repo(organization, "archive");
+    let moved = it.open_issue(repo, "elsewhere");
+    it.transfer_issue(moved, other);
     let project = it.create_project(organization, "Roadmap");
     it.describe_project(project, "What comes next");
     let sprint = it.fresh_iteration("Sprint 1", "2026-11-23", 14);

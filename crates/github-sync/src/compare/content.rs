@@ -136,6 +136,11 @@ pub(super) fn vanished(kind: MirroredKind) -> Option<FoundChange> {
     parts(kind).map(|_| FoundChange::of("deleted"))
 }
 
+/// What happened to an issue that is in another repository now.
+pub(super) fn transferred() -> FoundChange {
+    FoundChange::of("transferred")
+}
+
 /// What happened between two states; `None` if nothing that an event would tell.
 pub(super) fn changed(kind: MirroredKind, known: &Value, listed: &Value) -> Option<FoundChange> {
     let differs = |part: &&Part| differs(known, listed, part);

@@ -163,6 +163,7 @@ impl MirrorComparison {
         lifecycle.spawn("sync-compare", OnExit::EndsProcess, running);
         RunningComparison {
             running: Some((status, requests)),
+            mirror: Some(Arc::clone(mirror)),
         }
     }
 
@@ -262,6 +263,7 @@ fn labels(config: &SyncConfig) -> Vec<PlaceLabel> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunningComparison {
     running: Option<(Arc<CompareStatus>, Arc<dyn CompareRequests>)>,
+    mirror: Option<Arc<Mirror>>,
 }
 
 impl RunningComparison {
@@ -270,7 +272,8 @@ impl RunningComparison {
         match &self.running {
             None => json!({ "compared": false }),
             Some((status, _)) => {
-                let mut view = status.view();
+                let lack = |place: &str, kind| self.mirror.as_ref()?.lack(place, kind);
+                let mut view = status.view(lack);
                 view["compared"] = true.into();
                 view
             }

@@ -4,6 +4,7 @@
 mod deriving;
 mod details;
 mod finding;
+mod gone_issues;
 mod judging;
 mod links;
 mod projects;
@@ -111,6 +112,7 @@ impl<'c> Pass<'c> {
                     Err(error) => return Err(error),
                 }
             }
+            self.look_for_gone_issues(&place).await?;
             let details = self.details(&place).await;
             // What they did not say stays as it was, and what lists say is told all the same.
             self.derive(&place).await?;
@@ -174,8 +176,8 @@ impl<'c> Pass<'c> {
         held: &mut HeldList,
     ) -> Result<(), CompareError> {
         for step in held.take_steps() {
-            let as_of = self.comparer.clock.now();
-            let at = (as_of, step.seen_at);
+            // It is no newer than the answer that it was in.
+            let at = (step.seen_at, step.seen_at);
             let waiting = self.settle(place, kind, &step.objects, at).await?;
             held.hold(HeldStep {
                 objects: waiting,
@@ -305,7 +307,14 @@ impl<'c> Pass<'c> {
         }
         self.follow_log().await?;
         let judging = self.judging(place, kind);
-        let judged = judging.judge_all_gone(self.state.list(kind));
+        let fates = match kind {
+            MirroredKind::Issue => {
+                let ripe = judging.ripe_of_gone(self.state.list(kind));
+                self.fates(place, &ripe).await?
+            }
+            _ => BTreeMap::new(),
+        };
+        let judged = judging.judge_all_gone(self.state.list(kind), &fates);
         self.append(kind, judged.events).await?;
         let now = self.comparer.clock.now();
         for number in judged.gone {

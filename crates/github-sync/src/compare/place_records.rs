@@ -89,6 +89,9 @@ pub(super) struct PlaceState {
     /// The projects of an organization whose fields, views and items were read, and up to when these have all changes.
     #[serde(default)]
     pub(super) projects: BTreeMap<u64, Timestamp>,
+    /// When the issues of a repository were last counted, and what was the reason.
+    #[serde(default)]
+    pub(super) issue_count: Option<IssueCount>,
     /// What holds now of that of which no webhook tells.
     #[serde(default)]
     pub(super) conditions: KnownConditions,
@@ -98,6 +101,14 @@ pub(super) struct PlaceState {
     pub(super) generation: u64,
     /// The states that were stored last, with the generation of each: what another replica has to read again.
     pub(super) recent: VecDeque<(u64, String)>,
+}
+
+/// A count of issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IssueCount {
+    pub(super) at: Timestamp,
+    /// By how many the mirror had more open issues and pull requests than the repository said.
+    pub(super) too_many_open: usize,
 }
 
 /// What is stored of a list.
@@ -141,6 +152,7 @@ impl PlaceState {
         self.lists.clear();
         self.repositories.clear();
         self.projects.clear();
+        self.issue_count = None;
         self.conditions = KnownConditions::default();
     }
 

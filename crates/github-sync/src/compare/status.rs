@@ -203,29 +203,33 @@ impl CompareStatus {
         })
     }
 
-    /// The part of `/health`.
-    pub(crate) fn view(&self) -> Value {
+    /// The part of `/health`. `lack` says why the mirror lacks states of a list of a place, if it does.
+    pub(crate) fn view(&self, lack: impl Fn(&str, MirroredKind) -> Option<String>) -> Value {
         let view = self.0.lock();
-        let whole = view
-            .places
-            .values()
-            .filter(|place| place.is_whole())
-            .count();
+        let mut whole = 0;
         let places = view.places.iter().map(|(label, place)| {
+            let mut is_lacking = false;
             let lists = place.lists.iter().map(|(kind, list)| {
-                let as_of = list.as_of.map(|at| at.to_string());
-                let value = json!({ "asOf": as_of, "reason": list.failure });
+                let lack = lack(label.as_str(), *kind);
+                is_lacking |= lack.is_some();
+                let as_of = list.as_of.filter(|_| lack.is_none());
+                let as_of = as_of.map(|at| at.to_string());
+                let value = json!({ "asOf": as_of, "reason": list.failure.clone().or(lack) });
                 (kind.as_str().to_owned(), value)
             });
+            let lists = lists.collect::<serde_json::Map<_, _>>();
+            let is_whole = place.is_whole() && !is_lacking;
+            whole += usize::from(is_whole);
             let trouble = place.trouble.as_ref();
             json!({
                 "place": label.as_str(),
-                "state": match (place.is_failing(), place.is_whole()) {
-                    (true, _) => "failing",
-                    (false, true) => "whole",
-                    (false, false) => "first comparison",
+                "state": match (place.is_failing(), place.is_whole(), is_lacking) {
+                    (true, ..) => "failing",
+                    (false, true, false) => "whole",
+                    (false, true, true) => "not all of it fits",
+                    (false, false, _) => "first comparison",
                 },
-                "lists": lists.collect::<serde_json::Map<_, _>>(),
+                "lists": lists,
                 "comparedAt": place.finished_at.map(|at| at.to_string()),
                 "isComparedHere": place.is_compared_here,
                 "comparisonsHere": place.comparisons,
@@ -234,11 +238,12 @@ impl CompareStatus {
                 "reason": trouble.map(|trouble| trouble.reason.as_str()).or(place.refusal()),
             })
         });
+        let places: Vec<_> = places.collect();
         json!({
             "wholePlaces": whole,
             "restoredStates": view.restored,
             "reason": view.trouble.as_ref().map(|trouble| &trouble.reason),
-            "places": places.collect::<Vec<_>>(),
+            "places": places,
         })
     }
 }

@@ -3,12 +3,14 @@
 //! | module | idea |
 //! | --- | --- |
 //! | `node` | GraphQL's object as that of a list, with a member of ours |
+//! | `numbers` | how many issues a repository has, and their numbers |
 //! | `projects` | fields, views and items of a project |
 //! | `pulls` | states of pull requests, and sub-issues, several with one query |
 //!
 //! Callers count the points and decide when to read: an unchanged resource is not asked for.
 
 mod node;
+mod numbers;
 mod projects;
 mod pulls;
 

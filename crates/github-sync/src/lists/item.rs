@@ -76,9 +76,10 @@ pub(super) fn read_items(
         if kind == MirroredKind::Issue && written.pull_request.is_some() {
             continue;
         }
-        let updated_at = changed
-            .or_else(|| time(written.created_at.as_deref()))
-            .unwrap_or(asked_at);
+        // A release of older servers has no time of its last change, and is "created" with its commit.
+        let created = written.created_at.as_deref();
+        let created = created.filter(|_| kind != MirroredKind::Release);
+        let updated_at = changed.or_else(|| time(created)).unwrap_or(asked_at);
         match object(kind, &written, updated_at, item) {
             Some(object) => read.objects.push(object),
             None => read.unreadable += 1,
@@ -178,7 +179,12 @@ mod tests {
             (
                 MirroredKind::Release,
                 r#","created_at":"1970-01-01T00:00:01Z""#,
-                1_000,
+                5_000,
+            ),
+            (
+                MirroredKind::Release,
+                r#","created_at":"1970-01-01T00:00:01Z","updated_at":"1970-01-01T00:00:02Z""#,
+                2_000,
             ),
             (
                 MirroredKind::WorkflowRun,

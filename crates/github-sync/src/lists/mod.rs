@@ -21,6 +21,7 @@
 
 mod address;
 mod checkpoint;
+mod issue_fate;
 mod item;
 mod newest_walk;
 mod one_walk;
@@ -51,6 +52,7 @@ use crate::{
 };
 
 pub(crate) use checkpoint::ListCheckpoint;
+pub(crate) use issue_fate::IssueFate;
 
 /// What a step has brought.
 #[derive(Debug)]

@@ -11,13 +11,32 @@ pub(super) struct ListFacts {
     pub(super) state: Option<Box<str>>,
     /// Of a pull request.
     pub(super) merged: bool,
-    pub(super) labels: Box<[Box<str>]>,
+    pub(super) labels: Box<[CarriedLabel]>,
     pub(super) assignees: Box<[Box<str>]>,
     pub(super) creator: Option<Box<str>>,
     /// Its number.
     pub(super) milestone: Option<u64>,
     /// The base branch of a pull request, or the branch of a run; in its own case.
     pub(super) branch: Option<Box<str>>,
+    /// The name of a label, which is what has a color.
+    pub(super) label_name: Option<Box<str>>,
+}
+
+/// A label in an object that carries it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CarriedLabel {
+    pub(super) id: CarriedLabelId,
+    /// Its name when the object was made.
+    pub(super) name: Box<str>,
+}
+
+/// What the label's own state is found by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CarriedLabelId {
+    Number(u64),
+    /// Its node id, where the object has no other one.
+    Node(Box<str>),
+    Unknown,
 }
 
 /// The members, each of which may have a form that is not known.
@@ -37,6 +56,8 @@ struct Members<'a> {
     milestone: Option<&'a RawValue>,
     base: Option<&'a RawValue>,
     head_branch: Option<&'a RawValue>,
+    color: Option<&'a RawValue>,
+    name: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -46,9 +67,32 @@ struct Account {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum LabelName {
+enum WrittenLabel {
     Text(String),
-    Object { name: String },
+    Object {
+        name: String,
+        id: Option<u64>,
+        node_id: Option<String>,
+    },
+}
+
+impl WrittenLabel {
+    fn carried(self) -> CarriedLabel {
+        match self {
+            Self::Text(name) => CarriedLabel {
+                id: CarriedLabelId::Unknown,
+                name: folded(&name),
+            },
+            Self::Object { name, id, node_id } => {
+                let node = node_id.map(|node| CarriedLabelId::Node(node.into()));
+                let id = id.map(CarriedLabelId::Number).or(node);
+                CarriedLabel {
+                    id: id.unwrap_or(CarriedLabelId::Unknown),
+                    name: folded(&name),
+                }
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,10 +126,9 @@ impl ListFacts {
             .or_else(|| read(members.closed).map(closed).map(str::to_owned));
         let accounts = [members.user, members.author, members.creator, members.actor];
         let mut accounts = accounts.into_iter().filter_map(read::<Account>);
-        let labels = read::<Vec<LabelName>>(members.labels).unwrap_or_default();
-        let labels = labels.iter().map(|label| match label {
-            LabelName::Text(name) | LabelName::Object { name } => folded(name),
-        });
+        let labels = read::<Vec<WrittenLabel>>(members.labels).unwrap_or_default();
+        let labels = labels.into_iter().map(WrittenLabel::carried);
+        let label_name = read::<String>(members.color).and_then(|_| read::<String>(members.name));
         let assignees = read::<Vec<Account>>(members.assignees).unwrap_or_default();
         let merged_at: Option<String> = read(members.merged_at);
         let branch = read::<Branch>(members.base).map(|base| base.name);
@@ -98,6 +141,7 @@ impl ListFacts {
             creator: accounts.next().map(|who| folded(&who.login)),
             milestone: read::<Numbered>(members.milestone).map(|of| of.number),
             branch: branch.map(Into::into),
+            label_name: label_name.as_deref().map(folded),
         }
     }
 }
@@ -112,18 +156,28 @@ mod tests {
     fn what_is_compared_is_read_from_objects_of_any_kind() {
         let pull = json!({
             "state": "closed", "merged_at": "2026-11-20T10:00:00Z", "user": { "login": "Mona" },
-            "labels": [{ "name": "Bug" }, "UI"], "assignees": [{ "login": "Lisa" }],
+            "labels": [{ "id": 7, "name": "Bug" }, "UI", { "node_id": "LA_1", "name": "x" }], "assignees": [{ "login": "Lisa" }],
             "milestone": { "number": 3 }, "base": { "ref": "Main" },
         });
         let facts = ListFacts::of(pull.to_string().as_bytes());
+        let label = |id, name: &str| CarriedLabel {
+            id,
+            name: name.into(),
+        };
         let expected = ListFacts {
             state: Some("closed".into()),
             merged: true,
-            labels: ["bug".into(), "ui".into()].into(),
+            labels: [
+                label(CarriedLabelId::Number(7), "bug"),
+                label(CarriedLabelId::Unknown, "ui"),
+                label(CarriedLabelId::Node("LA_1".into()), "x"),
+            ]
+            .into(),
             assignees: ["lisa".into()].into(),
             creator: Some("mona".into()),
             milestone: Some(3),
             branch: Some("Main".into()),
+            label_name: None,
         };
         assert_eq!(facts, expected);
         let run = json!({ "head_branch": "dev", "actor": { "login": "bot" }, "merged_at": null });
@@ -135,6 +189,8 @@ mod tests {
         );
         let project = ListFacts::of(br#"{"closed":true,"creator":{"login":"x"}}"#);
         assert_eq!(project.state.as_deref(), Some("closed"));
+        let label = ListFacts::of(br#"{"name":"Bug","color":"ff0000"}"#);
+        assert_eq!(label.label_name.as_deref(), Some("bug"));
     }
 
     #[test]

@@ -26,12 +26,24 @@ impl Mirror {
         answered_at: Timestamp,
         reading: ShownAs,
     ) -> ShownOutcome {
-        let listed = ListedState::new(place, object, answered_at);
-        let known = self.table.lock().compared(&listed.key);
-        // Without the lock: an object may be large.
-        let same = known.filter(|known| listed.has_content_of(known));
-        let mut table = self.table.lock();
-        let (outcome, evicted) = table.show(listed, same.as_ref());
+        let mut known = {
+            let key = MirrorKey::listed(place, object.kind, object.number);
+            self.table.lock().compared(&key)
+        };
+        let (outcome, evicted, table) = loop {
+            // Without the lock: an object may be large.
+            let mut listed = ListedState::new(place, object, answered_at);
+            known.iter().for_each(|known| listed.keep_more_of(known));
+            let same = known.as_ref().filter(|known| listed.has_content_of(known));
+            let mut table = self.table.lock();
+            let present = table.compared(&listed.key);
+            if present == known {
+                let (outcome, evicted) = table.show(listed, same);
+                break (outcome, evicted, table);
+            }
+            // An event was faster.
+            known = present;
+        };
         self.count(&table, evicted);
         self.metrics.listed(reading, label_of(&outcome));
         outcome
@@ -104,6 +116,11 @@ impl Mirror {
     /// Whether states of a list that was shown are not in the mirror any more: it cannot be said to be whole.
     pub(crate) fn is_missing(&self, place: &ListedPlace, kind: MirroredKind) -> bool {
         self.table.lock().is_missing(place.id(), kind)
+    }
+
+    /// Why the mirror lacks states of the list of a place, by its name in lower case; `None` if it has all that it was shown.
+    pub(crate) fn lack(&self, place: &str, kind: MirroredKind) -> Option<String> {
+        self.table.lock().lack(place, kind)
     }
 
     /// States of a list are not in the store: the mirror lacks them.

@@ -5,7 +5,9 @@
 //! lists and from the store. Readers come through [`crate::reader`].
 
 mod addresses;
+mod carried;
 mod facts;
+mod fuller;
 mod kept;
 mod key;
 mod list;
@@ -29,6 +31,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{limits::MAX_STATE_BYTES, metrics::SyncMetrics};
+pub(crate) use fuller::fuller;
 pub(crate) use key::is_of_owner;
 pub(crate) use saved::SavedState;
 pub(crate) use shown::{KnownBefore, LivingState, ShownOutcome, listed_event_id};

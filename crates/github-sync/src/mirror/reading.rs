@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 use model::{EventFacts, EventType, ResourceType, StoredEvent, Timestamp, delivery_time};
+use ports::MirroredKind;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -34,7 +35,7 @@ pub(crate) enum StateReading {
     State {
         /// GitHub's object, as a copy: a slice would keep the whole event in memory.
         json: Bytes,
-        /// GitHub's timestamp of the object; the event's if the object has none.
+        /// GitHub's timestamp of the object; if the object has none, the event's, or the delivery's of a label or release.
         updated_at: Timestamp,
         /// Whether it is the resource's own object, not a partial view of it.
         whole: bool,
@@ -85,6 +86,19 @@ pub(crate) fn read(event: &StoredEvent) -> Result<EventReading, serde_json::Erro
     })
 }
 
+/// When GitHub made a delivery: of a copy that comes late, long before it was received.
+fn made_at(facts: &EventFacts, envelope: &Envelope<'_>) -> Timestamp {
+    const UNITS_PER_MILLI: u64 = 10_000;
+    let received_at = facts.received_at;
+    let made_at = delivery_time(envelope.metadata.delivery.as_deref(), received_at);
+    let since = delivery_time(None, received_at).abs_diff(made_at) / UNITS_PER_MILLI;
+    let since = std::time::Duration::from_millis(since);
+    match made_at > delivery_time(None, received_at) {
+        true => received_at.plus(since),
+        false => received_at.minus(since),
+    }
+}
+
 fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, serde_json::Error> {
     let Some(key) = MirrorKey::of(facts) else {
         return Ok(StateReading::Nothing);
@@ -116,7 +130,11 @@ fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, se
     }
     Ok(StateReading::State {
         json: Bytes::copy_from_slice(data.as_bytes()),
-        updated_at: object.updated_at.unwrap_or(facts.timestamp),
+        updated_at: object.updated_at.unwrap_or_else(|| match key.kind {
+            // Lists have the time of the answer: the same clock is compared with it.
+            MirroredKind::Label | MirroredKind::Release => made_at(facts, envelope),
+            _ => facts.timestamp,
+        }),
         whole: facts.resource_type != ResourceType::PULL_REQUEST || object.head.is_some(),
     })
 }
@@ -254,6 +272,24 @@ mod tests {
         let made_at = delivery_time(Some(guid), event.facts.received_at);
         assert_eq!(reading.made_at, made_at);
         assert!(made_at < delivery_time(None, event.facts.received_at));
+    }
+
+    #[test]
+    fn a_release_without_a_time_is_as_old_as_its_delivery_however_late_it_came() {
+        let data = json!({ "node_id": "I_7", "body": "b" });
+        let mut event = event(ResourceType::RELEASE, EventType::UPDATED, "release", &data);
+        let facts = std::sync::Arc::make_mut(&mut event.facts);
+        facts.received_at = time("2014-04-25T15:00:00Z");
+        facts.ids.resource = Some(7);
+        let guid = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+        event.json = json!({ "data": data, "metadata": { "delivery": guid } })
+            .to_string()
+            .into();
+        let StateReading::State { updated_at, .. } = read(&event).unwrap().state else {
+            panic!("no state")
+        };
+        let hour = time("2014-04-25T12:00:00Z")..time("2014-04-25T13:00:00Z");
+        assert!(hour.contains(&updated_at), "{updated_at}");
     }
 
     #[test]

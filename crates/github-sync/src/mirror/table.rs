@@ -3,6 +3,7 @@
 //! Our own code instead of a cache crate: both bounds hold exactly after every insert, nothing is
 //! refused admission, and a single lock makes compare-and-replace atomic.
 
+mod carried;
 mod events;
 mod listed;
 mod saved;
@@ -17,6 +18,7 @@ use std::{
 use model::{GithubIds, PlaceId, PlaceName, ResourceId, ResourceUri, Sequence};
 use ports::{FoundResource, MirroredKind, ResourceState};
 
+pub(super) use carried::Carrier;
 pub(super) use listed::ListedState;
 
 use super::{
@@ -161,11 +163,13 @@ impl Table {
 
     fn take(&mut self, key: &MirrorKey, uri: ResourceUri, ids: GithubIds) -> Option<ResourceState> {
         self.touch(key);
-        let state = &self.entries.get(key)?.state;
+        let entry = self.entries.get(key)?;
+        let news = self.news_of(Carrier::of(key, entry));
+        let state = &entry.state;
         Some(ResourceState {
             uri,
             ids,
-            json: state.json.clone(),
+            json: news.applied_to(&state.json),
             event_id: state.event_id.clone(),
             sequence: state.sequence,
             updated_at: state.updated_at,

@@ -211,3 +211,27 @@ async fn a_place_of_which_no_list_is_given_is_failing() {
     let reason = replica.health()["places"][1]["reason"].clone();
     assert!(reason.as_str().is_some_and(|reason| !reason.is_empty()));
 }
+
+#[tokio::test]
+async fn a_mirror_that_is_too_small_says_so_and_what_helps() {
+    let world = MirrorWorld::new().await;
+    world.open_issues(12);
+    let config = github_sync::SyncConfig {
+        max_resources: 10,
+        ..MirrorWorld::config()
+    };
+    let replica = world.start(&config);
+    replica
+        .until("it says that not all of it fits", async |it| {
+            it.health()["places"][0]["state"] == "not all of it fits"
+        })
+        .await;
+    let health = replica.health();
+    assert_eq!(health["wholePlaces"], 0, "{health}");
+    let issues = &health["places"][0]["lists"]["issues"];
+    let expected =
+        "not all of it is here: the mirror holds 10 of 10 resources; raise sync.max_resources";
+    assert_eq!(issues["reason"], expected);
+    assert!(issues["asOf"].is_null(), "{issues}");
+    assert!(health["places"][0]["lists"]["milestones"]["asOf"].is_string());
+}

@@ -223,27 +223,8 @@ async fn a_lost_webhook_is_fetched_and_its_change_is_no_second_event() {
 
 /// GitHub's object, as its API gives it.
 async fn object_at_github(world: &MirrorWorld, number: u64) -> Value {
-    let url = format!("{}/repos/octo/reactor/issues/{number}", world.github.url());
-    let answer = reqwest_get(&url).await;
+    let path = format!("/repos/octo/reactor/issues/{number}");
+    let answer = world.at_github(&path).await;
     assert!(answer["number"] == number, "{answer}");
     answer
-}
-
-async fn reqwest_get(url: &str) -> Value {
-    use http_body_util::BodyExt;
-    let settings = http_client::ConnectSettings {
-        connect_timeout: Duration::from_secs(5),
-        keepalive: None,
-        idle_timeout: Duration::from_secs(5),
-    };
-    let uri: http::Uri = url.parse().unwrap();
-    let client = http_client::http_client([&uri], settings).unwrap();
-    let request = http::Request::get(uri)
-        .header("authorization", format!("Bearer {}", crate::world::TOKEN))
-        .header("user-agent", "test")
-        .body(http_body_util::Full::new(bytes::Bytes::new()))
-        .unwrap();
-    let answer = client.request(request).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    serde_json::from_slice(&body).unwrap()
 }

@@ -160,3 +160,56 @@ async fn what_github_does_not_give_of_one_stays_as_it_was() {
     let lists = replica.health()["places"][0]["lists"].clone();
     assert_eq!(lists["pull_states"]["reason"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_list_takes_nothing_from_a_pull_request_that_it_does_not_know_better() {
+    let world = MirrorWorld::new().await;
+    let pull = open_pull(&world);
+    let replica = world.mirrored().await;
+    world.clock.advance(LONG);
+    let object = world.at_github("/repos/octo/reactor/pulls/1").await;
+    world
+        .ingest_of("pull_request", "edited", ("pull_request", &object))
+        .await;
+    let pull_request = async |it: &Replica| it.object(MirroredKind::PullRequest, 1).await.unwrap();
+    replica
+        .until("the webhook is known", async |it| {
+            pull_request(it).await["additions"] == object["additions"]
+        })
+        .await;
+    let single = [
+        "mergeable",
+        "comments",
+        "commits",
+        "additions",
+        "changed_files",
+        "merged",
+    ];
+    let has = async |name: &str| pull_request(&replica).await.get(name).is_some();
+    // The list is read again because of another one.
+    world.github.change(|github| {
+        github.open_pull(world.repo, "Another", ["topic", "main"]);
+    });
+    world.clock.advance(LONG);
+    replica.compare().await;
+    assert_eq!(pull_request(&replica).await["title"], "Faster");
+    for name in single {
+        assert!(has(name).await, "{name}");
+    }
+    world
+        .github
+        .change(|github| github.retitle(pull, "Much faster"));
+    world.clock.advance(LONG);
+    replica.compare().await;
+    assert_eq!(pull_request(&replica).await["title"], "Much faster");
+    for (name, stays) in single
+        .into_iter()
+        .zip([false, false, true, true, true, true])
+    {
+        assert_eq!(has(name).await, stays, "{name}");
+    }
+    world.github.change(|github| github.push(pull));
+    world.clock.advance(LONG);
+    replica.compare().await;
+    assert!(!has("commits").await && has("merged").await);
+}

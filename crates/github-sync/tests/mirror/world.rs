@@ -10,6 +10,7 @@ use fake_github::{
 use github::{GithubClient, GithubConfig, GithubDeps, GithubIdentity, GithubMetrics, GithubPace};
 use github_events::{Envelope, PayloadText};
 use github_sync::{RunningSync, SyncConfig, SyncDeps, SyncGithub, SyncService};
+use http_body_util::BodyExt;
 use http_client::HttpProxies;
 use mirror_cache::{
     cache::{MirrorCache, MirrorCacheParts},
@@ -195,6 +196,25 @@ impl MirrorWorld {
         }
     }
 
+    /// What GitHub's API gives at a path.
+    pub(crate) async fn at_github(&self, path: &str) -> Value {
+        let settings = http_client::ConnectSettings {
+            connect_timeout: PATIENCE,
+            keepalive: None,
+            idle_timeout: PATIENCE,
+        };
+        let uri: http::Uri = format!("{}{path}", self.github.url()).parse().unwrap();
+        let client = http_client::http_client([&uri], settings).unwrap();
+        let request = http::Request::get(uri)
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("user-agent", "test")
+            .body(http_body_util::Full::new(bytes::Bytes::new()))
+            .unwrap();
+        let answer = client.request(request).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap()
+    }
+
     /// All events of the log.
     pub(crate) async fn events(&self) -> Vec<ResourceEvent> {
         let page = self.log.read_after(Sequence::START, 10_000).await.unwrap();
@@ -218,20 +238,30 @@ impl MirrorWorld {
             .collect()
     }
 
-    /// Brings the webhook of this repository's newest change, as an ingest would.
+    /// Brings the webhook of this repository's newest change of an issue, as an ingest would.
     pub(crate) async fn ingest(&self, event: &str, action: &str, issue: &Value) {
+        self.ingest_of(event, action, ("issue", issue)).await;
+    }
+
+    /// Brings the webhook of this repository's newest change, of which the payload has this member.
+    pub(crate) async fn ingest_of(
+        &self,
+        event: &str,
+        action: &str,
+        (member, object): (&str, &Value),
+    ) {
         let (id, name) = self.github.change(|world| {
             let repo = world.repo(self.repo).unwrap();
             (repo.id, world.full_name(self.repo))
         });
         let (owner, repo) = name.split_once('/').unwrap();
         let payload = serde_json::json!({
-            "action": action, "issue": issue, "sender": { "login": "ada", "id": 5 },
+            "action": action, member: object, "sender": { "login": "ada", "id": 5 },
             "repository": { "id": id, "name": repo, "full_name": name, "owner": { "login": owner, "id": self.organization.0 } },
         });
         let envelope = Envelope {
             event: event.to_owned(),
-            delivery: DeliveryId::new(&format!("delivery-{action}")).unwrap(),
+            delivery: DeliveryId::new(&format!("delivery-{event}-{action}")).unwrap(),
             hook_id: None,
             received_at: self.clock.now(),
         };
@@ -276,8 +306,13 @@ pub(crate) struct CachedEdge {
 }
 
 impl CachedEdge {
-    /// Comments of an issue, as a client reads that has seen the log up to its end.
+    /// Comments of an issue.
     pub(crate) async fn comments(&self, number: u64) -> u64 {
+        self.issue(number).await["comments"].as_u64().unwrap()
+    }
+
+    /// An issue, as a client reads it that has seen the log up to its end.
+    pub(crate) async fn issue(&self, number: u64) -> Value {
         let head = self.log.head().await.unwrap();
         let seen = LogPosition {
             epoch: head.epoch,
@@ -287,8 +322,7 @@ impl CachedEdge {
         let uri = format!("github://issues/octo/reactor/{number}");
         let uri = ResourceUri::parse(&uri).unwrap();
         let state = self.cache.get_resource(&uri, Some(seen), None).await;
-        let issue: Value = serde_json::from_slice(&state.unwrap().unwrap().json).unwrap();
-        issue["comments"].as_u64().unwrap()
+        serde_json::from_slice(&state.unwrap().unwrap().json).unwrap()
     }
 
     /// Answers from memory.
@@ -346,11 +380,20 @@ impl Replica {
 
     /// All resources of a kind, oldest first.
     pub(crate) async fn all(&self, kind: MirroredKind) -> Vec<MirroredState> {
+        self.fitting(kind, MirrorFilter::default()).await
+    }
+
+    /// The resources of a kind that fit a filter, oldest first.
+    pub(crate) async fn fitting(
+        &self,
+        kind: MirroredKind,
+        filter: MirrorFilter,
+    ) -> Vec<MirroredState> {
         let mut listing = MirrorListing {
             kind,
             owner: "octo".to_owned(),
             repo: (!OF_OWNER.contains(&kind)).then(|| "reactor".to_owned()),
-            filter: MirrorFilter::default(),
+            filter,
             order: MirrorOrder::Number,
             descending: false,
             limit: 100,

@@ -1,3 +1,5 @@
+use model::{EventId, EventOrigin, ResourceId, Timestamp};
+
 use super::*;
 
 fn table() -> (ChangeTable, ChangeKeys) {
@@ -51,4 +53,45 @@ async fn at_the_bound_everything_is_dropped() {
     }
     assert!(table.has_changed(before, &depends));
     assert!(table.current.len() + table.previous.len() <= 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_label_may_change_everything_in_its_repository() {
+    let (mut table, keys) = table();
+    let id = keys.repository(RepositoryId(20));
+    let depends = [Dependency::Pair(keys.name("octo/cat"), id)];
+    for (resource, action, changes) in [
+        (ResourceType::ISSUE, EventType::UPDATED, false),
+        (ResourceType::LABEL, EventType::CREATED, false),
+        (ResourceType::LABEL, EventType::UPDATED, true),
+        (ResourceType::MILESTONE, EventType::DELETED, true),
+    ] {
+        let event = of_cat(resource.clone(), action);
+        table.event(&event);
+        let before = table.now();
+        table.event(&event);
+        let has_changed = table.has_changed(before, &depends);
+        assert_eq!(has_changed, changes, "{resource:?}");
+    }
+}
+
+fn of_cat(resource_type: ResourceType, event_type: EventType) -> EventFacts {
+    EventFacts {
+        id: EventId::new("e").unwrap(),
+        event_type,
+        action: None,
+        resource_type,
+        resource_id: ResourceId::new("X_1").unwrap(),
+        owner: Some("octo".into()),
+        repo: Some("cat".into()),
+        number: None,
+        ids: news("octo/cat", 20).ids,
+        former: None,
+        actor: None,
+        author: None,
+        source: EventOrigin::WEBHOOK,
+        tags: Vec::new(),
+        timestamp: Timestamp::default(),
+        received_at: Timestamp::default(),
+    }
 }

@@ -1,5 +1,7 @@
 //! What is to be done about the objects of a page: nothing, a new state, an event; or nothing yet.
 
+use std::collections::BTreeMap;
+
 use model::{ResourceId, StoredEvent, Timestamp, TraceContext};
 use ports::MirroredKind;
 use serde_json::Value;
@@ -14,7 +16,8 @@ use crate::{
     },
     limits::{COMPARE_OVERLAP, SWEEP_GRACE, WEBHOOK_GRACE},
     listed::{ListedObject, ListedPlace},
-    mirror::{KnownBefore, listed_event_id},
+    lists::IssueFate,
+    mirror::{KnownBefore, fuller, listed_event_id},
     sweep_marks::SweptUntil,
 };
 
@@ -56,13 +59,24 @@ impl Judging<'_> {
     }
 
     /// Judges what is no longer listed.
-    pub(super) fn judge_all_gone(&self, list: &mut ListState) -> JudgedPage<'static> {
+    /// Of an issue GitHub says what became of it.
+    pub(super) fn judge_all_gone(
+        &self,
+        list: &mut ListState,
+        fates: &BTreeMap<u64, IssueFate>,
+    ) -> JudgedPage<'static> {
         let mut page = JudgedPage::default();
         let gone: Vec<_> = list.gone.keys().copied().collect();
         for number in gone {
-            self.judge_gone(number, list, &mut page);
+            self.judge_gone((number, fates.get(&number)), list, &mut page);
         }
         page
+    }
+
+    /// What is no longer listed, and would have its webhook by now.
+    pub(super) fn ripe_of_gone(&self, list: &ListState) -> Vec<u64> {
+        let ripe = list.gone.iter().filter(|(_, since)| self.is_ripe(**since));
+        ripe.map(|(number, _)| *number).collect()
     }
 
     fn judge_one<'s>(
@@ -86,7 +100,18 @@ impl Judging<'_> {
             page.waiting.push(object);
             return;
         }
-        self.add_event(change, object, page);
+        match known.filter(|_| self.kind == MirroredKind::PullRequest) {
+            // A webhook would tell it with what no list says.
+            Some(known) => {
+                let json = fuller(&object.json, &known.json);
+                let object = ListedObject {
+                    json,
+                    ..object.clone()
+                };
+                self.add_event(change, &object, page);
+            }
+            None => self.add_event(change, object, page),
+        }
         page.shown.push(object);
     }
 
@@ -125,7 +150,12 @@ impl Judging<'_> {
         }
     }
 
-    fn judge_gone(&self, number: u64, list: &mut ListState, page: &mut JudgedPage<'_>) {
+    fn judge_gone(
+        &self,
+        (number, fate): (u64, Option<&IssueFate>),
+        list: &mut ListState,
+        page: &mut JudgedPage<'_>,
+    ) {
         let known = self.known(number).filter(|(_, known)| !known.deleted);
         let change = content::vanished(self.kind);
         let (Some((node_id, known)), Some(change)) = (known, change) else {
@@ -140,6 +170,16 @@ impl Judging<'_> {
         if !self.is_ripe(since) {
             return;
         }
+        let change = match (self.kind, fate) {
+            // It is asked for at the next comparison.
+            (MirroredKind::Issue, None) => return,
+            (_, Some(IssueFate::There)) => {
+                list.gone.remove(&number);
+                return;
+            }
+            (_, Some(IssueFate::Transferred)) => content::transferred(),
+            _ => change,
+        };
         let object = ListedObject {
             kind: self.kind,
             number,

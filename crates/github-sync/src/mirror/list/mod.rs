@@ -14,7 +14,7 @@ use ports::{
     MAX_PAGE_BYTES, MirrorAddress, MirrorListing, MirrorPage, MirroredState, ResourceError,
 };
 
-use super::Mirror;
+use super::{Mirror, carried::CarriedNews};
 use crate::limits::{MAX_MANY_BYTES, MAX_SEARCHED_BYTES};
 use cursor::MirrorCursor;
 use query::ListQuery;
@@ -40,14 +40,21 @@ impl Mirror {
             cursor.encode(listing)
         });
         let items = found.items.iter().map(|found| &slice.items[*found]);
-        let states = items.clone().map(|item| slice.state(item));
-        let page = MirrorPage {
+        let news: Vec<_> = {
+            let mut table = self.table.lock();
+            table.touch_all(items.clone().map(|item| &*item.key));
+            items
+                .clone()
+                .map(|item| table.news_of(item.carrier()))
+                .collect()
+        };
+        let states = items.zip(&news);
+        let states = states.map(|(item, news)| slice.state(item, news));
+        Ok(MirrorPage {
             states: states.collect(),
             next,
             as_of,
-        };
-        self.table.lock().touch_all(items.map(|item| &*item.key));
-        Ok(page)
+        })
     }
 
     /// The states at some addresses, as of the present position.
@@ -66,6 +73,12 @@ impl Mirror {
         let states = addresses.iter().map(|address| table.state_at(address));
         let states: Vec<_> = states.collect();
         drop(table);
+        let with_news = |(state, news): (MirroredState, CarriedNews)| MirroredState {
+            json: news.applied_to(&state.json),
+            ..state
+        };
+        let states = states.into_iter().map(|found| found.map(with_news));
+        let states: Vec<_> = states.collect();
         let sizes = states.iter().flatten().map(|state| state.json.len());
         if sizes.clone().count() > 1 && sizes.sum::<usize>() > MAX_MANY_BYTES {
             let problem = "together they are too large for one answer; ask for fewer at once";

@@ -7,8 +7,9 @@ use ports::{MirrorAddress, MirroredKind, MirroredState};
 
 use super::{query::ListQuery, slice::SlicePlace};
 use crate::mirror::{
+    carried::CarriedNews,
     key::{MirrorKey, MirroredPlace, is_of_owner},
-    table::Table,
+    table::{Carrier, Table},
 };
 
 /// States of a place that are looked at for the spelling of its name.
@@ -76,8 +77,11 @@ impl Table {
         }
     }
 
-    /// The state at an address; counts as a use.
-    pub(in crate::mirror) fn state_at(&mut self, address: &MirrorAddress) -> Option<MirroredState> {
+    /// The state at an address, without the news of what it carries; counts as a use.
+    pub(in crate::mirror) fn state_at(
+        &mut self,
+        address: &MirrorAddress,
+    ) -> Option<(MirroredState, CarriedNews)> {
         let kind = address.kind;
         let name = PlaceName {
             owner: &address.owner,
@@ -101,9 +105,10 @@ impl Table {
             (name, ids)
         });
         self.touch(&key);
-        let state = &self.entries.get(&key)?.state;
+        let entry = self.entries.get(&key)?;
+        let (state, news) = (&entry.state, self.news_of(Carrier::of(&key, entry)));
         let name = PlaceName::read(&name);
-        Some(MirroredState {
+        let state = MirroredState {
             address: MirrorAddress {
                 kind,
                 owner: name.owner.to_owned(),
@@ -115,7 +120,8 @@ impl Table {
             json: state.json.clone(),
             updated_at: state.updated_at,
             deleted: state.deleted,
-        })
+        };
+        Some((state, news))
     }
 
     /// States are used.

@@ -9,6 +9,7 @@ use crate::{
         facts::{ListFacts, folded},
         kept::Entry,
         key::is_of_owner,
+        table::{Carrier, Table},
     },
 };
 
@@ -90,7 +91,16 @@ impl ListQuery {
         is_of_owner(self.kind)
     }
 
-    /// Whether a state fits everything but the words.
+    /// Whether a state fits in what it carries: labels under their present names, and a milestone that is still there.
+    pub(super) fn fits_carried(&self, table: &Table, carrier: Carrier<'_>) -> bool {
+        let mut labels = self.labels.iter();
+        labels.all(|label| table.carries_label(carrier, label))
+            && self
+                .milestone
+                .is_none_or(|number| table.is_in_milestone(carrier, number))
+    }
+
+    /// Whether a state fits everything but the words and what it carries.
     pub(super) fn fits(&self, entry: &Entry) -> bool {
         let (state, facts) = (&entry.state, &*entry.state.facts);
         let is_since = |since| state.updated_at >= since;
@@ -98,12 +108,8 @@ impl ListQuery {
         (self.with_deleted || !state.deleted)
             && self.updated_since.is_none_or(is_since)
             && self.has_state(facts)
-            && self.labels.iter().all(|label| facts.labels.contains(label))
             && self.is_assigned(facts)
             && self.creator.as_deref().is_none_or(is_creator)
-            && self
-                .milestone
-                .is_none_or(|number| facts.milestone == Some(number))
             && self
                 .branch
                 .as_deref()

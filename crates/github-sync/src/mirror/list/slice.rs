@@ -11,9 +11,11 @@ use super::{
     query::ListQuery,
 };
 use crate::mirror::{
+    carried::CarriedNews,
+    facts::ListFacts,
     kept::Entry,
     key::{MirrorKey, MirroredPlace},
-    table::Table,
+    table::{Carrier, Table},
 };
 
 /// A part of a list in its order.
@@ -47,14 +49,30 @@ pub(super) struct SliceItem {
     node_id: ResourceId,
     updated_at: Timestamp,
     deleted: bool,
+    facts: Arc<ListFacts>,
+    made_at: u64,
+    /// The address under which it was shown, if its place has another one.
+    former: Option<Box<str>>,
+}
+
+impl SliceItem {
+    /// What of it decides about the news of what it carries.
+    pub(super) fn carrier(&self) -> Carrier<'_> {
+        Carrier {
+            key: &self.key,
+            facts: &self.facts,
+            made_at: self.made_at,
+            spelt: self.former.as_deref(),
+        }
+    }
 }
 
 /// A state that fits, and its order.
 type Fitting<'t> = (SortKey, usize, &'t Arc<MirrorKey>, &'t Entry);
 
 impl ListSlice {
-    /// The state, as callers see it.
-    pub(super) fn state(&self, item: &SliceItem) -> MirroredState {
+    /// The state with the news of what it carries, as callers see it.
+    pub(super) fn state(&self, item: &SliceItem, news: &CarriedNews) -> MirroredState {
         let place = &self.places[item.place];
         let name = PlaceName::read(&place.name);
         MirroredState {
@@ -66,7 +84,7 @@ impl ListSlice {
             },
             node_id: item.node_id.clone(),
             ids: place.ids,
-            json: item.json.clone(),
+            json: news.applied_to(&item.json),
             updated_at: item.updated_at,
             deleted: item.deleted,
         }
@@ -91,7 +109,7 @@ impl Table {
                 (Vec::new(), changed.collect())
             }
         };
-        let items = in_order(query, ahead, changed);
+        let items = in_order(query, &places, (ahead, changed));
         ListSlice {
             items,
             is_missing: self.lacks(query.kind, &places),
@@ -105,7 +123,8 @@ impl Table {
         for (at, place) in places.iter().enumerate() {
             let (first, last) = MirrorKey::bounds(&place.place, Some(query.kind));
             for (key, entry) in self.entries.range(first..=last) {
-                if !query.fits(entry) || self.is_known_by_id(query, key) {
+                let fits = query.fits(entry) && query.fits_carried(self, Carrier::of(key, entry));
+                if !fits || self.is_known_by_id(query, key) {
                     continue;
                 }
                 let updated = entry.state.updated_at.unix_millis();
@@ -172,8 +191,8 @@ fn parted<'t>(
 
 fn in_order(
     query: &ListQuery,
-    mut ahead: Vec<Fitting<'_>>,
-    mut changed: Vec<Fitting<'_>>,
+    places: &[SlicePlace],
+    (mut ahead, mut changed): (Vec<Fitting<'_>>, Vec<Fitting<'_>>),
 ) -> Vec<SliceItem> {
     ahead.sort_unstable_by(|one, other| match query.descending {
         true => other.0.cmp(&one.0),
@@ -199,6 +218,15 @@ fn in_order(
             node_id: entry.state.node_id.clone(),
             updated_at: entry.state.updated_at,
             deleted: entry.state.deleted,
+            facts: Arc::clone(&entry.state.facts),
+            made_at: entry.version.made_at,
+            former: former(entry, &places[place]),
         });
     items.collect()
+}
+
+fn former(entry: &Entry, place: &SlicePlace) -> Option<Box<str>> {
+    let spelt = entry.state.spelt.as_ref()?;
+    let is_same = spelt.eq_ignore_ascii_case(&place.name);
+    (!is_same).then(|| spelt.clone())
 }

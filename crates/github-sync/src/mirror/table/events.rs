@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{EventFacts, EventType, PlaceName, Sequence};
+use ports::MirroredKind;
 
 use super::Table;
 use crate::mirror::{
@@ -30,7 +31,7 @@ impl Table {
         let Some(key) = MirrorKey::of(facts) else {
             return ApplyOutcome::Stateless;
         };
-        let deleted = facts.event_type == EventType::DELETED;
+        let deleted = is_gone(facts, key.kind);
         let known = self.entries.get(&key);
         let ((json, list_facts), updated_at, whole) = match reading.state {
             StateReading::Nothing => return ApplyOutcome::Stateless,
@@ -97,6 +98,12 @@ impl Table {
             }
         }
     }
+}
+
+/// Whether a resource is no longer in its place after an event: deleted, or an issue that is in another repository now.
+fn is_gone(facts: &EventFacts, kind: MirroredKind) -> bool {
+    let is_moved = || facts.action.as_deref() == Some("transferred");
+    facts.event_type == EventType::DELETED || (kind == MirroredKind::Issue && is_moved())
 }
 
 fn spelling(facts: &EventFacts) -> Option<Box<str>> {

@@ -12,6 +12,7 @@ use crate::{
     listed::{ListedObject, ListedPlace},
     mirror::{
         facts::ListFacts,
+        fuller::fuller,
         kept::{ApplyOutcome, KeptState},
         key::{MirrorKey, MirroredPlace},
         shown::{KnownBefore, LivingState, ShownOutcome, listed_event_id},
@@ -29,7 +30,7 @@ pub(in crate::mirror) struct ListedState<'p> {
 }
 
 /// A state that is known, for a comparison without the table's lock.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(in crate::mirror) struct ComparedState {
     json: Bytes,
     version: StateVersion,
@@ -58,6 +59,13 @@ impl<'p> ListedState<'p> {
             key: MirrorKey::listed(place, object.kind, object.number),
             version: version(&state, object.whole, answered_at),
             state,
+        }
+    }
+
+    /// Takes what a known state says of a pull request, and a list does not, as far as it is still right.
+    pub(in crate::mirror) fn keep_more_of(&mut self, known: &ComparedState) {
+        if self.key.kind == MirroredKind::PullRequest {
+            self.state.json = fuller(&self.state.json, &known.json);
         }
     }
 

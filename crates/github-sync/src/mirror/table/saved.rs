@@ -148,6 +148,26 @@ impl Table {
         self.missing.has(place, kind)
     }
 
+    /// Why the table lacks states of a list that it was shown.
+    pub(in crate::mirror) fn lack(&self, place: &str, kind: MirroredKind) -> Option<String> {
+        let place = self.place_of(kind, place)?;
+        if !self.is_missing(place, kind) {
+            return None;
+        }
+        let (held, most) = (self.len(), self.max_resources);
+        let (bytes, most_bytes) = (self.bytes >> 20, self.max_bytes >> 20);
+        Some(if held >= most {
+            format!(
+                "not all of it is here: the mirror holds {held} of {most} resources; raise sync.max_resources"
+            )
+        } else {
+            format!(
+                "not all of it is here: the mirror holds {held} of {most} resources and {bytes} of {most_bytes} MiB; it is read \
+                 again, and if that does not help, mirror fewer repositories or kinds (sync.resources)"
+            )
+        })
+    }
+
     /// The table lacks states of a list.
     pub(in crate::mirror) fn note_missing(&mut self, place: PlaceId, kind: MirroredKind) {
         self.missing.add(place, kind);
