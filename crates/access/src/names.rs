@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use crate::limits::MAX_RECENT_RENAMES;
 use book::{NameBook, NameStanding};
 use change::{key_of, names_shown_by};
-use grants::Grants;
+use grants::{Grants, after};
 use moment::followed;
 
 pub use change::{NameChange, ShownPlace};
@@ -46,6 +46,8 @@ pub struct NameDirectory {
     reached: AtomicU64,
     /// Something is to be stored.
     unstored: Notify,
+    /// A name may have been granted whose id is not known.
+    opened: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +151,7 @@ impl NameDirectory {
         grants.is_recovering = false;
         drop(state);
         self.unstored.notify_one();
+        self.opened.notify_one();
     }
 
     /// Follows the next event of the log, before anything is shown of it. Returns what it says to have another name.
@@ -215,6 +218,39 @@ impl NameDirectory {
         grants.attach(principal, rights, (book, self.present(book)));
         drop(state);
         self.unstored.notify_one();
+        self.opened.notify_one();
+    }
+
+    /// Waits until a name is granted whose id is not known.
+    pub async fn has_open_names(&self) {
+        while self.open_names().is_empty() {
+            self.opened.notified().await;
+        }
+    }
+
+    /// The names that are granted and whose id is not known, in lower case; none while names are loaded.
+    #[must_use]
+    pub fn open_names(&self) -> Vec<String> {
+        self.state.read().grants.open_names()
+    }
+
+    /// Takes what the mirror says of names that are not known: this id has the name now, and what the log said of names
+    /// until then has been observed. So an event comes first, as it stands first in the log; what it says, or what is
+    /// known of a place by events, the mirror does not change. Returns whether the name is known by this.
+    pub fn learn_holder(&self, name: &str, id: PlaceId) -> bool {
+        let name = key_of(name);
+        let is_of_kind = matches!(id, PlaceId::Repository(_)) == name.contains('/');
+        let mut state = self.state.write();
+        let State { book, grants, .. } = &mut *state;
+        if !is_of_kind || grants.is_loading || book.is_elsewhere(id, &name) {
+            return false;
+        }
+        let is_news = grants.is_open(&name);
+        grants.show(&name, id, (book, after(self.present(book))));
+        let is_news = is_news && !grants.is_open(&name);
+        drop(state);
+        self.unstored.notify_one();
+        is_news
     }
 
     /// Forgets the grants of tokens that are gone.
@@ -350,6 +386,8 @@ pub struct ObservedNames {
 /// An event shows its owner and its repository under their names.
 fn show((book, at): (&NameBook, LogPosition), grants: &mut Grants, facts: &EventFacts) {
     for (id, name) in names_shown_by(facts) {
+        // The mirror may have shown the name's former holder, of which the book knows nothing.
+        grants.follow_name(&name, book);
         if book.standing(&name) == NameStanding::Of(id) {
             grants.show(&name, id, (book, at));
         }
@@ -373,5 +411,7 @@ fn show((book, at): (&NameBook, LogPosition), grants: &mut Grants, facts: &Event
 
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+mod mirrored_tests;
 #[cfg(test)]
 mod tests;

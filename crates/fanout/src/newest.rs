@@ -173,7 +173,7 @@ impl Hub {
     }
 
     /// Whether this edge has reached a position, after a wait of up to `wait` if that is needed.
-    pub(super) async fn has_reached(&self, position: Sequence, wait: Duration) -> bool {
+    pub async fn has_reached(&self, position: Sequence, wait: Duration) -> bool {
         if self.ring.head() >= position {
             return true;
         }

@@ -16,6 +16,7 @@ pub(crate) enum SyncMethod {
     find_resource,
     get_resources,
     list_resources,
+    get_holders,
     progress,
     compare_now,
     status,
@@ -39,7 +40,7 @@ struct RequestLabels {
 
 impl RequestLabels {
     /// All that occur: a call for the status, or the progress, always succeeds.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 21] = [
         Self::of(SyncMethod::get_resource, SyncCallOutcome::ok),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::missing),
         Self::of(SyncMethod::get_resource, SyncCallOutcome::behind),
@@ -54,6 +55,9 @@ impl RequestLabels {
         Self::of(SyncMethod::list_resources, SyncCallOutcome::ok),
         Self::of(SyncMethod::list_resources, SyncCallOutcome::behind),
         Self::of(SyncMethod::list_resources, SyncCallOutcome::caller),
+        Self::of(SyncMethod::get_holders, SyncCallOutcome::ok),
+        Self::of(SyncMethod::get_holders, SyncCallOutcome::behind),
+        Self::of(SyncMethod::get_holders, SyncCallOutcome::caller),
         Self::of(SyncMethod::progress, SyncCallOutcome::ok),
         Self::of(SyncMethod::compare_now, SyncCallOutcome::ok),
         Self::of(SyncMethod::compare_now, SyncCallOutcome::missing),

@@ -1,13 +1,13 @@
 //! Lists and states on the wire.
 
-use model::{GithubIds, OwnerId, RepositoryId, ResourceId, Timestamp};
+use model::{GithubIds, OwnerId, PlaceId, RepositoryId, ResourceId, Timestamp};
 use ports::{
     MirrorAddress, MirrorFilter, MirrorListing, MirrorOrder, MirrorPage, MirrorProgress,
     MirroredKind, MirroredState,
 };
 use proto::v1::{
-    FoundView, ListReading, ListResourcesRequest, ListResourcesResponse, ResourceAddress,
-    ResourceFilter, ResourceOrder, ResourceView,
+    FoundView, ListReading, ListResourcesRequest, ListResourcesResponse, NameHolder,
+    ResourceAddress, ResourceFilter, ResourceOrder, ResourceView,
 };
 
 /// What is wrong with a message.
@@ -85,6 +85,22 @@ pub(crate) fn found_to_wire(found: Option<MirroredState>) -> FoundView {
 
 pub(crate) fn found(wire: FoundView) -> Result<Option<MirroredState>, SyncWireError> {
     wire.view.map(state).transpose()
+}
+
+pub(crate) fn holder_to_wire(holder: Option<PlaceId>) -> NameHolder {
+    let id = holder.map(|id| match id {
+        PlaceId::Owner(id) => id.0,
+        PlaceId::Repository(id) => id.0,
+    });
+    NameHolder { id }
+}
+
+/// The holder of a name: a repository if the name is one's.
+pub(crate) fn holder(name: &str, wire: NameHolder) -> Option<PlaceId> {
+    wire.id.map(|id| match name.contains('/') {
+        true => PlaceId::Repository(RepositoryId(id)),
+        false => PlaceId::Owner(OwnerId(id)),
+    })
 }
 
 /// A request for a page, without the caller's position.
@@ -235,6 +251,17 @@ mod tests {
         };
         let read = progress(progress_to_wire(progress_.clone()));
         assert_eq!(read.unwrap(), progress_);
+    }
+
+    #[test]
+    fn the_holder_of_a_name_is_a_repository_or_an_owner_as_the_name_is() {
+        for (name, id) in [
+            ("octo/cat", Some(PlaceId::Repository(RepositoryId(7)))),
+            ("octo", Some(PlaceId::Owner(OwnerId(7)))),
+            ("octo", None),
+        ] {
+            assert_eq!(holder(name, holder_to_wire(id)), id);
+        }
     }
 
     #[test]

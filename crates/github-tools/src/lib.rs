@@ -11,6 +11,7 @@
 //! | `resources` | `github://` resources of the mirror |
 //! | `prompts` | a sprint's review, release notes, a stand-up |
 //! | `page_reader` | a page of a list within its bytes, with the cursor that continues it |
+//! | `page_cursor` | that cursor as callers have it: sealed |
 //! | `mirror` | the mirror, restricted to what one caller may see |
 //! | `output` | the forms of answers |
 //!
@@ -22,6 +23,7 @@ mod items;
 mod limits;
 mod mirror;
 mod output;
+mod page_cursor;
 mod page_reader;
 mod project_facts;
 mod prompts;
@@ -33,11 +35,14 @@ mod tools;
 use std::sync::Arc;
 
 use mcp_server::Toolset;
-use model::Clock;
+use model::{Clock, IdSource};
 use ports::MirrorReads;
+
+pub use page_cursor::PageKeys;
 
 use self::{
     mirror::MirrorAccess,
+    page_cursor::PageCursors,
     prompts::{ReleaseNotes, SprintReview, StandUp},
     resources::{MirrorResources, tool_lines},
     tools::{
@@ -57,12 +62,24 @@ pub struct GithubToolDeps {
     pub mirror: Arc<dyn MirrorReads>,
     /// Time, for milestones that are due and for sprints.
     pub clock: Arc<dyn Clock>,
+    /// The keys with which the cursors of pages are sealed.
+    pub page_keys: Arc<dyn PageKeys>,
+    /// What makes two cursors of one place differ.
+    pub ids: Arc<dyn IdSource>,
+}
+
+fn access_of(deps: &GithubToolDeps) -> MirrorAccess {
+    let cursors = PageCursors {
+        keys: Arc::clone(&deps.page_keys),
+        ids: Arc::clone(&deps.ids),
+    };
+    MirrorAccess::new(Arc::clone(&deps.mirror), cursors)
 }
 
 /// The toolsets, named as GitHub's own server names them where it has them. All are part of [`GITHUB`].
 #[must_use]
 pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
-    let mirror = MirrorAccess::new(Arc::clone(&deps.mirror));
+    let mirror = access_of(deps);
     let clock = || Arc::clone(&deps.clock);
     let set = |name| Toolset::new(name).part_of(GITHUB);
     vec![
@@ -94,7 +111,7 @@ pub fn toolsets(deps: &GithubToolDeps) -> Vec<Toolset> {
 /// The resources and prompts, in a toolset without tools; `toolsets` are those of the server, whose tools one resource lists.
 #[must_use]
 pub fn resources(deps: &GithubToolDeps, toolsets: &[Toolset]) -> Toolset {
-    let mirror = MirrorAccess::new(Arc::clone(&deps.mirror));
+    let mirror = access_of(deps);
     let tools = tool_lines(toolsets);
     let clock = || Arc::clone(&deps.clock);
     Toolset::new("github_resources")

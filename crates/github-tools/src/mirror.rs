@@ -10,15 +10,52 @@ use ports::{
     MirrorReads, MirroredKind, MirroredState,
 };
 
+use crate::page_cursor::PageCursors;
+
 /// The mirror for callers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct MirrorAccess {
     mirror: Arc<dyn MirrorReads>,
+    pub(crate) cursors: PageCursors,
 }
 
 impl MirrorAccess {
-    pub(crate) fn new(mirror: Arc<dyn MirrorReads>) -> Self {
-        Self { mirror }
+    pub(crate) fn new(mirror: Arc<dyn MirrorReads>, cursors: PageCursors) -> Self {
+        Self { mirror, cursors }
+    }
+
+    /// Whether a list is looked through for a caller. One that shows nothing to it is not: that would take as long as the
+    /// list is, and tell that it is there. A look at one state takes as long as one at none.
+    ///
+    /// # Errors
+    /// The mirror does not answer; the caller may not read any more.
+    pub(crate) async fn is_readable(
+        &self,
+        caller: &Caller,
+        listing: &MirrorListing,
+    ) -> Result<bool, CallError> {
+        let reader = caller.reader()?;
+        let (sees, is_search) = (&reader.sees, !listing.filter.words.is_empty());
+        if sees.is_all() || (allows_list(sees, listing) && !is_search) {
+            return Ok(true);
+        }
+        let first = MirrorListing {
+            filter: MirrorFilter {
+                with_deleted: true,
+                ..MirrorFilter::default()
+            },
+            limit: 1,
+            after: None,
+            ..listing.clone()
+        };
+        let page = self.page(caller, &first).await?;
+        let sees = &caller.reader()?.sees;
+        let is_absent = page.states.is_empty();
+        let mut states = page.states.into_iter();
+        let is_visible = states.any(|state| visible(sees, state).is_some());
+        // An owner's first state may be that of a repository which this caller may not see.
+        let may_have_others = is_absent || listing.repo.is_none();
+        Ok(is_visible || (may_have_others && allows_list(sees, listing)))
     }
 
     /// A page as the mirror has it, for a reader that selects what the caller may see.
@@ -50,6 +87,11 @@ impl MirrorAccess {
             as_of: None,
             is_whole: false,
         };
+        if !self.is_readable(caller, &listing).await? {
+            // As one that does not exist.
+            walked.is_whole = true;
+            return Ok(walked);
+        }
         for read in 0..max_reads {
             let page = self.page(caller, &listing).await?;
             if read == 0 {

@@ -2,8 +2,8 @@
 //!
 //! The mirror's cursors stand after whole pages of the mirror. A page of an answer may end within one: by its bytes, or
 //! because states that the caller may not see, or that the mirror could not select, were between. Then the mirror is asked
-//! again for exactly as many as there is room for, and its cursor is that of the answer. So nothing is left out, also if
-//! the list changes meanwhile.
+//! again for exactly as many as there is room for, and its cursor, sealed, is that of the answer. So nothing is left out,
+//! also if the list changes meanwhile.
 
 use access::Visibility;
 use github_events::{JsonSelection, pick};
@@ -76,9 +76,16 @@ impl MirrorAccess {
         caller: &Caller,
         question: &PageQuestion<'_>,
     ) -> Result<ListedItems, CallError> {
+        let after = question.listing.after.as_deref();
+        let after = after.map(|after| self.cursors.open(caller, after));
+        let listing = MirrorListing {
+            after: after.transpose()?,
+            ..question.listing.clone()
+        };
+        let began_after = listing.after.clone();
         let mut progress = Progress {
             listed: ListedItems::default(),
-            listing: question.listing.clone(),
+            listing,
             left: question.max_bytes,
             is_seen: false,
             has_states: false,
@@ -91,6 +98,9 @@ impl MirrorAccess {
                 true => Err(CallError::failed(whole_owner_refused())),
                 false => Ok(ListedItems::default()),
             };
+        }
+        if !self.is_readable(caller, &progress.listing).await? {
+            return Ok(ListedItems::default());
         }
         let mut is_over = false;
         for read in 0..MAX_READS {
@@ -109,15 +119,17 @@ impl MirrorAccess {
             };
             // Asked after the read: the token may have been narrowed meanwhile.
             is_over = progress.add(page, &caller.reader()?.sees, question);
-            if is_over {
+            if is_over || progress.is_of_another() {
                 break;
             }
         }
-        if !is_over && progress.listing.after == question.listing.after {
+        if !is_over && progress.listing.after == began_after {
             // It has never held still.
             return Err(CallError::failed(ResourceError::Behind));
         }
-        progress.listed.next = progress.listing.after.take();
+        let next = progress.listing.after.take();
+        let next = next.map(|next| self.cursors.seal(caller, &next));
+        progress.listed.next = next.transpose()?;
         let sees = &caller.reader()?.sees;
         Ok(progress.into_seen(sees))
     }
@@ -153,6 +165,11 @@ impl Progress {
         let is_end = next.is_none();
         self.listing.after = next;
         is_end || self.is_cut || self.listed.items.len() >= question.max_items
+    }
+
+    /// Whether what has been read is in a repository that the caller may not see: the rest is there, too.
+    fn is_of_another(&self) -> bool {
+        self.has_states && !self.is_seen && self.listing.repo.is_some()
     }
 
     /// The page, unless it is that of a place which the caller may not see: then it is as if there were none.

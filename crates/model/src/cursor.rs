@@ -3,11 +3,13 @@
 //! | module | idea |
 //! | --- | --- |
 //! | `keys` | the secrets that all edges share, and the seals made with them |
+//! | `listed` | the text of a place in a list of another role: sealed, too |
 //! | `mark` | names that only an edge can have given out |
 //! | `sealed` | the text of a cursor: sealed, so that nobody but an edge can read the position |
 //! | `unsealed` | the text that earlier versions wrote; still read |
 
 mod keys;
+mod listed;
 mod mark;
 mod sealed;
 mod unsealed;
@@ -28,6 +30,12 @@ impl CursorScope {
     #[must_use]
     pub fn events(principal: &PrincipalId) -> Self {
         Self::digest(&[b"events", principal.as_str().as_bytes()])
+    }
+
+    /// Lists of GitHub's state as one principal sees them.
+    #[must_use]
+    pub fn lists(principal: &PrincipalId) -> Self {
+        Self::digest(&[b"lists", principal.as_str().as_bytes()])
     }
 
     /// The stream of one session.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{GithubIds, LogPosition, ResourceId, Timestamp, TraceContext};
+use model::{GithubIds, LogPosition, PlaceId, ResourceId, Timestamp, TraceContext};
 
 use crate::ResourceError;
 
@@ -230,6 +230,8 @@ pub struct MirrorProgress {
 /// - **ML-04** a cursor of another list, or one that cannot be read, is `Refused`.
 /// - **ML-05** a list of which only events have told has no `as_of`; what is not mirrored is in no `progress`, and
 ///   `compare_now` is false for it.
+/// - **ML-06** `holders` returns, in their order, which id has each name now, as events and GitHub's lists have shown it. A
+///   name that its holder left, or that is not known, has none. With `seen`, as ML-03.
 #[async_trait]
 pub trait MirrorReads: fmt::Debug + Send + Sync + 'static {
     /// A page of a list; see ML-01, ML-03, ML-04.
@@ -253,6 +255,18 @@ pub trait MirrorReads: fmt::Debug + Send + Sync + 'static {
         seen: Option<LogPosition>,
         trace: Option<TraceContext>,
     ) -> Result<Vec<Option<MirroredState>>, ResourceError>;
+
+    /// Which owners and repositories have up to [`MirrorListing::MAX_LIMIT`] names now (`owner/repo`, or a login, in any
+    /// case); see ML-06.
+    ///
+    /// # Errors
+    /// There are too many, the sync role does not answer within its deadline, or it is behind.
+    async fn holders(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError>;
 
     /// What is mirrored, and since when.
     ///

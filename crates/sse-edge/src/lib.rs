@@ -37,6 +37,7 @@ mod calls;
 mod compression;
 mod config;
 mod edge;
+mod edge_keys;
 mod error;
 mod health;
 mod limits;

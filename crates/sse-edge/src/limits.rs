@@ -349,6 +349,11 @@ pub(crate) const NAME_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const NAME_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause before names are loaded or stored again after a failure.
 pub(crate) const NAME_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Interval at which an edge asks the mirror for names of tokens of which no event has shown the id: until then, the name
+/// alone decides. The call is small, and comes only while there are such names.
+pub(crate) const NAME_MIRROR_INTERVAL: Duration = Duration::from_secs(1);
+/// Time within which an edge follows the log as far as the mirror was when it answered.
+pub(crate) const NAME_MIRROR_PATIENCE: Duration = Duration::from_secs(2);
 /// Events that an edge reads for names when it starts, those since the last checkpoint, or all if no names are stored:
 /// some ten seconds of reading. Renames beyond them are unknown, and it says so.
 pub(crate) const MAX_NAME_CATCH_UP_EVENTS: usize = 200_000;

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use event_flow::follow::Followed;
 use github_events::{without_strangers_texts, without_strangers_texts_of_label};
-use model::{EventId, LogPosition, ResourceUri, Sequence, StoredEvent, Timestamp, TraceContext};
+use model::{
+    EventId, LogPosition, PlaceId, ResourceUri, Sequence, StoredEvent, Timestamp, TraceContext,
+};
 use ports::{
     AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, MirrorAddress,
     MirrorListing, MirrorPage, MirrorProgress, MirrorReads, MirroredKind, MirroredState,
@@ -190,6 +192,15 @@ impl MirrorReads for LockedMirror {
         let found = states.iter_mut().flatten();
         found.for_each(|state| self.lockdown.state(state));
         Ok(states)
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        self.mirror.holders(names, seen, trace).await
     }
 
     async fn progress(

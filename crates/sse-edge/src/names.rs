@@ -1,6 +1,7 @@
 //! Keeps the directory of names: loads what is stored and reads what the log has had since, before the edge
 //! follows it, and stores what this edge learns. See `access`, ADR 002.
 
+mod mirrored;
 mod storing;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
@@ -12,6 +13,8 @@ use model::{LogPosition, PrincipalId, Sequence};
 use ports::{EventLog, EventLogError, LogHead};
 use tokio::time::{error::Elapsed, sleep, timeout};
 use tracing::warn;
+
+pub(crate) use mirrored::MirroredNames;
 
 use crate::limits::{
     CALL_DEADLINE, MAX_NAME_CATCH_UP_EVENTS, NAME_CATCH_UP_PAGE_EVENTS, NAME_PRINCIPALS_PER_READ,

@@ -48,6 +48,7 @@ use crate::{
     compression::AnswerCompression,
     config::EdgeConfig,
     edge::Edge,
+    edge_keys::EdgeKeys,
     error::EdgeBuildError,
     health::{EdgeHealth, EdgeHealthPage, ProbedStores},
     limits::{
@@ -59,7 +60,7 @@ use crate::{
         AnswerBudgetMetrics, AnswerMetrics, ClockMetrics, SessionMetrics, SubscriptionMetrics,
         withheld_texts,
     },
-    names::NameKeeper,
+    names::{MirroredNames, NameKeeper},
     peers::EdgePeers,
     profile,
     session::{Inboxes, KeptBroadcasts, SessionBounds, SessionDeps, SessionMailboxes, Sessions},
@@ -216,6 +217,7 @@ impl EdgeService {
         let records = Arc::clone(&self.deps.records);
         let lockdown = self.lockdown.clone();
         let mirror_cache = self.deps.mirror_cache.clone();
+        let mirror = self.deps.mirror.clone();
         let health = EdgeHealth::of_cache(mirror_cache.clone());
         let stores = ProbedStores {
             log: Arc::clone(&self.deps.pages),
@@ -244,6 +246,10 @@ impl EdgeService {
             Arc::clone(&log),
             Arc::clone(&edge.auth),
         );
+        if let Some(mirror) = mirror {
+            let (hub, log) = (Arc::clone(&edge.hub), Arc::clone(&log));
+            running.learn_names(MirroredNames { hub, mirror, log });
+        }
         running.follow(log, bus, router, names, health.follower.clone());
         running.run_wheel(wheel);
         Ok(ServingEdge {
@@ -315,7 +321,12 @@ impl EdgeService {
         ];
         if let Some(mirror) = deps.mirror {
             let clock = Arc::<StoreClock>::clone(&clock);
-            let github = GithubToolDeps { mirror, clock };
+            let github = GithubToolDeps {
+                mirror,
+                clock,
+                page_keys: Arc::new(EdgeKeys(Arc::clone(&hub))),
+                ids: Arc::clone(&deps.ids),
+            };
             toolsets.extend(github_tools::toolsets(&github));
             toolsets.extend(deps.toolsets);
             toolsets.push(github_tools::resources(&github, &toolsets));

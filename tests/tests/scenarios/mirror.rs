@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use fake_github::{
     server::GithubServer,
-    world::{RepoKey, TicketKey},
+    world::{AccountKey, RepoKey, TicketKey},
 };
 use model::{Clock, SystemClock, Timestamp};
 use reqwest::{Url, header::HeaderMap};
@@ -33,28 +33,30 @@ impl Clock for EarlierClock {
 }
 
 /// A GitHub with issues, and without a webhook.
-struct MirroredGithub {
-    server: GithubServer,
-    repo: RepoKey,
+pub(crate) struct MirroredGithub {
+    pub(crate) server: GithubServer,
+    pub(crate) owner: AccountKey,
+    pub(crate) repo: RepoKey,
     issues: Vec<TicketKey>,
     folder: tempfile::TempDir,
 }
 
 impl MirroredGithub {
-    async fn start(seed: u64) -> Result<Self> {
+    pub(crate) async fn start(seed: u64) -> Result<Self> {
         let server = GithubServer::start(seed, Arc::new(EarlierClock)).await?;
-        let (user, repo, issues) = server.change(|world| {
+        let (user, owner, repo, issues) = server.change(|world| {
             let owner = world.add_organization("octo-mirror");
             let repo = world.create_repo(owner, "tool");
             let issues = (0..ISSUES).map(|n| world.open_issue(repo, &format!("It is slow ({n})")));
             let issues = issues.collect();
-            (world.actor(), repo, issues)
+            (world.actor(), owner, repo, issues)
         });
         server.admit(TOKEN, user);
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("token"), TOKEN)?;
         Ok(Self {
             server,
+            owner,
             repo,
             issues,
             folder,
@@ -62,7 +64,7 @@ impl MirroredGithub {
     }
 
     /// A plan whose sync role compares every second.
-    fn mirrored(&self, plan: ClusterPlan) -> ClusterPlan {
+    pub(crate) fn mirrored(&self, plan: ClusterPlan) -> ClusterPlan {
         let token = self.folder.path().join("token");
         plan.with_env("FORGEWIRE_GITHUB__API_URL", self.server.url())
             .with_env("FORGEWIRE_GITHUB__TOKEN_FILE", &token.display().to_string())
@@ -79,7 +81,7 @@ async fn health_of_mirror(system: &System) -> Result<Value> {
     Ok(mirror.context("a mirror")?.take())
 }
 
-async fn until_whole(system: &System) -> Result<()> {
+pub(crate) async fn until_whole(system: &System) -> Result<()> {
     until("the mirror is whole", async || {
         let health = health_of_mirror(system).await;
         health.is_ok_and(|health| health["wholePlaces"] == 1)

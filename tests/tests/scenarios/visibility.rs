@@ -2,6 +2,7 @@
 
 mod connections;
 mod coverage;
+mod mirrored_names;
 mod random;
 mod renames;
 mod surfaces;

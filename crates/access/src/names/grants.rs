@@ -317,16 +317,33 @@ impl Grants {
 
     /// Names changed: some pinned places may have left theirs.
     pub(super) fn follow(&self, book: &NameBook) {
-        for (name, grantees) in &self.grantees {
-            for rights in grantees.iter().filter_map(|(_, rights)| rights.upgrade()) {
-                rights.set_left(name, &|id| book.has_left(id, name));
-            }
+        self.grantees
+            .keys()
+            .for_each(|name| self.follow_name(name, book));
+    }
+
+    /// As [`Self::follow`], of one name.
+    pub(super) fn follow_name(&self, name: &str, book: &NameBook) {
+        let grantees = self.grantees.get(name).into_iter().flatten();
+        for rights in grantees.filter_map(|(_, rights)| rights.upgrade()) {
+            rights.set_left(name, &|id| book.has_left(id, name));
         }
+    }
+
+    /// Whether some grant does not know the id of a name.
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        self.open.contains(name)
+    }
+
+    /// The names whose id some grant does not know; none while stored names are read.
+    pub(super) fn open_names(&self) -> Vec<String> {
+        let open = self.open.iter().filter(|_| !self.is_loading);
+        open.map(ToString::to_string).collect()
     }
 }
 
 /// A position after this one.
-const fn after(at: LogPosition) -> LogPosition {
+pub(super) const fn after(at: LogPosition) -> LogPosition {
     LogPosition {
         sequence: at.sequence.next(),
         ..at

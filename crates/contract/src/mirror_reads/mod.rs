@@ -1,6 +1,7 @@
 //! Cases for [`ports::MirrorReads`], on what the events of a log show.
 
 mod fresh;
+mod names;
 mod pages;
 
 use anyhow::{Result, ensure};
@@ -17,6 +18,7 @@ crate::case::cases! {
     "ML-03" Nothing fresh::without_a_position_lists_have_what_is_known;
     "ML-04" Nothing pages::the_cursor_of_another_list_is_refused;
     "ML-05" Nothing pages::what_is_not_mirrored_has_no_progress_and_is_not_compared;
+    "ML-06" Nothing names::a_name_has_its_present_holder_or_none;
 }
 
 /// Issues that the cases list.

@@ -6,9 +6,9 @@ use model::{Epoch, ErrorClass, IdSource, LogPosition, ResourceId, ResourceUri, S
 use ports::{ResourceError, ResourceReader};
 use proto::v1::{
     CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
-    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
-    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
-    StatusResponse,
+    GetHoldersRequest, GetHoldersResponse, GetResourceRequest, GetResourceResponse,
+    GetResourcesRequest, GetResourcesResponse, ListResourcesRequest, ListResourcesResponse,
+    ProgressRequest, ProgressResponse, StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
 use role_keys::RoleTrust;
@@ -218,6 +218,13 @@ impl SyncRpc for Rpc {
         request: Request<ListResourcesRequest>,
     ) -> Result<Response<ListResourcesResponse>, Status> {
         lists::list_resources(self, request).await
+    }
+
+    async fn get_holders(
+        &self,
+        request: Request<GetHoldersRequest>,
+    ) -> Result<Response<GetHoldersResponse>, Status> {
+        lists::get_holders(self, request).await
     }
 
     async fn progress(

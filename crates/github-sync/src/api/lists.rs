@@ -4,8 +4,9 @@ use instruments::TraceSpan;
 use model::{ErrorClass, LogPosition, TraceContext};
 use ports::{MirrorReads, ResourceError};
 use proto::v1::{
-    CompareNowRequest, CompareNowResponse, GetResourcesRequest, GetResourcesResponse,
-    ListResourcesRequest, ListResourcesResponse, ProgressResponse,
+    CompareNowRequest, CompareNowResponse, GetHoldersRequest, GetHoldersResponse,
+    GetResourcesRequest, GetResourcesResponse, ListResourcesRequest, ListResourcesResponse,
+    ProgressResponse,
 };
 use service_kit::grpc;
 use tonic::{Request, Response, Status};
@@ -52,6 +53,21 @@ pub(super) async fn list_resources(
     let reading = rpc.reader.page(&listing, seen, patience, Some(call.1));
     let page = finish(&call, reading).await?;
     Ok(Response::new(wire::page_to_wire(page)))
+}
+
+pub(super) async fn get_holders(
+    rpc: &Rpc,
+    request: Request<GetHoldersRequest>,
+) -> Result<Response<GetHoldersResponse>, Status> {
+    let call = grpc::trace_of(&request, "GetHolders", &*rpc.ids);
+    let patience = grpc::deadline_of(request.metadata()).unwrap_or(rpc.deadline);
+    let GetHoldersRequest { names, seen } = request.into_inner();
+    let seen = seen.map(position);
+    let reading = rpc.reader.holders_of(&names, seen, patience, Some(call.1));
+    let holders = finish(&call, reading).await?;
+    Ok(Response::new(GetHoldersResponse {
+        holders: holders.into_iter().map(wire::holder_to_wire).collect(),
+    }))
 }
 
 pub(super) async fn progress<T: Sync>(

@@ -1,14 +1,15 @@
 //! Lists over gRPC.
 
 use async_trait::async_trait;
-use model::{LogPosition, TraceContext};
+use model::{LogPosition, PlaceId, TraceContext};
 use ports::{
     MirrorAddress, MirrorListing, MirrorPage, MirrorProgress, MirrorReads, MirroredState,
     ResourceError,
 };
 use proto::v1::{
-    CompareNowRequest, CompareNowResponse, GetResourcesRequest, GetResourcesResponse,
-    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse,
+    CompareNowRequest, CompareNowResponse, GetHoldersRequest, GetHoldersResponse,
+    GetResourcesRequest, GetResourcesResponse, ListResourcesRequest, ListResourcesResponse,
+    ProgressRequest, ProgressResponse,
 };
 use tonic::{Code, Status};
 
@@ -71,6 +72,35 @@ impl MirrorReads for Client {
         self.traced(CALL, trace, message, (send, read)).await
     }
 
+    async fn holders(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        const CALL: SyncCall = SyncCall {
+            name: "GetHolders",
+            op: "say who has a name",
+        };
+        let message = GetHoldersRequest {
+            names: names.to_vec(),
+            seen: seen.map(seen_on_wire),
+        };
+        let send =
+            |mut client: StampedClient, request| async move { client.get_holders(request).await };
+        let read = |answer: Result<GetHoldersResponse, Status>| {
+            let holders = given(CALL, answer)?.holders;
+            if holders.len() != names.len() {
+                return Err(malformed(SyncWireError::Absent("holders")));
+            }
+            let named = names.iter().zip(holders);
+            Ok(named
+                .map(|(name, holder)| wire::holder(name, holder))
+                .collect())
+        };
+        self.traced(CALL, trace, message, (send, read)).await
+    }
+
     async fn progress(
         &self,
         trace: Option<TraceContext>,
@@ -124,13 +154,14 @@ fn given<T>(call: SyncCall, answer: Result<T, Status>) -> Result<T, ResourceErro
 
 /// The server writes the member first, and then the problem.
 fn refusal(text: &str) -> ResourceError {
-    const FIELDS: [&str; 8] = [
+    const FIELDS: [&str; 9] = [
         "addresses",
         "after",
         "filter",
         "kind",
         "labels",
         "limit",
+        "names",
         "repo",
         "words",
     ];

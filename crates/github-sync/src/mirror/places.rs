@@ -112,6 +112,19 @@ impl PlaceIndex {
         is_there.then_some(holder.id)
     }
 
+    /// Who has a name now, in any case; nobody has one that its last holder left.
+    pub(super) fn holder(&self, name: &str) -> Option<PlaceId> {
+        let name = name.to_ascii_lowercase();
+        if name.contains('/') {
+            let id = self.repository(&name)?;
+            let is_here = self.repositories.is_at(id, &name);
+            return is_here.then_some(PlaceId::Repository(id));
+        }
+        let id = self.owner(&name)?;
+        let is_here = self.owners.is_at(id, &name);
+        is_here.then_some(PlaceId::Owner(id))
+    }
+
     /// The repositories of which the present address is known to be one of this login's owner, in the order of their ids.
     pub(super) fn repositories_of(&self, login: &str) -> Vec<RepositoryId> {
         self.repositories.present_in(self.owner(login), login)

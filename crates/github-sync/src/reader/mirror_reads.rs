@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use model::{LogPosition, TraceContext};
+use model::{LogPosition, PlaceId, TraceContext};
 use ports::{
     MirrorAddress, MirrorListing, MirrorPage, MirrorProgress, MirrorReads, MirroredState,
     ResourceError,
@@ -82,6 +82,25 @@ impl MirrorReader {
         answer
     }
 
+    /// As [`MirrorReads::holders`], for a caller that waits no longer than `patience`.
+    pub(crate) async fn holders_of(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        patience: Duration,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        let answer = match self.is_fresh(seen, patience).await {
+            false => Err(ResourceError::Behind),
+            true => self.mirror.holders(names),
+        };
+        let outcome = self.count(SyncMethod::get_holders, &answer);
+        let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
+        let asked = names.len();
+        debug!(trace_id, asked, ?outcome, "holders of names read");
+        answer
+    }
+
     /// Whether the mirror has what a caller may know; without a position it always has.
     async fn is_fresh(&self, seen: Option<LogPosition>, patience: Duration) -> bool {
         match seen {
@@ -119,6 +138,15 @@ impl MirrorReads for MirrorReader {
         trace: Option<TraceContext>,
     ) -> Result<Vec<Option<MirroredState>>, ResourceError> {
         self.states(addresses, seen, self.deadline, trace).await
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        self.holders_of(names, seen, self.deadline, trace).await
     }
 
     async fn progress(

@@ -13,9 +13,9 @@ use model::{Classified, ErrorClass, EventType, RandomIds, SystemClock, TraceCont
 use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
     CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
-    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
-    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
-    StatusResponse,
+    GetHoldersRequest, GetHoldersResponse, GetResourceRequest, GetResourceResponse,
+    GetResourcesRequest, GetResourcesResponse, ListResourcesRequest, ListResourcesResponse,
+    ProgressRequest, ProgressResponse, StatusRequest, StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
@@ -249,6 +249,13 @@ impl SyncRpc for Recorder {
         Err(Status::unimplemented("an older version"))
     }
 
+    async fn get_holders(
+        &self,
+        _: Request<GetHoldersRequest>,
+    ) -> Result<Response<GetHoldersResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
     async fn progress(
         &self,
         _: Request<ProgressRequest>,
@@ -322,6 +329,13 @@ impl SyncRpc for OlderSync {
         &self,
         _: Request<ListResourcesRequest>,
     ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn get_holders(
+        &self,
+        _: Request<GetHoldersRequest>,
+    ) -> Result<Response<GetHoldersResponse>, Status> {
         Err(Status::unimplemented("an older version"))
     }
 

@@ -63,6 +63,10 @@ async fn errors(mirror: &dyn MirrorReads, trace: Option<TraceContext>) -> Vec<Re
             .get_many(&[address()], None, trace)
             .await
             .unwrap_err(),
+        mirror
+            .holders(&["octo".to_owned()], None, trace)
+            .await
+            .unwrap_err(),
         mirror.progress(trace).await.unwrap_err(),
         mirror.compare_now(None, trace).await.unwrap_err(),
     ]

@@ -6,9 +6,9 @@ use github_sync::client;
 use model::EventType;
 use proto::v1::{
     CompareNowRequest, CompareNowResponse, FindResourceRequest, FindResourceResponse,
-    GetResourceRequest, GetResourceResponse, GetResourcesRequest, GetResourcesResponse,
-    ListResourcesRequest, ListResourcesResponse, ProgressRequest, ProgressResponse, StatusRequest,
-    StatusResponse,
+    GetHoldersRequest, GetHoldersResponse, GetResourceRequest, GetResourceResponse,
+    GetResourcesRequest, GetResourcesResponse, ListResourcesRequest, ListResourcesResponse,
+    ProgressRequest, ProgressResponse, StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
 use role_keys::RoleTrust;
@@ -76,6 +76,13 @@ impl SyncRpc for SlowSync {
         &self,
         _: Request<ListResourcesRequest>,
     ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn get_holders(
+        &self,
+        _: Request<GetHoldersRequest>,
+    ) -> Result<Response<GetHoldersResponse>, Status> {
         Err(Status::unimplemented("an older version"))
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
 mod answers;
+mod cursors;
 mod described;
 mod memory_mirror;
 mod pages;
@@ -17,7 +18,7 @@ mod visibility;
 use std::{sync::Arc, time::Duration};
 
 use access::{Permission, Permissions, PresentRights, Principal, Visibility};
-use github_tools::{GithubToolDeps, resources, toolsets};
+use github_tools::{GithubToolDeps, PageKeys, resources, toolsets};
 use mcp::{
     ProtocolVersion, RequestId,
     capability::Capabilities,
@@ -25,12 +26,12 @@ use mcp::{
     profile::{ServerInfo, ServerProfile},
 };
 use mcp_server::{
-    Caller, OfferRegistry, RateLimiter, RateLimits, caller::ClientSlot,
+    CallError, Caller, OfferRegistry, RateLimiter, RateLimits, caller::ClientSlot,
     offered_tools::OfferedTools, output::CallOutput, tool::ToolCall,
 };
 use model::{
-    Epoch, GithubIds, LogPosition, ManualClock, OwnerId, PrincipalId, RepositoryId, ResourceId,
-    Sequence, Timestamp,
+    CursorKeys, Epoch, GithubIds, LogPosition, ManualClock, OwnerId, PrincipalId, RandomIds,
+    RepositoryId, ResourceId, Sequence, SharedKey, Timestamp,
 };
 use ports::{MirrorAddress, MirroredKind, MirroredState};
 use serde_json::{Value, json, value::to_raw_value};
@@ -109,11 +110,35 @@ fn mirror(states: Vec<MirroredState>) -> Arc<MemoryMirror> {
     Arc::new(mirror)
 }
 
+/// The keys of an edge.
+#[derive(Debug, Clone)]
+struct TestKeys(Arc<CursorKeys>);
+
+impl TestKeys {
+    fn of(text: &str) -> Self {
+        let key = SharedKey::of_text(text);
+        Self(Arc::new(CursorKeys::new(&[key], Epoch(1), false)))
+    }
+}
+
+impl PageKeys for TestKeys {
+    fn keys(&self) -> Result<Arc<CursorKeys>, CallError> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
 fn server(mirror: &Arc<MemoryMirror>) -> OfferRegistry {
+    server_with(mirror, &TestKeys::of("the key of all edges"))
+}
+
+/// A server with these keys.
+fn server_with(mirror: &Arc<MemoryMirror>, keys: &TestKeys) -> OfferRegistry {
     let clock = ManualClock::at(time(NOW));
     let deps = GithubToolDeps {
         mirror: Arc::<MemoryMirror>::clone(mirror),
         clock: Arc::new(clock),
+        page_keys: Arc::new(keys.clone()),
+        ids: Arc::new(RandomIds),
     };
     let profile = ServerProfile {
         info: ServerInfo::new("test", "0"),
@@ -126,8 +151,12 @@ fn server(mirror: &Arc<MemoryMirror>) -> OfferRegistry {
 }
 
 fn caller(sees: Visibility) -> Caller {
+    caller_named("me", sees)
+}
+
+fn caller_named(name: &str, sees: Visibility) -> Caller {
     let permissions = Permissions::from_iter([Permission::Read]);
-    let principal = Principal::new(PrincipalId::new("me").unwrap(), permissions, sees);
+    let principal = Principal::new(PrincipalId::new(name).unwrap(), permissions, sees);
     let principal = Arc::new(principal);
     let mut metrics = service_kit::metrics::MetricsRegistry::default();
     Caller {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use model::{LogPosition, Timestamp, TraceContext};
+use model::{LogPosition, PlaceId, Timestamp, TraceContext};
 use ports::{
     MAX_PAGE_BYTES, MirrorAddress, MirrorFilter, MirrorListing, MirrorOrder, MirrorPage,
     MirrorProgress, MirrorReads, MirroredKind, MirroredState, ResourceError,
@@ -218,6 +218,15 @@ impl MirrorReads for MemoryMirror {
         };
         let find = |wanted| states.iter().find(|state| is(state, wanted)).cloned();
         Ok(addresses.iter().map(find).collect())
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        _: Option<LogPosition>,
+        _: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        Ok(vec![None; names.len()])
     }
 
     async fn progress(

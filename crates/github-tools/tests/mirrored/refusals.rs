@@ -91,7 +91,7 @@ async fn each_refused_argument_names_its_field_and_what_helps() {
             "list_issues",
             at(json!({"after": "x"})),
             "after",
-            "begin again",
+            "leave it out",
         ),
         (
             "list_issues",

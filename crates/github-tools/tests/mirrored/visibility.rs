@@ -260,3 +260,32 @@ async fn content_of_another_repository_is_cut() {
         assert!(cut.contains("ours"), "{tool}: {cut}");
     }
 }
+
+/// How long an answer takes tells nothing: a list that may not be seen is read as one that does not exist.
+#[tokio::test]
+async fn a_hidden_list_is_not_looked_through() {
+    let many = (1..=500).map(|number| issue(number, json!({"title": "secret"})));
+    let mirror = mirror(many.collect());
+    let server = server(&mirror);
+    let sees = Visibility::only([], ["acme/other"]).unwrap();
+    for (tool, more) in [
+        ("list_issues", ""),
+        ("list_milestones", ""),
+        ("search_issues", "secret"),
+        ("search_issues", "absent words"),
+    ] {
+        let mut reads = Vec::new();
+        for place in ["acme/rocket", "nobody/nothing"] {
+            let (owner, repo) = place.split_once('/').unwrap();
+            let arguments = match tool {
+                "search_issues" => json!({"query": format!("repo:{place} {more}")}),
+                _ => json!({"owner": owner, "repo": repo}),
+            };
+            *mirror.reads.lock().unwrap() = 0;
+            let page = answer(&server, &caller(sees.clone()), tool, arguments).await;
+            assert_eq!(page["count"], 0, "{tool} {more}");
+            reads.push(*mirror.reads.lock().unwrap());
+        }
+        assert_eq!(reads, [1, 1], "{tool} {more}");
+    }
+}

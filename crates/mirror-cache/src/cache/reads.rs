@@ -1,7 +1,7 @@
 //! The ports.
 
 use async_trait::async_trait;
-use model::{LogPosition, ResourceUri, TraceContext};
+use model::{LogPosition, PlaceId, ResourceUri, TraceContext};
 use ports::{
     MirrorAddress, MirrorListing, MirrorPage, MirrorProgress, MirrorReads, MirroredState,
     ResourceError, ResourceReader, ResourceState, SyncStatus,
@@ -93,6 +93,16 @@ impl MirrorReads for MirrorCache {
             _ => Err(foreign_answer()),
         });
         states.collect()
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        // Names are asked for once, until they are known for good.
+        self.mirror.holders(names, seen, trace).await
     }
 
     async fn progress(

@@ -139,7 +139,7 @@ impl SealingKey {
             let stream = hmac::sign(&self.stream, &input);
             let hide = |(byte, with): (&mut u8, &u8)| *byte ^= with;
             block.iter_mut().zip(stream.as_ref()).for_each(hide);
-            // At most nine blocks: the longest body has the name of a stream.
+            // At most 34 blocks: the longest body has the place in a list.
             input[NONCE_BYTES] += 1;
         }
     }

@@ -22,8 +22,8 @@ const OF_LOG: u8 = 7;
 /// A position in an answer, sealed with a key that the operator gave the edges.
 const STREAM: u8 = 8;
 
-const ID_BYTES: usize = 1 + 4;
-const HEAD_BYTES: usize = ID_BYTES + NONCE_BYTES;
+pub(super) const ID_BYTES: usize = 1 + 4;
+pub(super) const HEAD_BYTES: usize = ID_BYTES + NONCE_BYTES;
 /// Epoch, sequence, tag, salt and scope.
 const BODY_BYTES: usize = 8 + 8 + 4 + 4 + 8;
 /// The same, with the fields that only the stream of a session needs.
@@ -262,12 +262,12 @@ impl CursorKeys {
     }
 }
 
-fn key_id(bytes: &[u8]) -> u32 {
+pub(super) fn key_id(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]])
 }
 
 /// The fields of a sealed text, which is longer than its head.
-fn open<'b>(key: &SealingKey, bytes: &'b mut [u8]) -> Result<&'b [u8], CursorError> {
+pub(super) fn open<'b>(key: &SealingKey, bytes: &'b mut [u8]) -> Result<&'b [u8], CursorError> {
     let (head, body) = bytes.split_at_mut(HEAD_BYTES);
     let mut nonce = [0; NONCE_BYTES];
     nonce.copy_from_slice(&head[ID_BYTES..]);

@@ -23,7 +23,7 @@ use crate::{
     edge::Edge,
     limits::SUBSCRIPTION_PROOF,
     lockdown::Lockdown,
-    names::NameKeeper,
+    names::{MirroredNames, NameKeeper},
     news::{BusRouter, beat_by_name, poll_answers, watch_sessions},
     peers::{AskedQuestions, present},
     session::{DeliveryReports, report},
@@ -173,6 +173,13 @@ impl BackgroundTasks<'_> {
         let filling = prefill::run(Arc::clone(&self.edge.hub), self.closed.clone());
         self.lifecycle
             .spawn_until_closed("edge-prefill", OnExit::EndsProcess, filling);
+    }
+
+    pub(super) fn learn_names(&self, names: MirroredNames) {
+        let learning = names.keep(self.closed.clone());
+        // Without it, a token that no event has shown would mean whoever has its names.
+        self.lifecycle
+            .spawn_until_closed("edge-mirrored-names", OnExit::EndsProcess, learning);
     }
 
     pub(super) fn run_wheel(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {

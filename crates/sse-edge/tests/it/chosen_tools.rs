@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use model::{GithubIds, LogPosition, ResourceId, Timestamp, TraceContext};
+use model::{GithubIds, LogPosition, PlaceId, ResourceId, Timestamp, TraceContext};
 use ports::{
     MirrorAddress, MirrorListing, MirrorPage, MirrorProgress, MirrorReads, MirroredKind,
     MirroredState, ResourceError,
@@ -62,6 +62,15 @@ impl MirrorReads for OneStranger {
             .iter()
             .map(|wanted| Some(state(wanted.kind)))
             .collect())
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        _: Option<LogPosition>,
+        _: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        Ok(vec![None; names.len()])
     }
 
     async fn progress(

@@ -86,7 +86,7 @@ async fn by_old_name(edge: &Url, filter: &str) -> Result<SseStream> {
     Ok(sse::open(&url, headers).await?)
 }
 
-async fn restart_edges(system: &mut System) -> Result<()> {
+pub(super) async fn restart_edges(system: &mut System) -> Result<()> {
     let edges = match system.kind() {
         SystemKind::Cluster => 3,
         SystemKind::Embedded => 1,

@@ -190,6 +190,14 @@ impl NameBook {
             || owner.is_some_and(|owner| !self.is_called(owner.into_place(), name.owner))
     }
 
+    /// Whether events have shown a place under another name, or another place under this one.
+    pub(in crate::names) fn is_elsewhere(&self, id: PlaceId, name: &str) -> bool {
+        match self.standing(name) {
+            NameStanding::Of(holder) => holder != id,
+            NameStanding::Open | NameStanding::Unheard => self.places.contains_key(&id),
+        }
+    }
+
     /// The logins that were an owner's alone, with the position at which it left each of them; its present one is not
     /// among them.
     pub(in crate::names) fn left_logins(&self, owner: PlaceId) -> Vec<(String, Sequence)> {

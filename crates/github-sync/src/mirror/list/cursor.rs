@@ -30,8 +30,7 @@ pub(super) struct SortKey {
 }
 
 /// A moment in the life of a table: its number of changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TableMoment {
     /// Another process, and a restarted one, has another table.
     pub(super) table: u64,
@@ -46,13 +45,9 @@ pub(super) struct MirrorCursor {
     pub(super) position: PagePosition,
 }
 
-/// The opaque form: base64url of this as JSON.
-#[derive(Serialize, Deserialize)]
-struct CursorForm {
-    list: String,
-    began: TableMoment,
-    at: PagePosition,
-}
+/// The form in which roles pass it on, as JSON: the list, the table and the change at which it began, and the position.
+/// Edges seal it before a client gets it.
+type CursorForm = (String, u64, u64, PagePosition);
 
 impl TableMoment {
     /// The same moment in the table that is now; its beginning if this was in another one.
@@ -88,26 +83,20 @@ impl MirrorCursor {
         if text.len() > MAX_CURSOR_BYTES {
             return Err(refusal());
         }
-        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| refusal())?;
-        let form: CursorForm = serde_json::from_slice(&json).map_err(|_| refusal())?;
-        if form.list != digest(listing) {
+        let form = serde_json::from_str::<CursorForm>(text);
+        let (list, table, change, position) = form.map_err(|_| refusal())?;
+        if list != digest(listing) {
             return Err(refusal());
         }
-        Ok(Some(Self {
-            began: form.began,
-            position: form.at,
-        }))
+        let began = TableMoment { table, change };
+        Ok(Some(Self { began, position }))
     }
 
-    /// The opaque form.
+    /// The form in which roles pass it on.
     pub(super) fn encode(self, listing: &MirrorListing) -> String {
-        let form = CursorForm {
-            list: digest(listing),
-            began: self.began,
-            at: self.position,
-        };
-        let json = serde_json::to_vec(&form).expect("numbers and texts");
-        URL_SAFE_NO_PAD.encode(json)
+        let TableMoment { table, change } = self.began;
+        let form: CursorForm = (digest(listing), table, change, self.position);
+        serde_json::to_string(&form).expect("numbers and texts")
     }
 }
 

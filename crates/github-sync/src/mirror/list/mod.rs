@@ -10,6 +10,7 @@ mod slice;
 mod words;
 
 use bytes::Bytes;
+use model::PlaceId;
 use ports::{
     MAX_PAGE_BYTES, MirrorAddress, MirrorListing, MirrorPage, MirroredState, ResourceError,
 };
@@ -85,6 +86,20 @@ impl Mirror {
             return Err(query::refused("addresses", problem));
         }
         Ok(states)
+    }
+
+    /// Which id has each of these names, as of the present position.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(crate) fn holders(&self, names: &[String]) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        if names.len() > MirrorListing::MAX_LIMIT {
+            let problem = format!("up to {} at once", MirrorListing::MAX_LIMIT);
+            return Err(query::refused("names", &problem));
+        }
+        let table = self.table.lock();
+        let holders = names.iter().map(|name| table.places.holder(name));
+        Ok(holders.collect())
     }
 
     /// Since when everything that a list shows is known to be whole.

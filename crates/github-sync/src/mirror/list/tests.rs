@@ -517,3 +517,25 @@ fn many_states_are_given_in_the_order_of_their_addresses() {
     let many = vec![addresses[0].clone(); MirrorListing::MAX_LIMIT + 1];
     assert!(mirror.get_many(&many).is_err());
 }
+
+#[test]
+fn lists_tell_who_has_a_name_and_another_one_under_it_takes_it() {
+    let mirror = mirror(100);
+    let names = ["octo/r1", "OCTO"].map(str::to_owned);
+    assert_eq!(mirror.holders(&names).unwrap(), [None, None]);
+    let pull = ListCase {
+        repo: 1,
+        number: 1,
+        second: 1,
+        json: json!({}),
+        gone: false,
+    };
+    show(&mirror, &pull);
+    let repository = |id| Some(model::PlaceId::Repository(model::RepositoryId(id)));
+    let owner = Some(model::PlaceId::Owner(model::OwnerId(10)));
+    assert_eq!(mirror.holders(&names).unwrap(), [repository(1), owner]);
+    let taken = place("Octo/R1", 10, 7);
+    let label = object(MirroredKind::Label, 5, 1, "bug");
+    mirror.show(&taken, &label, at(60), ShownAs::baseline);
+    assert_eq!(mirror.holders(&names).unwrap(), [repository(7), owner]);
+}

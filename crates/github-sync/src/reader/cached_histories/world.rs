@@ -20,8 +20,8 @@ use mirror_cache::{
 };
 use model::{
     Epoch, EventFacts, EventId, EventOrigin, EventType, FormerPlace, GithubIds, LogPosition,
-    OwnerId, RepositoryId, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, StoredEvent,
-    Timestamp, TraceContext,
+    OwnerId, PlaceId, RepositoryId, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced,
+    StoredEvent, Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
 use ports::{
@@ -171,6 +171,15 @@ impl MirrorReads for HeldReader {
     ) -> Result<Vec<Option<MirroredState>>, ResourceError> {
         let answer = self.reader.get_many(addresses, seen, trace).await;
         self.travel(answer).await
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        seen: Option<LogPosition>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        self.reader.holders(names, seen, trace).await
     }
 
     async fn progress(

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use event_flow::follow::Followed;
 use model::{
     EventFacts, EventId, EventOrigin, EventType, FormerPlace, GithubIds, LogPosition, OwnerId,
-    RandomIds, RepositoryId, ResourceId, ResourceType, ResourceUri, Sequence, StoredEvent,
+    PlaceId, RandomIds, RepositoryId, ResourceId, ResourceType, ResourceUri, Sequence, StoredEvent,
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
@@ -148,6 +148,15 @@ impl MirrorReads for CountingRole {
         let states = numbers.iter().map(|number| self.state(*number)).collect();
         self.asked.lock().push(numbers);
         Ok(states)
+    }
+
+    async fn holders(
+        &self,
+        names: &[String],
+        _: Option<LogPosition>,
+        _: Option<TraceContext>,
+    ) -> Result<Vec<Option<PlaceId>>, ResourceError> {
+        Ok(vec![None; names.len()])
     }
 
     async fn progress(
