@@ -30,7 +30,8 @@ deploy/setup.sh test
 # everything twice, and replace the binary by one that lacks the demo.
 step "build of the binaries (some minutes the first time)"
 with_count cargo build --locked --workspace --bins --features forgewire/demo
-[ $# -gt 0 ] || set -- --workspace
+# Every fault is told, not the first one alone.
+[ $# -gt 0 ] || set -- --workspace --no-fail-fast
 step "tests: cargo test $*"
 cargo test --locked --features forgewire/demo "$@"
 finish_step

@@ -228,7 +228,7 @@ async fn a_cursor_of_the_lost_part_is_told_and_misses_nothing() {
         // Its own position is there, and 20 events after it are not.
         assert_eq!(kept.frames[0], Frame::Truncated(20));
         assert_eq!(kept.events(), world.ids()[20..]);
-        let mut later = Reader::open(&world.hub, tagged(21, &world.ids()[20])).await;
+        let mut later = Reader::open(&world.hub, tagged(21, world.ids()[20])).await;
         later.drain().await;
         assert_eq!(later.frames.len(), 49, "{:?}", later.frames);
         // Without a tag, as in an older version, the number alone tells that it may be lost.
