@@ -31,6 +31,7 @@ use super::{
     interest::StreamInterest,
     log_end::LogEnd,
     log_turns::LogTurns,
+    lost_times::LostTimes,
     news::NewsSelection,
     pages::{PageResult, Pages},
     ring::{Ring, RingEntry},
@@ -76,6 +77,8 @@ pub struct Hub {
     started: AtomicBool,
     /// When this edge found another log in the place of the one that it followed.
     replaced_at: Mutex<Option<Timestamp>>,
+    /// When events were received that a set-back lost.
+    pub(crate) lost_times: LostTimes,
     /// The ring is empty, because the edge began to follow a log.
     pub(super) ring_restarted: Notify,
     /// The position of the newest event, for requests that wait for one.
@@ -197,6 +200,7 @@ impl Hub {
             set_back_entries: Mutex::default(),
             started: AtomicBool::new(false),
             replaced_at: Mutex::default(),
+            lost_times: LostTimes::default(),
             ring_restarted: Notify::new(),
             published: watch::Sender::new(Sequence::START),
             draining,
@@ -259,6 +263,7 @@ impl Hub {
         self.waits.unsettle();
         if replaced {
             *self.replaced_at.lock() = Some(self.clock.now());
+            self.lost_times.clear();
         }
         self.names.begin_log(epoch);
         self.streams.restart(position);
@@ -304,6 +309,12 @@ impl Hub {
             let tags = removed.iter().map(|entry| (entry.sequence, entry.tag));
             known.remember_removed(tags.collect());
             *timeline = Arc::new(known);
+        }
+        if was > resumes_after {
+            let first = removed.front();
+            let first = first.filter(|first| first.sequence == resumes_after.next());
+            let received_at = first.map(|first| first.event.facts.received_at);
+            self.lost_times.remember(received_at, self.clock.now());
         }
         let removed = removed
             .iter()

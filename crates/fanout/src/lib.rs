@@ -33,6 +33,7 @@ pub mod lag;
 pub mod limits;
 mod log_end;
 mod log_turns;
+mod lost_times;
 #[cfg(test)]
 mod match_bound_tests;
 pub mod metrics;

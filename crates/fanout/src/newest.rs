@@ -55,7 +55,7 @@ impl EventSource for Hub {
         let question = &*bound;
         let mut page = self.answer(reader, question, visible).await?;
         if self.epoch() == epoch {
-            page.truncated |= self.begins_in_another_log(question, &page);
+            page.truncated |= self.lacks_lost_events(question, &page);
             return Ok(page);
         }
         // The log was replaced meanwhile: in the new one, the positions of the question mean nothing.
@@ -84,14 +84,17 @@ impl EventSource for Hub {
 }
 
 impl Hub {
-    /// Whether a page covers the start of a range of time, part of which was in another log.
-    fn begins_in_another_log(&self, question: &EventQuery, page: &QueryPage) -> bool {
+    /// Whether a page covers the start of a range of time, part of which was in another log, or in a part of this one
+    /// that is lost.
+    fn lacks_lost_events(&self, question: &EventQuery, page: &QueryPage) -> bool {
         let covers_start = match question.order {
             Order::OldestFirst => question.after == Sequence::START,
             Order::NewestFirst => page.older.is_none(),
         };
         let from = question.from.filter(|_| covers_start);
-        from.is_some_and(|from| self.followed_another_since(from))
+        from.is_some_and(|from| {
+            self.followed_another_since(from) || self.lost_times.overlap(from, question.to)
+        })
     }
 
     async fn answer(

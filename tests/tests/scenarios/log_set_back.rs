@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use model::{Clock, SystemClock};
 use reqwest::{Url, header::HeaderMap};
 use serde_json::{Value, json};
 use testkit::{
@@ -78,6 +79,17 @@ async fn recent(edge: &Url, limit: usize) -> Result<BTreeSet<String>> {
     Ok(ids.map(ToOwned::to_owned).collect())
 }
 
+fn now() -> String {
+    SystemClock.now().to_string()
+}
+
+/// Whether a replay since a time says that events are gone.
+async fn replay_is_truncated(edge: &Url, since: &str) -> Result<bool> {
+    let url = edge.join(&format!("/events/replay/{since}"))?;
+    let list: Value = reqwest::get(url).await?.json().await?;
+    list["truncated"].as_bool().context("truncated")
+}
+
 /// A cursor after the newest event.
 async fn newest_cursor(edge: &Url) -> Result<String> {
     let url = edge.join("/events/recent?limit=1")?;
@@ -134,7 +146,7 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
         let saved = system.save_log().await?;
         let edges = system.edges().to_vec();
         every_node_is_ready(system).await?;
-        let away = newest_cursor(&edges[0]).await?;
+        let (away, before) = (newest_cursor(&edges[0]).await?, now());
         let mut live = Vec::new();
         for edge in &edges {
             live.push(open(edge, None).await?);
@@ -162,6 +174,8 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
                 let received = read_all(&mut open(edge, Some(&away)).await?, &new).await?;
                 ensure!(received.is_told, "who was away is told");
                 ensure!(received.ids.len() == 50, "{} events", received.ids.len());
+                ensure!(replay_is_truncated(edge, &before).await?, "by time, too");
+                ensure!(!replay_is_truncated(edge, &now()).await?);
             }
         }
         for edge in &edges {
