@@ -168,7 +168,8 @@ fn config(dir: &std::path::Path, secret: &str, github: &DemoGithub) -> Config {
     config.sqlite.path = dir.join("forgewire.db");
     config.ingest.webhook_secrets = vec![Secret::new(secret)];
     config.edge.drain_seconds = DRAIN_SECONDS;
-    config.telemetry.filter = "warn".to_owned();
+    // The webhook is configured once somebody listens.
+    config.telemetry.filter = "warn,github_sync::gaps=error".to_owned();
     config.edge.listen = free_or_any(config.edge.listen);
     config.ingest.listen = free_or_any(config.ingest.listen);
     config.sync.listen = free_or_any(config.sync.listen);
