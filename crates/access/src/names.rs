@@ -228,6 +228,11 @@ impl NameDirectory {
         }
     }
 
+    /// Waits until rights by name are granted, or names have been loaded.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
     /// The names that are granted and whose id is not known, in lower case; none while names are loaded.
     #[must_use]
     pub fn open_names(&self) -> Vec<String> {

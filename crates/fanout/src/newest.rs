@@ -84,9 +84,15 @@ impl EventSource for Hub {
 }
 
 impl Hub {
-    /// Whether a page covers the start of a range of time, part of which was in another log, or in a part of this one
-    /// that is lost.
+    /// Whether events are lost that a page would have: it goes over a place at which the log was put back, or covers the
+    /// start of a range of time, part of which was in another log or in a part of this one that is lost.
     fn lacks_lost_events(&self, question: &EventQuery, page: &QueryPage) -> bool {
+        let is_forward = question.order == Order::OldestFirst && question.after > Sequence::START;
+        if is_forward {
+            return self
+                .timeline()
+                .has_hole_between(question.after, page.through);
+        }
         let covers_start = match question.order {
             Order::OldestFirst => question.after == Sequence::START,
             Order::NewestFirst => page.older.is_none(),

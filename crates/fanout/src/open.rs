@@ -99,7 +99,7 @@ impl Hub {
             begin => (None, matches!(begin, StreamStart::Since(_))),
         };
         let principal = feed.principal_id().clone();
-        let (position, truncated) = self.resolve(begin, &principal).await?;
+        let (position, truncated) = self.resolve_start(begin, &principal).await?;
         let tag = match is_elsewhere || truncated {
             true => self.look_up(position, &principal).await,
             false => resumed,

@@ -70,29 +70,39 @@ impl Hub {
         Ok(self.started_keys()?.open(text, scope))
     }
 
-    /// The position at which to begin, and whether requested events are gone.
+    /// The position at which a reader begins that gets all that comes after it, and whether events are gone: also those that
+    /// the log lost after the position, though that itself is kept.
     ///
     /// # Errors
-    /// The cursor is ahead of this edge, which does not reach it in time; or it is older than the edge's
-    /// memory, and the log cannot tell now whether it still has the entry of the cursor. It is a time, and the
-    /// principal has searched the log for so many that this one is not found in time.
-    pub async fn resolve(
+    /// As [`Self::resolve`].
+    pub async fn resolve_start(
         &self,
         begin: StreamStart,
         principal: &PrincipalId,
     ) -> Result<(Sequence, bool), HubError> {
-        let is_of_now = matches!(begin, StreamStart::Head);
-        let (position, gone) = self.find(begin, principal).await?;
-        let has_hole = !gone && !is_of_now && self.timeline().has_hole_after(position);
+        let (is_of_now, since) = match &begin {
+            StreamStart::Since(time) => (false, Some(*time)),
+            begin => (matches!(begin, StreamStart::Head), None),
+        };
+        let (position, gone) = self.resolve(begin, principal).await?;
+        let has_hole = match since {
+            _ if gone || is_of_now => false,
+            Some(time) => self.lost_times.overlap(time, None),
+            None => self.timeline().has_hole_after(position),
+        };
         if has_hole {
-            // The reader's own position is kept, and what came then is not.
             self.metrics.gap(GapReason::LogSetBack);
         }
         Ok((position, gone || has_hole))
     }
 
     /// The position at which to begin, and whether it is another than the requested one.
-    async fn find(
+    ///
+    /// # Errors
+    /// The cursor is ahead of this edge, which does not reach it in time; or it is older than the edge's
+    /// memory, and the log cannot tell now whether it still has the entry of the cursor. It is a time, and the
+    /// principal has searched the log for so many that this one is not found in time.
+    pub async fn resolve(
         &self,
         begin: StreamStart,
         principal: &PrincipalId,
@@ -207,7 +217,7 @@ impl Hub {
         cursor: Cursor,
         principal: &PrincipalId,
     ) -> Result<(Option<Sequence>, bool), HubError> {
-        let (position, gone) = self.find(StreamStart::After(cursor), principal).await?;
+        let (position, gone) = self.resolve(StreamStart::After(cursor), principal).await?;
         Ok(((!gone).then_some(position), gone))
     }
 

@@ -126,8 +126,16 @@ impl LogTimeline {
 
     /// Whether the log lost entries after a position that is still there, as far as this edge knows.
     pub(crate) fn has_hole_after(&self, position: Sequence) -> bool {
-        let mut ranges = self.set_backs.iter();
-        ranges.any(|range| range.was > range.resumes_after && position <= range.resumes_after)
+        self.has_hole_between(position, Sequence(u64::MAX))
+    }
+
+    /// Whether the log lost entries between two positions that it has.
+    pub(crate) fn has_hole_between(&self, after: Sequence, through: Sequence) -> bool {
+        let mut ranges = self
+            .set_backs
+            .iter()
+            .filter(|range| range.was > range.resumes_after);
+        ranges.any(|range| after <= range.resumes_after && range.resumes_after < through)
     }
 
     pub(crate) fn moved(&self, position: Sequence) -> Sequence {
@@ -165,6 +173,9 @@ mod tests {
         }
         let has_hole = |position| timeline.has_hole_after(Sequence(position));
         assert!(has_hole(0) && has_hole(70) && has_hole(80) && !has_hole(81));
+        let between =
+            |after, through| timeline.has_hole_between(Sequence(after), Sequence(through));
+        assert!(between(70, 71) && between(75, 90) && !between(10, 70) && !between(80, 80));
         let resolve = |epoch, sequence| {
             let stored = LogPosition {
                 epoch: Epoch(epoch),

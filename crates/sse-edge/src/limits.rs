@@ -352,6 +352,8 @@ pub(crate) const NAME_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Interval at which an edge asks the mirror for names of tokens of which no event has shown the id: until then, the name
 /// alone decides. The call is small, and comes only while there are such names.
 pub(crate) const NAME_MIRROR_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest such interval, for names that the mirror does not know.
+pub(crate) const MAX_NAME_MIRROR_INTERVAL: Duration = Duration::from_secs(8);
 /// Time within which an edge follows the log as far as the mirror was when it answered.
 pub(crate) const NAME_MIRROR_PATIENCE: Duration = Duration::from_secs(2);
 /// Events that an edge reads for names when it starts, those since the last checkpoint, or all if no names are stored:

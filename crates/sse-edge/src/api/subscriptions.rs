@@ -173,10 +173,15 @@ async fn since(
             return Err(InputError::new("since", &reason).into());
         }
     };
-    let (sequence, truncated) = edge.hub.resolve(begin, &principal.id).await?;
+    let named = match &begin {
+        StreamStart::After(cursor) => Some(cursor.sequence),
+        _ => None,
+    };
+    let (sequence, truncated) = edge.hub.resolve_start(begin, &principal.id).await?;
     let since = LogPosition {
         sequence,
-        tag: tag.filter(|_| !truncated),
+        // The tag is that of the entry which the cursor names.
+        tag: tag.filter(|_| named == Some(sequence)),
         ..here
     };
     Ok((since, truncated))

@@ -11,7 +11,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::limits::{CALL_DEADLINE, NAME_MIRROR_INTERVAL, NAME_MIRROR_PATIENCE};
+use crate::limits::{
+    CALL_DEADLINE, MAX_NAME_MIRROR_INTERVAL, NAME_MIRROR_INTERVAL, NAME_MIRROR_PATIENCE,
+};
 
 /// Brings what the mirror knows of names into the directory of one edge.
 #[derive(Debug)]
@@ -29,13 +31,22 @@ impl MirroredNames {
     /// Asks for names that are not known, until `stop`.
     pub(crate) async fn keep(self, stop: CancellationToken) {
         let endless = async {
+            let (mut pause, mut asked) = (NAME_MIRROR_INTERVAL, Vec::new());
             loop {
                 self.names().has_open_names().await;
                 let open = self.names().open_names();
+                // Names that the mirror does not know now may stay so: it is asked for them less and less often.
+                pause = match open == asked {
+                    true => (2 * pause).min(MAX_NAME_MIRROR_INTERVAL),
+                    false => NAME_MIRROR_INTERVAL,
+                };
                 for some in open.chunks(MirrorListing::MAX_LIMIT) {
                     self.learn(some).await;
                 }
+                asked = open;
                 sleep(NAME_MIRROR_INTERVAL).await;
+                // A name that is granted meanwhile waits no longer than that.
+                let _ = timeout(pause - NAME_MIRROR_INTERVAL, self.names().opened()).await;
             }
         };
         stop.run_until_cancelled(endless).await;
@@ -71,7 +82,7 @@ impl MirroredNames {
             let (PlaceId::Owner(OwnerId(id)) | PlaceId::Repository(RepositoryId(id))) = id;
             info!(
                 name,
-                id, "the mirror knows whose a name is: tokens that named it go with this id"
+                id, "the mirror knows the id of a name: tokens that grant the name see this id"
             );
         }
     }

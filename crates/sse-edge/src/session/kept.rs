@@ -94,13 +94,24 @@ impl KeptNow {
             && session.created_at < oldest.at;
         is_missed.then_some(last.sequence)
     }
+
+    /// How far a session is that has looked at them and took nothing, if it is about to count as one that missed
+    /// something: in the middle, so that it is stored seldom, and what was sent last may still concern it later.
+    fn passed_over(&self, session: &Session) -> Option<Sequence> {
+        let at = |place: usize| self.broadcasts.get(place).map(|one| one.sequence);
+        let (quarter, middle) = (
+            at(self.broadcasts.len() / 4)?,
+            at(self.broadcasts.len() / 2)?,
+        );
+        (session.broadcasts_through < quarter).then_some(middle)
+    }
 }
 
 /// What takes the place of broadcasts that are no longer kept.
 fn notice_of_loss(now: Timestamp) -> BroadcastMessage {
     let data = json!({
         "truncated": true,
-        "detail": "broadcasts before this one that were kept for clients that were away are no longer kept",
+        "detail": "Some broadcasts sent while this client was disconnected have been removed.",
     });
     let rpc = log_message(LogLevel::Warning, "forgewire.messages", &data);
     let message = serde_json::from_slice::<&RawValue>(&rpc).expect("a notification is JSON");
@@ -286,20 +297,23 @@ impl Sessions {
         let taken = self.change(id, &principal.id, |session| {
             let (due, before) = (due(session), session.broadcasts_through);
             let loss = kept.last_after_loss(session);
-            if let Some(last) = loss.or(due.last().map(|one| one.sequence)) {
-                session.broadcasts_through = last;
+            let through = loss.or(due.last().map(|one| one.sequence));
+            if let Some(through) = through.or_else(|| kept.passed_over(session)) {
+                session.broadcasts_through = through;
             }
             let notice = loss.map(|_| notice_of_loss(now));
             let messages = notice.iter().chain(due.iter().map(|one| &one.message));
             let messages: Vec<_> = messages.map(|one| form_for(session, one)).collect();
-            (messages, before)
+            (messages, notice.is_some(), before)
         });
-        let Some(((messages, before), _)) = taken.await? else {
+        let Some(((messages, has_notice, before), _)) = taken.await? else {
             return Ok(Vec::new());
         };
         let mut stored = Vec::with_capacity(messages.len());
-        for message in messages {
+        for (place, message) in messages.into_iter().enumerate() {
             match self.store_message(id, message).await {
+                // The notice is no broadcast.
+                Ok(Some(_)) if has_notice && place == 0 => {}
                 Ok(Some(message)) => stored.push(message),
                 Ok(None) => break,
                 Err(error) => {

@@ -811,6 +811,22 @@ async fn what_is_kept_is_bounded_and_who_misses_something_is_told_once() {
     no_message(&mut later).await;
 }
 
+#[tokio::test]
+async fn a_connected_session_for_which_no_broadcast_was_is_not_told_that_it_misses_some() {
+    let (_world, a, _b, _tokens) = two_with_tokens().await;
+    let (_, mut stream) = principals::session(&a, SEES_ALL).await;
+    let first = stream.next_event(SOON).await.unwrap();
+    assert_eq!(first.data.as_deref(), Some(""), "{first:?}");
+    for n in 0..220_u64 {
+        let message = json!({ "method": "notifications/test", "params": { "n": n } });
+        let filter = json!({ "principal": "nobody" });
+        let body = json!({ "message": message, "durable": true, "filter": filter });
+        let (status, told) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
+        assert_eq!((status, &told["sentCount"]), (StatusCode::OK, &json!(0)));
+    }
+    quiet(&mut stream).await;
+}
+
 /// Nothing comes but the frame with which a stream opens.
 async fn no_message(stream: &mut SseStream) {
     let first = stream.next_event(SOON).await.unwrap();

@@ -76,7 +76,7 @@ async fn until_learned(system: &mut System) -> Result<()> {
         let lines = log_lines(&dir);
         let learned = lines
             .iter()
-            .filter(|line| line.contains("the mirror knows whose a name is"));
+            .filter(|line| line.contains("the mirror knows the id of a name"));
         learned.count() >= edges.len()
     })
     .await
