@@ -94,7 +94,7 @@ async fn replay_is_truncated(edge: &Url, since: &str) -> Result<bool> {
 async fn newest_cursor(edge: &Url) -> Result<String> {
     let url = edge.join("/events/recent?limit=1")?;
     let list: Value = reqwest::get(url).await?.json().await?;
-    let cursor = list["cursor"].as_str().context("a cursor")?;
+    let cursor = list["nextCursor"].as_str().context("a cursor")?;
     Ok(cursor.to_owned())
 }
 
