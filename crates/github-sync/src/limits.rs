@@ -158,8 +158,12 @@ pub(crate) const COUNT_ISSUES_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// memory for a number while they are read.
 pub(crate) const MAX_NUMBER_PAGES: u32 = 1_000;
 
-/// Issues that are missing from their repository and are asked for by themselves in one comparison.
+/// Issues that are missing from their repository and are asked for by themselves in one comparison; the next one goes on.
 pub(crate) const MAX_FATES_PER_PASS: usize = 100;
+
+/// Of them, how many GitHub may fail to answer for (5xx) before a comparison leaves the others to the next one:
+/// fewer failures in a row than open the circuit breaker of GitHub's API.
+pub(crate) const MAX_FATE_FAILURES: usize = 3;
 
 /// States that are stored between two looks at what else is to be stored.
 pub(crate) const SAVED_AT_ONCE: usize = 200;

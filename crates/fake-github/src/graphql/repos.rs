@@ -36,6 +36,7 @@ impl<'w> Thing<'w> {
             "description" => leaf(Value::Null),
             "isPrivate" => leaf(repo.private),
             "isArchived" => leaf(false),
+            "hasIssuesEnabled" => leaf(repo.has_issues),
             "visibility" => leaf(if repo.private { "PRIVATE" } else { "PUBLIC" }),
             "createdAt" => time(repo.created_at),
             "updatedAt" => time(repo.updated_at),
@@ -138,8 +139,11 @@ impl<'w> Thing<'w> {
             own.any(|name| names.contains(&name.as_str()))
         };
         let by_update = is_ordered_by(info, "UPDATED_AT");
+        let of = &world.repos[&key];
+        let is_shown = is_pull || (of.has_issues && !of.hides_issues);
         let all = world.tickets_of(key).filter(|(_, it)| {
-            it.pull.is_some() == is_pull
+            is_shown
+                && it.pull.is_some() == is_pull
                 && since.is_none_or(|since| it.updated_at >= since)
                 && states.as_ref().is_none_or(|all| all.contains(&state(it)))
                 && labels.as_ref().is_none_or(|names| has_label(it, names))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::fake_github::written::{REPOSITORY_URLS, extend, moment, urls};
 
 use super::Render;
-use crate::world::{FakeAccountKind, RepoKey};
+use crate::world::{FakeAccountKind, FakeTicket, RepoKey};
 
 impl Render<'_> {
     /// A repository as in lists, in payloads and in other objects.
@@ -16,7 +16,14 @@ impl Render<'_> {
             self.api_repo(key),
             self.web_repo(key),
         );
-        let open = repo.open_tickets;
+        let is_open_pull = |it: &FakeTicket| it.pull.is_some() && it.closed_at.is_none();
+        let open = match repo.has_issues {
+            true => repo.open_tickets as usize,
+            false => {
+                let tickets = self.0.tickets_of(key);
+                tickets.filter(|(_, it)| is_open_pull(it)).count()
+            }
+        };
         let visibility = if repo.private { "private" } else { "public" };
         let host = self.0.web.trim_start_matches("https://");
         let mut value = json!({

@@ -23,6 +23,8 @@ pub struct FakeRepo {
     pub private: bool,
     /// Whether it has issues: else 410 is the answer to whoever asks for them.
     pub has_issues: bool,
+    /// Whether no list shows its issues.
+    pub(crate) hides_issues: bool,
     /// Its open issues and pull requests.
     pub(crate) open_tickets: u64,
     /// When it was created.
@@ -50,6 +52,7 @@ impl FakeWorld {
             node_id: self.named("R", id, NodeKey::Repo(key)),
             private: false,
             has_issues: true,
+            hides_issues: false,
             open_tickets: 0,
             created_at: now,
             updated_at: now,
@@ -92,6 +95,15 @@ impl FakeWorld {
         (of.has_issues, of.updated_at) = (has_issues, now);
         let changes = json!({});
         self.emit(Happening::new("repository", "edited", repo).with("changes", changes));
+    }
+
+    /// Lists of a repository's issues are empty, and each of them is not found, as for whoever lost the permission to
+    /// read them. Where they are turned off as well, each of them is gone.
+    ///
+    /// # Panics
+    /// There is no such repository.
+    pub fn hide_issues(&mut self, repo: RepoKey, are_hidden: bool) {
+        self.repo_mut(repo).hides_issues = are_hidden;
     }
 
     /// Renames a repository. Its former name redirects, until another takes it.

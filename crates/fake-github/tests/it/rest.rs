@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use fake_github::server::FakeFault;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::harness::{TOKEN, World};
 
@@ -129,8 +130,15 @@ async fn issues_that_are_turned_off_are_gone_until_they_are_turned_on() {
         world.get("/repos/octo/reactor").await.body["has_issues"],
         false
     );
+    assert_eq!(world.get(&format!("{ISSUES}/1")).await.status, 410);
+    let query = "{ repository(owner: \"octo\", name: \"reactor\") { hasIssuesEnabled issues(first: 1) { totalCount } } }";
+    let shown = async || world.graphql(query, json!({})).await.body["data"]["repository"].take();
+    let none = json!({ "hasIssuesEnabled": false, "issues": { "totalCount": 0 } });
+    assert_eq!(shown().await, none);
     world.github.change(|it| it.set_issues(world.repo, true));
     assert_eq!(world.walk(ISSUES).await.len(), 1);
+    let one = json!({ "hasIssuesEnabled": true, "issues": { "totalCount": 1 } });
+    assert_eq!(shown().await, one);
 }
 
 #[tokio::test]

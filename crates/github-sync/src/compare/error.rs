@@ -45,6 +45,37 @@ pub(super) enum CompareError {
 }
 
 impl CompareError {
+    /// Whether GitHub's limit, or the part of it that is left to others, has no room now.
+    pub(super) const fn is_of_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetLow
+                | Self::Github(GithubError::RateLimited { .. } | GithubError::Budget(_))
+        )
+    }
+
+    /// Whether the next request fails as well, whatever it is for: a limit, the credentials, or an open circuit breaker.
+    pub(super) const fn is_of_all(&self) -> bool {
+        self.is_of_limit()
+            || matches!(
+                self,
+                Self::Github(
+                    GithubError::Unauthorized { .. }
+                        | GithubError::NotInstalled { .. }
+                        | GithubError::Secret(_)
+                        | GithubError::BreakerOpen { .. }
+                )
+            )
+    }
+
+    /// Whether GitHub does not answer, which may be otherwise at the next request.
+    pub(super) const fn is_of_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Github(GithubError::Unavailable { .. } | GithubError::BreakerOpen { .. })
+        )
+    }
+
     /// Whether it concerns one list alone: the others of the place can be read all the same.
     pub(super) const fn is_of_list(&self) -> bool {
         matches!(

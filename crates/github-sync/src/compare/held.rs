@@ -33,6 +33,8 @@ pub(super) struct HeldStep {
     pub(super) before: ListCheckpoint,
     /// Since when the list was known to be whole before.
     pub(super) whole_as_of: Option<Timestamp>,
+    /// A time from which on GitHub's answer cannot be older: that of the request.
+    pub(super) as_of: Timestamp,
     /// When they were seen first, by the own clock.
     pub(super) seen_at: Timestamp,
     pub(super) objects: Vec<ListedObject>,

@@ -112,8 +112,10 @@ impl<'c> Pass<'c> {
                     Err(error) => return Err(error),
                 }
             }
-            self.look_for_gone_issues(&place).await?;
-            let details = self.details(&place).await;
+            let details = match self.look_for_gone_issues(&place).await {
+                Ok(()) => self.details(&place).await,
+                not_counted => not_counted,
+            };
             // What they did not say stays as it was, and what lists say is told all the same.
             self.derive(&place).await?;
             details?;
@@ -176,8 +178,8 @@ impl<'c> Pass<'c> {
         held: &mut HeldList,
     ) -> Result<(), CompareError> {
         for step in held.take_steps() {
-            // It is no newer than the answer that it was in.
-            let at = (step.seen_at, step.seen_at);
+            // It is no newer than the answer that it was in, and that no older than its request.
+            let at = (step.as_of, step.seen_at);
             let waiting = self.settle(place, kind, &step.objects, at).await?;
             held.hold(HeldStep {
                 objects: waiting,
@@ -225,6 +227,7 @@ impl<'c> Pass<'c> {
         held.hold(HeldStep {
             before,
             whole_as_of: held.read_as_of,
+            as_of: step.as_of,
             seen_at: now,
             objects: waiting,
         });
@@ -310,7 +313,7 @@ impl<'c> Pass<'c> {
         let fates = match kind {
             MirroredKind::Issue => {
                 let ripe = judging.ripe_of_gone(self.state.list(kind));
-                self.fates(place, &ripe).await?
+                self.fates(place, &ripe).await
             }
             _ => BTreeMap::new(),
         };

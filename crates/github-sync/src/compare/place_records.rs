@@ -92,6 +92,9 @@ pub(super) struct PlaceState {
     /// When the issues of a repository were last counted, and what was the reason.
     #[serde(default)]
     pub(super) issue_count: Option<IssueCount>,
+    /// The missing issue of which was asked last what became of it: the next comparison goes on after it.
+    #[serde(default)]
+    pub(super) last_fate_asked: u64,
     /// What holds now of that of which no webhook tells.
     #[serde(default)]
     pub(super) conditions: KnownConditions,
@@ -153,6 +156,7 @@ impl PlaceState {
         self.repositories.clear();
         self.projects.clear();
         self.issue_count = None;
+        self.last_fate_asked = 0;
         self.conditions = KnownConditions::default();
     }
 

@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::listed::ListedObject;
 
 pub(crate) use node::project_of;
+pub(crate) use numbers::IssueNumbers;
 pub(crate) use projects::ProjectToRead;
 pub(crate) use pulls::{DetailFacts, DetailToRead, settled};
 

@@ -1,7 +1,9 @@
 //! What filters compare, of GitHub's object: read once, when a state is taken.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 /// The members of an object by which lists are filtered, in lower case. What it does not have, or has in a form that is
 /// not known, is absent.
@@ -20,6 +22,23 @@ pub(super) struct ListFacts {
     pub(super) branch: Option<Box<str>>,
     /// The name of a label, which is what has a color.
     pub(super) label_name: Option<Box<str>>,
+    /// What a label shows.
+    pub(super) label_shows: Option<LabelDigest>,
+}
+
+/// A digest of the members of a label that change: name, color, description, and whether it is a default one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LabelDigest(u64);
+
+impl LabelDigest {
+    fn of(members: [Option<&Value>; 4]) -> Self {
+        let mut digest = DefaultHasher::new();
+        for member in members {
+            // A missing member is as one that is null.
+            member.filter(|it| !it.is_null()).hash(&mut digest);
+        }
+        Self(digest.finish())
+    }
 }
 
 /// A label in an object that carries it.
@@ -28,6 +47,15 @@ pub(super) struct CarriedLabel {
     pub(super) id: CarriedLabelId,
     /// Its name when the object was made.
     pub(super) name: Box<str>,
+    /// What it showed, if that is all of it.
+    shows: Option<LabelDigest>,
+}
+
+impl CarriedLabel {
+    /// Whether a label with these facts shows what it showed.
+    pub(super) fn shows_same_as(&self, label: &ListFacts) -> bool {
+        self.shows.is_some() && self.shows == label.label_shows
+    }
 }
 
 /// What the label's own state is found by.
@@ -58,6 +86,8 @@ struct Members<'a> {
     head_branch: Option<&'a RawValue>,
     color: Option<&'a RawValue>,
     name: Option<&'a RawValue>,
+    description: Option<&'a RawValue>,
+    default: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +103,9 @@ enum WrittenLabel {
         name: String,
         id: Option<u64>,
         node_id: Option<String>,
+        color: Option<Value>,
+        description: Option<Value>,
+        default: Option<Value>,
     },
 }
 
@@ -82,13 +115,28 @@ impl WrittenLabel {
             Self::Text(name) => CarriedLabel {
                 id: CarriedLabelId::Unknown,
                 name: folded(&name),
+                shows: None,
             },
-            Self::Object { name, id, node_id } => {
+            Self::Object {
+                name,
+                id,
+                node_id,
+                color,
+                description,
+                default,
+            } => {
+                let others = [color, description, default];
+                let shows = others[0].is_some().then(|| {
+                    let [color, description, default] = others.each_ref().map(Option::as_ref);
+                    let spelt = Value::from(&*name);
+                    LabelDigest::of([Some(&spelt), color, description, default])
+                });
                 let node = node_id.map(|node| CarriedLabelId::Node(node.into()));
                 let id = id.map(CarriedLabelId::Number).or(node);
                 CarriedLabel {
                     id: id.unwrap_or(CarriedLabelId::Unknown),
                     name: folded(&name),
+                    shows,
                 }
             }
         }
@@ -129,6 +177,16 @@ impl ListFacts {
         let labels = read::<Vec<WrittenLabel>>(members.labels).unwrap_or_default();
         let labels = labels.into_iter().map(WrittenLabel::carried);
         let label_name = read::<String>(members.color).and_then(|_| read::<String>(members.name));
+        let label_shows = label_name.as_ref().map(|_| {
+            let shown = [
+                members.name,
+                members.color,
+                members.description,
+                members.default,
+            ];
+            let shown = shown.map(read::<Value>);
+            LabelDigest::of(shown.each_ref().map(Option::as_ref))
+        });
         let assignees = read::<Vec<Account>>(members.assignees).unwrap_or_default();
         let merged_at: Option<String> = read(members.merged_at);
         let branch = read::<Branch>(members.base).map(|base| base.name);
@@ -142,6 +200,7 @@ impl ListFacts {
             milestone: read::<Numbered>(members.milestone).map(|of| of.number),
             branch: branch.map(Into::into),
             label_name: label_name.as_deref().map(folded),
+            label_shows,
         }
     }
 }
@@ -163,6 +222,7 @@ mod tests {
         let label = |id, name: &str| CarriedLabel {
             id,
             name: name.into(),
+            shows: None,
         };
         let expected = ListFacts {
             state: Some("closed".into()),
@@ -178,6 +238,7 @@ mod tests {
             milestone: Some(3),
             branch: Some("Main".into()),
             label_name: None,
+            label_shows: None,
         };
         assert_eq!(facts, expected);
         let run = json!({ "head_branch": "dev", "actor": { "login": "bot" }, "merged_at": null });
@@ -191,6 +252,25 @@ mod tests {
         assert_eq!(project.state.as_deref(), Some("closed"));
         let label = ListFacts::of(br#"{"name":"Bug","color":"ff0000"}"#);
         assert_eq!(label.label_name.as_deref(), Some("bug"));
+    }
+
+    #[test]
+    fn a_label_shows_the_same_until_a_member_of_it_changes() {
+        let label = json!({ "id": 7, "name": "Bug", "color": "ff0000", "description": null, "default": false, "url": "a" });
+        let issue = json!({ "labels": [label, { "id": 7, "name": "Bug" }] });
+        let carried = ListFacts::of(issue.to_string().as_bytes()).labels;
+        let with = |member: &str, value: Value| {
+            let mut label = label.clone();
+            label[member] = value;
+            let own = ListFacts::of(label.to_string().as_bytes());
+            assert!(!carried[1].shows_same_as(&own), "not all of it is carried");
+            carried[0].shows_same_as(&own)
+        };
+        assert!(with("url", json!("b")));
+        assert!(!with("name", json!("bug")));
+        assert!(!with("color", json!("00ff00")));
+        assert!(!with("description", json!("It does not work")));
+        assert!(!with("default", json!(true)));
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl KeptState {
 }
 
 impl Entry {
+    /// Of what is open or closed.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.facts.state.as_deref() == Some("open")
+    }
+
     /// Whether it was found to be gone by comparison, not told by GitHub.
     pub(super) fn was_missed(&self) -> bool {
         self.state.deleted && is_listed_event_id(&self.state.event_id)

@@ -80,6 +80,11 @@ impl Mirror {
         self.table.lock().living(place.id(), kind)
     }
 
+    /// How many of a kind are known in a place, not deleted, and open.
+    pub(crate) fn count_open(&self, place: &ListedPlace, kind: MirroredKind) -> usize {
+        self.table.lock().count_open(place.id(), kind)
+    }
+
     /// The number of resources that are known.
     pub(crate) fn resources(&self) -> usize {
         self.table.lock().len()

@@ -231,7 +231,13 @@ impl Mirror {
 
     /// The state of a resource, as of the present position.
     pub(crate) fn get(&self, uri: &ResourceUri) -> Option<ResourceState> {
-        self.table.lock().get(uri)
+        let found = self.table.lock().found(uri);
+        // Without the lock: an object may be large.
+        let (state, news) = found?;
+        Some(ResourceState {
+            json: news.applied_to(&state.json),
+            ..state
+        })
     }
 
     /// Where the resource with a node id is, as of the present position.

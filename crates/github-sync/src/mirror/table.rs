@@ -22,6 +22,7 @@ pub(super) use carried::Carrier;
 pub(super) use listed::ListedState;
 
 use super::{
+    carried::CarriedNews,
     kept::Entry,
     key::{MirrorKey, MirroredPlace, is_numbered, is_of_owner, moved, parts_of},
     missing::MissingStates,
@@ -115,8 +116,8 @@ impl Table {
         self.entries.contains_key(&named).then_some(named)
     }
 
-    /// The state of what a URI means now; counts as a use.
-    pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
+    /// The state of what a URI means now, and what has changed of what it carries; counts as a use.
+    pub(super) fn found(&mut self, uri: &ResourceUri) -> Option<(ResourceState, CarriedNews)> {
         let (address, kind, number) = parts_of(uri)?;
         let key = self.key_of(kind, &address, number)?;
         let MirroredPlace::Known(id) = key.place else {
@@ -161,20 +162,26 @@ impl Table {
         Some((spelt.unwrap_or(present), ids))
     }
 
-    fn take(&mut self, key: &MirrorKey, uri: ResourceUri, ids: GithubIds) -> Option<ResourceState> {
+    fn take(
+        &mut self,
+        key: &MirrorKey,
+        uri: ResourceUri,
+        ids: GithubIds,
+    ) -> Option<(ResourceState, CarriedNews)> {
         self.touch(key);
         let entry = self.entries.get(key)?;
         let news = self.news_of(Carrier::of(key, entry));
         let state = &entry.state;
-        Some(ResourceState {
+        let state = ResourceState {
             uri,
             ids,
-            json: news.applied_to(&state.json),
+            json: state.json.clone(),
             event_id: state.event_id.clone(),
             sequence: state.sequence,
             updated_at: state.updated_at,
             deleted: state.deleted,
-        })
+        };
+        Some((state, news))
     }
 
     /// A state is used.

@@ -12,6 +12,12 @@ use crate::mirror::{
     version::StateVersion,
 };
 
+impl Table {
+    fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
+        Some(self.found(uri)?.0)
+    }
+}
+
 fn uri(number: u64) -> ResourceUri {
     ResourceUri::parse(&format!("github://issues/o/r/{number}")).unwrap()
 }

@@ -18,7 +18,11 @@ type Place = (i64, u64);
 pub(super) fn list(github: &mut Github, asked: &Asked) -> Handled {
     let world = &github.world;
     let repo = asked.repo(world)?;
-    if !world.repos[&repo].has_issues {
+    let of = &world.repos[&repo];
+    if of.hides_issues {
+        return Ok(RouteAnswer::of(serde_json::json!([])));
+    }
+    if !of.has_issues {
         return Err(Refusal::Gone(
             "Issues has been disabled in this repository.".to_owned(),
         ));
@@ -103,8 +107,18 @@ fn read_cursor(text: &str) -> Option<Place> {
 }
 
 pub(super) fn one(github: &mut Github, asked: &Asked) -> Handled {
-    let key = asked.ticket(&github.world)?;
-    Ok(RouteAnswer::of(github.world.render().whole_issue(key)))
+    let (world, repo) = (&github.world, asked.repo(&github.world)?);
+    let key = asked.ticket(world);
+    let is_pull = |key: &TicketKey| world.tickets[key].pull.is_some();
+    let (of, is_issue) = (&world.repos[&repo], !key.as_ref().is_ok_and(is_pull));
+    if !of.has_issues && is_issue {
+        let message = "Issues are disabled for this repo";
+        return Err(Refusal::Gone(message.to_owned()));
+    }
+    if of.hides_issues && is_issue {
+        return Err(Refusal::Missing);
+    }
+    Ok(RouteAnswer::of(world.render().whole_issue(key?)))
 }
 
 pub(super) fn comments(github: &mut Github, asked: &Asked) -> Handled {

@@ -1,6 +1,5 @@
 //! What lists do not show, read with GraphQL after them: what is common to projects and pull requests.
 
-use github::GithubError;
 use model::Timestamp;
 use ports::MirroredKind;
 use tracing::warn;
@@ -40,7 +39,7 @@ impl Pass<'_> {
         read: Result<(), CompareError>,
     ) -> Result<(), CompareError> {
         match read {
-            Err(error @ CompareError::Github(_)) if !is_of_limit(&error) => {
+            Err(error @ CompareError::Github(_)) if !error.is_of_limit() => {
                 for kind in kinds {
                     self.list_fails(*kind, &error);
                 }
@@ -110,11 +109,4 @@ impl Pass<'_> {
         self.is_changed = true;
         self.show_progress(kind);
     }
-}
-
-fn is_of_limit(error: &CompareError) -> bool {
-    matches!(
-        error,
-        CompareError::Github(GithubError::RateLimited { .. } | GithubError::Budget(_))
-    )
 }

@@ -172,7 +172,7 @@ impl Judging<'_> {
         }
         let change = match (self.kind, fate) {
             // It is asked for at the next comparison.
-            (MirroredKind::Issue, None) => return,
+            (MirroredKind::Issue, None) | (_, Some(IssueFate::SwitchedOff)) => return,
             (_, Some(IssueFate::There)) => {
                 list.gone.remove(&number);
                 return;

@@ -35,8 +35,12 @@ impl Table {
     /// What has changed of what a state carries.
     pub(in crate::mirror) fn news_of(&self, carrier: Carrier<'_>) -> CarriedNews {
         let present = |entry: &Entry| (!entry.state.deleted).then(|| entry.state.json.clone());
-        let labels = numbered(&carrier.facts.labels)
-            .filter_map(|(at, label)| Some((at, present(self.newer_label(carrier, label)?))));
+        let labels = numbered(&carrier.facts.labels).filter_map(|(at, label)| {
+            let entry = self.newer_label(carrier, label)?;
+            // As a rule the label is as it was, and its object is of a later moment all the same.
+            let is_same = !entry.state.deleted && label.shows_same_as(&entry.state.facts);
+            (!is_same).then(|| (at, present(entry)))
+        });
         CarriedNews {
             labels: labels.collect(),
             milestone: self.newer_milestone(carrier).map(present),

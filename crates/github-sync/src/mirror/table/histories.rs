@@ -323,8 +323,8 @@ impl NaiveGithub {
         {
             let address = format!("{login}/{name}");
             let uri = ResourceUri::parse(&format!("github://issues/{address}/7")).unwrap();
-            let state = self.table.get(&uri);
-            let state = state.map(|state| {
+            let state = self.table.found(&uri);
+            let state = state.map(|(state, _)| {
                 let text = String::from_utf8(state.json.to_vec()).unwrap();
                 let (id, version) = text.split_once(' ').unwrap();
                 let read: [u64; 2] = [id, version].map(|number| number.parse().unwrap());
@@ -373,7 +373,7 @@ proptest! {
         // A former address leads to one that was under its login, or nowhere.
         for (login, name) in LOGINS.iter().flat_map(|l| NAMES.iter().map(move |n| (l, n))) {
             let uri = ResourceUri::parse(&format!("github://issues/{login}/{name}/7")).unwrap();
-            if let Some(state) = github.table.get(&uri) {
+            if let Some((state, _)) = github.table.found(&uri) {
                 let id = state.ids.repository.unwrap().0;
                 prop_assert!(github.has_been_under(login, id), "{} is not {}", uri, id);
             }

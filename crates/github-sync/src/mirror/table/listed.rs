@@ -113,10 +113,19 @@ impl Table {
             number: key.number,
             node_id: entry.state.node_id.clone(),
             updated_at: entry.state.updated_at,
-            is_open: entry.state.facts.state.as_deref() == Some("open"),
+            is_open: entry.is_open(),
             json: entry.state.json.clone(),
         });
         living.collect()
+    }
+
+    /// How many of a kind are known in a place, not deleted, and open.
+    pub(in crate::mirror) fn count_open(&self, place: PlaceId, kind: MirroredKind) -> usize {
+        let (first, last) = MirrorKey::bounds(&MirroredPlace::Known(place), Some(kind));
+        let known = self.entries.range(first..=last).map(|(_, entry)| entry);
+        known
+            .filter(|entry| !entry.state.deleted && entry.is_open())
+            .count()
     }
 
     /// Takes a state from a list unless a newer one is known; `same` is the known state, if that was found to have its
