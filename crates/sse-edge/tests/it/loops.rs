@@ -1,9 +1,14 @@
 //! What a client opens and closes in a loop leaves nothing behind: no place, no session, no cost. The bounds
 //! are so low that a place that was not given back is missed after a few rounds.
 
+use std::cell::RefCell;
+
 use serde_json::json;
 use sse_edge::{EdgeConfig, RateLimits};
-use testkit::{mcp_client::ModernClient, sse};
+use testkit::{
+    mcp_client::{McpClient, ModernClient},
+    sse::{self, SseStream},
+};
 
 use super::{ndjson::Lines, world::*};
 
@@ -35,13 +40,24 @@ async fn is_empty(world: &EdgeWorld, node: &Node) {
     .await;
 }
 
+/// The stream of a session, once there is a place: that of the round before is given back when its end is noticed.
+async fn stream_of(client: &McpClient, node: &Node) -> SseStream {
+    let opened = RefCell::new(None);
+    until("there is a place for the stream of a session", || async {
+        let stream = client.open_stream(&node.url, None).await;
+        opened.replace(stream.ok()).is_none() && opened.borrow().is_some()
+    })
+    .await;
+    opened.into_inner().unwrap()
+}
+
 #[tokio::test]
 async fn sessions_with_subscriptions_and_streams() {
     let world = EdgeWorld::new().await;
     let node = narrow(&world).await;
     for _ in 0..ROUNDS {
         let client = connect(&node).await;
-        let stream = client.open_stream(&node.url, None).await.unwrap();
+        let stream = stream_of(&client, &node).await;
         for _ in 0..3 {
             subscribe(&client, &node, "cat").await;
             client.subscribe(&node.url, URI).await.unwrap();
