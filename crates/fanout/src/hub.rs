@@ -75,9 +75,7 @@ pub struct Hub {
     /// are of the generation in which this edge first had them.
     set_back_entries: Mutex<HashMap<Sequence, (EntryTag, u32)>>,
     started: AtomicBool,
-    /// When this edge found another log in the place of the one that it followed.
-    replaced_at: Mutex<Option<Timestamp>>,
-    /// When events were received that a set-back lost.
+    /// When events were received that the log does not have, or no longer.
     pub(crate) lost_times: LostTimes,
     /// The ring is empty, because the edge began to follow a log.
     pub(super) ring_restarted: Notify,
@@ -199,7 +197,6 @@ impl Hub {
             generation: AtomicU32::new(0),
             set_back_entries: Mutex::default(),
             started: AtomicBool::new(false),
-            replaced_at: Mutex::default(),
             lost_times: LostTimes::default(),
             ring_restarted: Notify::new(),
             published: watch::Sender::new(Sequence::START),
@@ -262,8 +259,7 @@ impl Hub {
         let generation = self.generation() + 1;
         self.waits.unsettle();
         if replaced {
-            *self.replaced_at.lock() = Some(self.clock.now());
-            self.lost_times.clear();
+            self.lost_times.replaced(self.clock.now());
         }
         self.names.begin_log(epoch);
         self.streams.restart(position);
@@ -314,7 +310,7 @@ impl Hub {
             let first = removed.front();
             let first = first.filter(|first| first.sequence == resumes_after.next());
             let received_at = first.map(|first| first.event.facts.received_at);
-            self.lost_times.remember(received_at, self.clock.now());
+            self.lost_times.set_back(received_at, self.clock.now());
         }
         let removed = removed
             .iter()
@@ -449,12 +445,6 @@ impl Hub {
     /// The log, and when it was put back: stored positions are resolved by it.
     pub fn timeline(&self) -> Arc<LogTimeline> {
         Arc::clone(&self.timeline.read())
-    }
-
-    /// Whether this edge followed another log at a time or later: what came then is not in this one, which has
-    /// removed nothing and cannot tell. An edge that was started since does not know of the other log.
-    pub(crate) fn followed_another_since(&self, time: Timestamp) -> bool {
-        self.replaced_at.lock().is_some_and(|at| time < at)
     }
 
     /// Changes when the log is replaced or put back to an earlier state.

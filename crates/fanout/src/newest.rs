@@ -87,20 +87,16 @@ impl Hub {
     /// Whether events are lost that a page would have: it goes over a place at which the log was put back, or covers the
     /// start of a range of time, part of which was in another log or in a part of this one that is lost.
     fn lacks_lost_events(&self, question: &EventQuery, page: &QueryPage) -> bool {
-        let is_forward = question.order == Order::OldestFirst && question.after > Sequence::START;
-        if is_forward {
-            return self
-                .timeline()
-                .has_hole_between(question.after, page.through);
-        }
         let covers_start = match question.order {
-            Order::OldestFirst => question.after == Sequence::START,
+            Order::OldestFirst if question.after > Sequence::START => {
+                let timeline = self.timeline();
+                return timeline.has_hole_between(question.after, page.through);
+            }
+            Order::OldestFirst => true,
             Order::NewestFirst => page.older.is_none(),
         };
         let from = question.from.filter(|_| covers_start);
-        from.is_some_and(|from| {
-            self.followed_another_since(from) || self.lost_times.overlap(from, question.to)
-        })
+        from.is_some_and(|from| self.lost_times.reason(from, question.to).is_some())
     }
 
     async fn answer(

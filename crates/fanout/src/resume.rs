@@ -80,16 +80,9 @@ impl Hub {
         begin: StreamStart,
         principal: &PrincipalId,
     ) -> Result<(Sequence, bool), HubError> {
-        let (is_of_now, since) = match &begin {
-            StreamStart::Since(time) => (false, Some(*time)),
-            begin => (matches!(begin, StreamStart::Head), None),
-        };
+        let is_position = matches!(begin, StreamStart::After(_) | StreamStart::Position(_));
         let (position, gone) = self.resolve(begin, principal).await?;
-        let has_hole = match since {
-            _ if gone || is_of_now => false,
-            Some(time) => self.lost_times.overlap(time, None),
-            None => self.timeline().has_hole_after(position),
-        };
+        let has_hole = is_position && !gone && self.timeline().has_hole_after(position);
         if has_hole {
             self.metrics.gap(GapReason::LogSetBack);
         }
@@ -131,11 +124,11 @@ impl Hub {
                     self.metrics.gap(GapReason::Trimmed);
                     return Ok((start.position, true));
                 }
-                let is_elsewhere = self.followed_another_since(time);
-                if is_elsewhere {
-                    self.metrics.gap(GapReason::LogReplaced);
+                let lost = self.lost_times.reason(time, None);
+                if let Some(reason) = lost {
+                    self.metrics.gap(reason);
                 }
-                return Ok((start.position, is_elsewhere));
+                return Ok((start.position, lost.is_some()));
             }
         };
         self.resolve_at(position, tag, principal).await

@@ -88,11 +88,9 @@ pub(crate) fn found(wire: FoundView) -> Result<Option<MirroredState>, SyncWireEr
 }
 
 pub(crate) fn holder_to_wire(holder: Option<PlaceId>) -> NameHolder {
-    let id = holder.map(|id| match id {
-        PlaceId::Owner(id) => id.0,
-        PlaceId::Repository(id) => id.0,
-    });
-    NameHolder { id }
+    NameHolder {
+        id: holder.map(PlaceId::number),
+    }
 }
 
 /// The holder of a name: a repository if the name is one's.

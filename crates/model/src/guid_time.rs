@@ -21,6 +21,16 @@ pub fn delivery_time(guid: Option<&str>, received_at: Timestamp) -> u64 {
     told.unwrap_or_else(|| gregorian_millis(received_at).saturating_mul(TICKS_PER_MILLI))
 }
 
+/// [`delivery_time`] as a timestamp, which has milliseconds.
+#[must_use]
+pub fn delivery_timestamp(guid: Option<&str>, received_at: Timestamp) -> Timestamp {
+    let told = guid.and_then(|guid| guid_time(guid, received_at));
+    let millis = told.and_then(|ticks| i64::try_from(ticks / TICKS_PER_MILLI).ok());
+    millis.map_or(received_at, |millis| {
+        Timestamp::from_unix_millis(millis - GREGORIAN_MILLIS)
+    })
+}
+
 /// The time that a GUID tells, in units of 100 ns since 1582: GitHub's are of version 1 (RFC 9562 §5.1), which begin
 /// with it. The id of an event tells that of its delivery: `<guid>.<n>`. `None` for any other GUID or id, and for a
 /// time that cannot be, so far is it from that of the reception.
@@ -66,6 +76,9 @@ mod tests {
         assert_eq!((made - second) / (1000 * TICKS_PER_MILLI), 0);
         assert_eq!(time("72d3162f-cc78-11e3-81ab-4c9367dc0958"), made + 1);
         assert!(made < delivery_time(None, received_at));
+        let told = delivery_timestamp(Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"), received_at);
+        assert_eq!(told, Timestamp::parse("2014-04-25T12:52:24.582Z").unwrap());
+        assert_eq!(delivery_timestamp(None, received_at), received_at);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use filter::{Filter, FilterCountError, FilterSet};
 pub use filter_request::{ASSOCIATIONS, FilterDefaults, FilterError, FilterRequest};
 pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
-pub use guid_time::{delivery_time, guid_time};
+pub use guid_time::{delivery_time, delivery_timestamp, guid_time};
 pub use ids::{
     BudgetAccount, DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId,
     RepositoryId, ResourceId, SessionId, StreamId, SubscriptionId, TaskId,

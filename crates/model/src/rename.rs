@@ -19,6 +19,17 @@ pub enum PlaceId {
     Repository(RepositoryId),
 }
 
+impl PlaceId {
+    /// Its number, which an owner and a repository may have in common.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Owner(id) => id.0,
+            Self::Repository(id) => id.0,
+        }
+    }
+}
+
 /// The name of an owner, or of a repository with that of its owner. GitHub compares names without case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PlaceName<'n> {

@@ -11,7 +11,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncWriteExt, process::Command, runtime::Builder, task::JoinSet, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+    runtime::Builder,
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     surfaces::{AbuseSurface, AttackPlan, AttackerSide},
@@ -48,19 +54,24 @@ pub(crate) struct AttackOrder {
 /// Answers to the attackers, by their names.
 pub(crate) type AttackTallies = BTreeMap<String, AttackTally>;
 
+/// This program in a process of its own, with another task; it is killed when this is dropped.
+pub(super) fn own_process(task: &str) -> Result<Child> {
+    let program = std::env::current_exe().context("finding this program")?;
+    let starting = Command::new(program)
+        .arg(task)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    starting.with_context(|| format!("starting the process for `{task}`"))
+}
+
 /// Attacks for some time, in a process of its own.
 ///
 /// # Errors
 /// The process does not start, fails, or gives no report.
 pub(crate) async fn attack(order: &AttackOrder) -> Result<AttackTallies> {
-    let program = std::env::current_exe().context("finding this program")?;
-    let mut process = Command::new(program)
-        .arg("attack")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("starting the attackers")?;
+    let mut process = own_process("attack")?;
     let mut stdin = process
         .stdin
         .take()

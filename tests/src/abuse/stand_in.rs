@@ -3,7 +3,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    process::Stdio,
     time::Duration,
 };
 
@@ -20,12 +19,12 @@ use futures_util::{StreamExt, stream};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::TcpListener,
-    process::{Child, ChildStdin, Command},
+    process::{Child, ChildStdin},
     runtime::Builder,
     time::timeout,
 };
 
-use super::target::AbuseTarget;
+use super::{attack::own_process, target::AbuseTarget};
 
 /// Time allowed for the process to say where it listens.
 const START_WAIT: Duration = Duration::from_secs(30);
@@ -52,14 +51,7 @@ impl StandIn {
     /// # Errors
     /// The process does not start, or does not say where it listens.
     pub(crate) async fn start() -> Result<Self> {
-        let program = std::env::current_exe().context("finding this program")?;
-        let mut child = Command::new(program)
-            .arg("stand-in")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting the stand-in")?;
+        let mut child = own_process("stand-in")?;
         let stdin = child.stdin.take().context("the stand-in has no stdin")?;
         let stdout = child.stdout.take().context("the stand-in has no stdout")?;
         let mut line = String::new();

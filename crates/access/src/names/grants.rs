@@ -134,14 +134,6 @@ pub(super) struct Grants {
     pub(super) is_recovering: bool,
 }
 
-/// The number of a place, in the form in which pins are compared.
-const fn number(id: PlaceId) -> u64 {
-    match id {
-        PlaceId::Owner(id) => id.0,
-        PlaceId::Repository(id) => id.0,
-    }
-}
-
 impl Grants {
     /// Begins to pin the names of a principal's rights.
     pub(super) fn attach(
@@ -156,7 +148,7 @@ impl Grants {
             grantees.push((principal.clone(), Arc::downgrade(rights)));
             let pinned = self.pins.get(principal).and_then(|pins| pins.get(&name));
             if let Some(id) = pinned {
-                rights.pin(&name, number(id), book.has_left(id, &name));
+                rights.pin(&name, id.number(), book.has_left(id, &name));
                 continue;
             }
             self.open.insert(name.as_str().into());
@@ -243,7 +235,7 @@ impl Grants {
                 }
                 None if pins.pin(name, id) => {
                     self.unstored.insert(principal.clone());
-                    debug!(%principal, name, id = number(id), "a name of a principal is pinned");
+                    debug!(%principal, name, id = id.number(), "a name of a principal is pinned");
                     id
                 }
                 None => {
@@ -252,7 +244,7 @@ impl Grants {
                 }
             };
             if let Some(rights) = rights.upgrade() {
-                rights.pin(name, number(pinned), book.has_left(pinned, name));
+                rights.pin(name, pinned.number(), book.has_left(pinned, name));
             }
         }
         if !is_open {
@@ -286,10 +278,10 @@ impl Grants {
             let grantees = self.grantees.get(name).into_iter().flatten();
             let of_principal = grantees.filter(|(grantee, _)| grantee == principal);
             if own.get(name).is_some_and(|own| own != id) {
-                warn!(%principal, %name, id = number(id), "another edge pinned the name first");
+                warn!(%principal, %name, id = id.number(), "another edge pinned the name first");
             }
             for rights in of_principal.filter_map(|(_, rights)| rights.upgrade()) {
-                rights.pin(name, number(id), book.has_left(id, name));
+                rights.pin(name, id.number(), book.has_left(id, name));
             }
         }
         self.pins.insert(principal.clone(), pins.clone());

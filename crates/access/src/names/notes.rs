@@ -93,9 +93,12 @@ impl SharedName {
         let meant = match &self.present {
             present if !shows(present) => "another one here".to_owned(),
             Some(present) if !PlaceName::read(present).is_same(&name) => {
-                format!("the one with id {} here, now {present}", number(self.meant))
+                format!(
+                    "the one with id {} here, now {present}",
+                    self.meant.number()
+                )
             }
-            _ => format!("the one with id {} here", number(self.meant)),
+            _ => format!("the one with id {} here", self.meant.number()),
         };
         (!told.is_empty()).then(|| {
             format!(
@@ -109,17 +112,10 @@ impl SharedName {
 
 /// How the events of one that the name does not mean are found.
 fn way_to((id, present): &(PlaceId, Option<String>)) -> String {
-    let id = number(*id);
+    let id = id.number();
     match present {
         Some(present) => format!("`{present}` (id {id})"),
         None => format!("the present name of id {id}, which no event has shown yet"),
-    }
-}
-
-const fn number(id: PlaceId) -> u64 {
-    match id {
-        PlaceId::Owner(id) => id.0,
-        PlaceId::Repository(id) => id.0,
     }
 }
 

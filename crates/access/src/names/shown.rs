@@ -26,11 +26,7 @@ impl Default for ShownPlaces {
 
 /// The part of a place.
 fn part_of(id: PlaceId) -> usize {
-    let number = match id {
-        PlaceId::Owner(id) => id.0,
-        PlaceId::Repository(id) => id.0,
-    };
-    usize::try_from(number % SHOWN_PARTS as u64).unwrap_or_default()
+    usize::try_from(id.number() % SHOWN_PARTS as u64).unwrap_or_default()
 }
 
 impl ShownPlaces {

@@ -65,7 +65,7 @@ pub(super) struct Comparer {
     pub(super) walks: Mutex<BTreeMap<(PlaceLabel, u64), ItemWalk>>,
 }
 
-/// How far the items of a project were read.
+/// How far the items of a project, or the numbers of issues, were read.
 #[derive(Debug, Clone)]
 pub(super) struct ItemWalk {
     /// The cursor of the next page.
@@ -73,8 +73,20 @@ pub(super) struct ItemWalk {
     /// The numbers that were read.
     pub(super) seen: BTreeSet<u64>,
     pub(super) pages: u32,
-    /// What was read has all changes of the project up to here.
+    /// What was read has all changes up to here.
     pub(super) read_for: Timestamp,
+}
+
+impl ItemWalk {
+    /// Before the first page.
+    pub(super) const fn from_start(read_for: Timestamp) -> Self {
+        Self {
+            after: None,
+            seen: BTreeSet::new(),
+            pages: 0,
+            read_for,
+        }
+    }
 }
 
 impl Comparer {

@@ -9,8 +9,6 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::facts::CarriedLabel;
-
 /// What has changed of what an object carries, since it was kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct CarriedNews {
@@ -82,11 +80,6 @@ impl CarriedNews {
         text.push(b']');
         Some(text)
     }
-}
-
-/// The position of a label in the object that carries it, with what it is found by.
-pub(super) fn numbered(labels: &[CarriedLabel]) -> impl Iterator<Item = (usize, &CarriedLabel)> {
-    labels.iter().enumerate()
 }
 
 /// A JSON text in which each address of a repository, and its full name, is that of another. Addresses are the values of

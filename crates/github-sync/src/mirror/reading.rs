@@ -10,7 +10,9 @@
 //!    replaces the pull request's own object.
 
 use bytes::Bytes;
-use model::{EventFacts, EventType, ResourceType, StoredEvent, Timestamp, delivery_time};
+use model::{
+    EventFacts, EventType, ResourceType, StoredEvent, Timestamp, delivery_time, delivery_timestamp,
+};
 use ports::MirroredKind;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
@@ -86,19 +88,6 @@ pub(crate) fn read(event: &StoredEvent) -> Result<EventReading, serde_json::Erro
     })
 }
 
-/// When GitHub made a delivery: of a copy that comes late, long before it was received.
-fn made_at(facts: &EventFacts, envelope: &Envelope<'_>) -> Timestamp {
-    const UNITS_PER_MILLI: u64 = 10_000;
-    let received_at = facts.received_at;
-    let made_at = delivery_time(envelope.metadata.delivery.as_deref(), received_at);
-    let since = delivery_time(None, received_at).abs_diff(made_at) / UNITS_PER_MILLI;
-    let since = std::time::Duration::from_millis(since);
-    match made_at > delivery_time(None, received_at) {
-        true => received_at.plus(since),
-        false => received_at.minus(since),
-    }
-}
-
 fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, serde_json::Error> {
     let Some(key) = MirrorKey::of(facts) else {
         return Ok(StateReading::Nothing);
@@ -132,7 +121,9 @@ fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, se
         json: Bytes::copy_from_slice(data.as_bytes()),
         updated_at: object.updated_at.unwrap_or_else(|| match key.kind {
             // Lists have the time of the answer: the same clock is compared with it.
-            MirroredKind::Label | MirroredKind::Release => made_at(facts, envelope),
+            MirroredKind::Label | MirroredKind::Release => {
+                delivery_timestamp(envelope.metadata.delivery.as_deref(), facts.received_at)
+            }
             _ => facts.timestamp,
         }),
         whole: facts.resource_type != ResourceType::PULL_REQUEST || object.head.is_some(),

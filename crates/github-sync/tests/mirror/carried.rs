@@ -45,6 +45,16 @@ async fn tickets(replica: &Replica) -> [Value; 2] {
     ]
 }
 
+/// Renames the label at GitHub to `crawling`, in another color; its object.
+async fn renamed(world: &MirrorWorld, label: u64) -> Value {
+    world
+        .github
+        .change(|github| github.edit_label(label, "crawling", "00ff00"));
+    let all = world.at_github("/repos/octo/reactor/labels").await;
+    let mut all = all.as_array().unwrap().iter();
+    all.find(|it| it["name"] == "crawling").unwrap().clone()
+}
+
 /// The numbers of issues that carry a label.
 async fn labelled(replica: &Replica, name: &str) -> Vec<u64> {
     let filter = MirrorFilter {
@@ -67,14 +77,9 @@ async fn in_milestone(replica: &Replica, number: u64) -> usize {
 async fn a_label_that_was_renamed_has_its_new_name_in_everything_that_carries_it() {
     let (world, [label, _], replica) = furnished().await;
     let cost = world.cost();
-    world
-        .github
-        .change(|github| github.edit_label(label, "crawling", "00ff00"));
-    let all = world.at_github("/repos/octo/reactor/labels").await;
-    let mut all = all.as_array().unwrap().iter();
-    let object = all.find(|it| it["name"] == "crawling").unwrap();
+    let object = renamed(&world, label).await;
     let cost = (cost.0 + 1, cost.1 + 1);
-    world.ingest_of("label", "edited", ("label", object)).await;
+    world.ingest_of("label", "edited", ("label", &object)).await;
     replica
         .until("the new name is known", async |it| {
             labelled(it, "crawling").await == [1]
@@ -104,13 +109,8 @@ async fn an_edge_that_keeps_an_answer_has_the_new_name_as_well() {
         edge.hits() > 0
     })
     .await;
-    world
-        .github
-        .change(|github| github.edit_label(label, "crawling", "00ff00"));
-    let all = world.at_github("/repos/octo/reactor/labels").await;
-    let mut all = all.as_array().unwrap().iter();
-    let object = all.find(|it| it["name"] == "crawling").unwrap();
-    world.ingest_of("label", "edited", ("label", object)).await;
+    let object = renamed(&world, label).await;
+    world.ingest_of("label", "edited", ("label", &object)).await;
     // A client that has seen the event sees what it means.
     let issue = edge.issue(1).await;
     assert!(labels(&issue).contains(&"crawling"), "{issue}");

@@ -165,23 +165,21 @@ async fn since(
     };
     let scope = CursorScope::events(&principal.id);
     let opened = edge.hub.open_cursor(&text, scope)?;
-    let (begin, tag) = match (opened, Timestamp::from_input(&text)) {
-        (Ok(cursor), _) => (StreamStart::After(cursor), cursor.tag),
+    let (begin, cursor) = match (opened, Timestamp::from_input(&text)) {
+        (Ok(cursor), _) => (StreamStart::After(cursor), Some(cursor)),
         (Err(_), Some(time)) => (StreamStart::Since(time), None),
         (Err(_), None) => {
             let reason = format!("is neither a cursor of this server nor a time: {TIME_FORMAT}");
             return Err(InputError::new("since", &reason).into());
         }
     };
-    let named = match &begin {
-        StreamStart::After(cursor) => Some(cursor.sequence),
-        _ => None,
-    };
     let (sequence, truncated) = edge.hub.resolve_start(begin, &principal.id).await?;
     let since = LogPosition {
         sequence,
         // The tag is that of the entry which the cursor names.
-        tag: tag.filter(|_| named == Some(sequence)),
+        tag: cursor
+            .filter(|at| at.sequence == sequence)
+            .and_then(|at| at.tag),
         ..here
     };
     Ok((since, truncated))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use access::NameDirectory;
 use fanout::hub::Hub;
-use model::{OwnerId, PlaceId, RepositoryId};
+use model::PlaceId;
 use ports::{EventLog, MirrorListing, MirrorReads};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -79,10 +79,10 @@ impl MirroredNames {
 
     fn learn_holder(&self, name: &str, id: PlaceId) {
         if self.names().learn_holder(name, id) {
-            let (PlaceId::Owner(OwnerId(id)) | PlaceId::Repository(RepositoryId(id))) = id;
             info!(
                 name,
-                id, "the mirror knows the id of a name: tokens that grant the name see this id"
+                id = id.number(),
+                "the mirror knows the id of a name: tokens that grant the name see this id"
             );
         }
     }

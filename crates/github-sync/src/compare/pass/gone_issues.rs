@@ -7,7 +7,7 @@
 //! A repository whose issues are switched off has none, and has them again when they are switched on: of it nothing is judged.
 //! Nor of one that shows not a single issue, because that is what credentials see that may not read issues any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ports::MirroredKind;
 use serde::Deserialize;
@@ -142,12 +142,7 @@ impl Pass<'_> {
             return Ok(NumbersEnd::NotRead);
         };
         let walk = self.comparer.walks.lock().get(key).cloned();
-        let mut walk = walk.unwrap_or_else(|| ItemWalk {
-            after: None,
-            seen: BTreeSet::new(),
-            pages: 0,
-            read_for: self.comparer.clock.now(),
-        });
+        let mut walk = walk.unwrap_or_else(|| ItemWalk::from_start(self.comparer.clock.now()));
         loop {
             self.begin_query()?;
             let details = &self.comparer.details;

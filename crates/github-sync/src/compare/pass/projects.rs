@@ -140,12 +140,7 @@ impl Pass<'_> {
         const KIND: MirroredKind = MirroredKind::ProjectItem;
         let key = (self.label.clone(), project.number);
         let walk = self.comparer.walks.lock().remove(&key);
-        let mut walk = walk.unwrap_or_else(|| ItemWalk {
-            after: None,
-            seen: BTreeSet::new(),
-            pages: 0,
-            read_for,
-        });
+        let mut walk = walk.unwrap_or_else(|| ItemWalk::from_start(read_for));
         loop {
             // Until its page is taken, the walk is where it was.
             self.comparer.walks.lock().insert(key.clone(), walk.clone());

@@ -5,7 +5,7 @@ use ports::MirroredKind;
 
 use super::Table;
 use crate::mirror::{
-    carried::{CarriedNews, numbered},
+    carried::CarriedNews,
     facts::{CarriedLabel, CarriedLabelId, ListFacts},
     kept::Entry,
     key::{MirrorKey, MirroredPlace},
@@ -35,7 +35,8 @@ impl Table {
     /// What has changed of what a state carries.
     pub(in crate::mirror) fn news_of(&self, carrier: Carrier<'_>) -> CarriedNews {
         let present = |entry: &Entry| (!entry.state.deleted).then(|| entry.state.json.clone());
-        let labels = numbered(&carrier.facts.labels).filter_map(|(at, label)| {
+        let labels = carrier.facts.labels.iter().enumerate();
+        let labels = labels.filter_map(|(at, label)| {
             let entry = self.newer_label(carrier, label)?;
             // As a rule the label is as it was, and its object is of a later moment all the same.
             let is_same = !entry.state.deleted && label.shows_same_as(&entry.state.facts);
