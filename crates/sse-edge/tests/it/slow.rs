@@ -125,9 +125,10 @@ async fn slow_clients_hurt_nobody_and_end_in_a_bounded_time_with_a_cursor_that_i
     let b = world.node().await;
     let flow = Flow::default();
     let (last_known, last) = watch::channel(usize::MAX);
+    // The first one is on the other edge, whose clients are all fast: it shows how busy the machine is.
     let mut readers = Vec::new();
-    for _ in 0..5 {
-        let stream = sse::open(&a.at("/events/stream"), HeaderMap::new()).await;
+    for node in [&b, &a, &a, &a, &a, &a] {
+        let stream = sse::open(&node.at("/events/stream"), HeaderMap::new()).await;
         readers.push(reads_along(stream.unwrap(), flow.clone(), last.clone()));
     }
     let never = Raw::ask_small(&a, EVENTS).await;
@@ -153,13 +154,16 @@ async fn slow_clients_hurt_nobody_and_end_in_a_bounded_time_with_a_cursor_that_i
     until("they are gone", || async { a.open_streams("events") == 5 }).await;
 
     last_known.send_replace(count);
+    let mut elsewhere = None;
     for reader in readers {
         let mut late = reader.await.unwrap();
         assert_eq!(late.len(), count);
         late.sort();
         let (median, worst) = (late[count / 2], late[count - 1]);
-        let bearable = median < Duration::from_millis(100) && worst < AT_ONCE;
-        assert!(bearable, "{median:?}, {worst:?}");
+        let there = *elsewhere.get_or_insert((median, worst));
+        let bearable =
+            median < Duration::from_millis(100) + 3 * there.0 && worst < AT_ONCE + 3 * there.1;
+        assert!(bearable, "{median:?}, {worst:?}; elsewhere {there:?}");
     }
     for raw in [Ok(never), Ok(half), drop_by_drop.await, behind.await] {
         came_back(raw.unwrap(), &b, count).await;

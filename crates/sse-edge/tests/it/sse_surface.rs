@@ -533,6 +533,10 @@ async fn a_broadcast_that_was_cut_says_so_and_which_edge_is_still_sending() {
             let (status, answer) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
             assert_eq!(status, StatusCode::OK, "{answer}");
             told = answer;
+            if told["missing"] != json!([]) {
+                // The machine was too busy for its answer, which says nothing of its clients.
+                continue;
+            }
             if told["sentCount"] == 0 {
                 break;
             }
