@@ -1,53 +1,167 @@
-//! Reads of the mirror: in the process of the sync role, over gRPC, and over gRPC through the cache of an edge.
-//! `cargo run --release -p github-sync --example cached_reads`.
+//! Reads: in the process of the sync role, over gRPC, and over gRPC through the cache of an edge.
 //!
 //! The workload: 50 agents read issues of one repository, one after the other, while 5 events a second happen there. Of 2,000 issues,
 //! the n-th is read and changed 1/n times as often as the first (Zipf), and each second read is of the issue of the newest event.
 
 use std::{
-    net::Ipv4Addr,
-    num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use event_flow::follow::{FollowOptions, follow};
-use github_sync::{RunningSync, SyncConfig, SyncDeps, SyncService, client};
+use github_sync::client;
 use mirror_cache::{
     cache::{MirrorCache, MirrorCacheParts},
     limits::DEFAULT_MAX_BYTES,
     metrics::MirrorCacheMetrics,
 };
-use model::{
-    EventFacts, EventId, EventOrigin, EventType, GithubIds, LogPosition, OwnerId, RandomIds,
-    RepositoryId, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, StoredEvent,
-    Timestamp,
-};
-use ports::{Bus, BusMessage, EventHint, EventLog, ResourceReader, Topic};
+use model::{LogPosition, ResourceUri, Sequence};
+use ports::ResourceReader;
 use role_keys::RoleTrust;
-use service_kit::{
-    lifecycle::{Lifecycle, OnExit},
-    metrics::MetricsRegistry,
-};
-use store_layers::StoredLog;
-use store_memory::{InProcessBus, MemoryLogStore};
-use tokio::{
-    net::TcpListener,
-    time::{Instant, interval},
-};
+use service_kit::lifecycle::{Lifecycle, OnExit};
+use tokio::time::{Instant, interval};
+
+use crate::world::{World, caught_up, start};
 
 const ISSUES: u64 = 2_000;
 const AGENTS: u64 = 50;
 const EVENTS_PER_SECOND: u64 = 5;
 const LASTING: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Bytes of text in an issue.
-const TEXT_BYTES: usize = 1_500;
-const CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+
+pub(crate) async fn run() -> Result<()> {
+    let world = World::new();
+    world.fill(ISSUES, 0).await?;
+    let lifecycle = Lifecycle::new(Duration::from_secs(1));
+    let (running, endpoint) = start(&world, &lifecycle).await?;
+    caught_up(&running).await?;
+    measure(&world, "in process", running.reader()).await?;
+    let remote = client::connect(&endpoint, DEADLINE, RoleTrust::none())?;
+    measure(&world, "over gRPC", remote).await?;
+    let cached = cache(&world, &endpoint, &lifecycle)?;
+    let reader = Arc::<MirrorCache>::clone(&cached);
+    measure(&world, "over gRPC, cached", reader).await?;
+    println!("the cache: {}", cached.view());
+    let empty = cache(&world, &endpoint, &lifecycle)?;
+    each_once("over gRPC, nothing cached", empty).await?;
+    each_once("in process, labels as they were", running.reader()).await?;
+    world.rename_labels(10 * ISSUES).await?;
+    caught_up(&running).await?;
+    each_once("in process, labels renamed since", running.reader()).await
+}
+
+/// The workload.
+async fn measure(world: &World, name: &str, reader: Arc<dyn ResourceReader>) -> Result<()> {
+    let happening = tokio::spawn(keep_happening(world.clone()));
+    let agents = (0..AGENTS).map(|seed| agent(world.clone(), Arc::clone(&reader), seed));
+    let measured = all(name, agents.collect()).await;
+    happening.abort();
+    measured
+}
+
+/// Every issue is read once, by 50 agents.
+async fn each_once(name: &str, reader: Arc<dyn ResourceReader>) -> Result<()> {
+    let agents = (0..AGENTS).map(|first| {
+        let reader = Arc::clone(&reader);
+        async move {
+            let mut took = Vec::new();
+            for number in (first + 1..=ISSUES).step_by(AGENTS as usize) {
+                took.push(read(&reader, number, None).await?);
+            }
+            Ok(took)
+        }
+    });
+    all(name, agents.collect()).await
+}
+
+/// Waits for agents, and prints what their reads took.
+async fn all<F>(name: &str, agents: Vec<F>) -> Result<()>
+where
+    F: Future<Output = Result<Vec<u64>>> + Send + 'static,
+{
+    let began = Instant::now();
+    let agents: Vec<_> = agents.into_iter().map(tokio::spawn).collect();
+    let mut took = Vec::new();
+    for agent in agents {
+        took.extend(agent.await??);
+    }
+    let rate = took.len() as f64 / began.elapsed().as_secs_f64();
+    took.sort_unstable();
+    let at = |of_hundred: usize| took[(took.len() - 1) * of_hundred / 100];
+    println!(
+        "{name}: {rate:.0} reads/s, p50 {} µs, p99 {} µs",
+        at(50),
+        at(99)
+    );
+    Ok(())
+}
+
+/// The time of a read, in microseconds.
+async fn read(
+    reader: &Arc<dyn ResourceReader>,
+    number: u64,
+    seen: Option<LogPosition>,
+) -> Result<u64> {
+    let uri = ResourceUri::parse(&format!("github://issues/octo/cat/{number}"))?;
+    let began = Instant::now();
+    let state = reader.get_resource(&uri, seen, None).await?;
+    let took = began.elapsed().as_micros();
+    state.context("an issue")?;
+    Ok(u64::try_from(took)?)
+}
+
+/// Reads of one agent, in microseconds.
+async fn agent(world: World, reader: Arc<dyn ResourceReader>, seed: u64) -> Result<Vec<u64>> {
+    let head = world.log.head().await?;
+    let seen = LogPosition {
+        epoch: head.epoch,
+        sequence: Sequence::START,
+        tag: None,
+    };
+    let (mut numbers, mut took) = (Zipf::new(seed), Vec::new());
+    let end = Instant::now() + LASTING;
+    while Instant::now() < end {
+        let number = match took.len() % 2 {
+            0 => numbers.next(),
+            _ => world.newest.load(Ordering::Relaxed),
+        };
+        took.push(read(&reader, number, Some(seen)).await?);
+    }
+    Ok(took)
+}
+
+async fn keep_happening(world: World) -> Result<()> {
+    let (mut numbers, mut n) = (Zipf::new(99), 2 * ISSUES);
+    let mut ticks = interval(Duration::from_millis(1000 / EVENTS_PER_SECOND));
+    loop {
+        ticks.tick().await;
+        n += 1;
+        world.happens(numbers.next(), n).await?;
+    }
+}
+
+/// The cache of an edge that follows the log.
+fn cache(world: &World, endpoint: &str, lifecycle: &Lifecycle) -> Result<Arc<MirrorCache>> {
+    let cache = MirrorCache::over(MirrorCacheParts {
+        resources: client::connect(endpoint, DEADLINE, RoleTrust::none())?,
+        mirror: client::connect_mirror(endpoint, DEADLINE, RoleTrust::none())?,
+        log: Arc::clone(&world.log),
+        max_bytes: DEFAULT_MAX_BYTES,
+        metrics: MirrorCacheMetrics::default(),
+    });
+    let followed = Arc::clone(&cache);
+    let following = follow(
+        Arc::clone(&world.log),
+        Arc::clone(&world.bus),
+        None,
+        FollowOptions::default(),
+        lifecycle.draining(),
+        move |item| followed.apply(&item),
+    );
+    lifecycle.spawn("edge", OnExit::MayFinish, following);
+    Ok(cache)
+}
 
 /// Numbers from 1 on, the n-th 1/n times as often as the first.
 struct Zipf {
@@ -78,195 +192,4 @@ impl Zipf {
         let at = f64::from(u32::try_from(self.state >> 32).unwrap_or(0)) / f64::from(u32::MAX);
         self.sums.partition_point(|sum| *sum < at * last) as u64 + 1
     }
-}
-
-/// The log, and what happens.
-#[derive(Clone)]
-struct World {
-    log: Arc<dyn EventLog>,
-    bus: Arc<dyn Bus>,
-    newest: Arc<AtomicU64>,
-}
-
-impl World {
-    async fn happens(&self, number: u64, n: u64) -> Result<()> {
-        let item = event(number, n);
-        let appended = self.log.append(vec![item.clone()]).await?;
-        let sequence = appended.first().context("one event")?.sequence;
-        let hint = EventHint {
-            epoch: self.log.head().await?.epoch,
-            events: vec![Sequenced { sequence, item }],
-        };
-        let message = BusMessage::Events(Arc::new(hint));
-        self.bus.publish(&Topic::Broadcast, message, None).await?;
-        self.newest.store(number, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn keep_happening(self) -> Result<()> {
-        let (mut numbers, mut n) = (Zipf::new(99), 2 * ISSUES);
-        let mut ticks = interval(Duration::from_millis(1000 / EVENTS_PER_SECOND));
-        loop {
-            ticks.tick().await;
-            n += 1;
-            self.happens(numbers.next(), n).await?;
-        }
-    }
-
-    /// Reads of one agent, in microseconds.
-    async fn agent(self, reader: Arc<dyn ResourceReader>, seed: u64) -> Result<Vec<u64>> {
-        let head = self.log.head().await?;
-        let seen = LogPosition {
-            epoch: head.epoch,
-            sequence: Sequence::START,
-            tag: None,
-        };
-        let (mut numbers, mut took) = (Zipf::new(seed), Vec::new());
-        let end = Instant::now() + LASTING;
-        while Instant::now() < end {
-            let number = match took.len() % 2 {
-                0 => numbers.next(),
-                _ => self.newest.load(Ordering::Relaxed),
-            };
-            let uri = ResourceUri::parse(&format!("github://issues/octo/cat/{number}"))?;
-            let began = Instant::now();
-            let state = reader.get_resource(&uri, Some(seen), None).await?;
-            took.push(u64::try_from(began.elapsed().as_micros())?);
-            state.context("an issue")?;
-        }
-        Ok(took)
-    }
-
-    async fn measure(&self, name: &str, reader: Arc<dyn ResourceReader>) -> Result<()> {
-        let happening = tokio::spawn(self.clone().keep_happening());
-        let agents = (0..AGENTS).map(|seed| self.clone().agent(Arc::clone(&reader), seed));
-        let agents: Vec<_> = agents.map(tokio::spawn).collect();
-        let mut all = Vec::new();
-        for agent in agents {
-            all.extend(agent.await??);
-        }
-        happening.abort();
-        all.sort_unstable();
-        let at = |of_hundred: usize| all[(all.len() - 1) * of_hundred / 100];
-        println!(
-            "{name}: {} reads/s, p50 {} µs, p99 {} µs",
-            all.len() as u64 / LASTING.as_secs(),
-            at(50),
-            at(99)
-        );
-        Ok(())
-    }
-}
-
-fn event(number: u64, n: u64) -> StoredEvent {
-    let at = Timestamp::from_unix_millis(1_795_168_800_000 + i64::try_from(n).unwrap_or_default());
-    let node = format!("I_{number}");
-    let facts = EventFacts {
-        id: EventId::new(&format!("e{n}")).expect("visible ASCII"),
-        event_type: EventType::UPDATED,
-        action: None,
-        resource_type: ResourceType::ISSUE,
-        resource_id: ResourceId::new(&node).expect("visible ASCII"),
-        owner: Some("octo".to_owned()),
-        repo: Some("cat".to_owned()),
-        number: Some(number),
-        ids: GithubIds {
-            owner: Some(OwnerId(1)),
-            repository: Some(RepositoryId(2)),
-            resource: Some(1_000_000 + number),
-        },
-        former: None,
-        actor: None,
-        author: None,
-        source: EventOrigin::WEBHOOK,
-        tags: Vec::new(),
-        timestamp: at,
-        received_at: at,
-    };
-    let json = serde_json::json!({
-        "id": facts.id.as_str(),
-        "data": { "node_id": node, "updated_at": at.to_string(), "n": n, "body": "x".repeat(TEXT_BYTES) },
-        "metadata": { "event": "issues" },
-    });
-    StoredEvent {
-        json: json.to_string().into(),
-        facts: facts.into(),
-        trace: None,
-    }
-}
-
-/// A sync role that follows the log, and its address.
-async fn start(world: &World, lifecycle: &Lifecycle) -> Result<(RunningSync, String)> {
-    let deps = SyncDeps {
-        log: Arc::clone(&world.log),
-        bus: Arc::clone(&world.bus),
-        ids: Arc::new(RandomIds),
-        trust: RoleTrust::none(),
-        github: None,
-        records: None,
-    };
-    let service = SyncService::build(
-        &SyncConfig::default(),
-        deps,
-        &mut MetricsRegistry::default(),
-    )?;
-    let running = service.spawn(lifecycle);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    let served = running.clone();
-    lifecycle.spawn("grpc", OnExit::MayFinish, async move {
-        served
-            .serve_grpc(listener, 100)
-            .await
-            .expect("the server runs");
-    });
-    Ok((running, endpoint))
-}
-
-/// The cache of an edge that follows the log.
-fn cache(world: &World, endpoint: &str, lifecycle: &Lifecycle) -> Result<Arc<MirrorCache>> {
-    let cache = MirrorCache::over(MirrorCacheParts {
-        resources: client::connect(endpoint, DEADLINE, RoleTrust::none())?,
-        mirror: client::connect_mirror(endpoint, DEADLINE, RoleTrust::none())?,
-        log: Arc::clone(&world.log),
-        max_bytes: DEFAULT_MAX_BYTES,
-        metrics: MirrorCacheMetrics::default(),
-    });
-    let followed = Arc::clone(&cache);
-    let following = follow(
-        Arc::clone(&world.log),
-        Arc::clone(&world.bus),
-        None,
-        FollowOptions::default(),
-        lifecycle.draining(),
-        move |item| followed.apply(&item),
-    );
-    lifecycle.spawn("edge", OnExit::MayFinish, following);
-    Ok(cache)
-}
-
-#[tokio::main]
-async fn main() -> Result<()> {
-    let world = World {
-        log: Arc::new(StoredLog::new(MemoryLogStore::new(&RandomIds, CAPACITY))),
-        bus: Arc::new(InProcessBus::new(CAPACITY)),
-        newest: Arc::new(AtomicU64::new(1)),
-    };
-    for number in 1..=ISSUES {
-        world.happens(number, number).await?;
-    }
-    let lifecycle = Lifecycle::new(Duration::from_secs(1));
-    let (running, endpoint) = start(&world, &lifecycle).await?;
-    while !running.reader().status(None).await?.caught_up {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    world.measure("in process", running.reader()).await?;
-    let remote = client::connect(&endpoint, DEADLINE, RoleTrust::none())?;
-    world.measure("over gRPC", remote).await?;
-    let cache = cache(&world, &endpoint, &lifecycle)?;
-    world
-        .measure("over gRPC, cached", Arc::<MirrorCache>::clone(&cache))
-        .await?;
-    println!("the cache: {}", cache.view());
-    Ok(())
 }
