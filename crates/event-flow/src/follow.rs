@@ -10,6 +10,7 @@
 
 mod answers;
 mod deadline;
+mod former;
 mod pace;
 mod reading;
 mod receipt;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use deadline::within;
+use former::FormerLogs;
 use pace::PacedSubscription;
 use state::{FollowerState, answer_of};
 use trail::{FollowedEntry, TRAIL_ENTRIES, Trail};
@@ -45,7 +47,8 @@ const _: () = assert!(SEED_ENTRIES <= TRAIL_ENTRIES);
 /// The position at which a follower begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowStart {
-    /// With the next event that is appended.
+    /// With the next event that is appended. A log that takes the place of another is followed from its beginning, unless
+    /// it was followed before: then from where it was left, once it has been compared.
     Head,
     /// With the oldest event that the log still has.
     Beginning,
@@ -177,6 +180,7 @@ pub async fn follow(
         bus,
         options,
         stalled: false,
+        former: FormerLogs::default(),
     };
     let endless = async {
         let mut state = None;
@@ -203,6 +207,7 @@ struct Driver {
     bus: Arc<dyn Bus>,
     options: FollowOptions,
     stalled: bool,
+    former: FormerLogs,
 }
 
 impl Driver {

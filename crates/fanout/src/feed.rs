@@ -192,6 +192,7 @@ impl Feed {
 
     pub(crate) fn begin(&mut self, truncated: bool, opening: OpeningFrames) {
         self.is_primed = opening.has_event_id;
+        self.mark_told();
         let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
             let (cursor, now) = (self.cursor(), self.hub.clock.now());
@@ -203,6 +204,13 @@ impl Feed {
             frames: out.freeze(),
             has_event_id: opening.has_event_id || truncated,
         });
+    }
+
+    /// The client knows of all gaps that were known in the generation of this stream: it was told of them, now or when it
+    /// got the cursor with which it came, or it begins behind them.
+    fn mark_told(&mut self) {
+        let timeline = self.hub.timeline();
+        self.reader.told = timeline.newest_gap(self.position, self.generation);
     }
 
     /// The client's cursor after the present position, which names the entry there if it is known.
@@ -396,6 +404,7 @@ impl Feed {
         }
         self.hub.metrics.gap(GapReason::LogSetBack);
         self.name_position();
+        self.mark_told();
         let (cursor, now) = (self.cursor(), self.hub.clock.now());
         let format = &self.stream.format;
         out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, now, out));

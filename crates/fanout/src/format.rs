@@ -16,7 +16,7 @@ use mcp::{
     tagged::{SUBSCRIPTION_ID, TaggedNotification},
 };
 use model::{
-    Cursor, CursorKeys, CursorScope, CursorText, EntryTag, Sequence, SessionId, Timestamp,
+    Cursor, CursorKeys, CursorScope, CursorText, EntryTag, GapMark, Sequence, SessionId, Timestamp,
 };
 use stream_driver::{Chunk, OutgoingFrames};
 
@@ -68,6 +68,8 @@ pub struct StreamReader {
     pub inbox: Sequence,
     /// Number of the newest subscription of the session that the stream knows.
     pub newest_subscription: u64,
+    /// The newest gap of the log of which the reader has been told ([`Cursor::told`]).
+    pub told: Option<GapMark>,
 }
 
 impl StreamReader {
@@ -95,6 +97,7 @@ impl StreamReader {
             epoch: self.keys.epoch(),
             sequence,
             tag,
+            told: None,
             scope: self.scope,
             inbox: self.inbox,
             newest_subscription: self.newest_subscription,

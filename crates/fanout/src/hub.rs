@@ -37,7 +37,7 @@ use super::{
     ring::{Ring, RingEntry},
     stream::OpenStream,
     streams::{MarkWork, OpenStreams},
-    timeline::{LogTimeline, SetBackRange},
+    timeline::{FormerTimelines, LogTimeline, PositionComparison, SetBackRange},
     unread::UnreadBytes,
     waits::EventWaits,
 };
@@ -66,6 +66,7 @@ pub struct Hub {
     pub(super) log_turns: Arc<LogTurns>,
     pub(super) pages: Arc<Pages>,
     timeline: RwLock<Arc<LogTimeline>>,
+    former_timelines: Mutex<FormerTimelines>,
     /// The keys of the cursors of this log.
     cursor_keys: RwLock<Arc<CursorKeys>>,
     /// Increases when the log is replaced or put back. Changed after everything else of the new generation
@@ -193,6 +194,7 @@ impl Hub {
             names,
             waits: EventWaits::default(),
             timeline: RwLock::new(Arc::new(LogTimeline::new(Epoch(0), 0))),
+            former_timelines: Mutex::default(),
             cursor_keys: RwLock::new(Arc::new(cursor_keys)),
             generation: AtomicU32::new(0),
             set_back_entries: Mutex::default(),
@@ -269,7 +271,14 @@ impl Hub {
         let keys = self.cursor_keys().for_log(epoch);
         *self.cursor_keys.write() = Arc::new(keys);
         // Last: a reader that sees the new epoch sees positions of the new log only.
-        *self.timeline.write() = Arc::new(LogTimeline::new(epoch, generation));
+        let timeline = match replaced {
+            true => {
+                let mut former = self.former_timelines.lock();
+                former.replaced(self.timeline(), epoch, generation)
+            }
+            false => LogTimeline::new(epoch, generation),
+        };
+        *self.timeline.write() = Arc::new(timeline);
         self.generation.store(generation, Ordering::Release);
         if replaced {
             self.metrics.gap(GapReason::LogReplaced);
@@ -452,11 +461,11 @@ impl Hub {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Remembers a stored position whose entry the log lost before this edge began.
-    pub(crate) fn learn_loss(&self, position: Sequence, tag: EntryTag) {
+    /// Remembers what became of the entry of a stored position.
+    pub(crate) fn learn(&self, comparison: PositionComparison) {
         let mut timeline = self.timeline.write();
         let mut longer = LogTimeline::clone(&timeline);
-        longer.learn_loss(position, tag);
+        longer.learn(comparison);
         *timeline = Arc::new(longer);
     }
 
@@ -507,6 +516,7 @@ impl Hub {
             scope,
             inbox: Sequence::START,
             newest_subscription: 0,
+            told: None,
         })
     }
 

@@ -87,16 +87,19 @@ impl Hub {
     /// Whether events are lost that a page would have: it goes over a place at which the log was put back, or covers the
     /// start of a range of time, part of which was in another log or in a part of this one that is lost.
     fn lacks_lost_events(&self, question: &EventQuery, page: &QueryPage) -> bool {
-        let covers_start = match question.order {
-            Order::OldestFirst if question.after > Sequence::START => {
-                let timeline = self.timeline();
-                return timeline.has_hole_between(question.after, page.through);
+        let is_of_time = |from| self.lost_times.reason(from, question.to).is_some();
+        let (after, through) = match (question.order, page.older, question.from) {
+            (Order::OldestFirst, ..) if question.after > Sequence::START => {
+                (question.after, page.through)
             }
-            Order::OldestFirst => true,
-            Order::NewestFirst => page.older.is_none(),
+            (Order::OldestFirst, _, from) => return from.is_some_and(is_of_time),
+            (Order::NewestFirst, None, Some(from)) => return is_of_time(from),
+            (Order::NewestFirst, older, _) => (
+                older.map_or(question.after, Sequence::previous),
+                question.before.map_or(page.through, Sequence::previous),
+            ),
         };
-        let from = question.from.filter(|_| covers_start);
-        from.is_some_and(|from| self.lost_times.reason(from, question.to).is_some())
+        self.timeline().has_gap_between(after, through)
     }
 
     async fn answer(

@@ -17,6 +17,7 @@ use crate::{
     metrics::GapReason,
     pages::PageResult,
     ring::RingTag,
+    timeline::PositionComparison,
 };
 
 impl Hub {
@@ -29,7 +30,10 @@ impl Hub {
         tag: Option<EntryTag>,
     ) -> CursorText {
         let salt = (self.random() >> 32) as u32;
-        let cursor = reader.cursor(position, tag);
+        let cursor = Cursor {
+            told: reader.told,
+            ..reader.cursor(position, tag)
+        };
         reader.keys.seal_salted(&cursor, salt)
     }
 
@@ -71,7 +75,7 @@ impl Hub {
     }
 
     /// The position at which a reader begins that gets all that comes after it, and whether events are gone: also those that
-    /// the log lost after the position, though that itself is kept.
+    /// the log lost after the position, though that itself is kept, and of which the reader has not been told.
     ///
     /// # Errors
     /// As [`Self::resolve`].
@@ -81,12 +85,25 @@ impl Hub {
         principal: &PrincipalId,
     ) -> Result<(Sequence, bool), HubError> {
         let is_position = matches!(begin, StreamStart::After(_) | StreamStart::Position(_));
+        let told = match &begin {
+            StreamStart::After(cursor) => cursor.told,
+            _ => None,
+        };
         let (position, gone) = self.resolve(begin, principal).await?;
-        let has_hole = is_position && !gone && self.timeline().has_hole_after(position);
-        if has_hole {
+        let has_gap = is_position && !gone && self.timeline().has_gap_after(position, told);
+        if has_gap {
             self.metrics.gap(GapReason::LogSetBack);
         }
-        Ok((position, gone || has_hole))
+        Ok((position, gone || has_gap))
+    }
+
+    /// Whether retention has removed entries after a position. A stream that begins there finds that itself.
+    ///
+    /// # Errors
+    /// The log does not answer in time.
+    pub async fn is_trimmed_after(&self, position: Sequence) -> Result<bool, HubError> {
+        let head = timeout(CALL_DEADLINE, self.log_end.head(&*self.log)).await??;
+        Ok(head.trimmed_through > position)
     }
 
     /// The position at which to begin, and whether it is another than the requested one.
@@ -249,10 +266,19 @@ impl Hub {
             if has_moved && !timeline.is_of_earlier_part(*position) {
                 continue;
             }
+            let comparison = |is_lost| PositionComparison {
+                position: position.sequence,
+                tag,
+                is_lost,
+            };
             let (resumes, is_lost) = self
                 .resolve_at(position.sequence, Some(tag), principal)
                 .await?;
             if !is_lost {
+                if has_moved {
+                    // It was reached since.
+                    self.learn(comparison(false));
+                }
                 kept += 1;
                 if kept == MAX_COMPARED_POSITIONS {
                     break;
@@ -260,7 +286,7 @@ impl Hub {
                 continue;
             }
             if self.timeline().resolve(*position) != Sequence::START {
-                self.learn_loss(position.sequence, tag);
+                self.learn(comparison(true));
             }
             resumes_after =
                 Some(resumes_after.map_or(resumes, |known: Sequence| known.min(resumes)));

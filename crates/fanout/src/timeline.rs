@@ -1,9 +1,12 @@
 //! The history of the log's identity, as far as this edge saw it: which log it is, and when its store was
 //! put back to an earlier state.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
-use model::{EntryTag, Epoch, LogPosition, Sequence};
+use model::{EntryTag, Epoch, GapMark, LogPosition, Sequence};
 
 /// Tags of entries by their numbers.
 pub(crate) type RemovedEntries = HashMap<Sequence, EntryTag>;
@@ -11,9 +14,12 @@ pub(crate) type RemovedEntries = HashMap<Sequence, EntryTag>;
 /// Maximum number of remembered set-backs. Positions from before an older one are no longer moved.
 const MAX_SET_BACKS: usize = 16;
 
-/// Maximum number of remembered lost positions. One that is forgotten is compared again when its session's
-/// stream is opened.
-const MAX_LOST_POSITIONS: usize = 1024;
+/// Maximum number of remembered comparisons. A position whose comparison is forgotten is compared again when its
+/// session's stream is opened.
+const MAX_COMPARISONS: usize = 1024;
+
+/// Maximum number of remembered logs that were followed before.
+const MAX_FORMER_LOGS: usize = 2;
 
 /// The log, and the set-backs that this edge saw. A position is valid only together with these: after a
 /// set-back the log gives out the same numbers again.
@@ -26,8 +32,17 @@ pub struct LogTimeline {
     set_backs: Vec<SetBackRange>,
     /// The entries that each of them removed, as far as this edge had them in memory.
     removed: Vec<Arc<RemovedEntries>>,
-    /// Stored positions whose entries were lost before this edge began; oldest first.
-    lost: Vec<(Sequence, EntryTag)>,
+    /// Stored positions that were compared with the log, because the set-backs do not tell what became of them; oldest first.
+    compared: VecDeque<PositionComparison>,
+}
+
+/// What became of the entry of a stored position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PositionComparison {
+    pub(crate) position: Sequence,
+    pub(crate) tag: EntryTag,
+    /// The log lost it before this edge began; else it is there.
+    pub(crate) is_lost: bool,
 }
 
 /// The numbers that the log gives out again.
@@ -62,11 +77,13 @@ impl LogTimeline {
             began,
             set_backs: Vec::new(),
             removed: Vec::new(),
-            lost: Vec::new(),
+            compared: VecDeque::new(),
         }
     }
 
     pub(crate) fn push(&mut self, range: SetBackRange) {
+        self.compared
+            .retain(|known| known.is_lost || known.position <= range.resumes_after);
         if self.set_backs.len() == MAX_SET_BACKS {
             self.set_backs.remove(0);
             self.removed.remove(0);
@@ -93,12 +110,15 @@ impl LogTimeline {
         first.is_some_and(|(_, removed)| removed.get(&stored.sequence) != Some(&tag))
     }
 
-    /// Remembers a stored position whose entry the log lost before this edge began.
-    pub(crate) fn learn_loss(&mut self, position: Sequence, tag: EntryTag) {
-        if self.lost.len() == MAX_LOST_POSITIONS {
-            self.lost.remove(0);
+    /// Remembers what became of the entry of a stored position.
+    pub(crate) fn learn(&mut self, comparison: PositionComparison) {
+        if self.compared.contains(&comparison) {
+            return;
         }
-        self.lost.push((position, tag));
+        if self.compared.len() == MAX_COMPARISONS {
+            self.compared.pop_front();
+        }
+        self.compared.push_back(comparison);
     }
 
     /// The log.
@@ -111,31 +131,55 @@ impl LogTimeline {
     /// part that was lost before this edge began: nothing that took its numbers may count as older.
     #[must_use]
     pub fn resolve(&self, stored: LogPosition) -> Sequence {
-        match self.has_lost(stored) {
-            true => Sequence::START,
-            false => self.moved(stored.within(self.epoch)),
+        match self.comparison(stored) {
+            Some(known) if known.is_lost => Sequence::START,
+            Some(_) => stored.sequence,
+            None => self.moved(stored.within(self.epoch)),
         }
     }
 
-    fn has_lost(&self, stored: LogPosition) -> bool {
-        let Some(tag) = stored.tag.filter(|_| !self.lost.is_empty()) else {
-            return false;
-        };
-        stored.epoch == self.epoch && self.lost.contains(&(stored.sequence, tag))
+    fn comparison(&self, stored: LogPosition) -> Option<&PositionComparison> {
+        let tag = stored.tag.filter(|_| stored.epoch == self.epoch)?;
+        let mut compared = self.compared.iter();
+        compared.find(|known| (known.position, known.tag) == (stored.sequence, tag))
     }
 
-    /// Whether the log lost entries after a position that is still there, as far as this edge knows.
-    pub(crate) fn has_hole_after(&self, position: Sequence) -> bool {
-        self.has_hole_between(position, Sequence(u64::MAX))
+    /// Whether the log lost entries after a position that is still there, as far as this edge knows, and the reader has not
+    /// been told.
+    pub(crate) fn has_gap_after(&self, position: Sequence, told: Option<GapMark>) -> bool {
+        self.gaps()
+            .take_while(|(_, mark)| told.is_none() || *mark != told)
+            .any(|(range, _)| position <= range.resumes_after)
     }
 
     /// Whether the log lost entries between two positions that it has.
-    pub(crate) fn has_hole_between(&self, after: Sequence, through: Sequence) -> bool {
-        let mut ranges = self
-            .set_backs
-            .iter()
-            .filter(|range| range.was > range.resumes_after);
-        ranges.any(|range| after <= range.resumes_after && range.resumes_after < through)
+    pub(crate) fn has_gap_between(&self, after: Sequence, through: Sequence) -> bool {
+        let mut gaps = self.gaps();
+        gaps.any(|(range, _)| after <= range.resumes_after && range.resumes_after < through)
+    }
+
+    /// The mark of the newest gap after a position, of those that were known in `generation`.
+    pub(crate) fn newest_gap(&self, position: Sequence, generation: u32) -> Option<GapMark> {
+        let mut known = self
+            .gaps()
+            .filter(|(range, _)| range.generation <= generation && position <= range.resumes_after);
+        known.next()?.1
+    }
+
+    /// The places at which entries are lost, newest first, with their marks where the first lost entry is known. One that
+    /// was itself in a part that was lost later is no place of the log any more.
+    fn gaps(&self) -> impl Iterator<Item = (&SetBackRange, Option<GapMark>)> {
+        let newest_first = self.set_backs.iter().zip(&self.removed).rev();
+        let mut lowest = Sequence(u64::MAX);
+        let there = newest_first.filter(move |(range, _)| {
+            let is_there = range.resumes_after <= lowest;
+            lowest = lowest.min(range.resumes_after);
+            is_there && range.was > range.resumes_after
+        });
+        there.map(|(range, removed)| {
+            let first = removed.get(&range.resumes_after.next());
+            (range, first.map(|first| GapMark::of_lost(*first)))
+        })
     }
 
     pub(crate) fn moved(&self, position: Sequence) -> Sequence {
@@ -157,6 +201,34 @@ impl LogTimeline {
     }
 }
 
+/// The timelines of logs that were followed before, and may come back.
+#[derive(Debug, Default)]
+pub(crate) struct FormerTimelines(VecDeque<Arc<LogTimeline>>);
+
+impl FormerTimelines {
+    /// The timeline of a log that takes the place of another in `generation`: with the set-backs that this edge saw if it
+    /// followed the log before.
+    pub(crate) fn replaced(
+        &mut self,
+        before: Arc<LogTimeline>,
+        epoch: Epoch,
+        generation: u32,
+    ) -> LogTimeline {
+        if self.0.len() == MAX_FORMER_LOGS {
+            self.0.pop_front();
+        }
+        self.0.push_back(before);
+        let known = self.0.iter().position(|former| former.epoch == epoch);
+        match known.and_then(|at| self.0.remove(at)) {
+            Some(former) => LogTimeline {
+                began: generation,
+                ..LogTimeline::clone(&former)
+            },
+            None => LogTimeline::new(epoch, generation),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,11 +243,11 @@ mod tests {
                 resumes_after: Sequence(resumes_after),
             });
         }
-        let has_hole = |position| timeline.has_hole_after(Sequence(position));
-        assert!(has_hole(0) && has_hole(70) && has_hole(80) && !has_hole(81));
-        let between =
-            |after, through| timeline.has_hole_between(Sequence(after), Sequence(through));
-        assert!(between(70, 71) && between(75, 90) && !between(10, 70) && !between(80, 80));
+        let has_gap = |position| timeline.has_gap_after(Sequence(position), None);
+        assert!(has_gap(0) && has_gap(70));
+        assert!(!has_gap(71) && !has_gap(80), "80 is of the lost part");
+        let between = |after, through| timeline.has_gap_between(Sequence(after), Sequence(through));
+        assert!(between(70, 71) && between(0, 90) && !between(75, 90) && !between(10, 70));
         let resolve = |epoch, sequence| {
             let stored = LogPosition {
                 epoch: Epoch(epoch),
@@ -202,7 +274,7 @@ mod tests {
             was: Sequence(5),
             resumes_after: Sequence(5),
         });
-        assert!(!timeline.has_hole_after(Sequence(5)));
+        assert!(!timeline.has_gap_after(Sequence(5), None));
     }
 
     #[test]
@@ -228,22 +300,94 @@ mod tests {
     }
 
     #[test]
-    fn a_position_whose_entry_was_lost_begins_at_the_start_and_another_at_its_number_does_not() {
+    fn a_position_that_was_compared_begins_where_its_entry_is_and_a_lost_one_at_the_start() {
         let tag = |id: &str| EntryTag::of(&model::EventId::new(id).unwrap());
-        let stored = |id: Option<&str>| LogPosition {
+        let stored = |sequence, id: Option<&str>| LogPosition {
             epoch: Epoch(1),
-            sequence: Sequence(90),
+            sequence: Sequence(sequence),
             tag: id.map(tag),
         };
+        let set_back = |generation, was, resumes_after| SetBackRange {
+            generation,
+            was: Sequence(was),
+            resumes_after: Sequence(resumes_after),
+        };
         let mut timeline = LogTimeline::new(Epoch(1), 0);
-        timeline.learn_loss(Sequence(90), tag("lost"));
-        assert_eq!(timeline.resolve(stored(Some("lost"))), Sequence::START);
-        for there in [Some("new"), None] {
-            assert_eq!(timeline.resolve(stored(there)), Sequence(90));
+        timeline.push(set_back(1, 100, 80));
+        for (position, id, is_lost) in [(70, "lost", true), (90, "new", false)] {
+            timeline.learn(PositionComparison {
+                position: Sequence(position),
+                tag: tag(id),
+                is_lost,
+            });
         }
-        for n in 0..2 * MAX_LOST_POSITIONS {
-            timeline.learn_loss(Sequence(n as u64), tag("x"));
+        let resolve =
+            |timeline: &LogTimeline, sequence, id| timeline.resolve(stored(sequence, id)).0;
+        assert_eq!(resolve(&timeline, 70, Some("lost")), 0);
+        for there in [Some("other"), None] {
+            assert_eq!(resolve(&timeline, 70, there), 70);
         }
-        assert_eq!(timeline.lost.len(), MAX_LOST_POSITIONS);
+        assert_eq!(resolve(&timeline, 90, Some("new")), 90);
+        assert_eq!(resolve(&timeline, 90, Some("old")), 80);
+        timeline.push(set_back(2, 95, 85));
+        assert_eq!(resolve(&timeline, 90, Some("new")), 80, "it is lost now");
+        assert_eq!(resolve(&timeline, 70, Some("lost")), 0);
+        for n in 0..2 * MAX_COMPARISONS {
+            timeline.learn(PositionComparison {
+                position: Sequence(n as u64),
+                tag: tag("x"),
+                is_lost: true,
+            });
+        }
+        assert_eq!(timeline.compared.len(), MAX_COMPARISONS);
+    }
+
+    #[test]
+    fn a_gap_is_told_once_and_the_next_one_at_the_same_place_again() {
+        let tag = |id: &str| EntryTag::of(&model::EventId::new(id).unwrap());
+        let mut timeline = LogTimeline::new(Epoch(1), 0);
+        let mut told = None;
+        for (generation, first_lost) in [(1, "e3"), (2, "other")] {
+            timeline.push(SetBackRange {
+                generation,
+                was: Sequence(5),
+                resumes_after: Sequence(2),
+            });
+            timeline.remember_removed([(Sequence(3), tag(first_lost))].into());
+            assert!(timeline.has_gap_after(Sequence(2), told), "{first_lost}");
+            told = timeline.newest_gap(Sequence(1), generation);
+            assert_eq!(told, Some(GapMark::of_lost(tag(first_lost))));
+            assert!(!timeline.has_gap_after(Sequence(1), told), "{first_lost}");
+        }
+        let of_first = timeline.newest_gap(Sequence(1), 1);
+        assert!(timeline.has_gap_after(Sequence(2), of_first));
+        assert_eq!(
+            timeline.newest_gap(Sequence(3), 2),
+            None,
+            "it is not after this"
+        );
+        // The mark of an edge whose log this one never saw says nothing.
+        let unknown = Some(GapMark::of_lost(tag("unknown")));
+        assert!(timeline.has_gap_after(Sequence(2), unknown));
+    }
+
+    #[test]
+    fn a_log_that_comes_back_has_the_set_backs_that_it_had() {
+        let mut first = LogTimeline::new(Epoch(1), 0);
+        first.push(SetBackRange {
+            generation: 1,
+            was: Sequence(9),
+            resumes_after: Sequence(4),
+        });
+        let mut former = FormerTimelines::default();
+        let second = former.replaced(Arc::new(first), Epoch(2), 2);
+        assert!(!second.has_gap_after(Sequence(4), None));
+        let again = former.replaced(Arc::new(second), Epoch(1), 3);
+        assert!(again.has_gap_after(Sequence(4), None));
+        assert_eq!(again.moved_since(2, Sequence(200)), Sequence::START);
+        for epoch in 3..3 + MAX_FORMER_LOGS as u64 {
+            former.replaced(Arc::new(LogTimeline::new(Epoch(epoch), 4)), Epoch(9), 5);
+        }
+        assert_eq!(former.0.len(), MAX_FORMER_LOGS);
     }
 }

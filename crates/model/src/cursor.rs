@@ -2,12 +2,14 @@
 //!
 //! | module | idea |
 //! | --- | --- |
+//! | `gap_mark` | the gap in the log of which a reader knows |
 //! | `keys` | the secrets that all edges share, and the seals made with them |
 //! | `listed` | the text of a place in a list of another role: sealed, too |
 //! | `mark` | names that only an edge can have given out |
 //! | `sealed` | the text of a cursor: sealed, so that nobody but an edge can read the position |
 //! | `unsealed` | the text that earlier versions wrote; still read |
 
+mod gap_mark;
 mod keys;
 mod listed;
 mod mark;
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{EntryTag, Epoch, PrincipalId, Sequence, SessionId, StreamId};
 
+pub use gap_mark::GapMark;
 pub use keys::SharedKey;
 pub use sealed::{CursorKeys, CursorText};
 
@@ -92,6 +95,9 @@ pub struct Cursor {
     /// The tag of the entry at the position, if the issuer knew it: a log that was put back to an earlier
     /// state gives out the number again. Without a tag that cannot be noticed.
     pub tag: Option<EntryTag>,
+    /// The newest gap of the log after the position, if the reader has been told of it. The cursor that comes with an
+    /// event has none.
+    pub told: Option<GapMark>,
     /// The reader that the cursor was issued to.
     pub scope: CursorScope,
     /// The reader also has everything in the session's inbox up to this position. A stream without a session has no

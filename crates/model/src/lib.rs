@@ -36,7 +36,7 @@ mod trace;
 pub use class::{Classified, ErrorClass, PublicError};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{
-    Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
+    Cursor, CursorError, CursorKeys, CursorScope, CursorText, GapMark, SharedKey, StreamCursor,
 };
 pub use delivered::{DeliveredJson, DeliveredPart};
 pub use digest::{CompiledFilter, EventDigest, FilterMatcher, LookupValue, RenameDigest};

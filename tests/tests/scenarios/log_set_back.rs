@@ -197,6 +197,49 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
     .await
 }
 
+/// What an operator does who notices an empty volume: the backup comes after events have been stored again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_while_a_backup_took_the_place_of_an_empty_log_is_told_once() -> Result<()> {
+    let mut system = System::start(SystemKind::Cluster).await?;
+    let mut github = GithubSender::of(&system, 74);
+    let edges = system.edges().to_vec();
+    let kept = send(&mut github, 10).await?;
+    let saved = system.save_log().await?;
+    every_node_is_ready(&system).await?;
+    let away = newest_cursor(&edges[0]).await?;
+    let mut shown = send(&mut github, 10).await?;
+    let all_show = async |wanted: &BTreeSet<String>| {
+        until("every edge has them", async || {
+            for edge in &edges {
+                let recent = recent(edge, wanted.len()).await;
+                if !recent.is_ok_and(|recent| recent == *wanted) {
+                    return false;
+                }
+            }
+            true
+        })
+        .await
+    };
+    all_show(&shown).await?;
+    system.lose_log().await?;
+    shown = send(&mut github, 2).await?;
+    all_show(&shown).await?;
+    system.put_log_back(saved).await?;
+    let new = send(&mut github, 3).await?;
+    all_show(&new).await?;
+    for edge in &edges {
+        let received = read_all(&mut open(edge, Some(&away)).await?, &new).await?;
+        ensure!(received.is_told, "who was away is told");
+        ensure!(received.ids.len() == 3, "{:?}", received.ids);
+        let mut continued = open(edge, received.last_id.as_deref()).await?;
+        let later = send(&mut github, 1).await?;
+        let received = read_all(&mut continued, &later).await?;
+        ensure!(!received.is_told, "{received:?}");
+    }
+    ensure!(recent(&edges[0], 16).await?.is_superset(&kept));
+    system.stop().await
+}
+
 /// A session subscribed in the lost part, and only edges that started after the set-back are left: they know
 /// of it by the entry at which the subscription began.
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
-    Driver, Followed, LossReason, LostEvents, pause,
+    Driver, FollowStart, Followed, LossReason, LostEvents, pause,
     set_back::LogComparison,
     state::{Answer, FollowerState, PageRequest},
     trail::Trail,
@@ -92,12 +92,7 @@ impl Driver {
         sink: &mut impl FnMut(Followed),
     ) {
         if head.epoch != state.epoch {
-            warn!(
-                log = %head.epoch,
-                "the event log was replaced by a new one"
-            );
-            *state = self.start(head, head.trimmed_through, Trail::default(), sink);
-            self.recover(sink);
+            self.on_replaced(state, head, sink);
             return;
         }
         state.reads_head_first = false;
@@ -121,6 +116,31 @@ impl Driver {
             self.recover(sink);
         }
         self.take(state, step, sink);
+    }
+
+    fn on_replaced(
+        &mut self,
+        state: &mut FollowerState,
+        head: LogHead,
+        sink: &mut impl FnMut(Followed),
+    ) {
+        let trail = std::mem::take(&mut state.trail);
+        let position = state.machine.position();
+        let returned = self.former.take(head.epoch);
+        self.former.remember(state.epoch, position, trail);
+        match returned.filter(|_| self.options.start == FollowStart::Head) {
+            Some(former) => {
+                warn!(log = %head.epoch, "the event log was replaced by one that was followed before");
+                *state = self.start(head, former.position, former.trail, sink);
+                // It may have been put back meanwhile.
+                self.suspect(state, former.position);
+            }
+            None => {
+                warn!(log = %head.epoch, "the event log was replaced by a new one");
+                *state = self.start(head, head.trimmed_through, Trail::default(), sink);
+            }
+        }
+        self.recover(sink);
     }
 
     fn on_comparison(

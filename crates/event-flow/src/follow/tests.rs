@@ -578,6 +578,29 @@ async fn a_new_log_is_followed_from_its_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_that_comes_back_is_compared_with_what_was_followed() {
+    let (log, bus, mut following) = at_three().await;
+    let replace = |epoch, numbers: Vec<u64>| {
+        log.change(|script| (script.epoch, script.numbers) = (epoch, numbers));
+        bus.hint(epoch, [1]);
+    };
+    replace(2, vec![1]);
+    following
+        .expect([Got::Started(2, 0), Got::Events(vec![1]), Got::CaughtUp])
+        .await;
+    // An older state of the first one.
+    replace(1, vec![1]);
+    following
+        .expect([Got::Started(1, 3), Got::SetBack(3, 1), Got::CaughtUp])
+        .await;
+    // The second one as it was left, with more.
+    replace(2, vec![1, 2]);
+    following
+        .expect([Got::Started(2, 1), Got::Events(vec![2]), Got::CaughtUp])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_new_log_after_an_outage_counts_as_recovered() {
     let (log, _bus, mut following) = at_three().await;
     log.change(|script| script.down = true);

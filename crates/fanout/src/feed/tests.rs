@@ -118,6 +118,7 @@ fn after(sequence: u64) -> StreamStart {
         inbox: Sequence::START,
         newest_subscription: 0,
         tag: None,
+        told: None,
         epoch,
         sequence: Sequence(sequence),
         scope,

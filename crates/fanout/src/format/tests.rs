@@ -9,6 +9,7 @@ fn reader() -> StreamReader {
         scope: fixture::scope(),
         inbox: Sequence::START,
         newest_subscription: 0,
+        told: None,
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::sync::LazyLock;
 
-use model::{Cursor, CursorError, CursorKeys, CursorScope, EntryTag, Epoch, PrincipalId, Sequence};
+use model::{
+    Cursor, CursorError, CursorKeys, CursorScope, EntryTag, Epoch, GapMark, PrincipalId, Sequence,
+};
 use model::{SessionId, SharedKey, StreamCursor, StreamId};
 
 const NUMBERS: usize = 8 + 8 + 8 + 8 + 2;
@@ -62,6 +64,7 @@ pub(crate) fn run(data: &[u8]) {
             epoch: Epoch(number(0)),
             sequence: Sequence(number(8)),
             tag: EntryTag::from_number(high(number(8))),
+            told: EntryTag::from_number(high(number(0))).map(GapMark::of_lost),
             scope: readers.scope(),
             inbox: Sequence(number(16)),
             newest_subscription: number(24),

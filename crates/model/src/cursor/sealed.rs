@@ -10,6 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     Cursor, CursorError, CursorScope, StreamCursor, first_u64,
+    gap_mark::{mark_in, salt_with},
     keys::{NONCE_BYTES, SealingKey, SharedKey},
     unsealed,
 };
@@ -24,7 +25,7 @@ const STREAM: u8 = 8;
 
 pub(super) const ID_BYTES: usize = 1 + 4;
 pub(super) const HEAD_BYTES: usize = ID_BYTES + NONCE_BYTES;
-/// Epoch, sequence, tag, salt and scope.
+/// Epoch, sequence, tag, salt with the mark of a gap, and scope.
 const BODY_BYTES: usize = 8 + 8 + 4 + 4 + 8;
 /// The same, with the fields that only the stream of a session needs.
 const SESSION_BODY_BYTES: usize = BODY_BYTES + 8 + 8;
@@ -143,7 +144,7 @@ impl CursorKeys {
         body[8..16].copy_from_slice(&cursor.sequence.0.to_be_bytes());
         let tag = cursor.tag.map_or(0, EntryTag::number);
         body[16..20].copy_from_slice(&tag.to_be_bytes());
-        body[20..24].copy_from_slice(&salt.to_be_bytes());
+        body[20..24].copy_from_slice(&salt_with(cursor.told, salt).to_be_bytes());
         body[24..32].copy_from_slice(&cursor.scope.0.to_be_bytes());
         body[32..40].copy_from_slice(&cursor.inbox.0.to_be_bytes());
         body[40..].copy_from_slice(&cursor.newest_subscription.to_be_bytes());
@@ -205,6 +206,7 @@ impl CursorKeys {
             epoch: Epoch(!self.epoch.0),
             sequence: Sequence::START,
             tag: None,
+            told: None,
             scope,
             inbox: Sequence::START,
             newest_subscription: 0,
@@ -280,11 +282,14 @@ pub(super) fn open<'b>(key: &SealingKey, bytes: &'b mut [u8]) -> Result<&'b [u8]
 /// Reads the fields of an opened cursor.
 fn read(body: &[u8]) -> Result<Cursor, CursorError> {
     let of_session = body.get(BODY_BYTES..SESSION_BODY_BYTES);
+    let number =
+        |at: usize| u32::from_be_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
     let cursor = Cursor {
         is_sealed: true,
         epoch: Epoch(first_u64(body)),
         sequence: Sequence(first_u64(&body[8..])),
-        tag: EntryTag::from_number(u32::from_be_bytes([body[16], body[17], body[18], body[19]])),
+        tag: EntryTag::from_number(number(16)),
+        told: mark_in(number(20)),
         scope: CursorScope(first_u64(&body[24..])),
         inbox: Sequence(of_session.map_or(0, first_u64)),
         newest_subscription: of_session.map_or(0, |rest| first_u64(&rest[8..])),

@@ -34,6 +34,7 @@ fn at(sequence: u64) -> Cursor {
         sequence: Sequence(sequence),
         scope: scope("a"),
         tag: None,
+        told: None,
         inbox: Sequence::START,
         newest_subscription: 0,
     }
@@ -45,10 +46,12 @@ fn small() -> impl Strategy<Value = u64> {
 
 fn any_cursor() -> impl Strategy<Value = Cursor> {
     let tag = prop::option::of(any::<u32>());
-    (any::<u64>(), any::<u64>(), tag, small(), small()).prop_map(
-        |(epoch, sequence, tag, inbox, newest_subscription)| Cursor {
+    let told = tag.clone();
+    (any::<u64>(), any::<u64>(), tag, told, small(), small()).prop_map(
+        |(epoch, sequence, tag, told, inbox, newest_subscription)| Cursor {
             epoch: Epoch(epoch),
             tag: tag.and_then(EntryTag::from_number),
+            told: told.and_then(EntryTag::from_number).map(GapMark::of_lost),
             inbox: Sequence(inbox),
             newest_subscription,
             ..at(sequence)
@@ -77,7 +80,9 @@ proptest! {
         for keys in both() {
             let sealed = keys.seal_salted(&cursor, salt).to_string();
             for (text, is_sealed) in [(sealed, true), (cursor.unsealed_text(), false)] {
-                let cursor = Cursor { is_sealed, ..cursor };
+                // Earlier versions knew no marks.
+                let told = cursor.told.filter(|_| is_sealed);
+                let cursor = Cursor { is_sealed, told, ..cursor };
                 prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
                 prop_assert_eq!(keys.open(&text, scope("a")), Ok(cursor));
                 prop_assert_eq!(keys.open(&format!(" {text}\n"), scope("a")), Ok(cursor));

@@ -59,6 +59,7 @@ pub(super) fn parse(text: &str) -> Result<Cursor, CursorError> {
         epoch: Epoch(first_u64(&body[1..])),
         sequence: Sequence(first_u64(&body[9..])),
         tag,
+        told: None,
         scope: CursorScope(first_u64(&body[17..])),
         inbox: Sequence(inbox),
         newest_subscription,

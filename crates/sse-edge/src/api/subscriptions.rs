@@ -173,7 +173,8 @@ async fn since(
             return Err(InputError::new("since", &reason).into());
         }
     };
-    let (sequence, truncated) = edge.hub.resolve_start(begin, &principal.id).await?;
+    let (sequence, gone) = edge.hub.resolve_start(begin, &principal.id).await?;
+    let truncated = gone || edge.hub.is_trimmed_after(sequence).await?;
     let since = LogPosition {
         sequence,
         // The tag is that of the entry which the cursor names.

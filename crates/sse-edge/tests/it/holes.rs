@@ -100,6 +100,31 @@ async fn a_replay_from_a_time_says_what_was_removed() {
 }
 
 #[tokio::test]
+async fn a_subscription_since_a_cursor_says_what_was_removed() {
+    let world = EdgeWorld::keeping(3).await;
+    let node = world.node().await;
+    let mut cursors = Vec::new();
+    for _ in 0..5 {
+        world.happens("cat").await;
+        let recent = reqwest::get(node.at("/events/recent?limit=1"))
+            .await
+            .unwrap();
+        let recent: Value = recent.json().await.unwrap();
+        cursors.push(recent["nextCursor"].clone());
+    }
+    for (since, gone) in [(&cursors[0], json!(true)), (&cursors[1], Value::Null)] {
+        let asked = reqwest::Client::new()
+            .post(node.at("/events/subscribe"))
+            .json(&json!({ "since": since }));
+        let made: Value = asked.send().await.unwrap().json().await.unwrap();
+        assert_eq!(
+            (&made["success"], &made["truncated"]),
+            (&json!(true), &gone)
+        );
+    }
+}
+
+#[tokio::test]
 async fn pages_after_the_first_do_not_repeat_that_events_are_gone() {
     let (_world, node, _) = trimmed().await;
     let path = format!("/events/replay/{LONG_AGO}?limit=1");

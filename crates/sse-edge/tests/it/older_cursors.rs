@@ -40,6 +40,7 @@ fn older(world: &EdgeWorld, sequence: u64, tag: Option<&str>) -> [String; 2] {
         epoch: world.keys().epoch(),
         sequence: Sequence(sequence),
         tag: tag.map(|id| EntryTag::of(&EventId::new(id).unwrap())),
+        told: None,
         scope: CursorScope::events(&PrincipalId::anonymous()),
         inbox: Sequence::START,
         newest_subscription: 0,

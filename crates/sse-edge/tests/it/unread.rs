@@ -229,6 +229,7 @@ async fn streams_behind_whose_clients_do_not_read_hold_no_pages() {
             epoch: world.log_epoch(),
             sequence: Sequence(sequence),
             tag: None,
+            told: None,
             scope: CursorScope::events(&PrincipalId::anonymous()),
             inbox: Sequence::START,
             newest_subscription: 0,

@@ -451,6 +451,7 @@ impl EdgeWorld {
             epoch: self.epoch,
             sequence,
             tag: None,
+            told: None,
             scope: CursorScope::events(&PrincipalId::anonymous()),
             inbox: Sequence::START,
             newest_subscription: 0,

@@ -36,6 +36,18 @@ impl System {
         Ok(SavedLog(saved))
     }
 
+    /// Begins an empty event log in the place of the present one, as a server whose volume was lost.
+    ///
+    /// # Errors
+    /// The files cannot be removed, or the process does not start again.
+    pub async fn lose_log(&mut self) -> Result<()> {
+        let name = self.log_process();
+        let data = self.cluster().data(name);
+        self.cluster().kill(name)?;
+        std::fs::remove_dir_all(&data).context("cannot remove the event log")?;
+        self.cluster().restart(name).await
+    }
+
     /// Puts the event log back to a copy. Its process is killed for that and started again; embedded, that
     /// is the whole system.
     ///

@@ -93,6 +93,11 @@ impl Reader {
         }
     }
 
+    /// As the client of this stream comes back.
+    fn comes_back(&self) -> StreamStart {
+        StreamStart::After(cursor(self.last_id.as_ref().unwrap()))
+    }
+
     fn events(&self) -> Vec<&str> {
         self.frames
             .iter()
@@ -210,6 +215,32 @@ async fn live_streams_are_told_and_get_every_new_event_once() {
     let mut wanted = vec![Frame::Event("id-41".to_owned()), Frame::Truncated(20)];
     wanted.extend((42..=91).map(|id| Frame::Event(format!("id-{id}"))));
     assert_eq!(live.frames, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_told_is_told_again_only_when_the_log_is_put_back_again() {
+    let mut world = World::new(100, 40);
+    world.set_back(20, 0);
+    let mut begin = tagged(20, "id-20");
+    for _ in 0..2 {
+        let mut told = Reader::open(&world.hub, begin).await;
+        told.drain().await;
+        assert_eq!(told.frames, [Frame::Truncated(20)]);
+        let mut again = Reader::open(&world.hub, told.comes_back()).await;
+        again.drain().await;
+        assert_eq!(again.frames, []);
+        // A stream that begins where the log was put back misses nothing.
+        let mut new = Reader::open(&world.hub, StreamStart::Head).await;
+        new.drain().await;
+        assert_eq!(new.frames, []);
+        world.append();
+        world.publish_all();
+        again.drain().await;
+        assert_eq!(again.events(), world.ids()[20..]);
+        // To the same place, once more.
+        world.set_back(1, 0);
+        begin = told.comes_back();
+    }
 }
 
 #[tokio::test(start_paused = true)]
