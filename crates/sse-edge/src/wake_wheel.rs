@@ -2,6 +2,7 @@
 //! of its own would be as large as what is left of a call that waits.
 
 use std::{
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -78,11 +79,13 @@ impl WakeWheel {
             let mut slots = self.slots.lock();
             let now = self.now.load(Ordering::Acquire);
             let first = now.max(target.saturating_sub(SLOTS - 1));
+            // With their memory: those who are woken come back to another slot.
+            let mut take = |slot: &mut Vec<Waker>| due.append(&mut mem::take(slot));
             for tick in first + 1..=target {
-                due.append(&mut slots[(tick % SLOTS) as usize]);
+                take(&mut slots[(tick % SLOTS) as usize]);
             }
             if first > now {
-                slots.iter_mut().for_each(|slot| due.append(slot));
+                slots.iter_mut().for_each(take);
             }
             self.now.fetch_max(target, Ordering::AcqRel);
         }
@@ -167,6 +170,20 @@ mod tests {
         pass(&wheel, 1).await;
         assert_eq!(wakes.count(), 1, "once, however often it asked");
         assert!(place.poll(&wheel, at, &cx));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_keeps_no_memory_of_those_that_it_woke() {
+        let wheel = WakeWheel::new();
+        let cx = Context::from_waker(Waker::noop());
+        let room = || wheel.slots.lock().iter().map(Vec::capacity).sum::<usize>();
+        let at = wheel.after(Duration::from_secs(3));
+        for _ in 0..100 {
+            assert!(!WheelPlace::default().poll(&wheel, at, &cx));
+        }
+        assert!(room() >= 100);
+        pass(&wheel, 3).await;
+        assert_eq!(room(), 0);
     }
 
     /// A source is polled first by whoever makes its response, and then by the driver of its connection.

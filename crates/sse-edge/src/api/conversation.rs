@@ -15,7 +15,7 @@ use mcp_server::{
     output::{CallOutput, CallOutputItem},
     repeatable::RepeatableCall,
 };
-use model::{Clock, CursorKeys, Session};
+use model::{Clock, CursorKeys, Session, SessionId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{sync::oneshot, time::Instant};
@@ -138,7 +138,7 @@ impl Conversation {
         (call, keys): (HandshakeCall, Arc<CursorKeys>),
     ) -> Response {
         let id = request.clone();
-        let name = StreamName::of_call(keys, &self.principal.id, &self.session.id, &*self.edge.ids);
+        let name = StreamName::of_call(keys, &self.principal.id, &call.session, &*self.edge.ids);
         let recorded = self.recorded_call(name, request, call);
         let (begun, beginning) = oneshot::channel();
         self.edge
@@ -197,6 +197,7 @@ impl Conversation {
         let bytes = kept_bytes(&self.session, &request);
         let running = running.begin(&self.session.id, &request.id, bytes)?;
         Ok(HandshakeCall {
+            session: running.session.clone(),
             rights: caller.rights.clone(),
             work: Box::pin(run(self.in_hand(caller, &request, running), request)),
             messages,
@@ -234,6 +235,7 @@ impl GoOn for Conversation {
             ..caller
         });
         let call = call.unwrap_or_else(|error| HandshakeCall {
+            session: self.session.id.clone(),
             rights: PresentRights::new(Arc::clone(&self.principal)),
             work: Box::pin(ready(WorkEnd::Answered(CallAnswer::of(
                 &taken.request,
@@ -251,6 +253,8 @@ impl GoOn for Conversation {
 /// The work of a call, and the messages that it sends before it is done. It ends without an answer
 /// only if the client cancels it.
 pub(super) struct HandshakeCall {
+    /// As its other calls have it.
+    session: SessionId,
     /// What the call may see, and saw.
     pub(super) rights: PresentRights,
     pub(super) work: CallWork,

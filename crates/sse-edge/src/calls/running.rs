@@ -64,7 +64,8 @@ pub(crate) enum CallEnd {
 /// A running call; it is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunningCall {
-    session: SessionId,
+    /// In memory once for all running calls of the session.
+    pub(crate) session: SessionId,
     number: u64,
     bytes: usize,
     ended: Arc<AtomicWaker>,
@@ -100,6 +101,9 @@ impl RunningCalls {
                 reason: "a request with this id is still running".to_owned(),
             });
         }
+        // The id that the session's other calls have, so that it is in memory once.
+        let known = table.sessions.get_key_value(session);
+        let session = known.map_or(session, |(known, _)| known).clone();
         let calls = table.sessions.entry(session.clone()).or_default();
         // Most sessions have one.
         calls.reserve_exact(usize::from(calls.is_empty()));
@@ -112,7 +116,7 @@ impl RunningCalls {
         table.calls += 1;
         table.bytes += bytes;
         Ok(RunningCall {
-            session: session.clone(),
+            session,
             number,
             bytes,
             ended,
@@ -209,6 +213,14 @@ mod tests {
         assert!(!running.cancel(&one, &id));
         assert!(running.0.lock().sessions.is_empty());
         assert_eq!(running.0.lock().calls, 0);
+    }
+
+    #[test]
+    fn the_id_of_a_session_is_in_memory_once_for_all_its_calls() {
+        let running = RunningCalls::default();
+        let begin = |id| running.begin(&session("1"), &RequestId::Integer(id), 0);
+        let (one, other) = (begin(1).unwrap(), begin(2).unwrap());
+        assert!(std::ptr::eq(one.session.as_str(), other.session.as_str()));
     }
 
     #[test]
