@@ -23,7 +23,7 @@ impl WatchFilter {
     /// are taken in any case; an empty text is the filter that everything matches.
     ///
     /// # Errors
-    /// A part is no pair, a field is unknown, or has two values.
+    /// A part is no pair, a field is unknown, is empty, or has two values.
     ///
     /// Users and passwords in addresses are left out before anything else: the address of a git remote may have a
     /// token in it, which would get into logs, errors and the request.
@@ -40,6 +40,12 @@ impl WatchFilter {
                 "tags" => value.to_owned(),
                 _ => value.replace('"', ""),
             };
+            // To the edge it is absent, and a command would run for every event.
+            if value.replace('"', "").trim().is_empty() {
+                return Err(refused(format!(
+                    "{field} is empty, and would narrow nothing; leave it out, or give it a value"
+                )));
+            }
             if field != "tags" && fields.iter().any(|(known, _)| *known == field) {
                 return Err(refused(format!(
                     "{field} has two values, and one event cannot match both; watch several filters with a \
@@ -255,6 +261,9 @@ mod tests {
             ),
             ("type=wiki", "neither a resourceType"),
             ("repo=a/b repo=c/d", "repo has two values"),
+            ("resourceType=", "resourceType is empty"),
+            ("repo=a/b actor=\"\"", "actor is empty"),
+            ("tags=\" \"", "tags is empty"),
             ("tags=\"open", "not closed"),
             ("limit=3", "unknown field \"limit\""),
         ] {

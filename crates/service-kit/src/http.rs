@@ -11,6 +11,9 @@
 //! request that has begun is answered; one with a streaming body stays open until the body ends, so
 //! bodies watch [`Lifecycle::draining`]. At the hard stop the remaining connections are dropped.
 //!
+//! An answer that begins before the request's body has ended says `Connection: close`, if the rest is not small or does
+//! not come soon: whoever reuses the connection would lose the next request on it.
+//!
 //! A slash too many in a request's path makes no difference: `/mcp/` is `/mcp`.
 //!
 //! A response that carries a [`Handover`](stream_driver::Handover) leaves hyper together with its
@@ -21,6 +24,7 @@ mod connection;
 mod handover;
 mod lenient_path;
 mod recent;
+mod request_body;
 mod request_sender;
 mod room;
 mod sender;

@@ -64,6 +64,12 @@ pub(crate) const UNFINISHED_REQUEST_TIMEOUT: Duration = Duration::from_millis(50
 /// Bytes that a client has to send or take for that time to begin anew, of which only waits for the client count: 32 KiB,
 /// which a connection with a round trip of 200 ms has moved within two of them. A byte now and then is no progress.
 pub(crate) const CLIENT_STEP_BYTES: u32 = 32 * 1024;
+/// Largest rest of a body that is read and dropped before an answer which did not need it, in bytes: that of a usual
+/// delivery or call, which is refused for its head. A larger one costs its client the connection.
+pub const UNREAD_BODY_BYTES: u64 = 64 * 1024;
+/// Longest wait for that rest, in which the answer does not begin: many clients send a body a moment after its head, and
+/// a client that does not send it does not need the answer sooner. It is that of a connection at the bound.
+pub(crate) const UNREAD_BODY_TIMEOUT: Duration = UNFINISHED_REQUEST_TIMEOUT;
 /// Connections that one search at the bound finds, from the senders that have most of them: they make room for as many
 /// new ones.
 pub(crate) const CHOSEN_AT_ONCE: usize = 32;

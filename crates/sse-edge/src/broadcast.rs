@@ -52,7 +52,7 @@ pub(crate) struct EdgeBroadcast {
 pub(crate) struct BroadcastReport {
     /// Clients whose connection has taken the message.
     pub(crate) delivered: u64,
-    /// Clients that are connected.
+    /// Clients that were connected when it was sent, at least as many as have taken it.
     pub(crate) connections: u64,
     /// Whether the time for this report was over before every client had taken the message or left: more of them
     /// may take it, and are not counted.
@@ -153,6 +153,7 @@ impl Broadcasts {
                 ..BroadcastReport::default()
             };
         };
+        let connected = self.hub.census().total;
         let announcement = Arc::new(Announcement::new(message));
         let through_mailbox =
             |kind| is_kept && matches!(kind, StreamKind::Session | StreamKind::Connection);
@@ -178,9 +179,11 @@ impl Broadcasts {
         if is_sending {
             debug!("some clients do not take a broadcast in time");
         }
+        let delivered = announcement.delivered() + kept.delivered.load(Ordering::Acquire);
         BroadcastReport {
-            delivered: announcement.delivered() + kept.delivered.load(Ordering::Acquire),
-            connections: self.hub.census().total,
+            delivered,
+            // Clients may come and go meanwhile, and whoever has taken it was connected.
+            connections: connected.max(delivered),
             is_sending,
         }
     }

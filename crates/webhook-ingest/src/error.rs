@@ -449,13 +449,6 @@ impl IntoResponse for DeliveryRefusal {
             Self::BodyEncoded => {
                 headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODING);
             }
-            // The rest of the body is not read.
-            Self::BodyTimeout { .. }
-            | Self::BodyStalled(_)
-            | Self::Overloaded(_)
-            | Self::RateLimited { .. } => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
             _ => {}
         }
         response

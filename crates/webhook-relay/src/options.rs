@@ -95,6 +95,9 @@ impl RelayChannel {
     }
 }
 
+/// The form of a repository's name.
+const REPOSITORY_FORM: &str = "owner/repo";
+
 impl DeliveryList {
     /// The deliveries of a webhook of a repository (`owner/repo` or its URL), by the API at this URL.
     ///
@@ -108,9 +111,16 @@ impl DeliveryList {
         interval: Duration,
     ) -> Result<Self, RelayError> {
         let named = GithubReference::read_repository(repository);
-        let (owner, repo) = named.map_err(|error| RelayError::Option {
-            name: "--repository",
-            reason: format!("{error}; write it as owner/repo"),
+        let (owner, repo) = named.map_err(|error| {
+            let mut reason = error.to_string();
+            // Some say it themselves.
+            if !reason.contains(REPOSITORY_FORM) {
+                reason = format!("{reason}; write it as {REPOSITORY_FORM}");
+            }
+            RelayError::Option {
+                name: "--repository",
+                reason,
+            }
         })?;
         Ok(Self {
             api: url("github.api_url", api)?,
@@ -158,6 +168,10 @@ mod tests {
         ] {
             let text = made.unwrap_err().to_string();
             assert!(text.starts_with(name), "{text}");
+        }
+        for wrong in ["octo", "octo/..", "octo/a/b", ""] {
+            let text = list(api, wrong, "t").unwrap_err().to_string();
+            assert_eq!(text.matches("owner/repo").count(), 1, "{text}");
         }
         let source = RelaySource::Channel(RelayChannel::new("https://smee.io/abc").unwrap());
         assert!(RelayOptions::new(source.clone(), "http://127.0.0.1:3001", &[" "]).is_err());

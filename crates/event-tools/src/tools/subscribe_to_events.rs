@@ -17,6 +17,7 @@ use model::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use subscriptions::{ClientId, ClientKey, SubscriptionTransport};
 
 use super::{
@@ -47,6 +48,10 @@ struct SubscribeInput {
     /// sse or internal; both push on the session's stream.
     #[serde(default)]
     transport: Option<String>,
+    /// Where events would be posted. Read to say that they are not, and not for a model to fill in.
+    #[serde(default)]
+    #[schemars(skip)]
+    endpoint: Option<Value>,
     /// Whether the session's events are notifications/claude/channel, which a client with channels shows to its model,
     /// in place of notifications/message (default: true for Claude Code, false for others). Holds for all subscriptions
     /// of the session.
@@ -62,12 +67,25 @@ impl SubscribeInput {
             .as_deref()
             .map(|text| text.trim().to_ascii_lowercase());
         match given.as_deref() {
+            None | Some("" | "sse" | "internal") if self.has_endpoint() => Err(InputError::new(
+                "endpoint",
+                "nothing is posted there: events come on the session's stream; leave it out",
+            )),
             None | Some("" | "sse" | "internal") => Ok(given.filter(|text| !text.is_empty())),
             Some("webhook") => Err(InputError::new(
                 "transport",
                 "webhook is not supported yet: no event would be posted; use sse",
             )),
             Some(_) => Err(InputError::new("transport", "use sse or internal")),
+        }
+    }
+
+    /// Whether an endpoint is given; null and a blank text count as absent.
+    fn has_endpoint(&self) -> bool {
+        match &self.endpoint {
+            None | Some(Value::Null) => false,
+            Some(Value::String(text)) => !text.trim().is_empty(),
+            Some(_) => true,
         }
     }
 

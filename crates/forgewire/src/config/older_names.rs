@@ -2,6 +2,8 @@
 //! those of OpenTelemetry (specification, "Environment Variable Specification" and "OTLP Exporter
 //! Configuration").
 
+mod refused;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -14,7 +16,7 @@ use service_kit::config::{OlderName, Value, is_service_port};
 pub(crate) const OPEN_TELEMETRY: &str = "OTEL_";
 
 /// The foreign name, the current key, and the conversion of the text into its value.
-pub(crate) const TABLE: [OlderName; 36] = [
+pub(crate) const TABLE: [OlderName; 44] = [
     OlderName {
         name: "WEBHOOK_SECRET",
         key: "ingest.webhook_secrets",
@@ -150,6 +152,46 @@ pub(crate) const TABLE: [OlderName; 36] = [
         name: "GITHUB_TOKEN",
         key: "github.token",
         convert: text,
+    },
+    OlderName {
+        name: "GITHUB_APP_ID",
+        key: "github.app_id",
+        convert: given_number,
+    },
+    OlderName {
+        name: "GITHUB_APP_PRIVATE_KEY",
+        key: "github.private_key_file",
+        convert: refused::app_key,
+    },
+    OlderName {
+        name: "GITHUB_APP_INSTALLATION_ID",
+        key: "sync.repositories",
+        convert: refused::app_installation,
+    },
+    OlderName {
+        name: "SECRETS_DIR",
+        key: "ingest.webhook_secret_files",
+        convert: refused::secrets_folder,
+    },
+    OlderName {
+        name: "WEBHOOK_RATE_LIMIT",
+        key: "ingest.failures_per_minute",
+        convert: refused::rate_limit,
+    },
+    OlderName {
+        name: "WEBHOOK_RATE_WINDOW_MS",
+        key: "ingest.failures_per_minute",
+        convert: refused::rate_limit,
+    },
+    OlderName {
+        name: "MAX_CACHE_ENTRIES",
+        key: "sync.max_resources",
+        convert: given_number,
+    },
+    OlderName {
+        name: "MCP_TOOL_GROUPS",
+        key: "auth.token_file",
+        convert: refused::tool_groups,
     },
     OlderName {
         name: "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -539,6 +581,14 @@ fn number(text: &str) -> Result<Option<Value>, String> {
         .map_err(|_| "expects a number".to_owned())
 }
 
+/// A number, if there is one.
+fn given_number(text: &str) -> Result<Option<Value>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        text => number(text),
+    }
+}
+
 /// Rounded up, so that a short time does not become zero.
 fn seconds(text: &str) -> Result<Option<Value>, String> {
     let millis: u64 = text
@@ -574,6 +624,31 @@ mod tests {
     fn milliseconds_are_rounded_up_to_seconds() {
         assert_eq!(seconds("1500"), Ok(Some(Value::from(2_u64))));
         assert!(seconds("soon").is_err());
+    }
+
+    #[test]
+    fn an_app_and_the_size_of_the_cache_are_numbers_and_nothing_without_text() {
+        let set = |name: &str, text: &str| {
+            let mut table = TABLE.iter();
+            let older = table.find(|older| older.name == name).unwrap();
+            (older.key, (older.convert)(text))
+        };
+        let number = |number: u64| Ok(Some(Value::from(number)));
+        assert_eq!(set("GITHUB_APP_ID", " 5 "), ("github.app_id", number(5)));
+        let cache = set("MAX_CACHE_ENTRIES", "10000");
+        assert_eq!(cache, ("sync.max_resources", number(10_000)));
+        assert_eq!(set("GITHUB_APP_ID", "").1, Ok(None));
+        assert!(set("MAX_CACHE_ENTRIES", "many").1.is_err());
+        for refused in [
+            "GITHUB_APP_PRIVATE_KEY",
+            "GITHUB_APP_INSTALLATION_ID",
+            "SECRETS_DIR",
+            "WEBHOOK_RATE_LIMIT",
+            "WEBHOOK_RATE_WINDOW_MS",
+            "MCP_TOOL_GROUPS",
+        ] {
+            assert!(set(refused, "7").1.is_err(), "{refused}");
+        }
     }
 
     #[test]

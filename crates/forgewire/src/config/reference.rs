@@ -39,7 +39,8 @@ Variables of the project that Forgewire follows. They set a key as if it were se
 set too, it wins. Times are in milliseconds and rounded up to seconds. A port means that port on 127.0.0.1.
 `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB` count with `REDIS_HOST`, and alone they are refused; `REDIS_URL` wins over them.
 `ALLOWED_TOKENS`, `MCP_SERVER_SECRET` and `WEBHOOK_ALLOW_UNSIGNED=true` are refused: what they would open or close is done
-otherwise here. `*` is refused in a list of origins.
+otherwise here. So are `GITHUB_APP_PRIVATE_KEY`, `GITHUB_APP_INSTALLATION_ID`, `SECRETS_DIR`, `WEBHOOK_RATE_LIMIT`,
+`WEBHOOK_RATE_WINDOW_MS` and `MCP_TOOL_GROUPS` (but for `all`), which have no counterpart: the sentence says what does it here. `*` is refused in a list of origins.
 `HOST` is an IP address or `localhost`, with `PORT` for another port than 3000. `LOG_LEVEL` is a level.
 What other programs set under these names is left, with a warning that names the variable and the key to use: `HOST` as the name
 of a machine, and `PORT`, `WEBHOOK_PORT` and `REDIS_PORT` as Kubernetes sets them for a Service (`tcp://10.0.0.1:80`).

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,6 +20,7 @@ use super::{
     handover::{CarriedStream, FirstFrames},
     lenient_path::normalise,
     recent::RecentRequests,
+    request_body::{BodyRest, RequestBody, RestReader, SharedRest},
     request_sender::RequestSender,
     state::ConnectionState,
 };
@@ -49,11 +51,13 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         request.extensions_mut().insert(sender);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
-        let state = Arc::clone(&self.state);
-        let request = request.map(|body| RequestBody { body, state });
+        let expects = request.headers().contains_key(header::EXPECT);
+        let request = request.map(|body| RequestBody::new(body, expects, &self.state));
         RouterFuture {
+            rest: request.body().rest(),
             // A router is always ready, and cloning it increments a counter.
             answer: tower::Service::call(&mut self.router.clone(), request),
+            held: None,
             state: Arc::clone(&self.state),
             hands_over: self.hands_over && can_stream,
         }
@@ -63,15 +67,51 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 /// The future of a router's answer.
 pub(super) struct RouterFuture {
     answer: RouteFuture<Infallible>,
+    /// What the router leaves of the request's body; `None` without one.
+    rest: Option<SharedRest>,
+    /// The answer, until the rest of the body has been read.
+    held: Option<Box<HeldAnswer>>,
     state: Arc<ConnectionState>,
     hands_over: bool,
+}
+
+struct HeldAnswer {
+    response: Response<Body>,
+    rest: RestReader,
 }
 
 impl Future for RouterFuture {
     type Output = Result<Response<AnswerBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        if self.held.is_none() {
+            let response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+            let rest = self.rest.take().map(|rest| mem::take(&mut *rest.lock()));
+            match rest {
+                None | Some(BodyRest::Ended) => return Poll::Ready(Ok(self.begin(response, true))),
+                Some(BodyRest::Open) => return Poll::Ready(Ok(self.begin(response, false))),
+                Some(BodyRest::Unread(body)) => {
+                    let rest = RestReader::new(body);
+                    self.held = Some(Box::new(HeldAnswer { response, rest }));
+                }
+            }
+        }
+        let Some(mut held) = self.held.take() else {
+            return Poll::Pending;
+        };
+        match held.rest.poll(&self.state, cx) {
+            Poll::Ready(has_ended) => Poll::Ready(Ok(self.begin(held.response, has_ended))),
+            Poll::Pending => {
+                self.held = Some(held);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl RouterFuture {
+    /// The answer as it begins. It is the connection's last if the request's body has not ended.
+    fn begin(&self, mut response: Response<Body>, body_has_ended: bool) -> Response<AnswerBody> {
         self.state.end_body();
         if let Some(handover) = response.extensions_mut().remove::<Handover>() {
             let taken = self.hands_over.then(|| handover.take()).flatten();
@@ -89,15 +129,13 @@ impl Future for RouterFuture {
         {
             self.state.handover.carry(CarriedStream::Unmanaged);
         }
-        if self.state.closes() {
+        if self.state.closes() || !body_has_ended {
             close_after(&mut response);
         }
         let state = Arc::clone(&self.state);
-        Poll::Ready(Ok(response.map(|body| AnswerBody { body, state })))
+        response.map(|body| AnswerBody { body, state })
     }
-}
 
-impl RouterFuture {
     /// Leaves the head and the first frames of a stream to hyper.
     fn start_handover(&self, response: &mut Response<Body>, first: Bytes) {
         // The connection ends with the stream, so that the client does not wait for another answer on it.
@@ -113,43 +151,6 @@ impl RouterFuture {
 fn close_after(response: &mut Response<Body>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
-}
-
-/// The body of a request, which notes when the router waits for it, and its end.
-struct RequestBody {
-    body: Incoming,
-    state: Arc<ConnectionState>,
-}
-
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            self.state.await_body();
-            return Poll::Pending;
-        };
-        match &frame {
-            Some(Ok(frame)) if !self.body.is_end_stream() => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                self.state.body_progress(bytes);
-            }
-            _ => self.state.end_body(),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// The body of a response. Hyper drops it once it has all of it.

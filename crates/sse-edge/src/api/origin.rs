@@ -19,7 +19,7 @@ use crate::{error::EdgeError, origins::Origins};
 /// Headers that a page may send.
 const ALLOWED_HEADERS: &str = "content-type, accept, authorization, last-event-id, mcp-session-id, \
                                mcp-protocol-version, mcp-method, mcp-name, traceparent, x-mcp-toolsets, \
-                               x-mcp-tools, x-mcp-exclude-tools, x-mcp-readonly";
+                               x-mcp-tools, x-mcp-exclude-tools, x-mcp-readonly, cache-control, pragma";
 /// Headers of answers that a page may read, beside those that it always may (the type, the length, the cache).
 const EXPOSED_HEADERS: &str =
     "accept-encoding, allow, location, mcp-session-id, retry-after, traceparent, www-authenticate";

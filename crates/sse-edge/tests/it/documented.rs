@@ -220,6 +220,21 @@ async fn what_a_documented_call_cannot_do_is_said_by_name() {
         ),
         (
             "subscribe_to_events",
+            json!({ "clientId": "c", "transport": "webhook", "endpoint": "https://example.org" }),
+            &["transport", "webhook is not supported yet"],
+        ),
+        (
+            "manage_events",
+            json!({ "action": "subscribe", "transport": "webhook", "endpoint": { "url": "https://example.org" } }),
+            &["transport", "webhook is not supported yet"],
+        ),
+        (
+            "subscribe_to_events",
+            json!({ "endpoint": "https://example.org" }),
+            &["endpoint", "nothing is posted there", "leave it out"],
+        ),
+        (
+            "subscribe_to_events",
             json!({ "transport": "carrier pigeon" }),
             &["transport", "sse or internal"],
         ),

@@ -183,6 +183,8 @@ async fn a_preflight_says_what_a_page_may_send_and_read() {
         "x-mcp-tools",
         "x-mcp-exclude-tools",
         "x-mcp-readonly",
+        "cache-control",
+        "pragma",
     ] {
         assert!(header("access-control-allow-headers").contains(name));
     }

@@ -559,6 +559,38 @@ async fn a_broadcast_that_was_cut_says_so_and_which_edge_is_still_sending() {
 }
 
 #[tokio::test]
+async fn clients_that_leave_with_a_broadcast_were_connected() {
+    let (_world, a, b, _tokens) = two_with_tokens().await;
+    // For its sake the edge waits longer than the others stay.
+    let _slow = unread(&b, "/events/stream").await;
+    let message = json!({ "result": { "text": "x".repeat(200 << 10) } });
+    let broadcast = async || {
+        let body = json!({ "message": message });
+        let (status, told) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+        told
+    };
+    let mut rounds = 0;
+    while broadcast().await["stillSending"] == json!([]) {
+        rounds += 1;
+        assert!(rounds < 200, "its buffers are never full");
+    }
+    let mut leaving = Vec::new();
+    for _ in 0..3 {
+        let mut stream = Connection::open(&b, Some(SEES_ALL)).await.stream;
+        leaving.push(tokio::spawn(async move {
+            let _ = stream.next_event(SOON).await;
+        }));
+    }
+    let told = broadcast().await;
+    let count = |name: &str| told[name].as_u64().unwrap();
+    assert!(count("sentCount") <= count("totalConnections"), "{told}");
+    for left in leaving {
+        left.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_posted_message_without_a_method_is_put_on_the_stream_or_refused_with_the_reason() {
     let (_world, a, b, _tokens) = two_with_tokens().await;
     let mut connection = Connection::open(&a, Some(SEES_ALL)).await;
