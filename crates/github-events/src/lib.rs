@@ -43,7 +43,7 @@ pub use channel::{ChannelText, channel_text};
 pub use delivery::{Envelope, Skip};
 pub use encode::{encode, encode_delivered};
 pub use family::WebhookFamily;
-pub use item_content::{ItemPlace, is_item_event, item_content, place_item};
+pub use item_content::{describe_content, is_item_event, item_content, place_item};
 pub use line::event_line;
 pub use object_class::{EventObject, object_of, updated_at};
 pub use payload_text::{EventContent, PayloadText};

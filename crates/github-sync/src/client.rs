@@ -6,14 +6,14 @@ mod lists;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{EventId, LogPosition, ResourceId, ResourceUri, Sequence, Timestamp, TraceContext};
+use model::{
+    EventId, FoundResource, LogPosition, ResourceId, ResourceUri, Sequence, Timestamp, TraceContext,
+};
 use ports::{
-    FoundResource, MirrorReads, ResourceError, ResourceFinder, ResourceReader, ResourceState,
-    SyncStatus,
+    MirrorReads, ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus,
 };
 use proto::v1::{
-    FindResourceRequest, FindResourceResponse, GetResourceRequest, GetResourceResponse,
-    StatusRequest, StatusResponse,
+    FindResourceRequest, GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
 };
 use role_keys::RoleTrust;
 use tonic::Status;
@@ -128,21 +128,12 @@ impl ResourceFinder for Client {
         };
         let send =
             |mut client: StampedClient, request| async move { client.find_resource(request).await };
-        let read = |answer| Ok(found(CALL, answer)?.map(found_on_wire));
+        let read = |answer| Ok(found(CALL, answer)?.map(wire::resource));
         self.traced(CALL, trace, message, (send, read)).await
     }
 
     async fn check(&self) -> Result<(), ResourceError> {
         self.status(None).await.map(drop)
-    }
-}
-
-fn found_on_wire(answer: FindResourceResponse) -> FoundResource {
-    FoundResource {
-        owner: answer.owner,
-        repo: answer.repo,
-        number: answer.number,
-        ids: wire::ids(answer.owner_id, answer.repository_id),
     }
 }
 

@@ -12,10 +12,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event_flow::log_end::SharedLogEnd;
-use model::{LogPosition, ResourceId, ResourceUri, Sequence, TraceContext};
+use model::{FoundResource, LogPosition, ResourceId, ResourceUri, Sequence, TraceContext};
 use ports::{
-    EventLog, FoundResource, LogHead, ResourceError, ResourceFinder, ResourceReader, ResourceState,
-    SyncStatus,
+    EventLog, LogHead, ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus,
 };
 use tokio::time::timeout;
 use tracing::debug;

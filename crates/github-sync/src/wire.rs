@@ -1,13 +1,13 @@
 //! Lists and states on the wire.
 
-use model::{GithubIds, OwnerId, PlaceId, RepositoryId, ResourceId, Timestamp};
+use model::{FoundResource, GithubIds, OwnerId, PlaceId, RepositoryId, ResourceId, Timestamp};
 use ports::{
     MirrorAddress, MirrorFilter, MirrorListing, MirrorOrder, MirrorPage, MirrorProgress,
     MirroredKind, MirroredState,
 };
 use proto::v1::{
-    FoundView, ListReading, ListResourcesRequest, ListResourcesResponse, NameHolder,
-    ResourceAddress, ResourceFilter, ResourceOrder, ResourceView,
+    FindResourceResponse, FoundView, ListReading, ListResourcesRequest, ListResourcesResponse,
+    NameHolder, ResourceAddress, ResourceFilter, ResourceOrder, ResourceView,
 };
 
 /// What is wrong with a message.
@@ -33,6 +33,39 @@ pub(crate) fn ids(owner: Option<u64>, repository: Option<u64>) -> GithubIds {
         owner: owner.map(OwnerId),
         repository: repository.map(RepositoryId),
         resource: None,
+    }
+}
+
+pub(crate) fn resource_to_wire(found: FoundResource) -> FindResourceResponse {
+    FindResourceResponse {
+        owner: found.owner,
+        repo: found.repo,
+        number: found.number,
+        repository_id: found.ids.repository.map(|id| id.0),
+        owner_id: found.ids.owner.map(|id| id.0),
+        database_id: found.ids.resource,
+        repository_node_id: found.repository_node_id.map(|id| id.to_string()),
+        title: found.title,
+        url: found.url,
+        labels: found.labels,
+    }
+}
+
+pub(crate) fn resource(wire: FindResourceResponse) -> FoundResource {
+    let repository_node_id = wire.repository_node_id.as_deref();
+    FoundResource {
+        owner: wire.owner,
+        repo: wire.repo,
+        number: wire.number,
+        ids: GithubIds {
+            resource: wire.database_id,
+            ..ids(wire.owner_id, wire.repository_id)
+        },
+        // What cannot be one is as one that is not known.
+        repository_node_id: repository_node_id.and_then(|id| ResourceId::new(id).ok()),
+        title: wire.title,
+        url: wire.url,
+        labels: wire.labels,
     }
 }
 
@@ -249,6 +282,36 @@ mod tests {
         };
         let read = progress(progress_to_wire(progress_.clone()));
         assert_eq!(read.unwrap(), progress_);
+    }
+
+    #[test]
+    fn a_resource_that_was_found_arrives_as_it_was_and_an_older_builds_without_its_names() {
+        let found = FoundResource {
+            owner: "Octo".to_owned(),
+            repo: "Cat".to_owned(),
+            number: 7,
+            ids: GithubIds {
+                resource: Some(107),
+                ..ids(Some(5), Some(9))
+            },
+            repository_node_id: Some(ResourceId::new("R_9").unwrap()),
+            title: Some("Fix it".to_owned()),
+            url: Some("https://github.com/Octo/Cat/issues/7".to_owned()),
+            labels: vec!["bug".to_owned()],
+        };
+        let mut wire = resource_to_wire(found.clone());
+        assert_eq!(resource(wire.clone()), found);
+        wire.repository_node_id = Some("not an id".to_owned());
+        assert_eq!(resource(wire).repository_node_id, None);
+        let older = FindResourceResponse {
+            number: 7,
+            ..FindResourceResponse::default()
+        };
+        let nameless = FoundResource {
+            number: 7,
+            ..FoundResource::default()
+        };
+        assert_eq!(resource(older), nameless);
     }
 
     #[test]

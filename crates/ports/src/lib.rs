@@ -52,9 +52,7 @@ pub use record::{
     RecordPage, RecordsError, Revision, StoredRecord,
 };
 pub use records::Records;
-pub use resources::{
-    FoundResource, ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus,
-};
+pub use resources::{ResourceError, ResourceFinder, ResourceReader, ResourceState, SyncStatus};
 pub use store_failure::StoreFailure;
 pub use stores::Stores;
 pub use sync_news::{MirroredStates, SyncNews};

@@ -5,8 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    Classified, ErrorClass, EventId, GithubIds, LogPosition, PublicError, ResourceId, ResourceUri,
-    Sequence, Timestamp, TraceContext,
+    Classified, ErrorClass, EventId, FoundResource, GithubIds, LogPosition, PublicError,
+    ResourceId, ResourceUri, Sequence, Timestamp, TraceContext,
 };
 
 use crate::BoxError;
@@ -42,19 +42,6 @@ pub struct SyncStatus {
     pub resources: u64,
     /// Whether it has caught up with the log since it started.
     pub caught_up: bool,
-}
-
-/// Where a resource of a repository is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FoundResource {
-    /// Login of the owner of its repository; as GitHub spells it, unless that was renamed since it was seen.
-    pub owner: String,
-    /// Name of its repository, as well.
-    pub repo: String,
-    /// Its number there.
-    pub number: u64,
-    /// Its repository and that one's owner; empty where no event had them.
-    pub ids: GithubIds,
 }
 
 /// Errors of calls to the sync role.
@@ -158,7 +145,8 @@ pub trait ResourceReader: fmt::Debug + Send + Sync + 'static {
 ///
 /// # Contract
 /// - **RF-01** `find` returns the present address of the issue, pull request or other numbered resource of a repository of
-///   which an event in the log has shown the state under this id; `None` if none has.
+///   which an event in the log has shown the state under this id; `None` if none has. With it come the ids, the title, the
+///   page and the labels that the resource has in the newest state, as far as the log's events have them.
 /// - **RF-02** it knows every event that was in the log when the call began. A finder that cannot get as far within its
 ///   deadline is `Behind`.
 #[async_trait]

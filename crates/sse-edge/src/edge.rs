@@ -19,7 +19,10 @@ use crate::{
     answer_budget::AnswerBudget,
     background::Background,
     broadcast::Broadcasts,
-    calls::{Calls, asking::RetryKeys, parked_sessions::ParkedSessions, record::CallRecorder},
+    calls::{
+        Calls, asking::RetryKeys, parked_sessions::ParkedSessions, posted_watch::PostedWatch,
+        record::CallRecorder,
+    },
     compression::AnswerCompression,
     health::EdgeHealthPage,
     origins::Origins,
@@ -123,6 +126,16 @@ impl Edge {
             sessions: Arc::clone(&self.sessions),
             background: self.background.clone(),
             parked: self.parked.clone(),
+        }
+    }
+
+    /// What looks after the posted calls of sessions.
+    pub(crate) fn posted_watch(&self) -> PostedWatch {
+        PostedWatch {
+            calls: Arc::clone(&self.calls),
+            sessions: Arc::clone(&self.sessions),
+            hub: Arc::clone(&self.hub),
+            background: self.background.clone(),
         }
     }
 

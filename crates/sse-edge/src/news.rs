@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    calls::Calls,
+    calls::{Calls, posted::journal_name, posted_watch::PostedWatch},
     error::EdgeError,
     limits::{
         ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, NAMED_HEARTBEAT_INTERVAL,
@@ -34,6 +34,7 @@ pub(crate) struct BusRouter {
     sessions: Arc<Sessions>,
     hub: Arc<Hub>,
     calls: Arc<Calls>,
+    posted: PostedWatch,
     tasks: Arc<Tasks>,
     peers: Arc<EdgePeers>,
     subscriptions: Arc<Subscriptions>,
@@ -55,7 +56,7 @@ impl BusRouter {
     pub(crate) fn new(
         sessions: Arc<Sessions>,
         hub: Arc<Hub>,
-        calls: Arc<Calls>,
+        posted: PostedWatch,
         tasks: Arc<Tasks>,
         peers: Arc<EdgePeers>,
         subscriptions: Arc<Subscriptions>,
@@ -64,7 +65,8 @@ impl BusRouter {
         let news = Self {
             sessions,
             hub,
-            calls,
+            calls: Arc::clone(&posted.calls),
+            posted,
             tasks,
             peers,
             subscriptions,
@@ -94,7 +96,12 @@ impl BusRouter {
                 Some(mail) => {
                     self.hub.notify_mail(&session, mail);
                 }
-                None => self.calls.hints.wake(&session, &stream),
+                None => {
+                    self.calls.hints.wake(&session, &stream);
+                    if stream == journal_name() {
+                        self.posted.look_after(&session);
+                    }
+                }
             },
             EdgeNews::MessagesDelivered { session, through } => {
                 self.sessions.record_delivery(&session, through);

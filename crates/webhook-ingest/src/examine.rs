@@ -1,10 +1,9 @@
 //! From a body to events: signature, headers, JSON, normalising. Nothing waits, and nothing is kept but the
 //! memory of bodies.
 
-use github_events::{Envelope, ItemPlace, PayloadText, Skip};
+use github_events::{Envelope, PayloadText, Skip};
 use http::HeaderMap;
-use model::{DeliveryId, StoredEvent, Timestamp, TraceContext};
-use ports::FoundResource;
+use model::{DeliveryId, FoundResource, StoredEvent, Timestamp, TraceContext};
 use serde_json::Value;
 
 use crate::{
@@ -142,14 +141,8 @@ impl Examiner {
         let mut place = None;
         let events = match github_events::normalise_payload(&envelope, payload.value) {
             Ok((mut event, json)) => {
-                if let Some(found) = &content {
-                    let place = ItemPlace {
-                        owner: &found.owner,
-                        repo: &found.repo,
-                        number: found.number,
-                        ids: found.ids,
-                    };
-                    github_events::place_item(&mut event, place);
+                if let Some(found) = content {
+                    github_events::place_item(&mut event, found);
                 }
                 place = order.place(&envelope.delivery, &envelope.event, &event);
                 event.metadata.repeated_body = is_repeated;

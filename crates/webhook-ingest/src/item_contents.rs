@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 
 use github_events::item_content;
 use http::HeaderMap;
-use model::TraceContext;
-use ports::{FoundResource, ResourceFinder};
+use model::{FoundResource, TraceContext};
+use ports::ResourceFinder;
 use tokio::time::timeout;
 use tracing::debug;
 

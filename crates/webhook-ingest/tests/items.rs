@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use harness::Ingest;
-use model::{GithubIds, OwnerId, RepositoryId, ResourceId, TraceContext};
-use ports::{FoundResource, ResourceError, ResourceFinder};
+use model::{FoundResource, GithubIds, OwnerId, RepositoryId, ResourceId, TraceContext};
+use ports::{ResourceError, ResourceFinder};
 use serde_json::{Value, json};
 
 /// A sync role that knows one issue, knows none, cannot be reached, or hangs.
@@ -44,8 +44,10 @@ impl ResourceFinder for Sync {
             ids: GithubIds {
                 owner: Some(OwnerId(owner)),
                 repository: Some(RepositoryId(9)),
-                resource: None,
+                resource: Some(107),
             },
+            labels: vec!["bug".to_owned()],
+            ..FoundResource::default()
         }))
     }
 
@@ -87,6 +89,9 @@ async fn an_item_is_where_its_issue_is_if_the_sync_role_knows_and_is_stored_in_a
         assert_eq!(facts.repo.as_deref(), repo, "{sync:?}");
         assert_eq!(facts.number, repo.map(|_| 7), "{sync:?}");
         assert_eq!(facts.ids.repository, repo.map(|_| RepositoryId(9)));
+        assert_eq!(facts.ids.resource, repo.map(|_| 107), "{sync:?}");
+        let tags: &[&str] = if repo.is_some() { &["bug"] } else { &[] };
+        assert_eq!(facts.tags, tags, "{sync:?}");
         let event: Value = serde_json::from_slice(&all.last().unwrap().item.json).unwrap();
         assert_eq!(event["resource"]["repo"], json!(repo), "{sync:?}");
         let metrics = ingest.metrics();

@@ -127,6 +127,7 @@ async fn an_item_of_a_project_is_found_with_the_issue_that_it_shows() -> Result<
         let (sender, ingests) = (WebhookSender::new(), system.ingests().to_vec());
         let mut payload = around.payload.clone();
         payload["organization"] = payload["repository"]["owner"].clone();
+        payload["issue"]["labels"] = json!([{ "id": 1, "node_id": "LA_1", "name": "on a board" }]);
         let issue = around.issue.clone().with_body(payload.to_string());
         sender
             .send(&ingests[0], &issue.signed_with(&around.secret))
@@ -149,18 +150,32 @@ async fn an_item_of_a_project_is_found_with_the_issue_that_it_shows() -> Result<
         let repository = payload["repository"]["full_name"].as_str();
         let repository = repository.context("a repository")?;
         let number = &payload["issue"]["number"];
+        let id = &payload["issue"]["id"];
+        let by_place = format!("repo={repository}&number={number}");
+        let by_id = format!("repo={repository}&resourceId={id}");
+        let by_label = format!("repo={repository}&tags=on%20a%20board");
         for edge in system.edges() {
-            let path = format!("/events/recent?repo={repository}&number={number}");
-            let answer: Value = reqwest::get(edge.join(&path)?).await?.json().await?;
-            let newest = &answer["events"][0];
-            ensure!(
-                newest["metadata"]["event"] == "projects_v2_item",
-                "{answer}"
-            );
-            ensure!(
-                newest["resource"]["repo"] == payload["repository"]["name"],
-                "{newest}"
-            );
+            for query in [&by_place, &by_id, &by_label] {
+                let path = format!("/events/recent?{query}");
+                let answer: Value = reqwest::get(edge.join(&path)?).await?.json().await?;
+                let newest = &answer["events"][0];
+                let event = &newest["metadata"]["event"];
+                ensure!(event == "projects_v2_item", "{query}: {answer}");
+                let (resource, issue) = (&newest["resource"], &payload["issue"]);
+                for (known, shown) in [
+                    ("repo", &payload["repository"]["name"]),
+                    ("repositoryNodeId", &payload["repository"]["node_id"]),
+                    ("databaseId", id),
+                    ("title", &issue["title"]),
+                    ("url", &issue["html_url"]),
+                ] {
+                    ensure!(&resource[known] == shown, "{known}: {newest}");
+                }
+                ensure!(
+                    newest["metadata"]["tags"] == json!(["on a board"]),
+                    "{newest}"
+                );
+            }
         }
         Ok(())
     })

@@ -299,6 +299,67 @@ async fn statistics_and_broadcasts_are_those_of_all_edges_and_a_dead_edge_is_nam
     .await
 }
 
+/// Posts a wait that nothing ends.
+async fn begin_wait(edge: &Url, id: &str, request: usize) -> Result<()> {
+    let wait = json!({ "filters": [{ "repo": "nobody/nothing" }], "maxWaitSeconds": 50 });
+    let call = json!({ "name": "wait_for_events", "arguments": wait });
+    let call = json!({ "id": request, "method": "tools/call", "params": call });
+    let body = json!({ "connectionId": id, "message": call });
+    let told = post(edge, "/mcp/sse/send", TEAM, &body).await?;
+    ensure!(told["pending"] == true, "{told}");
+    Ok(())
+}
+
+/// The error of a request whose edge is gone.
+async fn lost_answer(stream: &mut SseStream, request: usize) -> Result<()> {
+    let began = Instant::now();
+    let (name, data) = loop {
+        match event(stream).await {
+            Ok(told) => break told,
+            // Silence.
+            Err(error) => ensure!(began.elapsed() < Duration::from_secs(45), "{error}"),
+        }
+    };
+    ensure!(
+        name == "mcp-error" && data["id"] == request,
+        "{name} {data}"
+    );
+    let text = data["error"]["message"].as_str().context("a message")?;
+    ensure!(text.contains("changes nothing, so call again"), "{data}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_edge_is_killed_is_an_error_on_the_stream_wherever_that_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    both_with(plan(&folder)?, async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        let edges = system.edges().to_vec();
+        let (mut stream, id) = connect(&edges[1], TEAM).await?;
+        begin_wait(&edges[0], &id, 1).await?;
+        ensure!(system.kill(SystemNode::Edge(0))? == FaultOutcome::Done);
+        lost_answer(&mut stream, 1).await?;
+        ensure!(system.restart(SystemNode::Edge(0)).await? == FaultOutcome::Done);
+        begin_wait(&edges[0], &id, 2).await?;
+        let last = stream.last_id().context("an id")?.to_owned();
+        for edge in [0, 1] {
+            ensure!(system.kill(SystemNode::Edge(edge))? == FaultOutcome::Done);
+        }
+        for edge in [0, 1] {
+            ensure!(system.restart(SystemNode::Edge(edge)).await? == FaultOutcome::Done);
+        }
+        let url = edges[0].join(&format!("/mcp/sse?token={TEAM}"))?;
+        let mut stream = sse::resume(&url, HeaderMap::new(), &last).await?;
+        let (_, status) = event(&mut stream).await?;
+        ensure!(status["resumed"] == true, "{status}");
+        event(&mut stream).await?;
+        lost_answer(&mut stream, 2).await
+    })
+    .await
+}
+
 /// Begins sessions on all edges; returns their ids.
 async fn sessions(edges: &[Url], count: usize) -> Result<Vec<String>> {
     let http = Client::new();

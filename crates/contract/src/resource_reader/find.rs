@@ -3,12 +3,35 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use model::ResourceId;
+use model::{OwnerId, RepositoryId, ResourceId, StoredEvent};
 use ports::ResourceError;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::{HELD_BACK, NUMBER};
 use crate::{Harness, issue_event};
+
+const PAGE: &str = "https://github.com/Octo/Cat/issues/7";
+
+/// The `n`-th state of the issue, with what names it and these labels.
+fn described(n: u64, labels: &[&str]) -> StoredEvent {
+    let mut event = issue_event(NUMBER, n);
+    let facts = Arc::make_mut(&mut event.facts);
+    facts.ids.owner = Some(OwnerId(5));
+    facts.ids.repository = Some(RepositoryId(9));
+    let labels: Vec<_> = labels.iter().map(|name| json!({ "name": name })).collect();
+    let json = json!({
+        "id": facts.id.as_str(),
+        "resource": { "repositoryNodeId": "R_9" },
+        "data": {
+            "id": 107, "node_id": facts.resource_id, "updated_at": facts.timestamp.to_string(),
+            "title": "Fix it", "html_url": PAGE, "labels": labels,
+        },
+        "metadata": { "event": "issues" },
+    });
+    event.json = json.to_string().into();
+    event
+}
 
 pub(super) async fn a_resource_is_found_by_its_node_id(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.resource_reader().await?;
@@ -20,6 +43,24 @@ pub(super) async fn a_resource_is_found_by_its_node_id(harness: Arc<dyn Harness>
     let place = (found.owner.as_str(), found.repo.as_str(), found.number);
     assert_eq!(place, ("Octo", "Cat", NUMBER));
     assert_eq!(found.ids, issue_event(NUMBER, 1).facts.ids);
+    assert_eq!((found.title.as_deref(), found.labels.len()), (None, 0));
+    fixture.append(vec![described(2, &["bug", "p1"])]).await?;
+    let found = fixture.finder.find(&id, None).await?;
+    let found = found.context("an issue")?;
+    assert_eq!(found.ids.resource, Some(107));
+    assert_eq!(found.ids.repository, Some(RepositoryId(9)));
+    let repository = found.repository_node_id.as_ref();
+    assert_eq!(repository.map(ResourceId::as_str), Some("R_9"));
+    assert_eq!(found.title.as_deref(), Some("Fix it"));
+    assert_eq!(found.url.as_deref(), Some(PAGE));
+    assert_eq!(found.labels, ["bug", "p1"]);
+    fixture.append(vec![described(3, &["p1"])]).await?;
+    let found = fixture.finder.find(&id, None).await?;
+    assert_eq!(
+        found.context("an issue")?.labels,
+        ["p1"],
+        "the newest state"
+    );
     let other = ResourceId::new("I_other")?;
     ensure!(fixture.finder.find(&other, None).await?.is_none());
     fixture.finder.check().await?;

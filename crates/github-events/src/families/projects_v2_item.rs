@@ -19,7 +19,7 @@ pub(super) const PROJECT_ITEM: WebhookFamily = WebhookFamily {
         ResourceType::PULL_REQUEST,
         ResourceType::DRAFT_ISSUE,
     ],
-    resource: "the item's content, with the repository and number that earlier events have shown for it; `metadata.projectId` is the project, `metadata.changes` the change of a field",
+    resource: "the item's content, with the repository, number, `databaseId`, title, page and labels that earlier events have shown for it; `metadata.projectId` is the project, `metadata.changes` the change of a field",
     rule: Rule::By(read),
     ..WebhookFamily::PLAIN
 };
@@ -33,7 +33,7 @@ fn read(payload: Payload<'_>) -> Result<Subject, Skip> {
         .ok_or_else(|| payload.missing("/projects_v2_item/content_node_id"))?;
     let event_type = event_type(&kind, payload.action());
     // The payload names the content by its node id only. `id` is the item's number, not the content's, so it
-    // must not become the resource's; [`crate::place_item`] adds the number where it is known.
+    // must not become the resource's; [`crate::place_item`] adds what is known of the content.
     let resource: ResourceRef = payload.resource(id);
     Ok(Subject {
         happened_at: event::happened_at(item, &event_type),

@@ -18,8 +18,10 @@ Every webhook that GitHub documents becomes an event. Forgewire takes GitHub's n
   same in every webhook; what has none in payloads has an id of its place and a path, see below.
 - `resource.number` is the thing's own number. A comment, a review or a check has that of the issue, pull request or discussion to
   which it belongs, and `metadata.tags` the names of its labels, so that a filter by repository and number finds all that
-  concerns an issue. `metadata.isPullRequest` is true for pull requests and what belongs to them. A project's item has neither
-  repository nor number, because GitHub sends only the node id of its content: ask for it by `resourceId`.
+  concerns an issue. `metadata.isPullRequest` is true for pull requests and what belongs to them. GitHub sends
+  only the node id of the content of a project's item: the rest of `resource` and the labels are those that the mirror knows when
+  the item's event comes. Of content that no event has shown before, in a repository of another owner than the project's, and
+  while the sync role does not answer in time, the event has the node id alone: ask for it by `resourceId`.
 - `type` is `created`, `updated`, `deleted`, `closed` or `reopened`; `action` is GitHub's own word, and the name of the event where
   there is none.
 - `timestamp` is the object's own time; where it has none, the time of reception.

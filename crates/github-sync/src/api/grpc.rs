@@ -24,7 +24,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use super::{BEHIND, lists};
 use crate::{
     ServeError, limits::MAX_REQUEST_BYTES, metrics::SyncMethod, mirror::Mirror,
-    reader::MirrorReader,
+    reader::MirrorReader, wire,
 };
 
 /// `grpc.health.v1` knows the whole server as "" and each service by its full name.
@@ -197,13 +197,7 @@ impl SyncRpc for Rpc {
         let found = found.ok_or_else(|| {
             Status::not_found("no event has shown the state of this resource yet")
         })?;
-        Ok(Response::new(FindResourceResponse {
-            owner: found.owner,
-            repo: found.repo,
-            number: found.number,
-            repository_id: found.ids.repository.map(|id| id.0),
-            owner_id: found.ids.owner.map(|id| id.0),
-        }))
+        Ok(Response::new(wire::resource_to_wire(found)))
     }
 
     async fn get_resources(

@@ -1,7 +1,7 @@
 //! A delivery that no ingest stored, made an event as an ingest would have made it.
 
 use event_flow::record::Recorder;
-use github_events::{Envelope, ItemPlace, PayloadText, Skip};
+use github_events::{Envelope, PayloadText, Skip};
 use model::{DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext};
 use ports::DeliveryNotice;
 
@@ -96,12 +96,6 @@ fn place_content(event: &mut ResourceEvent, payload: &str, context: &RepairConte
     let content = is_item.then(|| github_events::item_content(payload.as_bytes()));
     let found = content.flatten().and_then(|id| context.mirror.find(&id));
     if let Some(found) = found {
-        let place = ItemPlace {
-            owner: &found.owner,
-            repo: &found.repo,
-            number: found.number,
-            ids: found.ids,
-        };
-        github_events::place_item(event, place);
+        github_events::place_item(event, found);
     }
 }

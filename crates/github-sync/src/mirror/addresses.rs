@@ -5,7 +5,7 @@ use std::{
     hash::Hash,
 };
 
-use model::OwnerId;
+use model::{OwnerId, ResourceId};
 
 use super::version::EventMoment;
 use crate::limits::MAX_ADDRESSES_OF_PLACE;
@@ -30,6 +30,7 @@ struct KnownPlace {
     /// Somebody else has been shown there since: where this one is now is not known.
     is_displaced: bool,
     owner: Option<OwnerId>,
+    node_id: Option<ResourceId>,
     at: EventMoment,
     /// All its addresses, the oldest first.
     all: Vec<Box<str>>,
@@ -77,6 +78,7 @@ impl<I: Copy + Ord + Hash> AddressBook<I> {
             address: address.into(),
             is_displaced: !holds,
             owner,
+            node_id: None,
             at,
             all: Vec::new(),
             last_use,
@@ -224,6 +226,17 @@ impl<I: Copy + Ord + Hash> AddressBook<I> {
     /// The present owner of a repository.
     pub(super) fn owner_of(&self, id: I) -> Option<OwnerId> {
         self.places.get(&id)?.owner
+    }
+
+    /// An event shows the node id of a place that is known.
+    pub(super) fn set_node_id(&mut self, id: I, node_id: ResourceId) {
+        if let Some(place) = self.places.get_mut(&id) {
+            place.node_id = Some(node_id);
+        }
+    }
+
+    pub(super) fn node_id(&self, id: I) -> Option<&ResourceId> {
+        self.places.get(&id)?.node_id.as_ref()
     }
 
     /// The last known addresses of what belonged to an owner before an event. One that was displaced comes before the

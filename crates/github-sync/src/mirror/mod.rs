@@ -24,9 +24,9 @@ mod version;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use event_flow::follow::{Followed, LostEvents};
-use model::{Epoch, ResourceId, ResourceUri, Sequence, Sequenced, StoredEvent};
+use model::{Epoch, FoundResource, ResourceId, ResourceUri, Sequence, Sequenced, StoredEvent};
 use parking_lot::Mutex;
-use ports::{FoundResource, ResourceState, SyncStatus};
+use ports::{ResourceState, SyncStatus};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -240,8 +240,12 @@ impl Mirror {
         })
     }
 
-    /// Where the resource with a node id is, as of the present position.
+    /// Where the resource with a node id is and what names it, as of the present position.
     pub(crate) fn find(&self, id: &ResourceId) -> Option<FoundResource> {
-        self.table.lock().find(id)
+        let found = self.table.lock().find(id);
+        // Without the lock: an object may be large.
+        let (mut found, json, news) = found?;
+        github_events::describe_content(&mut found, &news.applied_to(&json));
+        Some(found)
     }
 }

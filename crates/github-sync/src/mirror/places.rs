@@ -4,7 +4,7 @@
 //! of an owner moves its repositories, and so does any event on time that shows the owner under another login. What is
 //! late, or was made before what is known, changes no present address.
 
-use model::{EventFacts, GithubIds, OwnerId, PlaceId, PlaceName, Rename, RepositoryId};
+use model::{EventFacts, GithubIds, OwnerId, PlaceId, PlaceName, Rename, RepositoryId, ResourceId};
 
 use super::{addresses::AddressBook, version::EventMoment};
 use crate::limits::MAX_MIRRORED_PLACES;
@@ -22,6 +22,17 @@ impl PlaceIndex {
             owners: AddressBook::new(MAX_MIRRORED_PLACES),
             repositories: AddressBook::new(MAX_MIRRORED_PLACES),
         }
+    }
+
+    /// An event shows the node id of its repository, which never changes.
+    pub(super) fn name_repository(&mut self, facts: &EventFacts, node_id: ResourceId) {
+        if let Some(id) = facts.ids.repository {
+            self.repositories.set_node_id(id, node_id);
+        }
+    }
+
+    pub(super) fn repository_node_id(&self, id: RepositoryId) -> Option<&ResourceId> {
+        self.repositories.node_id(id)
     }
 
     /// Takes what an event says of addresses.

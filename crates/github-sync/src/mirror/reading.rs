@@ -11,7 +11,8 @@
 
 use bytes::Bytes;
 use model::{
-    EventFacts, EventType, ResourceType, StoredEvent, Timestamp, delivery_time, delivery_timestamp,
+    EventFacts, EventType, ResourceId, ResourceType, StoredEvent, Timestamp, delivery_time,
+    delivery_timestamp,
 };
 use ports::MirroredKind;
 use serde::{Deserialize, de::IgnoredAny};
@@ -26,6 +27,8 @@ pub(crate) struct EventReading {
     pub(crate) late: bool,
     /// When GitHub made the delivery ([`model::delivery_time`]).
     pub(crate) made_at: u64,
+    /// Node id of the resource's repository.
+    pub(crate) repository_node_id: Option<ResourceId>,
     /// The state of its resource.
     pub(crate) state: StateReading,
 }
@@ -48,13 +51,21 @@ pub(crate) enum StateReading {
     Nothing,
 }
 
-/// The two members of the event that matter here; `data` stays raw.
+/// The members of the event that matter here; `data` stays raw.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     #[serde(default)]
+    resource: Resource,
+    #[serde(default)]
     metadata: Metadata,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Resource {
+    repository_node_id: Option<ResourceId>,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,6 +95,7 @@ pub(crate) fn read(event: &StoredEvent) -> Result<EventReading, serde_json::Erro
     Ok(EventReading {
         late: metadata.late,
         made_at: delivery_time(metadata.delivery.as_deref(), event.facts.received_at),
+        repository_node_id: envelope.resource.repository_node_id.clone(),
         state: state(&event.facts, &envelope)?,
     })
 }
@@ -132,7 +144,7 @@ fn state(facts: &EventFacts, envelope: &Envelope<'_>) -> Result<StateReading, se
 
 #[cfg(test)]
 mod tests {
-    use model::{EventId, EventOrigin, ResourceId};
+    use model::{EventId, EventOrigin};
     use serde_json::{Value, json};
 
     use super::*;

@@ -15,8 +15,9 @@ use std::{
     sync::Arc,
 };
 
-use model::{GithubIds, PlaceId, PlaceName, ResourceId, ResourceUri, Sequence};
-use ports::{FoundResource, MirroredKind, ResourceState};
+use bytes::Bytes;
+use model::{FoundResource, GithubIds, PlaceId, PlaceName, ResourceId, ResourceUri, Sequence};
+use ports::{MirroredKind, ResourceState};
 
 pub(super) use carried::Carrier;
 pub(super) use listed::ListedState;
@@ -129,21 +130,41 @@ impl Table {
         self.take(&key, uri, ids)
     }
 
-    /// Where the resource with a node id is now; `None` for a project, which is in no repository, and for what has no
-    /// number there.
-    pub(super) fn find(&self, node_id: &ResourceId) -> Option<FoundResource> {
+    /// Where the resource with a node id is now, and its object with what has changed of what it carries; `None` for a
+    /// project, which is in no repository, and for what has no number there.
+    pub(super) fn find(&self, node_id: &ResourceId) -> Option<(FoundResource, Bytes, CarriedNews)> {
         let key = self.by_node.get(node_id)?;
         if !is_numbered(key.kind) {
             return None;
         }
         let (name, ids) = self.name_of(key)?;
         let name = PlaceName::read(&name);
-        Some(FoundResource {
+        let found = FoundResource {
             owner: name.owner.to_owned(),
             repo: name.repo?.to_owned(),
             number: key.number,
+            repository_node_id: self.repository_node_id(ids),
             ids,
-        })
+            ..FoundResource::default()
+        };
+        let entry = self.entries.get(key)?;
+        let news = self.news_of(Carrier::of(key, entry));
+        Some((found, entry.state.json.clone(), news))
+    }
+
+    /// The node id of a repository that an event has shown, or that has a state of its own.
+    fn repository_node_id(&self, ids: GithubIds) -> Option<ResourceId> {
+        let id = ids.repository?;
+        let key = MirrorKey {
+            place: MirroredPlace::Known(PlaceId::Repository(id)),
+            kind: MirroredKind::Repository,
+            number: id.0,
+        };
+        let own_state = || Some(self.entries.get(&key)?.state.node_id.clone());
+        self.places
+            .repository_node_id(id)
+            .cloned()
+            .or_else(own_state)
     }
 
     /// The present address of a state's place, spelt as it was shown if that is the same one, and its ids; `None` if it is

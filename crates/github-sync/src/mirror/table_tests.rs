@@ -66,6 +66,7 @@ impl EventCase {
         let reading = EventReading {
             late: self.late,
             made_at: 0,
+            repository_node_id: None,
             state,
         };
         table.apply(&facts, Sequence(self.sequence), reading)
@@ -170,6 +171,7 @@ impl Followed {
         let reading = EventReading {
             late,
             made_at,
+            repository_node_id: None,
             state,
         };
         self.table.apply(facts, Sequence(self.sequence), reading);
@@ -380,6 +382,7 @@ fn what_is_known_by_a_name_alone_goes_with_it() {
     let reading = EventReading {
         late: false,
         made_at: 0,
+        repository_node_id: None,
         state: StateReading::Nothing,
     };
     table.apply(&rename, Sequence(2), reading);
@@ -535,6 +538,7 @@ fn a_deletion_without_object_keeps_the_last_known_one() {
     let reading = EventReading {
         late: false,
         made_at: 0,
+        repository_node_id: None,
         state: StateReading::Deleted,
     };
     table.apply(&facts, Sequence(2), reading);
@@ -548,6 +552,7 @@ fn a_resource_is_found_by_its_node_id_wherever_its_repository_went() {
     let state = || EventReading {
         late: false,
         made_at: 0,
+        repository_node_id: None,
         state: StateReading::State {
             json: Bytes::from_static(b"{}"),
             updated_at: Timestamp::default(),
@@ -561,7 +566,7 @@ fn a_resource_is_found_by_its_node_id_wherever_its_repository_went() {
     };
     let at = |table: &Table, node: &str| {
         let found = table.find(&ResourceId::new(node).unwrap());
-        found.map(|found| {
+        found.map(|(found, ..)| {
             let address = format!("{}/{}/{}", found.owner, found.repo, found.number);
             (address, found.ids)
         })

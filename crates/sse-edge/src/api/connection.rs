@@ -32,12 +32,13 @@ use tokio::time::timeout;
 
 use super::{
     authenticate::Authenticated,
-    conversation::Conversation,
+    conversation::{Conversation, HandshakeCall},
     event_source::way_back,
-    http_sse::{append, initialize, keep, relay, shown_to_reader, too_large_answer},
+    http_sse::{append, initialize, keep, post, relay, shown_to_reader, too_large_answer},
     sse,
 };
 use crate::{
+    calls::{posted::PostedCall, unanswered::lost_edge_answer},
     edge::Edge,
     error::EdgeError,
     limits::SENT_WAIT,
@@ -112,6 +113,8 @@ async fn open(
         let feed =
             open_connection_stream(sessions, hub, principal, &id, Some(cursor), parts).await?;
         if let Some(feed) = feed {
+            // Of edges that are gone, perhaps.
+            edge.posted_watch().look_after(&id);
             return Ok(sse::stream(feed));
         }
     }
@@ -234,7 +237,8 @@ pub(super) async fn send(
         }
         PostedMessage::Request(request, about) => {
             let id = about.id.clone();
-            let running = edge.background.spawn(run(conversation, request, about));
+            let begun = begin(&conversation, request, &about).await?;
+            let running = edge.background.spawn(run(conversation, begun, about));
             match timeout(SENT_WAIT, running).await {
                 Ok(Ok(is_error)) => {
                     let mut told = json!({ "success": true, "sent": true, "requestId": id });
@@ -251,27 +255,49 @@ pub(super) async fn send(
     Ok(Json(outcome).into_response())
 }
 
-/// Runs a method and puts its answer on the way; returns whether that is an error.
-async fn run(
-    conversation: Conversation,
+/// A method that was posted.
+enum BegunMethod {
+    /// It may take long, so another edge answers if this one is killed.
+    Call(Box<(HandshakeCall, PostedCall)>),
+    Refused(EdgeError),
+    Other(envelope::RpcRequest),
+}
+
+async fn begin(
+    conversation: &Conversation,
     request: envelope::RpcRequest,
-    about: ConnectionRequest,
-) -> bool {
+    about: &ConnectionRequest,
+) -> Result<BegunMethod, EdgeError> {
+    if !mrtr::is_supported(&request.method) {
+        return Ok(BegunMethod::Other(request));
+    }
+    let (edge, session) = (&conversation.edge, &conversation.session);
+    let lost = lost_edge_answer(&about.id, conversation.changes_nothing(&request));
+    let lost = connection::answer(about, lost.message.bytes(), edge.clock.now());
+    let call = match conversation.call(request, conversation.on_stream(), None) {
+        Ok(call) => call,
+        Err(error) => return Ok(BegunMethod::Refused(error)),
+    };
+    let posted = post(edge, session, MailStream::Inbox, lost).await?;
+    Ok(BegunMethod::Call(Box::new((call, posted))))
+}
+
+/// Runs a method and puts its answer on the way; returns whether that is an error.
+async fn run(conversation: Conversation, begun: BegunMethod, about: ConnectionRequest) -> bool {
     let (edge, session) = (&conversation.edge, &conversation.session);
     let id = &about.id;
     let form = |answered: &Bytes| connection::answer(&about, answered, edge.clock.now());
-    let answered = if mrtr::is_supported(&request.method) {
-        match conversation.call(request, conversation.on_stream(), None) {
-            Ok(call) => {
-                let relayed = relay(edge, session, MailStream::Inbox, id, call, form).await;
-                // A call that was cancelled has no answer.
-                return relayed.is_some_and(|answered| connection::is_error(&answered));
-            }
-            Err(error) => envelope::error(Some(id), &error.into()),
+    let answered = match begun {
+        BegunMethod::Call(call) => {
+            let relayed = relay(edge, session, MailStream::Inbox, id, *call, form).await;
+            // A call that was cancelled has no answer.
+            return relayed.is_some_and(|answered| connection::is_error(&answered));
         }
-    } else {
-        let answered = of_method(&conversation, request, id).await;
-        answered.unwrap_or_else(|error| envelope::error(Some(id), &error.into()))
+        BegunMethod::Refused(error) => envelope::error(Some(id), &error.into()),
+        BegunMethod::Other(request) => {
+            let answered = of_method(&conversation, request, id).await;
+            answered.unwrap_or_else(|error| envelope::error(Some(id), &error.into()))
+        }
     };
     let answered = form(&answered);
     let is_error = connection::is_error(&answered);

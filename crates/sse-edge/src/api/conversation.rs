@@ -1,11 +1,12 @@
 //! Messages of a loaded session: how each is answered.
 
-use std::{future::ready, sync::Arc};
+use std::{borrow::Cow, future::ready, sync::Arc};
 
 use axum::response::Response;
 use mcp::{
     Incoming, ProtocolVersion, RequestId, RpcError, capability::ClientCapabilities,
-    envelope::RpcRequest, headers::AcceptedTypes, log::LogLevel, mrtr,
+    envelope::RpcRequest, headers::AcceptedTypes, log::LogLevel, method, mrtr,
+    tool::ToolDescriptor,
 };
 use mcp_server::{
     Caller,
@@ -87,6 +88,23 @@ impl Conversation {
             keys: self.edge.hub.started_keys().ok()?,
             session: self.session.id.clone(),
         }))
+    }
+
+    /// Whether a request may be made again without a second effect.
+    pub(super) fn changes_nothing(&self, request: &RpcRequest) -> bool {
+        #[derive(Deserialize)]
+        struct Call<'a> {
+            #[serde(borrow)]
+            name: Cow<'a, str>,
+        }
+        if request.method != method::TOOLS_CALL {
+            return true;
+        }
+        let params = request.params.as_deref().map_or("", RawValue::get);
+        let tools = self.edge.registry.tools().descriptors();
+        let called = serde_json::from_str::<Call<'_>>(params).ok();
+        let called = called.and_then(|call| tools.iter().find(|tool| tool.name() == call.name));
+        called.is_some_and(ToolDescriptor::is_read_only)
     }
 
     /// Answers a request. A call runs as a task of its own: the client may disconnect, and the call

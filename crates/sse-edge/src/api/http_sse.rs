@@ -43,7 +43,11 @@ use super::{
     sse,
 };
 use crate::{
-    calls::withheld::shown_to,
+    calls::{
+        posted::{PostedCall, journal_name},
+        unanswered::lost_edge_answer,
+        withheld::shown_to,
+    },
     edge::Edge,
     error::EdgeError,
     limits::{CALL_OUTCOME_PATIENCE, CALL_STORE_PAUSE},
@@ -194,18 +198,14 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
         }
         Incoming::Request(request) if mrtr::is_supported(&request.method) => {
             let id = request.id.clone();
+            let lost = lost_edge_answer(&id, conversation.changes_nothing(&request));
             let call = conversation.call(request, conversation.on_stream(), None)?;
+            let to = MailStream::Answers;
+            let posted = post(edge, session, to, lost.message.bytes().clone()).await?;
             let (edge, session) = (Arc::clone(edge), Arc::clone(session));
             let relaying = async move {
-                relay(
-                    &edge,
-                    &session,
-                    MailStream::Answers,
-                    &id,
-                    call,
-                    Bytes::clone,
-                )
-                .await
+                let call = (call, posted);
+                relay(&edge, &session, to, &id, call, Bytes::clone).await
             };
             drop(conversation.edge.background.spawn(relaying));
             Ok(())
@@ -264,6 +264,25 @@ pub(super) async fn initialize(
     Ok(VersionedResult::new(version, &edge.server_info, &body).encode(&id))
 }
 
+/// Says in the session's journal that this edge runs a call, whose answer goes to `to`; `lost` is what is stored there if
+/// this edge is killed.
+pub(super) async fn post(
+    edge: &Edge,
+    session: &Session,
+    to: MailStream,
+    lost: Bytes,
+) -> Result<PostedCall, EdgeError> {
+    let name = edge.ids.uuid();
+    let posted = PostedCall::begin(&edge.calls, &session.id, name, (to, lost)).await?;
+    if !edge.hub.has_session(&session.id) {
+        // The edge with the stream looks after the call.
+        edge.sessions
+            .announce_mail(&session.id, &journal_name())
+            .await;
+    }
+    Ok(posted)
+}
+
 /// Stores the messages of a call, and its answer in the form that `form` gives it, in a stream of the mailbox as
 /// they arrive; returns the answer in that form, if it has one.
 pub(super) async fn relay(
@@ -271,7 +290,7 @@ pub(super) async fn relay(
     session: &Session,
     to: MailStream,
     id: &RequestId,
-    mut call: HandshakeCall,
+    (mut call, mut posted): (HandshakeCall, PostedCall),
     form: impl Fn(&Bytes) -> Bytes,
 ) -> Option<Bytes> {
     let rights = call.rights.clone();
@@ -290,6 +309,7 @@ pub(super) async fn relay(
                 None => is_open = false,
             },
             end = &mut call.work => break end.into_answer(),
+            () = posted.is_due() => posted.say_again().await,
         }
     };
     while let Some(item) = call.messages.try_recv() {
@@ -297,6 +317,9 @@ pub(super) async fn relay(
             keep(edge, session, to, message, lost_notice).await;
         }
     }
+    // Before the answer: an edge that takes this one for lost does not answer too.
+    let is_answered_here = posted.end(edge.background.closed()).await;
+    let answer = answer.filter(|_| is_answered_here);
     let answer = answer.and_then(|answer| shown(answer.message.bytes()))?;
     let answer = form(&answer);
     let too_large = || form(&too_large_answer(id));

@@ -11,6 +11,8 @@
 //! | [`keeping`] | what the mailbox keeps of such a stream, now or later |
 //! | [`parked`] | a call that waits, without the call |
 //! | [`parked_sessions`] | the calls of sessions that wait on this edge |
+//! | [`posted`] | a journal of the calls whose answers go into a stream of the mailbox |
+//! | [`posted_watch`] | answers in place of those of an edge that is gone |
 //! | [`question`] | the ids of questions, and which answers are taken |
 //! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
 //! | [`resume`] | that stream, read from the mailbox |
@@ -29,6 +31,8 @@ pub(crate) mod hints;
 mod keeping;
 pub(crate) mod parked;
 pub(crate) mod parked_sessions;
+pub(crate) mod posted;
+pub(crate) mod posted_watch;
 pub(crate) mod question;
 pub(crate) mod record;
 pub(crate) mod resume;

@@ -31,6 +31,17 @@ pub(super) fn no_answer(request: &RequestId) -> CallAnswer {
     )
 }
 
+/// As [`no_answer`], of a call that may change something or does not.
+pub(crate) fn lost_edge_answer(request: &RequestId, changes_nothing: bool) -> CallAnswer {
+    match changes_nothing {
+        true => failed(
+            request,
+            "the server that ran this call is gone and has left no answer; the call changes nothing, so call again",
+        ),
+        false => no_answer(request),
+    }
+}
+
 /// The answer to a request whose answer cannot be given any more.
 pub(super) fn lost_answer(request: &RequestId) -> CallAnswer {
     failed(

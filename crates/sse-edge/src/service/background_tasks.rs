@@ -86,7 +86,7 @@ impl BackgroundTasks<'_> {
         let (router, changes) = BusRouter::new(
             Arc::clone(&sessions),
             hub(),
-            Arc::clone(&edge.calls),
+            edge.posted_watch(),
             Arc::clone(&edge.tasks),
             Arc::clone(&edge.peers),
             Arc::clone(&edge.subscriptions),

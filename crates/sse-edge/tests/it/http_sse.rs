@@ -495,3 +495,17 @@ async fn a_stream_shows_what_its_own_token_may_see_whoever_asks() {
         assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
     }
 }
+
+/// The edge that ran a call was killed: the edge with the stream says so, once.
+#[tokio::test]
+async fn a_call_whose_edge_was_killed_is_a_json_rpc_error_on_the_stream_once() {
+    let mut world = EdgeWorld::new().await;
+    world.call_lease = Duration::from_millis(600);
+    let (a, b) = (world.node().await, world.node().await);
+    let mut client = Client::connected(&a, &b).await;
+    let lost = json!({ "jsonrpc": "2.0", "id": 7, "error": { "code": -32603, "message": "m" } });
+    world.left_posted(&client.session(), "answers", &lost).await;
+    assert_eq!(client.next().await, lost);
+    quiet(&mut client.stream).await;
+    client.call(&b, 8, "tools/list", json!({})).await;
+}

@@ -7,12 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use access::Authenticator;
 use async_trait::async_trait;
-use model::{SystemClock, TraceContext};
+use model::{SessionId, StreamId, SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, Topic};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -308,6 +308,62 @@ async fn what_was_missed_comes_on_the_other_edge_and_once() {
         (name.as_str(), &farewell["status"]),
         ("connection-status", &json!("disconnected"))
     );
+}
+
+/// The edge that ran a call was killed: whichever edge has the stream says so, once, also after the stream has moved.
+#[tokio::test]
+async fn a_call_whose_edge_was_killed_is_an_error_on_the_stream_once() {
+    let mut world = EdgeWorld::new().await;
+    world.call_lease = Duration::from_millis(600);
+    let (a, b) = (world.node().await, world.node().await);
+    let lost =
+        json!({ "type": "mcp-error", "id": 7, "requestId": 7, "error": {}, "timestamp": "t" });
+    let mut connection = Connection::open(&a, None).await;
+    let id = SessionId::new(&connection.id).unwrap();
+    world.left_posted(&id, "inbox", &lost).await;
+    let (name, data) = named(&mut connection.stream).await;
+    assert_eq!((name.as_str(), &data["id"]), ("mcp-error", &json!(7)));
+    quiet(&mut connection.stream).await;
+    let last = connection.stream.last_id().unwrap().to_owned();
+    // What is told by then is told by neither edge again.
+    for node in [&b, &a] {
+        let resumed = sse::resume(&node.at("/mcp/sse"), HeaderMap::new(), &last).await;
+        let (mut resumed, is_resumed) = Connection::begin(resumed.unwrap()).await;
+        assert!(is_resumed);
+        quiet(&mut resumed.stream).await;
+    }
+    drop(connection);
+    until("no edge has the stream", || async {
+        a.open_streams("connection") + b.open_streams("connection") == 0
+    })
+    .await;
+    // Nobody was there to see it.
+    world.left_posted(&id, "inbox", &lost).await;
+    let resumed = sse::resume(&b.at("/mcp/sse"), HeaderMap::new(), &last).await;
+    let (mut resumed, _) = Connection::begin(resumed.unwrap()).await;
+    let (name, data) = named(&mut resumed.stream).await;
+    assert_eq!((name.as_str(), &data["id"]), ("mcp-error", &json!(7)));
+    quiet(&mut resumed.stream).await;
+}
+
+/// Answers leave nothing behind: of a call that was answered nobody is told anything later.
+#[tokio::test]
+async fn a_call_that_was_answered_has_ended_in_the_journal_before() {
+    let mut world = EdgeWorld::new().await;
+    world.call_lease = Duration::from_millis(600);
+    let (a, b) = (world.node().await, world.node().await);
+    let mut connection = Connection::open(&a, None).await;
+    let recent = json!({ "name": "get_recent_events", "arguments": {} });
+    for id in 0..40 {
+        let call = json!({ "id": id, "method": "tools/call", "params": recent });
+        connection.send(&b, None, call).await;
+        let (name, data) = named(&mut connection.stream).await;
+        assert_eq!((name.as_str(), &data["id"]), ("tool-result", &json!(id)));
+    }
+    quiet(&mut connection.stream).await;
+    let id = SessionId::new(&connection.id).unwrap();
+    let kept = world.kept(&id, &StreamId::new("posted").unwrap()).await;
+    assert!(kept <= 20, "{kept} entries of calls that are over");
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ use model::{
     TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Leases, Mailbox,
-    MailboxError, MailboxLimits, MirrorReads, Records, ResourceError, ResourceReader,
+    Bus, BusError, BusEvent, BusMessage, BusSubscription, EdgeNews, EventHint, EventLog, Leases,
+    Mailbox, MailboxError, MailboxLimits, MirrorReads, Records, ResourceError, ResourceReader,
     ResourceState, Stores, SyncStatus, Topic,
 };
 use reqwest::Url;
@@ -314,6 +314,24 @@ impl EdgeWorld {
             .append(session, stream, entry, limits)
             .await
             .unwrap()
+    }
+
+    /// Leaves the journal of a session as an edge that was killed does: it ran one call, which it has not ended, and ended
+    /// another one, whose answer the client has.
+    pub(crate) async fn left_posted(&self, session: &SessionId, to: &str, lost: &Value) {
+        let stream = StreamId::new("posted").unwrap();
+        let edge = "edge-calls:of-an-edge-that-was-killed";
+        let n = self.kept(session, &stream).await;
+        let (lost, call) = (lost.to_string(), |what: &str| format!("{what}-{n}"));
+        let run = |what: &str| json!({ "entry": "runBy", "call": call(what), "edge": edge, "to": to, "lost": lost });
+        let ended = json!({ "entry": "ended", "call": call("ended"), "by": edge });
+        for entry in [run("ended"), run("open"), ended] {
+            let entry = entry.to_string();
+            self.left_behind(session, &stream, entry.as_bytes()).await;
+        }
+        let (topic, session) = (Topic::Session(session.clone()), session.clone());
+        let news = EdgeNews::MailboxChanged { session, stream };
+        self.bus.publish(&topic, news.into(), None).await.unwrap();
     }
 
     /// The number of messages in a stream of a session's mailbox.

@@ -28,6 +28,9 @@ impl Table {
         let at = EventMoment { made_at, sequence };
         self.rename_unknown(facts);
         self.places.observe(facts, at, on_time);
+        if let Some(node_id) = reading.repository_node_id {
+            self.places.name_repository(facts, node_id);
+        }
         let Some(key) = MirrorKey::of(facts) else {
             return ApplyOutcome::Stateless;
         };

@@ -172,6 +172,7 @@ impl NaiveGithub {
         let reading = EventReading {
             late,
             made_at: delivery.made_at,
+            repository_node_id: None,
             state,
         };
         let sequence = Sequence(self.sequence);
