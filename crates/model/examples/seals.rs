@@ -15,6 +15,7 @@ fn main() {
             epoch: Epoch(7),
             sequence: Sequence(n.into()),
             tag: EntryTag::from_number(5),
+            told: None,
             scope,
             inbox: Sequence::START,
             newest_subscription,

