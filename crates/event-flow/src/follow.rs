@@ -44,11 +44,11 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 const SEED_ENTRIES: usize = 16;
 const _: () = assert!(SEED_ENTRIES <= TRAIL_ENTRIES);
 
-/// The position at which a follower begins.
+/// The position at which a follower begins. A log that takes the place of another is followed from its beginning; but if it was
+/// followed before, and not from [`Self::Beginning`], then from where it was left, once it has been compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowStart {
-    /// With the next event that is appended. A log that takes the place of another is followed from its beginning, unless
-    /// it was followed before: then from where it was left, once it has been compared.
+    /// With the next event that is appended.
     Head,
     /// With the oldest event that the log still has.
     Beginning,

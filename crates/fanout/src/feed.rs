@@ -187,12 +187,12 @@ impl Feed {
     /// Begins at a position; `resumed` is the tag of the entry there, if it is known.
     pub(crate) fn begin_at(&mut self, position: Sequence, resumed: Option<EntryTag>) {
         (self.position, self.resumed) = (position, resumed);
+        self.mark_told();
         self.began_at = self.hub.ring.head();
     }
 
     pub(crate) fn begin(&mut self, truncated: bool, opening: OpeningFrames) {
         self.is_primed = opening.has_event_id;
-        self.mark_told();
         let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
             let (cursor, now) = (self.cursor(), self.hub.clock.now());
@@ -206,7 +206,7 @@ impl Feed {
         });
     }
 
-    /// The client knows of all gaps that were known in the generation of this stream: it was told of them, now or when it
+    /// The client knows of all gaps that were known in the generation of this stream: it is told of them now, or was when it
     /// got the cursor with which it came, or it begins behind them.
     fn mark_told(&mut self) {
         let timeline = self.hub.timeline();

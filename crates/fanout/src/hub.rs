@@ -10,8 +10,8 @@ use std::{
 
 use event_flow::follow::{Followed, LostEvents};
 use model::{
-    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, IdSource, LogPosition, PlaceId,
-    PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp,
+    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, GapMark, IdSource, LogPosition,
+    PlaceId, PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
@@ -295,10 +295,12 @@ impl Hub {
     fn set_back(&self, was: Sequence, (resumes_after, tag): (Sequence, Option<EntryTag>)) {
         let generation = self.generation() + 1;
         self.waits.unsettle();
+        let found = self.clock.now();
         let range = SetBackRange {
             generation,
             was,
             resumes_after,
+            mark: GapMark::of_found(resumes_after, found),
         };
         {
             let mut timeline = self.timeline.write();
@@ -308,18 +310,20 @@ impl Hub {
         }
         self.names.set_back(resumes_after);
         let removed = self.ring.set_back(resumes_after, tag);
+        let first = removed.front();
+        let first = first.filter(|first| first.sequence == resumes_after.next());
+        let received_at = first.map(|first| first.event.facts.received_at);
         {
             let mut timeline = self.timeline.write();
             let mut known = LogTimeline::clone(&timeline);
             let tags = removed.iter().map(|entry| (entry.sequence, entry.tag));
-            known.remember_removed(tags.collect());
+            let mark = first.zip(received_at);
+            let mark = mark.map_or(range.mark, |(first, at)| GapMark::of_lost(first.tag, at));
+            known.remember_removed(tags.collect(), mark);
             *timeline = Arc::new(known);
         }
         if was > resumes_after {
-            let first = removed.front();
-            let first = first.filter(|first| first.sequence == resumes_after.next());
-            let received_at = first.map(|first| first.event.facts.received_at);
-            self.lost_times.set_back(received_at, self.clock.now());
+            self.lost_times.set_back(received_at, found);
         }
         let removed = removed
             .iter()

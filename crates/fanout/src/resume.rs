@@ -132,6 +132,10 @@ impl Hub {
                 return self.resolve_claim(cursor, principal).await;
             }
             StreamStart::After(cursor) => (cursor.sequence, cursor.tag),
+            // It was compared when it was read from its record.
+            StreamStart::Position(position) if self.timeline().is_kept(position) => {
+                return Ok((position, false));
+            }
             StreamStart::Position(position) => (position, None),
             StreamStart::AfterLoss(position) => return Ok((position.min(head), true)),
             StreamStart::Since(time) => {

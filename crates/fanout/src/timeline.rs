@@ -54,6 +54,8 @@ pub(crate) struct SetBackRange {
     pub(crate) was: Sequence,
     /// The log is the same up to here.
     pub(crate) resumes_after: Sequence,
+    /// Tells it from others.
+    pub(crate) mark: GapMark,
 }
 
 impl SetBackRange {
@@ -92,10 +94,11 @@ impl LogTimeline {
         self.removed.push(Arc::default());
     }
 
-    /// Remembers the entries that the last set-back removed.
-    pub(crate) fn remember_removed(&mut self, removed: RemovedEntries) {
-        if let Some(last) = self.removed.last_mut() {
+    /// Remembers the entries that the last set-back removed, and what tells it from others.
+    pub(crate) fn remember_removed(&mut self, removed: RemovedEntries, mark: GapMark) {
+        if let (Some(last), Some(range)) = (self.removed.last_mut(), self.set_backs.last_mut()) {
             *last = Arc::new(removed);
+            range.mark = mark;
         }
     }
 
@@ -148,38 +151,39 @@ impl LogTimeline {
     /// been told.
     pub(crate) fn has_gap_after(&self, position: Sequence, told: Option<GapMark>) -> bool {
         self.gaps()
-            .take_while(|(_, mark)| told.is_none() || *mark != told)
-            .any(|(range, _)| position <= range.resumes_after)
+            .take_while(|range| Some(range.mark) != told)
+            .any(|range| position <= range.resumes_after)
     }
 
     /// Whether the log lost entries between two positions that it has.
     pub(crate) fn has_gap_between(&self, after: Sequence, through: Sequence) -> bool {
         let mut gaps = self.gaps();
-        gaps.any(|(range, _)| after <= range.resumes_after && range.resumes_after < through)
+        gaps.any(|range| after <= range.resumes_after && range.resumes_after < through)
     }
 
     /// The mark of the newest gap after a position, of those that were known in `generation`.
     pub(crate) fn newest_gap(&self, position: Sequence, generation: u32) -> Option<GapMark> {
         let mut known = self
             .gaps()
-            .filter(|(range, _)| range.generation <= generation && position <= range.resumes_after);
-        known.next()?.1
+            .filter(|range| range.generation <= generation && position <= range.resumes_after);
+        Some(known.next()?.mark)
     }
 
-    /// The places at which entries are lost, newest first, with their marks where the first lost entry is known. One that
-    /// was itself in a part that was lost later is no place of the log any more.
-    fn gaps(&self) -> impl Iterator<Item = (&SetBackRange, Option<GapMark>)> {
-        let newest_first = self.set_backs.iter().zip(&self.removed).rev();
+    /// The places at which entries are lost, newest first. One that was itself in a part that was lost later is no place
+    /// of the log any more.
+    fn gaps(&self) -> impl Iterator<Item = &SetBackRange> {
         let mut lowest = Sequence(u64::MAX);
-        let there = newest_first.filter(move |(range, _)| {
+        self.set_backs.iter().rev().filter(move |range| {
             let is_there = range.resumes_after <= lowest;
             lowest = lowest.min(range.resumes_after);
             is_there && range.was > range.resumes_after
-        });
-        there.map(|(range, removed)| {
-            let first = removed.get(&range.resumes_after.next());
-            (range, first.map(|first| GapMark::of_lost(*first)))
         })
+    }
+
+    /// Whether a stored position was compared with the log, and its entry is there.
+    pub(crate) fn is_kept(&self, position: Sequence) -> bool {
+        let mut compared = self.compared.iter();
+        compared.any(|known| known.position == position && !known.is_lost)
     }
 
     pub(crate) fn moved(&self, position: Sequence) -> Sequence {
@@ -214,12 +218,13 @@ impl FormerTimelines {
         epoch: Epoch,
         generation: u32,
     ) -> LogTimeline {
+        let known = self.0.iter().position(|former| former.epoch == epoch);
+        let returned = known.and_then(|at| self.0.remove(at));
         if self.0.len() == MAX_FORMER_LOGS {
             self.0.pop_front();
         }
         self.0.push_back(before);
-        let known = self.0.iter().position(|former| former.epoch == epoch);
-        match known.and_then(|at| self.0.remove(at)) {
+        match returned {
             Some(former) => LogTimeline {
                 began: generation,
                 ..LogTimeline::clone(&former)
@@ -231,7 +236,14 @@ impl FormerTimelines {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use super::*;
+
+    fn mark(n: i64) -> GapMark {
+        let tag = EntryTag::of(&model::EventId::new("e3").unwrap());
+        GapMark::of_lost(tag, Timestamp::from_unix_millis(n))
+    }
 
     #[test]
     fn a_position_in_a_lost_part_moves_to_where_that_began() {
@@ -241,6 +253,7 @@ mod tests {
                 generation,
                 was: Sequence(was),
                 resumes_after: Sequence(resumes_after),
+                mark: mark(0),
             });
         }
         let has_gap = |position| timeline.has_gap_after(Sequence(position), None);
@@ -273,6 +286,7 @@ mod tests {
             generation: 1,
             was: Sequence(5),
             resumes_after: Sequence(5),
+            mark: mark(0),
         });
         assert!(!timeline.has_gap_after(Sequence(5), None));
     }
@@ -290,8 +304,9 @@ mod tests {
             generation: 1,
             was: Sequence(5),
             resumes_after: Sequence(2),
+            mark: mark(0),
         });
-        timeline.remember_removed([(Sequence(3), tag("e14"))].into());
+        timeline.remember_removed([(Sequence(3), tag("e14"))].into(), mark(0));
         assert!(timeline.is_of_earlier_part(stored(3, "e3")));
         assert!(timeline.is_of_earlier_part(stored(4, "other")));
         for known in [stored(3, "e14"), stored(2, "e3")] {
@@ -311,6 +326,7 @@ mod tests {
             generation,
             was: Sequence(was),
             resumes_after: Sequence(resumes_after),
+            mark: mark(0),
         };
         let mut timeline = LogTimeline::new(Epoch(1), 0);
         timeline.push(set_back(1, 100, 80));
@@ -344,20 +360,21 @@ mod tests {
 
     #[test]
     fn a_gap_is_told_once_and_the_next_one_at_the_same_place_again() {
-        let tag = |id: &str| EntryTag::of(&model::EventId::new(id).unwrap());
         let mut timeline = LogTimeline::new(Epoch(1), 0);
         let mut told = None;
-        for (generation, first_lost) in [(1, "e3"), (2, "other")] {
+        // The first lost delivery has come again, and is lost again.
+        for (generation, received_at) in [(1, 100), (2, 200)] {
             timeline.push(SetBackRange {
                 generation,
                 was: Sequence(5),
                 resumes_after: Sequence(2),
+                mark: mark(0),
             });
-            timeline.remember_removed([(Sequence(3), tag(first_lost))].into());
-            assert!(timeline.has_gap_after(Sequence(2), told), "{first_lost}");
+            timeline.remember_removed(RemovedEntries::new(), mark(received_at));
+            assert!(timeline.has_gap_after(Sequence(2), told), "{received_at}");
             told = timeline.newest_gap(Sequence(1), generation);
-            assert_eq!(told, Some(GapMark::of_lost(tag(first_lost))));
-            assert!(!timeline.has_gap_after(Sequence(1), told), "{first_lost}");
+            assert_eq!(told, Some(mark(received_at)));
+            assert!(!timeline.has_gap_after(Sequence(1), told), "{received_at}");
         }
         let of_first = timeline.newest_gap(Sequence(1), 1);
         assert!(timeline.has_gap_after(Sequence(2), of_first));
@@ -367,7 +384,7 @@ mod tests {
             "it is not after this"
         );
         // The mark of an edge whose log this one never saw says nothing.
-        let unknown = Some(GapMark::of_lost(tag("unknown")));
+        let unknown = Some(mark(300));
         assert!(timeline.has_gap_after(Sequence(2), unknown));
     }
 
@@ -378,13 +395,15 @@ mod tests {
             generation: 1,
             was: Sequence(9),
             resumes_after: Sequence(4),
+            mark: mark(0),
         });
         let mut former = FormerTimelines::default();
-        let second = former.replaced(Arc::new(first), Epoch(2), 2);
-        assert!(!second.has_gap_after(Sequence(4), None));
-        let again = former.replaced(Arc::new(second), Epoch(1), 3);
+        let mut other = former.replaced(Arc::new(first), Epoch(2), 2);
+        assert!(!other.has_gap_after(Sequence(4), None));
+        other = former.replaced(Arc::new(other), Epoch(3), 3);
+        let again = former.replaced(Arc::new(other), Epoch(1), 4);
         assert!(again.has_gap_after(Sequence(4), None));
-        assert_eq!(again.moved_since(2, Sequence(200)), Sequence::START);
+        assert_eq!(again.moved_since(3, Sequence(200)), Sequence::START);
         for epoch in 3..3 + MAX_FORMER_LOGS as u64 {
             former.replaced(Arc::new(LogTimeline::new(Epoch(epoch), 4)), Epoch(9), 5);
         }

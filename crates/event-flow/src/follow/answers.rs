@@ -128,7 +128,8 @@ impl Driver {
         let position = state.machine.position();
         let returned = self.former.take(head.epoch);
         self.former.remember(state.epoch, position, trail);
-        match returned.filter(|_| self.options.start == FollowStart::Head) {
+        // A reader that wants all of a log gets all of it again.
+        match returned.filter(|_| self.options.start != FollowStart::Beginning) {
             Some(former) => {
                 warn!(log = %head.epoch, "the event log was replaced by one that was followed before");
                 *state = self.start(head, former.position, former.trail, sink);

@@ -579,11 +579,26 @@ async fn a_new_log_is_followed_from_its_beginning() {
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_comes_back_is_compared_with_what_was_followed() {
-    let (log, bus, mut following) = at_three().await;
+    let (log, bus) = (ScriptedLog::holding(1..=3), Arc::<ScriptedBus>::default());
     let replace = |epoch, numbers: Vec<u64>| {
         log.change(|script| (script.epoch, script.numbers) = (epoch, numbers));
         bus.hint(epoch, [1]);
     };
+    // As an edge begins.
+    let start_at = FollowStart::After(LogPosition {
+        epoch: Epoch(1),
+        sequence: Sequence(3),
+        tag: None,
+    });
+    let options = FollowOptions {
+        start: start_at,
+        ..FollowOptions::default()
+    };
+    let mut following = start(log.clone(), bus.clone(), options);
+    following.expect([Got::Started(1, 3), Got::CaughtUp]).await;
+    // Two others in between.
+    replace(3, vec![]);
+    following.expect([Got::Started(3, 0), Got::CaughtUp]).await;
     replace(2, vec![1]);
     following
         .expect([Got::Started(2, 0), Got::Events(vec![1]), Got::CaughtUp])

@@ -6,9 +6,13 @@ use std::sync::LazyLock;
 use model::{
     Cursor, CursorError, CursorKeys, CursorScope, EntryTag, Epoch, GapMark, PrincipalId, Sequence,
 };
-use model::{SessionId, SharedKey, StreamCursor, StreamId};
+use model::{SessionId, SharedKey, StreamCursor, StreamId, Timestamp};
 
 const NUMBERS: usize = 8 + 8 + 8 + 8 + 2;
+
+fn mark(first: EntryTag) -> GapMark {
+    GapMark::of_lost(first, Timestamp::default())
+}
 
 /// Edges with a key, edges that are about to change it, and edges without one.
 static KEYS: LazyLock<[CursorKeys; 3]> = LazyLock::new(|| {
@@ -64,7 +68,7 @@ pub(crate) fn run(data: &[u8]) {
             epoch: Epoch(number(0)),
             sequence: Sequence(number(8)),
             tag: EntryTag::from_number(high(number(8))),
-            told: EntryTag::from_number(high(number(0))).map(GapMark::of_lost),
+            told: EntryTag::from_number(high(number(0))).map(mark),
             scope: readers.scope(),
             inbox: Sequence(number(16)),
             newest_subscription: number(24),

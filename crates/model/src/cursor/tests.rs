@@ -40,6 +40,10 @@ fn at(sequence: u64) -> Cursor {
     }
 }
 
+fn mark(first: EntryTag) -> GapMark {
+    GapMark::of_lost(first, crate::Timestamp::default())
+}
+
 fn small() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), any::<u64>()]
 }
@@ -51,7 +55,7 @@ fn any_cursor() -> impl Strategy<Value = Cursor> {
         |(epoch, sequence, tag, told, inbox, newest_subscription)| Cursor {
             epoch: Epoch(epoch),
             tag: tag.and_then(EntryTag::from_number),
-            told: told.and_then(EntryTag::from_number).map(GapMark::of_lost),
+            told: told.and_then(EntryTag::from_number).map(mark),
             inbox: Sequence(inbox),
             newest_subscription,
             ..at(sequence)

@@ -237,7 +237,7 @@ pub(super) async fn send(
         }
         PostedMessage::Request(request, about) => {
             let id = about.id.clone();
-            let begun = begin(&conversation, request, &about).await?;
+            let begun = begin(&conversation, request, &about).await;
             let running = edge.background.spawn(run(conversation, begun, about));
             match timeout(SENT_WAIT, running).await {
                 Ok(Ok(is_error)) => {
@@ -267,19 +267,19 @@ async fn begin(
     conversation: &Conversation,
     request: envelope::RpcRequest,
     about: &ConnectionRequest,
-) -> Result<BegunMethod, EdgeError> {
+) -> BegunMethod {
     if !mrtr::is_supported(&request.method) {
-        return Ok(BegunMethod::Other(request));
+        return BegunMethod::Other(request);
     }
     let (edge, session) = (&conversation.edge, &conversation.session);
     let lost = lost_edge_answer(&about.id, conversation.changes_nothing(&request));
     let lost = connection::answer(about, lost.message.bytes(), edge.clock.now());
     let call = match conversation.call(request, conversation.on_stream(), None) {
         Ok(call) => call,
-        Err(error) => return Ok(BegunMethod::Refused(error)),
+        Err(error) => return BegunMethod::Refused(error),
     };
-    let posted = post(edge, session, MailStream::Inbox, lost).await?;
-    Ok(BegunMethod::Call(Box::new((call, posted))))
+    let posted = post(edge, session, MailStream::Inbox, lost).await;
+    BegunMethod::Call(Box::new((call, posted)))
 }
 
 /// Runs a method and puts its answer on the way; returns whether that is an error.

@@ -201,7 +201,7 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
             let lost = lost_edge_answer(&id, conversation.changes_nothing(&request));
             let call = conversation.call(request, conversation.on_stream(), None)?;
             let to = MailStream::Answers;
-            let posted = post(edge, session, to, lost.message.bytes().clone()).await?;
+            let posted = post(edge, session, to, lost.message.bytes().clone()).await;
             let (edge, session) = (Arc::clone(edge), Arc::clone(session));
             let relaying = async move {
                 let call = (call, posted);
@@ -271,16 +271,16 @@ pub(super) async fn post(
     session: &Session,
     to: MailStream,
     lost: Bytes,
-) -> Result<PostedCall, EdgeError> {
+) -> PostedCall {
     let name = edge.ids.uuid();
-    let posted = PostedCall::begin(&edge.calls, &session.id, name, (to, lost)).await?;
+    let posted = PostedCall::begin(&edge.calls, &session.id, name, (to, lost)).await;
     if !edge.hub.has_session(&session.id) {
         // The edge with the stream looks after the call.
         edge.sessions
             .announce_mail(&session.id, &journal_name())
             .await;
     }
-    Ok(posted)
+    posted
 }
 
 /// Stores the messages of a call, and its answer in the form that `form` gives it, in a stream of the mailbox as

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::journal::{Journal, JournalEntry};
-use super::Calls;
+use super::{Calls, edge_lease::EdgeLeaseError};
 use crate::{
     error::EdgeError,
     limits::{CALL_DEADLINE, CALL_OUTCOME_PATIENCE, CALL_REFRESH, CALL_STORE_PAUSE},
@@ -29,6 +29,9 @@ use crate::{
 
 /// Entries of calls that are over which a journal keeps: it is trimmed beyond.
 const KEPT_ENTRIES: usize = 16;
+/// Entries beyond which the calls that this edge runs say so again, since a journal can only be trimmed up to the first
+/// call that has not ended, and takes its places from the other messages of the mailbox.
+const LONG_JOURNAL_ENTRIES: usize = 64;
 
 /// The name of the journal among the streams of a mailbox.
 pub(crate) fn journal_name() -> StreamId {
@@ -48,26 +51,33 @@ pub(crate) struct PostedCall {
     run: Option<PostedRun>,
 }
 
+/// Why the journal does not say that a call runs.
+#[derive(Debug, thiserror::Error)]
+enum JournalFailure {
+    #[error(transparent)]
+    Lease(#[from] EdgeLeaseError),
+    #[error(transparent)]
+    Mailbox(#[from] EdgeError),
+}
+
 /// What the journal says of a call.
 #[derive(Debug)]
 struct PostedRun {
     edge: LeaseName,
     names: Receiver<Option<LeaseName>>,
+    again: Receiver<Option<SessionId>>,
     refreshes_at: Instant,
 }
 
 impl PostedCall {
-    /// Says in the journal that this edge runs a call, whose answer goes to `to`. Without a lease, which the store gives
-    /// when it can, nobody can tell that this edge is lost, and the call runs all the same.
-    ///
-    /// # Errors
-    /// The mailbox takes nothing: the answer could not be stored either.
+    /// Says in the journal that this edge runs a call, whose answer goes to `to`. While the store gives no lease or takes no
+    /// entry, nobody can tell that this edge is lost, and the call runs all the same.
     pub(crate) async fn begin(
         calls: &Arc<Calls>,
         session: &SessionId,
         name: String,
         (to, lost): (MailStream, Bytes),
-    ) -> Result<Self, EdgeError> {
+    ) -> Self {
         let mut call = Self {
             calls: Arc::clone(calls),
             session: session.clone(),
@@ -76,31 +86,45 @@ impl PostedCall {
             lost,
             run: None,
         };
-        match calls.edge_lease.name().await {
-            Ok(edge) => {
-                let names = calls.edge_lease.names();
-                call.append(&call.running(&edge)).await?;
-                call.run = Some(PostedRun {
-                    edge,
-                    names,
-                    refreshes_at: Instant::now() + CALL_REFRESH,
-                });
+        match call.say_first().await {
+            Ok(run) => call.run = Some(run),
+            Err(error) => {
+                debug!(%error, %session, "a posted call runs without its entry in the journal")
             }
-            Err(error) => debug!(%error, %session, "a posted call runs without a lease"),
         }
-        Ok(call)
+        call
     }
 
-    /// Waits until the journal has to be told again that this edge runs the call: its entry is old, or names a lease that
-    /// was lost.
+    async fn say_first(&self) -> Result<PostedRun, JournalFailure> {
+        let lease = &self.calls.edge_lease;
+        let edge = lease.name().await?;
+        let run = PostedRun {
+            names: lease.names(),
+            again: self.calls.posted_again.subscribe(),
+            refreshes_at: Instant::now() + CALL_REFRESH,
+            edge,
+        };
+        self.append(&self.running(&run.edge)).await?;
+        Ok(run)
+    }
+
+    /// Waits until the journal has to be told again that this edge runs the call: its entry is old, keeps the journal long,
+    /// or names a lease that was lost.
     pub(crate) async fn is_due(&mut self) {
         let Some(run) = &mut self.run else {
             return pending().await;
         };
-        tokio::select! {
-            biased;
-            Ok(()) = run.names.changed() => {}
-            () = sleep_until(run.refreshes_at) => {}
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = run.names.changed() => return,
+                Ok(()) = run.again.changed() => {
+                    if run.again.borrow_and_update().as_ref() == Some(&self.session) {
+                        return;
+                    }
+                }
+                () = sleep_until(run.refreshes_at) => return,
+            }
         }
     }
 
@@ -156,6 +180,13 @@ impl PostedCall {
         self.append(ended).await?;
         let journal = read(&self.calls, &self.session).await?;
         trim(&self.calls, &self.session, &journal).await;
+        let lease = &self.calls.edge_lease;
+        if journal.len() > LONG_JOURNAL_ENTRIES
+            && journal.open().any(|open| lease.is_own(&open.edge))
+        {
+            let session = Some(self.session.clone());
+            self.calls.posted_again.send_replace(session);
+        }
         Ok(journal)
     }
 

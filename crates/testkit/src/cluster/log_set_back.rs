@@ -1,9 +1,9 @@
 //! A fault: the event log is put back to an earlier state, as after a power cut without sync or from a
 //! restored snapshot.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::{System, SystemKind};
 use crate::folder;
@@ -36,15 +36,16 @@ impl System {
         Ok(SavedLog(saved))
     }
 
-    /// Begins an empty event log in the place of the present one, as a server whose volume was lost.
+    /// Begins an empty event log in the place of the present one, as a NATS server whose volume was lost.
     ///
     /// # Errors
-    /// The files cannot be removed, or the process does not start again.
+    /// The system is embedded; the files cannot be removed, or the process does not start again.
     pub async fn lose_log(&mut self) -> Result<()> {
+        ensure!(self.kind() == SystemKind::Cluster, "it has no NATS server");
         let name = self.log_process();
-        let data = self.cluster().data(name);
+        let data = self.cluster().data(name).join("jetstream");
         self.cluster().kill(name)?;
-        std::fs::remove_dir_all(&data).context("cannot remove the event log")?;
+        fs::remove_dir_all(&data).context("cannot remove the event log")?;
         self.cluster().restart(name).await
     }
 

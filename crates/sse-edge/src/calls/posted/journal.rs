@@ -103,6 +103,11 @@ impl Journal {
         self.ended.get(call).is_none_or(|by| by == edge)
     }
 
+    /// The number of entries.
+    pub(in crate::calls) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// The number of entries that nobody needs any more: those before the first one of a call that has not ended.
     pub(in crate::calls) fn over(&self) -> usize {
         let through = self.is_over_through();

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use model::{ManualClock, PrincipalId, RandomIds, Sequenced, Timestamp};
 use ports::{Leases, Mailbox};
 use service_kit::metrics::MetricsRegistry;
@@ -83,11 +84,7 @@ async fn of_two_edges_that_end_a_call_one_answers_and_a_lost_lease_is_told_again
     let begin = |name: &str| {
         let answer = (MailStream::Inbox, Bytes::from_static(b"{}"));
         let (calls, name, session) = (Arc::clone(&calls), name.to_owned(), session.clone());
-        async move {
-            PostedCall::begin(&calls, &session, name, answer)
-                .await
-                .unwrap()
-        }
+        async move { PostedCall::begin(&calls, &session, name, answer).await }
     };
     let closed = CancellationToken::new;
     let mut lost = begin("lost").await;
@@ -120,4 +117,18 @@ async fn of_two_edges_that_end_a_call_one_answers_and_a_lost_lease_is_told_again
     let page = store.read_after(&session, &name, Sequence::START, 1000);
     let kept = page.await.unwrap().messages.len();
     assert!(kept <= KEPT_ENTRIES, "{kept}");
+    // Beside a call that goes on, the journal stays short too.
+    let mut long = begin("long").await;
+    for n in 0..500 {
+        assert!(begin(&n.to_string()).await.end(closed()).await);
+        if long.is_due().now_or_never().is_some() {
+            long.say_again().await;
+        }
+        let entries = read(&calls, &session).await.unwrap().len();
+        assert!(
+            entries <= LONG_JOURNAL_ENTRIES + 2 * KEPT_ENTRIES,
+            "{entries}"
+        );
+    }
+    assert!(long.end(closed()).await);
 }
