@@ -89,7 +89,7 @@ impl PostedCall {
         match call.say_first().await {
             Ok(run) => call.run = Some(run),
             Err(error) => {
-                debug!(%error, %session, "a posted call runs without its entry in the journal")
+                debug!(%error, %session, "a posted call runs without its entry in the journal");
             }
         }
         call
