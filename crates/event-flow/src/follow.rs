@@ -10,7 +10,6 @@
 
 mod answers;
 mod deadline;
-mod former;
 mod pace;
 mod reading;
 mod receipt;
@@ -33,10 +32,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use deadline::within;
-use former::FormerLogs;
 use pace::PacedSubscription;
 use state::{FollowerState, answer_of};
 use trail::{FollowedEntry, TRAIL_ENTRIES, Trail};
+
+use crate::former_logs::FormerLogs;
 
 /// Shortest and longest pause before a retry while a store does not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -207,7 +207,8 @@ struct Driver {
     bus: Arc<dyn Bus>,
     options: FollowOptions,
     stalled: bool,
-    former: FormerLogs,
+    /// How far each was followed.
+    former: FormerLogs<(Sequence, Trail)>,
 }
 
 impl Driver {

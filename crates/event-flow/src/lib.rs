@@ -5,6 +5,7 @@
 //! | [`record`] | append, then hint |
 //! | [`delivery_order`] | which of two deliveries about one resource is GitHub's earlier |
 //! | [`follow`] | hints, pages and a slow poll in; ordered, gap-free events out |
+//! | [`former_logs`] | what is known of the logs that were followed before |
 //! | [`health`] | whether a role can read the log now |
 //! | [`query`] | queries over the log, with bounded work |
 //! | [`history`] | the same queries on behalf of a principal: the only access to past events for clients |
@@ -17,6 +18,7 @@
 
 pub mod delivery_order;
 pub mod follow;
+pub mod former_logs;
 pub mod health;
 pub mod history;
 mod limits;

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use event_flow::follow::{Followed, LostEvents};
+use event_flow::{
+    follow::{Followed, LostEvents},
+    former_logs::FormerLogs,
+};
 use model::{
     Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, GapMark, IdSource, LogPosition,
     PlaceId, PrincipalId, Sequence, Sequenced, StoredEvent, Timestamp,
@@ -37,7 +40,7 @@ use super::{
     ring::{Ring, RingEntry},
     stream::OpenStream,
     streams::{MarkWork, OpenStreams},
-    timeline::{FormerTimelines, LogTimeline, PositionComparison, SetBackRange},
+    timeline::{LogTimeline, PositionComparison, SetBackRange},
     unread::UnreadBytes,
     waits::EventWaits,
 };
@@ -66,7 +69,7 @@ pub struct Hub {
     pub(super) log_turns: Arc<LogTurns>,
     pub(super) pages: Arc<Pages>,
     timeline: RwLock<Arc<LogTimeline>>,
-    former_timelines: Mutex<FormerTimelines>,
+    former_timelines: Mutex<FormerLogs<Arc<LogTimeline>>>,
     /// The keys of the cursors of this log.
     cursor_keys: RwLock<Arc<CursorKeys>>,
     /// Increases when the log is replaced or put back. Changed after everything else of the new generation
@@ -271,12 +274,14 @@ impl Hub {
         let keys = self.cursor_keys().for_log(epoch);
         *self.cursor_keys.write() = Arc::new(keys);
         // Last: a reader that sees the new epoch sees positions of the new log only.
-        let timeline = match replaced {
-            true => {
-                let mut former = self.former_timelines.lock();
-                former.replaced(self.timeline(), epoch, generation)
-            }
-            false => LogTimeline::new(epoch, generation),
+        let former = replaced.then(|| {
+            let before = self.timeline();
+            let mut former = self.former_timelines.lock();
+            former.replaced((before.epoch(), before), epoch)
+        });
+        let timeline = match former.flatten() {
+            Some(former) => former.returned(generation),
+            None => LogTimeline::new(epoch, generation),
         };
         *self.timeline.write() = Arc::new(timeline);
         self.generation.store(generation, Ordering::Release);
@@ -312,18 +317,17 @@ impl Hub {
         let removed = self.ring.set_back(resumes_after, tag);
         let first = removed.front();
         let first = first.filter(|first| first.sequence == resumes_after.next());
-        let received_at = first.map(|first| first.event.facts.received_at);
+        let first = first.map(|first| (first.tag, first.event.facts.received_at));
         {
             let mut timeline = self.timeline.write();
             let mut known = LogTimeline::clone(&timeline);
             let tags = removed.iter().map(|entry| (entry.sequence, entry.tag));
-            let mark = first.zip(received_at);
-            let mark = mark.map_or(range.mark, |(first, at)| GapMark::of_lost(first.tag, at));
+            let mark = first.map_or(range.mark, |(tag, at)| GapMark::of_lost(tag, at));
             known.remember_removed(tags.collect(), mark);
             *timeline = Arc::new(known);
         }
         if was > resumes_after {
-            self.lost_times.set_back(received_at, found);
+            self.lost_times.set_back(first.map(|(_, at)| at), found);
         }
         let removed = removed
             .iter()

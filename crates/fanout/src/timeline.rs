@@ -18,9 +18,6 @@ const MAX_SET_BACKS: usize = 16;
 /// session's stream is opened.
 const MAX_COMPARISONS: usize = 1024;
 
-/// Maximum number of remembered logs that were followed before.
-const MAX_FORMER_LOGS: usize = 2;
-
 /// The log, and the set-backs that this edge saw. A position is valid only together with these: after a
 /// set-back the log gives out the same numbers again.
 #[derive(Debug, Clone)]
@@ -80,6 +77,14 @@ impl LogTimeline {
             set_backs: Vec::new(),
             removed: Vec::new(),
             compared: VecDeque::new(),
+        }
+    }
+
+    /// The timeline of this log when it comes back, after another one was followed, in this generation.
+    pub(crate) fn returned(&self, began: u32) -> Self {
+        Self {
+            began,
+            ..self.clone()
         }
     }
 
@@ -202,35 +207,6 @@ impl LogTimeline {
             .fold(position, |position, range| {
                 position.min(range.resumes_after)
             })
-    }
-}
-
-/// The timelines of logs that were followed before, and may come back.
-#[derive(Debug, Default)]
-pub(crate) struct FormerTimelines(VecDeque<Arc<LogTimeline>>);
-
-impl FormerTimelines {
-    /// The timeline of a log that takes the place of another in `generation`: with the set-backs that this edge saw if it
-    /// followed the log before.
-    pub(crate) fn replaced(
-        &mut self,
-        before: Arc<LogTimeline>,
-        epoch: Epoch,
-        generation: u32,
-    ) -> LogTimeline {
-        let known = self.0.iter().position(|former| former.epoch == epoch);
-        let returned = known.and_then(|at| self.0.remove(at));
-        if self.0.len() == MAX_FORMER_LOGS {
-            self.0.pop_front();
-        }
-        self.0.push_back(before);
-        match returned {
-            Some(former) => LogTimeline {
-                began: generation,
-                ..LogTimeline::clone(&former)
-            },
-            None => LogTimeline::new(epoch, generation),
-        }
     }
 }
 
@@ -397,16 +373,10 @@ mod tests {
             resumes_after: Sequence(4),
             mark: mark(0),
         });
-        let mut former = FormerTimelines::default();
-        let mut other = former.replaced(Arc::new(first), Epoch(2), 2);
+        let other = LogTimeline::new(Epoch(2), 2);
         assert!(!other.has_gap_after(Sequence(4), None));
-        other = former.replaced(Arc::new(other), Epoch(3), 3);
-        let again = former.replaced(Arc::new(other), Epoch(1), 4);
+        let again = first.returned(4);
         assert!(again.has_gap_after(Sequence(4), None));
         assert_eq!(again.moved_since(3, Sequence(200)), Sequence::START);
-        for epoch in 3..3 + MAX_FORMER_LOGS as u64 {
-            former.replaced(Arc::new(LogTimeline::new(Epoch(epoch), 4)), Epoch(9), 5);
-        }
-        assert_eq!(former.0.len(), MAX_FORMER_LOGS);
     }
 }

@@ -124,17 +124,15 @@ impl Driver {
         head: LogHead,
         sink: &mut impl FnMut(Followed),
     ) {
-        let trail = std::mem::take(&mut state.trail);
-        let position = state.machine.position();
-        let returned = self.former.take(head.epoch);
-        self.former.remember(state.epoch, position, trail);
+        let followed = (state.machine.position(), std::mem::take(&mut state.trail));
+        let returned = self.former.replaced((state.epoch, followed), head.epoch);
         // A reader that wants all of a log gets all of it again.
         match returned.filter(|_| self.options.start != FollowStart::Beginning) {
-            Some(former) => {
+            Some((position, trail)) => {
                 warn!(log = %head.epoch, "the event log was replaced by one that was followed before");
-                *state = self.start(head, former.position, former.trail, sink);
+                *state = self.start(head, position, trail, sink);
                 // It may have been put back meanwhile.
-                self.suspect(state, former.position);
+                self.suspect(state, position);
             }
             None => {
                 warn!(log = %head.epoch, "the event log was replaced by a new one");
