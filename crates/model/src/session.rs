@@ -160,6 +160,12 @@ fn is_start(position: &Sequence) -> bool {
 }
 
 impl Session {
+    /// Whether its messages are posted beside a stream, which has their answers: HTTP+SSE and `/mcp/sse`.
+    #[must_use]
+    pub const fn is_posted_to(&self) -> bool {
+        self.ends_with_stream || self.is_connection
+    }
+
     /// Allocates the number of one more subscription: the store's time in microseconds, or one more than the
     /// last number. After the store went back to an earlier state, the numbers of the lost time are not
     /// given out again, so that no cursor claims to cover a subscription that its stream did not know.

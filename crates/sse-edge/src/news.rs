@@ -169,8 +169,8 @@ impl BusRouter {
 /// Checks changed sessions, and periodically all sessions with a stream here: keeps them alive, and
 /// ends the streams of those that have ended. Runs until `stop`.
 pub(crate) async fn watch_sessions(
-    sessions: Arc<Sessions>,
-    hub: Arc<Hub>,
+    (sessions, hub): (Arc<Sessions>, Arc<Hub>),
+    posted: PostedWatch,
     ChangedSessions(mut changes): ChangedSessions,
     stop: CancellationToken,
 ) {
@@ -181,10 +181,10 @@ pub(crate) async fn watch_sessions(
             tokio::select! {
                 // First, so that a flood of changes does not end sessions that nobody keeps alive.
                 biased;
-                _ = rounds.tick() => check_all_sessions(&sessions, &hub).await,
+                _ = rounds.tick() => check_all_sessions(&sessions, &hub, &posted).await,
                 changed = changes.recv() => match changed {
                     Some(ChangedSession::One(id)) => check_session(&sessions, &hub, &id).await,
-                    Some(ChangedSession::All) => check_all_sessions(&sessions, &hub).await,
+                    Some(ChangedSession::All) => check_all_sessions(&sessions, &hub, &posted).await,
                     None => return,
                 },
                 () = next_end(&sessions) => end_subscriptions(&sessions, &hub).await,
@@ -254,13 +254,19 @@ pub(crate) async fn beat_by_name(hub: Arc<Hub>, stop: CancellationToken) {
 }
 
 /// Concurrently: one after the other, checking all sessions could take longer than their idle time.
-async fn check_all_sessions(sessions: &Arc<Sessions>, hub: &Hub) {
+async fn check_all_sessions(sessions: &Arc<Sessions>, hub: &Hub, posted: &PostedWatch) {
     let all = stream::iter(hub.sessions().into_iter().map(Ok));
     let looking = all.try_for_each_concurrent(CONCURRENT_SESSION_CHECKS, |id| async move {
         let known = hub.session_revision(&id);
         match keep_alive(sessions, hub, &id).await {
             Ok(found) => {
+                let is_posted_to = found
+                    .as_ref()
+                    .is_some_and(|found| found.session.is_posted_to());
                 update_stream(hub, &id, known, found);
+                if is_posted_to {
+                    posted.check(&id).await;
+                }
                 if let Some(reader) = hub.session_reader(&id) {
                     // Nearly always nothing: an edge may have missed a broadcast.
                     sessions.take_kept(&id, &reader).await?;

@@ -1,11 +1,14 @@
 //! `/mcp/sse` on whole systems: a client of the documented surface, written from its document alone; broadcasts to
 //! many sessions of which few are connected; statistics over all edges; and a token in the query that no log shows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use access::TokenDigest;
 use anyhow::{Context, Result, ensure};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use reqwest::{Client, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 use testkit::{
@@ -299,9 +302,9 @@ async fn statistics_and_broadcasts_are_those_of_all_edges_and_a_dead_edge_is_nam
     .await
 }
 
-/// Posts a wait that nothing ends.
-async fn begin_wait(edge: &Url, id: &str, request: usize) -> Result<()> {
-    let wait = json!({ "filters": [{ "repo": "nobody/nothing" }], "maxWaitSeconds": 50 });
+/// Posts a wait that no event ends.
+async fn begin_wait(edge: &Url, id: &str, request: u64, seconds: u64) -> Result<()> {
+    let wait = json!({ "filters": [{ "repo": "nobody/nothing" }], "maxWaitSeconds": seconds });
     let call = json!({ "name": "wait_for_events", "arguments": wait });
     let call = json!({ "id": request, "method": "tools/call", "params": call });
     let body = json!({ "connectionId": id, "message": call });
@@ -310,27 +313,27 @@ async fn begin_wait(edge: &Url, id: &str, request: usize) -> Result<()> {
     Ok(())
 }
 
-/// The error of a request whose edge is gone.
-async fn lost_answer(stream: &mut SseStream, request: usize) -> Result<()> {
+/// The next event, which may need an edge to count as gone.
+async fn late_event(stream: &mut SseStream) -> Result<(String, Value)> {
     let began = Instant::now();
-    let (name, data) = loop {
+    loop {
         match event(stream).await {
-            Ok(told) => break told,
+            Ok(told) => return Ok(told),
             // Silence.
             Err(error) => ensure!(began.elapsed() < Duration::from_secs(45), "{error}"),
         }
-    };
-    ensure!(
-        name == "mcp-error" && data["id"] == request,
-        "{name} {data}"
-    );
+    }
+}
+
+fn says_that_it_is_lost(name: &str, data: &Value) -> Result<()> {
     let text = data["error"]["message"].as_str().context("a message")?;
-    ensure!(text.contains("changes nothing, so call again"), "{data}");
+    let is_lost = name == "mcp-error" && text.contains("changes nothing, so call again");
+    ensure!(is_lost, "{name} {data}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_edge_is_killed_is_an_error_on_the_stream_wherever_that_is() -> Result<()> {
+async fn a_call_whose_edge_is_killed_has_an_answer_on_the_stream_wherever_that_is() -> Result<()> {
     let folder = tempfile::tempdir()?;
     both_with(plan(&folder)?, async |system| {
         if system.kind() == SystemKind::Embedded {
@@ -338,11 +341,23 @@ async fn a_call_whose_edge_is_killed_is_an_error_on_the_stream_wherever_that_is(
         }
         let edges = system.edges().to_vec();
         let (mut stream, id) = connect(&edges[1], TEAM).await?;
-        begin_wait(&edges[0], &id, 1).await?;
-        ensure!(system.kill(SystemNode::Edge(0))? == FaultOutcome::Done);
-        lost_answer(&mut stream, 1).await?;
+        // One that goes on, and many that end as the edge is killed: between two operations of the store, some of them.
+        let waits = (1..=30).map(|n| begin_wait(&edges[0], &id, n, if n == 1 { 50 } else { 1 }));
+        try_join_all(waits).await?;
+        let mut left: BTreeSet<u64> = (1..=30).collect();
+        while !left.is_empty() {
+            let (name, data) = late_event(&mut stream).await?;
+            if left.len() == 30 {
+                ensure!(system.kill(SystemNode::Edge(0))? == FaultOutcome::Done);
+            }
+            let answered = data["id"].as_u64().context("an id")?;
+            // One that was answered as the edge was killed may be answered again.
+            if left.remove(&answered) && (answered == 1 || name != "tool-result") {
+                says_that_it_is_lost(&name, &data)?;
+            }
+        }
         ensure!(system.restart(SystemNode::Edge(0)).await? == FaultOutcome::Done);
-        begin_wait(&edges[0], &id, 2).await?;
+        begin_wait(&edges[0], &id, 31, 50).await?;
         let last = stream.last_id().context("an id")?.to_owned();
         for edge in [0, 1] {
             ensure!(system.kill(SystemNode::Edge(edge))? == FaultOutcome::Done);
@@ -355,7 +370,9 @@ async fn a_call_whose_edge_is_killed_is_an_error_on_the_stream_wherever_that_is(
         let (_, status) = event(&mut stream).await?;
         ensure!(status["resumed"] == true, "{status}");
         event(&mut stream).await?;
-        lost_answer(&mut stream, 2).await
+        let (name, data) = late_event(&mut stream).await?;
+        ensure!(data["id"] == 31, "{data}");
+        says_that_it_is_lost(&name, &data)
     })
     .await
 }

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{
     calls::{
-        posted::{PostedCall, journal_name},
+        posted::{PostedCall, journal_name, long_journal_name},
         unanswered::lost_edge_answer,
         withheld::shown_to,
     },
@@ -317,14 +317,22 @@ pub(super) async fn relay(
             keep(edge, session, to, message, lost_notice).await;
         }
     }
-    // Before the answer: an edge that takes this one for lost does not answer too.
-    let is_answered_here = posted.end(edge.background.closed()).await;
-    let answer = answer.filter(|_| is_answered_here);
-    let answer = answer.and_then(|answer| shown(answer.message.bytes()))?;
-    let answer = form(&answer);
-    let too_large = || form(&too_large_answer(id));
-    keep(edge, session, to, answer.clone(), too_large).await;
-    Some(answer)
+    let closed = edge.background.closed();
+    if !posted.may_answer(&closed).await {
+        return None;
+    }
+    let answer = answer.and_then(|answer| shown(answer.message.bytes()));
+    let answer = answer.map(|answer| form(&answer));
+    if let Some(answer) = &answer {
+        let too_large = || form(&too_large_answer(id));
+        keep(edge, session, to, answer.clone(), too_large).await;
+    }
+    if posted.end(&closed).await {
+        edge.sessions
+            .announce_mail(&session.id, &long_journal_name())
+            .await;
+    }
+    answer
 }
 
 /// Stores a message for the client, or `instead` if it is too large for the mailbox. A client whose message

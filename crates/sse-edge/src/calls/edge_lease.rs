@@ -87,6 +87,11 @@ impl EdgeLease {
         taken
     }
 
+    /// Whether this edge holds the lease of this name for sure: no other edge goes on with the calls under it.
+    pub(super) fn holds(&self, name: &LeaseName) -> bool {
+        self.fresh().as_ref() == Some(name)
+    }
+
     fn fresh(&self) -> Option<LeaseName> {
         let held = self.held.lock();
         let fresh = held

@@ -50,7 +50,7 @@ use http::StatusCode;
 use mcp::{HttpRefusal, RequestId};
 use model::{IdSource, PrincipalId, SessionId, StreamId};
 use ports::{Leases, Mailbox, MailboxError, MailboxLimits};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use self::question::AnswerGate;
 use crate::{
@@ -117,8 +117,6 @@ pub(crate) struct Calls {
     pub(super) locks: Arc<dyn Leases>,
     /// Says that this edge runs its calls.
     pub(crate) edge_lease: edge_lease::EdgeLease,
-    /// The session whose posted calls say again that they run here ([`posted`]).
-    posted_again: watch::Sender<Option<SessionId>>,
     /// The edges that run the calls which are read here.
     pub(crate) watched: watched_edges::WatchedEdges,
     answers: AnswerGate,
@@ -137,7 +135,6 @@ impl Calls {
             hints: hints::MailboxHints::default(),
             mailbox,
             edge_lease: edge_lease::EdgeLease::new(Arc::clone(&locks), ids, lease),
-            posted_again: watch::Sender::new(None),
             watched: watched_edges::WatchedEdges::new(Arc::clone(&locks), lease),
             locks,
             answers: AnswerGate::default(),

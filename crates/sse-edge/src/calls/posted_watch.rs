@@ -3,9 +3,13 @@
 
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::future::select_all;
-use model::{Classified, LeaseName, SessionId};
+use model::{Classified, LeaseName, Sequenced, SessionId, StreamId};
+use ports::MailboxPage;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info};
 
@@ -65,6 +69,15 @@ impl PostedWatch {
                 return;
             }
             hints = self.calls.hints.watch(session, &journal_name());
+        }
+    }
+
+    /// As [`Self::look_after`], when hints may have been lost: reads the journal here, so that whoever asks for many sessions
+    /// bounds the reads.
+    pub(crate) async fn check(&self, session: &SessionId) {
+        if !self.calls.hints.is_watched(session, &journal_name()) && self.has_foreign(session).await
+        {
+            self.look_after(session);
         }
     }
 
@@ -163,33 +176,48 @@ impl PostedWatch {
             }
         };
         for call in journal.open().filter(|call| gone.contains(&call.edge)) {
+            if !self.has_answer(session, call).await? {
+                info!(%session, "answers a call of an edge that is gone");
+                let lost = call.lost.clone().into_bytes().into();
+                self.store(session, &call.to, lost).await?;
+                let mail = MailStream::from_name(&call.to);
+                let is_here = mail.is_some_and(|mail| self.hub.notify_mail(session, mail));
+                if !is_here {
+                    self.sessions.announce_mail(session, &call.to).await;
+                }
+            }
             let ended = JournalEntry::Ended {
                 call: call.name.clone(),
                 by: own.clone(),
             };
-            calls.append(session, &name, ended.encode()).await?;
-            let now = read(calls, session).await?;
-            trim(calls, session, &now).await;
-            if !now.is_ended_by(&call.name, &own) {
-                continue;
-            }
-            info!(%session, "answers a call of an edge that is gone");
-            self.store(session, call).await?;
-            let mail = MailStream::from_name(&call.to);
-            let is_here = mail.is_some_and(|mail| self.hub.notify_mail(session, mail));
-            if !is_here {
-                self.sessions.announce_mail(session, &call.to).await;
-            }
+            self.store(session, &name, ended.encode()).await?;
         }
+        trim(calls, session, &read(calls, session).await?).await;
         Ok(())
     }
 
-    /// Stores an answer. The journal says already that there is one, so this goes on while the store does not answer.
-    async fn store(&self, session: &SessionId, call: &OpenCall) -> Result<(), EdgeError> {
+    /// Whether the edge had stored the answer, and was lost before the journal said so. One that the client has read is no
+    /// longer there, and the client then gets another one.
+    async fn has_answer(&self, session: &SessionId, call: &OpenCall) -> Result<bool, EdgeError> {
+        let mailbox = &self.calls.mailbox;
+        let most = MailboxPage::MAX_MESSAGES;
+        let read = mailbox.read_after(session, &call.to, call.at, most);
+        let page = timeout(CALL_DEADLINE, read).await??;
+        let lost = AnsweredId::of(call.lost.as_bytes());
+        let answered = |message: &Sequenced<Bytes>| AnsweredId::of(&message.item) == lost;
+        Ok(lost.is_some() && page.messages.iter().any(answered))
+    }
+
+    /// Stores an entry, and tries again while the store does not answer.
+    async fn store(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        entry: Bytes,
+    ) -> Result<(), EdgeError> {
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;
         loop {
-            let lost = call.lost.clone().into_bytes().into();
-            match self.calls.append(session, &call.to, lost).await {
+            match self.calls.append(session, stream, entry.clone()).await {
                 Ok(_) => return Ok(()),
                 Err(error) if !error.class().is_retryable() || Instant::now() >= until => {
                     return Err(error);
@@ -197,5 +225,23 @@ impl PostedWatch {
                 Err(_) => sleep(CALL_STORE_PAUSE).await,
             }
         }
+    }
+}
+
+/// The id of the request that a message answers, in either form of an answer.
+#[derive(PartialEq)]
+struct AnsweredId(Value);
+
+impl AnsweredId {
+    fn of(message: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Members {
+            id: Value,
+            result: Option<IgnoredAny>,
+            error: Option<IgnoredAny>,
+        }
+        let members: Members = serde_json::from_slice(message).ok()?;
+        // A request of the server may have the same id.
+        (members.result.is_some() || members.error.is_some()).then_some(Self(members.id))
     }
 }

@@ -97,7 +97,12 @@ impl BackgroundTasks<'_> {
         lifecycle.spawn_until_closed("edge-presence", ends_process, presence);
         let beating = beat_by_name(hub(), closed());
         lifecycle.spawn_until_closed("edge-named-heartbeats", ends_process, beating);
-        let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
+        let watching = watch_sessions(
+            (sessions, hub()),
+            edge.posted_watch(),
+            changes,
+            lifecycle.draining(),
+        );
         lifecycle.spawn("edge-sessions", ends_process, watching);
         let watch = SubscriptionWatch { hub: hub(), proof };
         let following = watch_subscriptions(Arc::clone(&edge.subscriptions), watch, closed());

@@ -1,6 +1,6 @@
 //! The entries of a journal, and what they say together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use model::{LeaseName, Sequence, StreamId};
@@ -20,7 +20,8 @@ pub(in crate::calls) enum JournalEntry {
         /// What is stored there if the edge is lost.
         lost: String,
     },
-    /// The call has ended. Its answer, if it has one, is that of the first edge that says so.
+    /// The call has ended, and its answer is stored if it has one. Edges before this order existed answer after the first of
+    /// these entries, if that is theirs, so it says whose it is.
     Ended { call: String, by: LeaseName },
 }
 
@@ -37,15 +38,18 @@ pub(in crate::calls) struct OpenCall {
     pub(in crate::calls) edge: LeaseName,
     pub(in crate::calls) to: StreamId,
     pub(in crate::calls) lost: String,
-    at: Sequence,
+    /// The place of the last entry that says so: its answer comes after it.
+    pub(in crate::calls) at: Sequence,
 }
+
+/// Entries beside two for each call that has not ended, beyond which a journal is long.
+const LONG_JOURNAL_ENTRIES: usize = 64;
 
 /// What the entries say together.
 #[derive(Debug, Default)]
 pub(in crate::calls) struct Journal {
     open: HashMap<String, OpenCall>,
-    /// The first edge that said so.
-    ended: HashMap<String, LeaseName>,
+    ended: HashSet<String>,
     places: Vec<Sequence>,
 }
 
@@ -64,7 +68,7 @@ impl Journal {
 
     fn take(&mut self, entry: JournalEntry, at: Sequence) {
         match entry {
-            JournalEntry::RunBy { call, .. } if self.ended.contains_key(&call) => {}
+            JournalEntry::RunBy { call, .. } if self.ended.contains(&call) => {}
             JournalEntry::RunBy {
                 call,
                 edge,
@@ -81,9 +85,9 @@ impl Journal {
                 };
                 self.open.insert(call, open);
             }
-            JournalEntry::Ended { call, by } => {
+            JournalEntry::Ended { call, .. } => {
                 self.open.remove(&call);
-                self.ended.entry(call).or_insert(by);
+                self.ended.insert(call);
             }
         }
     }
@@ -94,30 +98,24 @@ impl Journal {
     }
 
     pub(in crate::calls) fn has_ended(&self, call: &str) -> bool {
-        self.ended.contains_key(call)
+        self.ended.contains(call)
     }
 
-    /// Whether a call's answer is that of an edge.
-    pub(in crate::calls) fn is_ended_by(&self, call: &str, edge: &LeaseName) -> bool {
-        // One that was removed meanwhile was too old to be another's.
-        self.ended.get(call).is_none_or(|by| by == edge)
+    /// Whether it should become shorter: it takes its places from the other messages of the mailbox, and can only be trimmed
+    /// up to the first call that has not ended.
+    pub(in crate::calls) fn is_long(&self) -> bool {
+        self.places.len() > LONG_JOURNAL_ENTRIES + 2 * self.open.len()
     }
 
-    /// The number of entries.
+    /// The place of the last entry that nobody needs any more: the one before the first of a call that has not ended.
+    pub(in crate::calls) fn is_over_through(&self) -> Option<Sequence> {
+        let first = self.open.values().map(|call| call.at).min();
+        let is_over = |at: &&Sequence| first.is_none_or(|first| **at < first);
+        self.places.iter().take_while(is_over).last().copied()
+    }
+
+    #[cfg(test)]
     pub(in crate::calls) fn len(&self) -> usize {
         self.places.len()
-    }
-
-    /// The number of entries that nobody needs any more: those before the first one of a call that has not ended.
-    pub(in crate::calls) fn over(&self) -> usize {
-        let through = self.is_over_through();
-        self.places.iter().filter(|at| **at <= through).count()
-    }
-
-    /// The place of the last such entry.
-    pub(in crate::calls) fn is_over_through(&self) -> Sequence {
-        let first = self.open.values().map(|call| call.at).min();
-        let last = self.places.last().copied().unwrap_or(Sequence::START);
-        first.map_or(last, Sequence::previous)
     }
 }
