@@ -1,27 +1,26 @@
 //! `/mcp/sse`: named events with one JSON object each, methods that are posted to any edge, resumption, and who may
 //! speak for a connection.
 
+mod broadcast;
+mod posted;
+
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use access::Authenticator;
 use async_trait::async_trait;
-use model::{SessionId, StreamId, SystemClock, TraceContext};
+use model::{SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, Topic};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
 use testkit::sse::{self, SseStream};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use super::{
     principals::{self, SEES_ALL, SEES_CATS, Tokens},
@@ -310,106 +309,6 @@ async fn what_was_missed_comes_on_the_other_edge_and_once() {
     );
 }
 
-/// The edge that ran a call was killed: whichever edge has the stream says so, once, also after the stream has moved.
-#[tokio::test]
-async fn a_call_whose_edge_was_killed_is_an_error_on_the_stream_once() {
-    let mut world = EdgeWorld::new().await;
-    world.call_lease = Duration::from_millis(600);
-    let (a, b) = (world.node().await, world.node().await);
-    let lost =
-        json!({ "type": "mcp-error", "id": 7, "requestId": 7, "error": {}, "timestamp": "t" });
-    let mut connection = Connection::open(&a, None).await;
-    let id = SessionId::new(&connection.id).unwrap();
-    world.left_posted(&id, "inbox", &lost).await;
-    let (name, data) = named(&mut connection.stream).await;
-    assert_eq!((name.as_str(), &data["id"]), ("mcp-error", &json!(7)));
-    quiet(&mut connection.stream).await;
-    let last = connection.stream.last_id().unwrap().to_owned();
-    // What is told by then is told by neither edge again.
-    for node in [&b, &a] {
-        let resumed = sse::resume(&node.at("/mcp/sse"), HeaderMap::new(), &last).await;
-        let (mut resumed, is_resumed) = Connection::begin(resumed.unwrap()).await;
-        assert!(is_resumed);
-        quiet(&mut resumed.stream).await;
-    }
-    drop(connection);
-    until("no edge has the stream", || async {
-        a.open_streams("connection") + b.open_streams("connection") == 0
-    })
-    .await;
-    // Nobody was there to see it.
-    world.left_posted(&id, "inbox", &lost).await;
-    let resumed = sse::resume(&b.at("/mcp/sse"), HeaderMap::new(), &last).await;
-    let (mut resumed, _) = Connection::begin(resumed.unwrap()).await;
-    let (name, data) = named(&mut resumed.stream).await;
-    assert_eq!((name.as_str(), &data["id"]), ("mcp-error", &json!(7)));
-    quiet(&mut resumed.stream).await;
-}
-
-/// The edge was killed after it had stored its answer, and before it said so: the client has this answer and no other.
-#[tokio::test]
-async fn an_answer_that_was_stored_before_its_edge_was_killed_is_the_only_one() {
-    let mut world = EdgeWorld::new().await;
-    world.call_lease = Duration::from_millis(600);
-    let node = world.node().await;
-    let mut connection = Connection::open(&node, None).await;
-    let id = SessionId::new(&connection.id).unwrap();
-    let ping = json!({ "id": 1, "method": "ping" });
-    connection.send(&node, None, ping).await;
-    named(&mut connection.stream).await;
-    let last = connection.stream.last_id().unwrap().to_owned();
-    drop(connection);
-    until("no edge has the stream", || async {
-        node.open_streams("connection") == 0
-    })
-    .await;
-    let form = |kind: &str, outcome: &str| json!({ "type": kind, "id": 7, "requestId": 7, outcome: {}, "timestamp": "t" });
-    let lost = form("mcp-error", "error");
-    world.left_posted(&id, "inbox", &lost).await;
-    // A request of the server with the same id is no answer.
-    let asked = json!({ "jsonrpc": "2.0", "id": 7, "method": "roots/list" }).to_string();
-    let answer = form("tool-result", "result").to_string();
-    for message in [asked, answer] {
-        let inbox = StreamId::new("inbox").unwrap();
-        world.left_behind(&id, &inbox, message.as_bytes()).await;
-    }
-    let resumed = sse::resume(&node.at("/mcp/sse"), HeaderMap::new(), &last).await;
-    let (mut resumed, is_resumed) = Connection::begin(resumed.unwrap()).await;
-    assert!(is_resumed);
-    let mut names = Vec::new();
-    for _ in 0..2 {
-        names.push(named(&mut resumed.stream).await.0);
-    }
-    assert_eq!(names, ["mcp-notification", "tool-result"]);
-    quiet(&mut resumed.stream).await;
-    let id = SessionId::new(&resumed.id).unwrap();
-    let journal = StreamId::new("posted").unwrap();
-    until("the journal says that the call has ended", || async {
-        world.kept(&id, &journal).await == 0
-    })
-    .await;
-}
-
-/// Answers leave nothing behind: of a call that was answered nobody is told anything later.
-#[tokio::test]
-async fn of_calls_that_were_answered_little_is_left_in_the_journal() {
-    let mut world = EdgeWorld::new().await;
-    world.call_lease = Duration::from_millis(600);
-    let (a, b) = (world.node().await, world.node().await);
-    let mut connection = Connection::open(&a, None).await;
-    let recent = json!({ "name": "get_recent_events", "arguments": {} });
-    for id in 0..40 {
-        let call = json!({ "id": id, "method": "tools/call", "params": recent });
-        connection.send(&b, None, call).await;
-        let (name, data) = named(&mut connection.stream).await;
-        assert_eq!((name.as_str(), &data["id"]), ("tool-result", &json!(id)));
-    }
-    quiet(&mut connection.stream).await;
-    let id = SessionId::new(&connection.id).unwrap();
-    let kept = world.kept(&id, &StreamId::new("posted").unwrap()).await;
-    assert!(kept <= 40, "{kept} entries of calls that are over");
-}
-
 #[tokio::test]
 async fn a_connection_that_is_gone_is_another_one_with_a_notice() {
     let (_world, a, _b) = EdgeWorld::two().await;
@@ -601,95 +500,6 @@ async fn a_heartbeat_by_name_comes_every_thirty_seconds_and_counts_the_own_conne
     assert!(began.elapsed().as_secs() <= 31, "{:?}", began.elapsed());
 }
 
-/// Opens a stream whose client reads nothing after its beginning.
-async fn unread(node: &Node, path: &str) -> TcpStream {
-    let url = node.at(path);
-    let address = (url.host_str().unwrap(), url.port().unwrap());
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SEES_ALL}\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut begin = String::new();
-    while !begin.contains("connectionId") {
-        let mut part = [0; 512];
-        let read = stream.read(&mut part).await.unwrap();
-        assert!(read > 0, "{begin}");
-        begin.push_str(&String::from_utf8_lossy(&part[..read]));
-    }
-    stream
-}
-
-#[tokio::test]
-async fn a_broadcast_that_was_cut_says_so_and_which_edge_is_still_sending() {
-    for (path, durable) in [("/events/stream", false), ("/mcp/sse", true)] {
-        let (_world, a, b, _tokens) = two_with_tokens().await;
-        let _stream = unread(&b, path).await;
-        let message = json!({ "result": { "text": "x".repeat(200 << 10) } });
-        let mut told = Value::Null;
-        // Until the buffers between the edge and its client are full.
-        for _ in 0..200 {
-            let body = json!({ "message": message, "durable": durable });
-            let (status, answer) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
-            assert_eq!(status, StatusCode::OK, "{answer}");
-            told = answer;
-            if told["missing"] != json!([]) {
-                // The machine was too busy for its answer, which says nothing of its clients.
-                continue;
-            }
-            if told["sentCount"] == 0 {
-                break;
-            }
-            let counted = (&told["sentCount"], &told["complete"], &told["stillSending"]);
-            assert_eq!(counted, (&json!(1), &json!(true), &json!([])), "{told}");
-        }
-        let sending = told["stillSending"].as_array().unwrap();
-        assert_eq!(
-            (&told["sentCount"], &told["complete"], sending.len()),
-            (&json!(0), &json!(false), 1),
-            "{path}: {told}"
-        );
-        // It answered: it is not missing, and the client is still connected.
-        assert_eq!(
-            (&told["missing"], &told["totalConnections"]),
-            (&json!([]), &json!(1)),
-            "{told}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn clients_that_leave_with_a_broadcast_were_connected() {
-    let (_world, a, b, _tokens) = two_with_tokens().await;
-    // For its sake the edge waits longer than the others stay.
-    let _slow = unread(&b, "/events/stream").await;
-    let message = json!({ "result": { "text": "x".repeat(200 << 10) } });
-    let broadcast = async || {
-        let body = json!({ "message": message });
-        let (status, told) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
-        assert_eq!(status, StatusCode::OK, "{told}");
-        told
-    };
-    let mut rounds = 0;
-    while broadcast().await["stillSending"] == json!([]) {
-        rounds += 1;
-        assert!(rounds < 200, "its buffers are never full");
-    }
-    let mut leaving = Vec::new();
-    for _ in 0..3 {
-        let mut stream = Connection::open(&b, Some(SEES_ALL)).await.stream;
-        leaving.push(tokio::spawn(async move {
-            let _ = stream.next_event(SOON).await;
-        }));
-    }
-    let told = broadcast().await;
-    let count = |name: &str| told[name].as_u64().unwrap();
-    assert!(count("sentCount") <= count("totalConnections"), "{told}");
-    for left in leaving {
-        left.await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_posted_message_without_a_method_is_put_on_the_stream_or_refused_with_the_reason() {
     let (_world, a, b, _tokens) = two_with_tokens().await;
@@ -744,230 +554,6 @@ async fn a_refused_parameter_is_told_which_ones_the_route_has() {
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.ends_with(known), "{path}: {detail}");
     }
-}
-
-#[tokio::test]
-async fn a_broadcast_reaches_every_kind_of_client_once_on_both_edges_and_counts_them() {
-    let (_world, a, b, _tokens) = two_with_tokens().await;
-    let mut connection = Connection::open(&a, Some(SEES_ALL)).await;
-    let mut events = sse::open(&b.at("/events/stream"), bearer(Some(READS)))
-        .await
-        .unwrap();
-    assert_eq!(
-        events.next_event(SOON).await.unwrap().event.as_deref(),
-        Some("connected")
-    );
-    let (id, stream) = principals::session(&a, SEES_ALL).await;
-    drop(stream);
-    until("its first stream has ended", || async {
-        a.open_streams("session") == 0
-    })
-    .await;
-    let mut session = sse::open(&b.at("/mcp"), principals::headers(SEES_ALL, Some(&id)))
-        .await
-        .unwrap();
-    until("both edges have their streams", || async {
-        a.open_streams("connection") + b.open_streams("events") + b.open_streams("session") == 3
-    })
-    .await;
-    let documented = json!({ "type": "mcp-notification", "result": { "message": "maintenance", "level": "warning" } });
-    for (filter, count) in [
-        (json!(null), 3),
-        (json!({ "tokenTypes": ["team"] }), 2),
-        (json!({ "tokenTypes": ["readonly"] }), 1),
-        (json!({ "permissions": ["read", "send"] }), 2),
-        (json!({ "permissions": ["admin"] }), 0),
-        (json!({ "principal": "reader" }), 1),
-    ] {
-        let body = json!({ "message": documented, "filter": filter });
-        let (status, told) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
-        assert_eq!(status, StatusCode::OK, "{told}");
-        assert_eq!(
-            (&told["success"], &told["complete"]),
-            (&json!(true), &json!(true)),
-            "{told}"
-        );
-        assert_eq!(
-            (&told["sentCount"], &told["totalConnections"]),
-            (&json!(count), &json!(3)),
-            "{filter}: {told}"
-        );
-    }
-    for _ in 0..3 {
-        let (name, data) = named(&mut connection.stream).await;
-        assert_eq!(
-            (name.as_str(), &data["result"]["message"]),
-            ("mcp-notification", &json!("maintenance"))
-        );
-        let message = next(&mut session).await;
-        assert_eq!(message.method(), "notifications/message");
-        assert_eq!(message.params()["level"], "warning");
-        assert_eq!(message.params()["data"]["message"], "maintenance");
-        let frame = events.next_event(SOON).await.unwrap();
-        assert_eq!(frame.event.as_deref(), Some("mcp-notification"));
-        assert_eq!(frame.json().unwrap()["result"]["message"], "maintenance");
-    }
-    for stream in [&mut connection.stream, &mut session, &mut events] {
-        quiet(stream).await;
-    }
-    for (token, status) in [
-        (READS, StatusCode::FORBIDDEN),
-        (SEES_ALL, StatusCode::FORBIDDEN),
-    ] {
-        let body = json!({ "message": documented });
-        assert_eq!(post(&a, "/mcp/sse/broadcast", token, body).await.0, status);
-        assert_eq!(get(&a, "/mcp/sse/stats", token).await.0, status);
-    }
-    for wrong in [
-        json!({ "message": { "id": 1, "method": "ping" } }),
-        json!({ "message": documented, "filter": { "tokenTypes": ["root"] } }),
-        json!({ "message": documented, "filter": { "colour": "red" } }),
-        json!({ "message": { "result": "x".repeat(300 << 10) } }),
-    ] {
-        let (status, problem) = post(&a, "/mcp/sse/broadcast", OPERATES, wrong).await;
-        assert_eq!(
-            (status, &problem["code"]),
-            (StatusCode::BAD_REQUEST, &json!("parameter-invalid"))
-        );
-    }
-}
-
-#[tokio::test]
-async fn who_is_away_gets_a_durable_broadcast_later_and_once_and_only_what_came_after_its_beginning()
- {
-    let (world, a, b, _tokens) = two_with_tokens().await;
-    let note = |n: u64| json!({ "method": "notifications/test", "params": { "n": n } });
-    let broadcast = async |n: u64, durable: bool, filter: Value| {
-        let body = json!({ "message": note(n), "durable": durable, "filter": filter });
-        let (status, told) = post(&b, "/mcp/sse/broadcast", OPERATES, body).await;
-        assert_eq!(status, StatusCode::OK, "{told}");
-        told["sentCount"].as_u64().unwrap()
-    };
-    assert_eq!(broadcast(0, true, Value::Null).await, 0);
-    let (id, stream) = principals::session(&a, SEES_ALL).await;
-    drop(stream);
-    until("its first stream has ended", || async {
-        a.open_streams("session") == 0
-    })
-    .await;
-    let headers = || principals::headers(SEES_ALL, Some(&id));
-    assert_eq!(broadcast(1, true, Value::Null).await, 0);
-    assert_eq!(broadcast(2, false, Value::Null).await, 0);
-    assert_eq!(
-        broadcast(3, true, json!({ "principal": "reader" })).await,
-        0
-    );
-    let mut stream = sse::open(&a.at("/mcp"), headers()).await.unwrap();
-    let number = async |stream: &mut SseStream| loop {
-        let message = next(stream).await;
-        if message.method() == "notifications/test" {
-            return (message.params()["n"].as_u64().unwrap(), message.id.clone());
-        }
-    };
-    assert_eq!(number(&mut stream).await.0, 1);
-    until("the stream is there", || async {
-        a.open_streams("session") == 1
-    })
-    .await;
-    assert_eq!(broadcast(4, true, Value::Null).await, 1);
-    let (n, last) = number(&mut stream).await;
-    assert_eq!(n, 4);
-    drop(stream);
-    until("the stream has ended", || async {
-        a.open_streams("session") == 0
-    })
-    .await;
-    assert_eq!(broadcast(5, true, Value::Null).await, 0);
-    let mut resumed = sse::resume(&b.at("/mcp"), headers(), &last.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(number(&mut resumed).await.0, 5);
-    quiet(&mut resumed).await;
-    let kept = model::SessionId::new("forgewire-broadcasts").unwrap();
-    let stream = model::StreamId::new("kept").unwrap();
-    assert_eq!(world.kept(&kept, &stream).await, 5);
-    // What is kept is no session's.
-    let body = json!({ "sessionId": kept, "message": { "jsonrpc": "2.0", "method": "n" } });
-    assert_eq!(
-        post(&a, "/mcp/sse/send", OPERATES, body).await.0,
-        StatusCode::NOT_FOUND
-    );
-}
-
-#[tokio::test]
-async fn what_is_kept_is_bounded_and_who_misses_something_is_told_once() {
-    let (world, a, _b, _tokens) = two_with_tokens().await;
-    let (id, first) = principals::session(&a, SEES_ALL).await;
-    let headers = || principals::headers(SEES_ALL, Some(&id));
-    drop(first);
-    until("its first stream has ended", || async {
-        a.open_streams("session") == 0
-    })
-    .await;
-    for n in 0..110_u64 {
-        let message = json!({ "method": "notifications/test", "params": { "n": n } });
-        let body = json!({ "message": message, "durable": true });
-        assert_eq!(
-            post(&a, "/mcp/sse/broadcast", OPERATES, body).await.0,
-            StatusCode::OK
-        );
-    }
-    let kept = model::SessionId::new("forgewire-broadcasts").unwrap();
-    let stream = model::StreamId::new("kept").unwrap();
-    assert_eq!(world.kept(&kept, &stream).await, 100);
-
-    let mut stream = sse::open(&a.at("/mcp"), headers()).await.unwrap();
-    let notice = loop {
-        let message = next(&mut stream).await;
-        if message.method().starts_with("notifications/") {
-            break message;
-        }
-    };
-    assert_eq!(
-        notice.params()["logger"],
-        "forgewire.messages",
-        "{notice:?}"
-    );
-    assert_eq!(notice.params()["data"]["truncated"], true);
-    let mut last = None;
-    for n in 10..110_u64 {
-        let message = next(&mut stream).await;
-        assert_eq!(message.params()["n"], n);
-        last = message.id.clone();
-    }
-    drop(stream);
-    until("the stream has ended", || async {
-        a.open_streams("session") == 0
-    })
-    .await;
-    let resumed = sse::resume(&a.at("/mcp"), headers(), &last.unwrap()).await;
-    no_message(&mut resumed.unwrap()).await;
-    // One that came later misses nothing.
-    let (_, mut later) = principals::session(&a, SEES_ALL).await;
-    no_message(&mut later).await;
-}
-
-#[tokio::test]
-async fn a_connected_session_for_which_no_broadcast_was_is_not_told_that_it_misses_some() {
-    let (_world, a, _b, _tokens) = two_with_tokens().await;
-    let (_, mut stream) = principals::session(&a, SEES_ALL).await;
-    let first = stream.next_event(SOON).await.unwrap();
-    assert_eq!(first.data.as_deref(), Some(""), "{first:?}");
-    for n in 0..220_u64 {
-        let message = json!({ "method": "notifications/test", "params": { "n": n } });
-        let filter = json!({ "principal": "nobody" });
-        let body = json!({ "message": message, "durable": true, "filter": filter });
-        let (status, told) = post(&a, "/mcp/sse/broadcast", OPERATES, body).await;
-        assert_eq!((status, &told["sentCount"]), (StatusCode::OK, &json!(0)));
-    }
-    quiet(&mut stream).await;
-}
-
-/// Nothing comes but the frame with which a stream opens.
-async fn no_message(stream: &mut SseStream) {
-    let first = stream.next_event(SOON).await.unwrap();
-    assert_eq!(first.data.as_deref(), Some(""), "{first:?}");
-    quiet(stream).await;
 }
 
 #[tokio::test]

@@ -137,6 +137,11 @@ async fn an_edge_whose_lease_was_lost_answers_unless_another_one_has() {
 async fn a_journal_is_told_again_after_its_time_and_when_the_store_did_not_take_it() {
     let world = World::new().await;
     let edge = world.edge();
+    let closed = CancellationToken::new();
+    let keeping = tokio::spawn({
+        let (edge, closed) = (Arc::clone(&edge), closed.clone());
+        async move { edge.edge_lease.keep(closed).await }
+    });
     let mut call = world.begin(&edge, "long").await;
     let before = world.journal(&edge).await.len();
     for n in 1..=2 {
@@ -152,6 +157,8 @@ async fn a_journal_is_told_again_after_its_time_and_when_the_store_did_not_take_
     let began = Instant::now();
     call.is_due().await;
     assert_eq!(began.elapsed(), CALL_DEADLINE);
+    closed.cancel();
+    keeping.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +191,8 @@ async fn a_journal_stays_short_beside_calls_that_go_on_here_and_elsewhere() {
         longest = longest.max(world.journal(&here).await.len());
     }
     assert!(longest <= 64 + 4 * long.len() + interval, "{longest}");
-    assert!(asked > 0 && said <= 600, "{asked} {said}");
+    // Less than one entry more for each call.
+    assert!(asked > 0 && said < 1000, "{asked} {said}");
     let open = world.journal(&here).await.open().count();
     assert_eq!(open, long.len());
 }
