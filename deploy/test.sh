@@ -30,8 +30,48 @@ deploy/setup.sh test
 # everything twice, and replace the binary by one that lacks the demo.
 step "build of the binaries (some minutes the first time)"
 with_count cargo build --locked --workspace --bins --features forgewire/demo
-# Every fault is told, not the first one alone.
-[ $# -gt 0 ] || set -- --workspace --no-fail-fast
-step "tests: cargo test $*"
-cargo test --locked --features forgewire/demo "$@"
+if [ $# -gt 0 ]; then
+    step "tests: cargo test $*"
+    cargo test --locked --features forgewire/demo "$@"
+    finish_step
+    exit
+fi
+
+step "build of the tests (some minutes the first time)"
+with_count cargo test --no-run --locked --workspace --features forgewire/demo
+
+# Two groups at a time, because tests wait more than they compute: the whole systems, and all others. The names are asked
+# for, so that no new test is left out.
+whole_systems="scenarios abuse"
+all_tests=$(cargo metadata --locked --no-deps --format-version 1 | python3 -c '
+import json, sys
+packages = json.load(sys.stdin)["packages"]
+targets = [target for package in packages for target in package["targets"]]
+print(*sorted({target["name"] for target in targets if "test" in target["kind"]}))')
+
+# run_group NAME TARGET…: every line begins with the name. Every fault is told, not the first one alone.
+run_group() {
+    local name=$1
+    shift
+    cargo test --locked --workspace --features forgewire/demo --no-fail-fast "$@" 2>&1 |
+        while IFS= read -r line; do printf '[%s] %s\n' "$name" "$line"; done
+}
+
+others=(--lib --bins --examples)
+for name in $all_tests; do
+    [[ " $whole_systems " == *" $name "* ]] || others+=(--test "$name")
+done
+systems=()
+for name in $whole_systems; do
+    systems+=(--test "$name")
+done
+
+step "tests: cargo test --workspace, two groups at a time"
+failed=0
+run_group systems "${systems[@]}" &
+systems_pid=$!
+run_group others "${others[@]}" || failed=1
+run_group documents --doc || failed=1
+wait "$systems_pid" || failed=1
+[ "$failed" = 0 ] || fail "tests failed: see above"
 finish_step
