@@ -40,9 +40,10 @@ fi
 step "build of the tests (some minutes the first time)"
 with_count cargo test --no-run --locked --workspace --features forgewire/demo
 
-# Two groups at a time, because tests wait more than they compute: the whole systems, and all others. The names are asked
-# for, so that no new test is left out.
-whole_systems="scenarios abuse"
+# Two groups at a time, because tests wait more than they compute: whole systems beside all others, and those that load
+# the machine at the end. The names are asked for, so that no new test is left out.
+whole_systems=(--test scenarios)
+under_load=(--test abuse --test rollout --test soak)
 all_tests=$(cargo metadata --locked --no-deps --format-version 1 | python3 -c '
 import json, sys
 packages = json.load(sys.stdin)["packages"]
@@ -59,19 +60,17 @@ run_group() {
 
 others=(--lib --bins --examples)
 for name in $all_tests; do
-    [[ " $whole_systems " == *" $name "* ]] || others+=(--test "$name")
-done
-systems=()
-for name in $whole_systems; do
-    systems+=(--test "$name")
+    [[ " ${whole_systems[*]} ${under_load[*]} " == *" $name "* ]] || others+=(--test "$name")
 done
 
 step "tests: cargo test --workspace, two groups at a time"
 failed=0
-run_group systems "${systems[@]}" &
-systems_pid=$!
+run_group systems "${whole_systems[@]}" &
+systems=$!
 run_group others "${others[@]}" || failed=1
 run_group documents --doc || failed=1
-wait "$systems_pid" || failed=1
+wait "$systems" || failed=1
+step "tests under load"
+run_group load "${under_load[@]}" || failed=1
 [ "$failed" = 0 ] || fail "tests failed: see above"
 finish_step

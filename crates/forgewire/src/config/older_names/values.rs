@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use service_kit::config::{Value, is_service_port};
+use service_kit::config::Value;
 
 /// `host` or `host:port`; an address of version 6 in brackets.
 pub(super) fn redis_host(text: &str) -> Result<Option<Value>, String> {
