@@ -73,6 +73,7 @@ mod mailbox;
 mod mirror_reads;
 mod names;
 mod noise;
+mod posted_calls;
 mod records;
 mod records_fixture;
 mod resource_reader;

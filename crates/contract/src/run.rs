@@ -7,7 +7,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
     Abilities, Harness, Port, budget, bus, case::Case, event_log, leases, log_store, mailbox,
-    mirror_reads, names, records, resource_reader, session_records, subscriptions, tasks,
+    mirror_reads, names, posted_calls, records, resource_reader, session_records, subscriptions,
+    tasks,
 };
 
 /// Maximum duration of one case.
@@ -52,7 +53,7 @@ pub fn ignore(backend: &str, reason: &'static str) -> ExitCode {
 type SuiteAbilities = fn(&dyn Harness) -> Option<Abilities>;
 
 /// The cases of each port.
-fn suites() -> [(SuiteAbilities, &'static [Case]); 13] {
+fn suites() -> [(SuiteAbilities, &'static [Case]); 14] {
     let log: SuiteAbilities = |harness| harness.abilities(Port::EventLog);
     let sessions: SuiteAbilities = |harness| harness.abilities(Port::SessionStore);
     let records: SuiteAbilities = |harness| harness.record_abilities();
@@ -65,6 +66,7 @@ fn suites() -> [(SuiteAbilities, &'static [Case]); 13] {
         (records, session_records::CASES),
         (records, tasks::CASES),
         (records, names::CASES),
+        (records, posted_calls::CASES),
         (records, subscriptions::CASES),
         (|harness| harness.abilities(Port::Bus), bus::CASES),
         (
@@ -134,7 +136,7 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 13] = [
+    const SOURCES: [&str; 14] = [
         include_str!("../../ports/src/log_store.rs"),
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../edge-records/src/sessions.rs"),
@@ -143,6 +145,7 @@ mod tests {
         include_str!("../../ports/src/records.rs"),
         include_str!("../../edge-records/src/tasks.rs"),
         include_str!("../../edge-records/src/names.rs"),
+        include_str!("../../edge-records/src/posted_calls.rs"),
         include_str!("../../subscriptions/src/records.rs"),
         include_str!("../../ports/src/bus.rs"),
         include_str!("../../ports/src/resources.rs"),
@@ -185,6 +188,7 @@ mod tests {
             ("RC", 22),
             ("TS", 15),
             ("NR", 4),
+            ("PC", 5),
             ("SB", 16),
             ("BU", 11),
             ("RR", 4),

@@ -4,11 +4,15 @@
 //! its state, which carries a version. The contract suite runs each over every adapter.
 
 mod names;
+mod posted_calls;
 mod sessions;
 mod state_version;
 mod tasks;
 
 pub use names::{NameRecords, NameRecordsError, StoredBook, VersionedNames};
+pub use posted_calls::{
+    OpenPostedCall, PostedCallClaim, PostedCallName, PostedCallRecords, PostedCallState,
+};
 pub use sessions::{
     SessionLimits, SessionPage, SessionRecords, SessionRecordsError, VersionedSession,
 };

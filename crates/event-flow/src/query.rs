@@ -31,6 +31,9 @@ pub struct EventQuery {
     pub filters: FilterSet,
     /// Only events after this position.
     pub after: Sequence,
+    /// Whether that is the position of a cursor, also where it is the start: what was before `after` is of no concern,
+    /// whatever `from` says.
+    pub is_continued: bool,
     /// Only events before this position; `None`: up to the end of the log. For newest first.
     pub before: Option<Sequence>,
     /// Only events received at or after this time.
@@ -98,6 +101,7 @@ impl EventQuery {
         Self {
             filters,
             after: Sequence::START,
+            is_continued: false,
             before: None,
             from: None,
             to: None,

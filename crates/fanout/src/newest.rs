@@ -89,7 +89,9 @@ impl Hub {
     fn lacks_lost_events(&self, question: &EventQuery, page: &QueryPage) -> bool {
         let is_of_time = |from| self.lost_times.reason(from, question.to).is_some();
         let (after, through) = match (question.order, page.older, question.from) {
-            (Order::OldestFirst, ..) if question.after > Sequence::START => {
+            (Order::OldestFirst, ..)
+                if question.is_continued || question.after > Sequence::START =>
+            {
                 (question.after, page.through)
             }
             (Order::OldestFirst, _, from) => return from.is_some_and(is_of_time),

@@ -157,6 +157,10 @@ id!(
     TaskId, "task id", token, "letters, digits, '-' and '_'", 128
 );
 id!(
+    /// The id of a call that was posted beside the stream of a session, unique in the session.
+    PostedCallId, "posted call", token, "letters, digits, '-' and '_'"
+);
+id!(
     /// The id of a stored record, unique in its collection. The longest are those of [`RecordId::scoped`].
     RecordId, "record id", visible, "visible ASCII", 512
 );

@@ -53,8 +53,8 @@ pub use github_name::{NameError, label_list};
 pub use github_reference::GithubReference;
 pub use guid_time::{delivery_time, delivery_timestamp, guid_time};
 pub use ids::{
-    BudgetAccount, DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PrincipalId, RecordId,
-    RepositoryId, ResourceId, SessionId, StreamId, SubscriptionId, TaskId,
+    BudgetAccount, DeliveryId, EventId, InvalidId, LeaseName, OwnerId, PostedCallId, PrincipalId,
+    RecordId, RepositoryId, ResourceId, SessionId, StreamId, SubscriptionId, TaskId,
 };
 pub use json_fault::JsonFault;
 pub use rename::{PlaceId, PlaceName, Rename};

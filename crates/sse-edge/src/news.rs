@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    calls::{Calls, posted::journal_name, posted_watch::PostedWatch},
+    calls::{Calls, posted::posted_news_name, posted_watch::PostedWatch},
     error::EdgeError,
     limits::{
         ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, NAMED_HEARTBEAT_INTERVAL,
@@ -98,7 +98,7 @@ impl BusRouter {
                 }
                 None => {
                     self.calls.hints.wake(&session, &stream);
-                    if stream == journal_name() {
+                    if stream == posted_news_name() {
                         self.posted.look_after(&session);
                     }
                 }

@@ -9,7 +9,7 @@ use std::{
 
 use access::Authenticator;
 use axum::Router;
-use edge_records::{NameRecords, SessionRecords, TaskRecords};
+use edge_records::{NameRecords, PostedCallRecords, SessionRecords, TaskRecords};
 use event_flow::{history::EventHistory, statistics::LogStatisticsReader};
 use event_tools::EventToolDeps;
 use fanout::{
@@ -346,6 +346,7 @@ impl EdgeService {
             subscriptions,
             calls: calls(
                 mailboxes,
+                &deps.records,
                 (deps.leases, deps.call_lease),
                 &deps.ids,
                 self.answer_metrics,
@@ -420,12 +421,14 @@ impl EdgeService {
 
 fn calls(
     mailboxes: Arc<dyn Mailbox>,
+    records: &Arc<dyn Records>,
     leases: (Arc<dyn Leases>, Duration),
     ids: &Arc<dyn IdSource>,
     metrics: AnswerMetrics,
 ) -> Arc<Calls> {
     let ids = Arc::clone(ids);
-    Arc::new(Calls::new(mailboxes, leases, ids, metrics))
+    let posted = PostedCallRecords::new(Arc::clone(records));
+    Arc::new(Calls::new(mailboxes, posted, leases, ids, metrics))
 }
 
 fn health_page(

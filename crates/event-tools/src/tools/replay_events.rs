@@ -128,6 +128,7 @@ impl Tool for ReplayEvents {
         let gone = is_after_gone || is_before_gone;
         let mut question = EventQuery {
             after,
+            is_continued: input.cursor.is_some() || caller.earlier.is_some(),
             before,
             from: times.from,
             to: times.to,

@@ -131,6 +131,7 @@ async fn begin(
         Order::OldestFirst => {
             let begin = StreamStart::After(cursor);
             (question.after, gone) = hub.resolve(begin, reader).await?;
+            question.is_continued = true;
         }
         Order::NewestFirst => {
             (question.before, gone) = hub.resolve_before(cursor, reader).await?;

@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use edge_records::PostedCallName;
 use fanout::inbox::{MailStream, lost_notice};
 use http::{HeaderMap, Method, StatusCode};
 use mcp::{
@@ -27,7 +28,7 @@ use mcp::{
     headers::AcceptedTypes,
     legacy, method, mrtr,
 };
-use model::{Classified, Session, SessionId, error_chain};
+use model::{Classified, PostedCallId, Session, SessionId, error_chain};
 use ports::{MailboxError, MailboxLimits};
 use serde::Deserialize;
 use serde_json::Value;
@@ -44,7 +45,7 @@ use super::{
 };
 use crate::{
     calls::{
-        posted::{PostedCall, journal_name, long_journal_name},
+        posted::{PostedCall, posted_news_name},
         unanswered::lost_edge_answer,
         withheld::shown_to,
     },
@@ -264,21 +265,23 @@ pub(super) async fn initialize(
     Ok(VersionedResult::new(version, &edge.server_info, &body).encode(&id))
 }
 
-/// Says in the session's journal that this edge runs a call, whose answer goes to `to`; `lost` is what is stored there if
-/// this edge is killed.
+/// Says that this edge runs a call, whose answer goes to `to`; `lost` is what is stored there if this edge is killed.
 pub(super) async fn post(
     edge: &Edge,
     session: &Session,
     to: MailStream,
     lost: Bytes,
 ) -> PostedCall {
-    let name = edge.ids.uuid();
-    let posted = PostedCall::begin(&edge.calls, &session.id, name, (to, lost)).await;
+    let name = PostedCallName {
+        owner: session.owner.clone(),
+        session: session.id.clone(),
+        id: PostedCallId::new(&edge.ids.uuid()).expect("a UUID fits an id"),
+    };
+    let posted = PostedCall::begin(&edge.calls, name, (to, lost)).await;
     if !edge.hub.has_session(&session.id) {
         // The edge with the stream looks after the call.
-        edge.sessions
-            .announce_mail(&session.id, &journal_name())
-            .await;
+        let name = posted_news_name();
+        edge.sessions.announce_mail(&session.id, &name).await;
     }
     posted
 }
@@ -309,7 +312,7 @@ pub(super) async fn relay(
                 None => is_open = false,
             },
             end = &mut call.work => break end.into_answer(),
-            () = posted.is_due() => posted.say_again().await,
+            () = posted.is_due() => posted.say().await,
         }
     };
     while let Some(item) = call.messages.try_recv() {
@@ -327,11 +330,7 @@ pub(super) async fn relay(
         let too_large = || form(&too_large_answer(id));
         keep(edge, session, to, answer.clone(), too_large).await;
     }
-    if posted.end(&closed).await {
-        edge.sessions
-            .announce_mail(&session.id, &long_journal_name())
-            .await;
-    }
+    posted.end(&closed).await;
     answer
 }
 

@@ -11,7 +11,7 @@
 //! | [`keeping`] | what the mailbox keeps of such a stream, now or later |
 //! | [`parked`] | a call that waits, without the call |
 //! | [`parked_sessions`] | the calls of sessions that wait on this edge |
-//! | [`posted`] | a journal of the calls whose answers go into a stream of the mailbox |
+//! | [`posted`] | which edge runs the calls whose answers go into a stream of the mailbox |
 //! | [`posted_watch`] | answers in place of those of an edge that is gone |
 //! | [`question`] | the ids of questions, and which answers are taken |
 //! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
@@ -46,6 +46,7 @@ pub(crate) mod withheld;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use edge_records::PostedCallRecords;
 use http::StatusCode;
 use mcp::{HttpRefusal, RequestId};
 use model::{IdSource, PrincipalId, SessionId, StreamId};
@@ -117,6 +118,8 @@ pub(crate) struct Calls {
     pub(super) locks: Arc<dyn Leases>,
     /// Says that this edge runs its calls.
     pub(crate) edge_lease: edge_lease::EdgeLease,
+    /// Which edges run posted calls.
+    posted: PostedCallRecords,
     /// The edges that run the calls which are read here.
     pub(crate) watched: watched_edges::WatchedEdges,
     answers: AnswerGate,
@@ -126,6 +129,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(
         mailbox: Arc<dyn Mailbox>,
+        posted: PostedCallRecords,
         (locks, lease): (Arc<dyn Leases>, Duration),
         ids: Arc<dyn IdSource>,
         metrics: AnswerMetrics,
@@ -134,6 +138,7 @@ impl Calls {
             running: running::RunningCalls::default(),
             hints: hints::MailboxHints::default(),
             mailbox,
+            posted,
             edge_lease: edge_lease::EdgeLease::new(Arc::clone(&locks), ids, lease),
             watched: watched_edges::WatchedEdges::new(Arc::clone(&locks), lease),
             locks,

@@ -1,269 +1,207 @@
 //! Calls that were posted beside a stream (HTTP+SSE, `/mcp/sse`). Their answers go into a stream of the session's mailbox
 //! from whichever edge runs them, so a client would wait for ever if that edge is killed.
 //!
-//! A journal in the mailbox, which no client reads, says which edge runs a call, before it runs, and what to tell the
-//! client if that edge is lost. Once the answer is stored, it says that the call has ended. In this order, because a
-//! client that gets two answers ignores the second, whose id it no longer knows, and one that gets none waits for ever.
-//! Two come only if the edge is lost between the two and the client has read the first, or if it stores its answer while
-//! it does not know yet that it counts as lost.
-
-pub(super) mod journal;
+//! A record says which edge runs a call, before it runs, and what to tell the client if that edge is lost. Once the answer is
+//! stored, it says that the call has ended. In this order, because a client that gets two answers to an id takes the
+//! first, and one that gets none waits for ever. Two come only if the edge is lost between the two, or if it stores its
+//! answer while it does not know yet that it counts as lost.
 
 use std::{future::pending, sync::Arc};
 
 use bytes::Bytes;
+use edge_records::{PostedCallClaim, PostedCallName, PostedCallState};
 use fanout::inbox::MailStream;
-use model::{Classified, LeaseName, Sequence, SessionId, StreamId};
-use ports::{MailboxError, MailboxPage};
+use model::{Classified, ErrorClass, LeaseName, StreamId};
+use ports::{RecordsError, Revision};
 use tokio::{
     sync::watch::Receiver,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, error::Elapsed, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use self::journal::{Journal, JournalEntry};
-use super::{Calls, edge_lease::EdgeLeaseError, hints::HintReceiver};
-use crate::{
-    error::EdgeError,
-    limits::{CALL_DEADLINE, CALL_OUTCOME_PATIENCE, CALL_REFRESH, CALL_STORE_PAUSE},
-};
+use super::{Calls, edge_lease::EdgeLeaseError};
+use crate::limits::{CALL_DEADLINE, CALL_OUTCOME_PATIENCE, CALL_REFRESH, CALL_STORE_PAUSE};
 
-/// Messages of a mailbox after which its journal is trimmed: not with each call, since that reads all of it.
-const TRIM_INTERVAL: u64 = 32;
-
-/// The name of the journal among the streams of a mailbox.
-pub(crate) fn journal_name() -> StreamId {
+/// The name under which edges tell each other that a session has posted calls. Nothing is stored in a stream of this name.
+pub(crate) fn posted_news_name() -> StreamId {
     StreamId::new("posted").expect("letters")
-}
-
-/// The name under which the calls of a session hear that its journal has become long ([`Journal::is_long`]). Nothing is
-/// stored in a stream of this name.
-pub(crate) fn long_journal_name() -> StreamId {
-    StreamId::new("posted-long").expect("letters and a dash")
 }
 
 /// A posted call that this edge runs.
 #[derive(Debug)]
 pub(crate) struct PostedCall {
     calls: Arc<Calls>,
-    session: SessionId,
-    /// Its name in the journal.
-    name: String,
+    name: PostedCallName,
     to: MailStream,
     /// What the client is told if this edge is lost.
     lost: Bytes,
-    run: Option<PostedRun>,
+    names: Receiver<Option<LeaseName>>,
+    refreshes_at: Instant,
+    word: LastWord,
 }
 
-/// Why the journal does not say that a call runs.
+/// What the record of a call said last.
+#[derive(Debug)]
+enum LastWord {
+    /// Nothing: the store did not take it.
+    None,
+    /// That the edge with this lease runs it.
+    RunBy(LeaseName, Revision),
+    /// That another edge has answered.
+    Answered,
+}
+
+/// Why a record does not say what it should.
 #[derive(Debug, thiserror::Error)]
-enum JournalFailure {
+pub(super) enum PostedCallError {
     #[error(transparent)]
     Lease(#[from] EdgeLeaseError),
-    #[error(transparent)]
-    Mailbox(#[from] EdgeError),
+    #[error("the record of a posted call cannot be stored")]
+    Records(#[from] RecordsError),
+    #[error("the store of posted calls did not answer in time")]
+    Timeout(#[from] Elapsed),
 }
 
-/// What the journal says of a call.
-#[derive(Debug)]
-struct PostedRun {
-    edge: LeaseName,
-    /// The place of its first entry.
-    at: Sequence,
-    names: Receiver<Option<LeaseName>>,
-    /// Hints that the journal is long.
-    long: HintReceiver,
-    refreshes_at: Instant,
+impl Classified for PostedCallError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Records(error) => error.class(),
+            Self::Lease(EdgeLeaseError::Store(failure)) => failure.class(),
+            Self::Lease(_) | Self::Timeout(_) => ErrorClass::Transient,
+        }
+    }
 }
 
 impl PostedCall {
-    /// Says in the journal that this edge runs a call, whose answer goes to `to`. While the store gives no lease or takes no
-    /// entry, nobody can tell that this edge is lost, and the call runs all the same.
+    /// Says that this edge runs a call, whose answer goes to `to`. While the store gives no lease or takes no record, nobody
+    /// can tell that this edge is lost, and the call runs all the same.
     pub(crate) async fn begin(
         calls: &Arc<Calls>,
-        session: &SessionId,
-        name: String,
+        name: PostedCallName,
         (to, lost): (MailStream, Bytes),
     ) -> Self {
         let mut call = Self {
             calls: Arc::clone(calls),
-            session: session.clone(),
             name,
             to,
             lost,
-            run: None,
+            names: calls.edge_lease.names(),
+            refreshes_at: Instant::now(),
+            word: LastWord::None,
         };
-        match call.say_first().await {
-            Ok(run) => call.run = Some(run),
-            Err(error) => {
-                debug!(%error, %session, "a posted call runs without its entry in the journal");
-            }
-        }
+        call.say().await;
         call
     }
 
-    async fn say_first(&self) -> Result<PostedRun, JournalFailure> {
-        let lease = &self.calls.edge_lease;
-        let edge = lease.name().await?;
-        Ok(PostedRun {
-            names: lease.names(),
-            long: self.calls.hints.watch(&self.session, &long_journal_name()),
-            refreshes_at: Instant::now() + CALL_REFRESH,
-            at: self.append(&self.running(&edge)).await?,
-            edge,
-        })
-    }
-
-    /// Waits until the journal may have to be told again that this edge runs the call: its entry is old, keeps the journal
-    /// long, or names a lease that was lost.
+    /// Waits until the record has to say again that this edge runs the call: it is old, or names a lease that was lost.
     pub(crate) async fn is_due(&mut self) {
-        let Some(run) = &mut self.run else {
+        if matches!(self.word, LastWord::Answered) {
             return pending().await;
-        };
-        tokio::select! {
-            biased;
-            Ok(()) = run.names.changed() => {}
-            () = run.long.next_hint() => {}
-            () = sleep_until(run.refreshes_at) => {}
         }
-    }
-
-    /// Tells the journal again where that is needed, unless another edge has answered by now.
-    pub(crate) async fn say_again(&mut self) {
-        let Some(run) = &self.run else {
-            return;
-        };
-        let is_old = Instant::now() >= run.refreshes_at;
-        let told = self.say_if_needed(run, is_old).await;
-        let run = self.run.as_mut().expect("it was there");
-        match told {
-            Ok(Some(edge)) => {
-                run.edge = edge;
-                run.refreshes_at = Instant::now() + CALL_REFRESH;
-            }
-            Ok(None) if is_old => run.refreshes_at = Instant::now() + CALL_REFRESH,
-            Ok(None) => {}
-            Err(error) => {
-                debug!(%error, session = %self.session, "the journal of posted calls cannot be told again now");
-                run.refreshes_at = Instant::now() + CALL_DEADLINE;
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = self.names.changed() => {
+                    let name = self.names.borrow_and_update().clone();
+                    if !name.is_some_and(|name| self.is_run_by(&name)) {
+                        return;
+                    }
+                }
+                () = sleep_until(self.refreshes_at) => return,
             }
         }
     }
 
-    /// Returns the lease that the journal names from now on, if it was told.
-    async fn say_if_needed(
-        &self,
-        run: &PostedRun,
-        is_old: bool,
-    ) -> Result<Option<LeaseName>, JournalFailure> {
+    fn is_run_by(&self, name: &LeaseName) -> bool {
+        matches!(&self.word, LastWord::RunBy(edge, _) if edge == name)
+    }
+
+    /// Says so, unless another edge has answered by now.
+    pub(crate) async fn say(&mut self) {
+        if let Err(error) = self.try_to_say().await {
+            debug!(%error, session = %self.name.session, "another edge may not know of a posted call");
+        }
+    }
+
+    async fn try_to_say(&mut self) -> Result<(), PostedCallError> {
+        self.refreshes_at = Instant::now() + CALL_DEADLINE;
         let edge = self.calls.edge_lease.name().await?;
-        let journal = read(&self.calls, &self.session).await?;
-        let is_needed = is_old || edge != run.edge || journal.is_long();
-        if journal.has_ended(&self.name) || !is_needed {
-            return Ok(None);
-        }
-        self.append(&self.running(&edge)).await?;
-        Ok(Some(edge))
+        let state = PostedCallState {
+            edge: edge.clone(),
+            to: self.to.name(),
+            lost: String::from_utf8_lossy(&self.lost).into_owned(),
+        };
+        let last = match &self.word {
+            LastWord::RunBy(_, revision) => Some(*revision),
+            LastWord::None | LastWord::Answered => None,
+        };
+        let claim = self.calls.posted.claim(&self.name, &state, last);
+        self.word = match timeout(CALL_DEADLINE, claim).await?? {
+            PostedCallClaim::Own(revision) => LastWord::RunBy(edge, revision),
+            PostedCallClaim::Answered => LastWord::Answered,
+        };
+        self.refreshes_at = Instant::now() + CALL_REFRESH;
+        Ok(())
     }
 
     /// Whether the answer is this edge's to give: another one may have answered after this edge had lost its lease. While
     /// the store does not say, it is asked again until `closed`, and then this edge answers.
-    pub(crate) async fn may_answer(&self, closed: &CancellationToken) -> bool {
-        let Some(run) = &self.run else {
-            return true;
-        };
+    pub(crate) async fn may_answer(&mut self, closed: &CancellationToken) -> bool {
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;
-        while !self.calls.edge_lease.holds(&run.edge) {
-            match read(&self.calls, &self.session).await {
-                Ok(journal) => return !journal.has_ended(&self.name),
-                Err(error) if !error.class().is_retryable() => return true,
-                Err(_) if Instant::now() >= until || closed.is_cancelled() => return true,
-                Err(_) => pause(closed).await,
+        loop {
+            match &self.word {
+                LastWord::None => return true,
+                LastWord::Answered => return false,
+                LastWord::RunBy(edge, _) if self.calls.edge_lease.holds(edge) => return true,
+                LastWord::RunBy(..) => {}
+            }
+            if let Err(error) = self.try_to_say().await
+                && !may_try_again(&error, until, closed).await
+            {
+                return true;
             }
         }
-        true
     }
 
-    /// Says in the journal that the call has ended, after its answer is stored, and keeps the journal short; returns whether
-    /// calls of other edges keep it long, which then have to hear of it ([`long_journal_name`]). While the store does not
-    /// answer, it tries again until `closed`, as for the answer itself.
-    pub(crate) async fn end(self, closed: &CancellationToken) -> bool {
-        let Some(run) = &self.run else {
-            return false;
+    /// Says that the call has ended, after its answer is stored. While the store does not answer, it tries again until
+    /// `closed`, as for the answer itself.
+    pub(crate) async fn end(self, closed: &CancellationToken) {
+        let LastWord::RunBy(_, revision) = self.word else {
+            return;
         };
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;
-        let ended = JournalEntry::Ended {
-            call: self.name.clone(),
-            by: run.edge.clone(),
-        };
-        let at = loop {
-            match self.append(&ended).await {
-                Ok(at) => break at,
-                Err(error) if !error.class().is_retryable() => return false,
-                Err(_) if Instant::now() >= until || closed.is_cancelled() => return false,
-                Err(_) => pause(closed).await,
+        loop {
+            let end = self.calls.posted.end(&self.name, revision, true);
+            let ended: Result<(), PostedCallError> = match timeout(CALL_DEADLINE, end).await {
+                Ok(ended) => ended.map_err(Into::into),
+                Err(elapsed) => Err(elapsed.into()),
+            };
+            let Err(error) = ended else {
+                return;
+            };
+            if !may_try_again(&error, until, closed).await {
+                return;
             }
-        };
-        if at.0 / TRIM_INTERVAL == run.at.0 / TRIM_INTERVAL {
-            return false;
         }
-        let Ok(journal) = read(&self.calls, &self.session).await else {
-            return false;
-        };
-        trim(&self.calls, &self.session, &journal).await;
-        if !journal.is_long() {
-            return false;
-        }
-        self.calls.hints.wake(&self.session, &long_journal_name());
-        let lease = &self.calls.edge_lease;
-        journal.open().any(|open| !lease.is_own(&open.edge))
-    }
-
-    fn running(&self, edge: &LeaseName) -> JournalEntry {
-        JournalEntry::RunBy {
-            call: self.name.clone(),
-            edge: edge.clone(),
-            to: self.to.name(),
-            lost: String::from_utf8_lossy(&self.lost).into_owned(),
-        }
-    }
-
-    async fn append(&self, entry: &JournalEntry) -> Result<Sequence, EdgeError> {
-        let (session, entry) = (&self.session, entry.encode());
-        self.calls.append(session, &journal_name(), entry).await
     }
 }
 
-/// The journal of a session's calls.
-pub(super) async fn read(calls: &Calls, session: &SessionId) -> Result<Journal, EdgeError> {
-    let name = journal_name();
-    let mailbox = &calls.mailbox;
-    let most = MailboxPage::MAX_MESSAGES;
-    let read = mailbox.read_after(session, &name, Sequence::START, most);
-    match timeout(CALL_DEADLINE, read).await? {
-        Ok(page) => Ok(Journal::of(&page)),
-        Err(MailboxError::Missing) => Err(EdgeError::SessionGone),
-        Err(error) => Err(error.into()),
+/// Pauses before another attempt; false if it would not help, or its time is over.
+async fn may_try_again(
+    error: &PostedCallError,
+    until: Instant,
+    closed: &CancellationToken,
+) -> bool {
+    if !error.class().is_retryable() || Instant::now() >= until || closed.is_cancelled() {
+        return false;
     }
-}
-
-/// Removes what is over from a journal.
-pub(super) async fn trim(calls: &Calls, session: &SessionId, journal: &Journal) {
-    if let Some(through) = journal.is_over_through() {
-        let name = journal_name();
-        let trim = calls.mailbox.trim(session, &name, through);
-        // What cannot be removed now is removed with later entries, or by its age.
-        let _ = timeout(CALL_DEADLINE, trim).await;
-    }
-}
-
-async fn pause(closed: &CancellationToken) {
     tokio::select! {
         biased;
         () = closed.cancelled() => {}
         () = sleep(CALL_STORE_PAUSE) => {}
     }
+    true
 }
 
 #[cfg(test)]

@@ -3,36 +3,27 @@
 
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use edge_records::OpenPostedCall;
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::future::select_all;
-use model::{Classified, LeaseName, Sequenced, SessionId, StreamId};
-use ports::MailboxPage;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use model::{Classified, LeaseName, SessionId};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
 use super::{
     Calls,
     hints::HintReceiver,
-    posted::{
-        journal::{Journal, JournalEntry, OpenCall},
-        journal_name, read, trim,
-    },
+    posted::{PostedCallError, posted_news_name},
     watched_edges::EdgeWatch,
 };
 use crate::{
     background::Background,
     error::EdgeError,
-    limits::{
-        ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, CALL_OUTCOME_PATIENCE, CALL_STORE_PAUSE,
-        READER_POLL,
-    },
+    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, READER_POLL},
     session::Sessions,
 };
 
-/// Time for which an edge waits for the lease of a journal: another one may be answering.
+/// Time for which an edge waits for the lease of a session's posted calls: another one may be answering.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
 /// What looking after posted calls needs.
@@ -48,12 +39,12 @@ impl PostedWatch {
     /// Looks after the calls of a session whose stream is on this edge, until none is left or the stream is gone. A session
     /// without such calls costs one read.
     pub(crate) fn look_after(&self, session: &SessionId) {
-        let journal = journal_name();
-        if !self.hub.has_session(session) || self.calls.hints.is_watched(session, &journal) {
+        let news = posted_news_name();
+        if !self.hub.has_session(session) || self.calls.hints.is_watched(session, &news) {
             return;
         }
         // Before the task runs, so that there is one.
-        let hints = self.calls.hints.watch(session, &journal);
+        let hints = self.calls.hints.watch(session, &news);
         let (watch, session) = (self.clone(), session.clone());
         drop(
             self.background
@@ -68,29 +59,35 @@ impl PostedWatch {
             if !self.has_foreign(session).await {
                 return;
             }
-            hints = self.calls.hints.watch(session, &journal_name());
+            hints = self.calls.hints.watch(session, &posted_news_name());
         }
     }
 
-    /// As [`Self::look_after`], when hints may have been lost: reads the journal here, so that whoever asks for many sessions
+    /// As [`Self::look_after`], when hints may have been lost: reads the calls here, so that whoever asks for many sessions
     /// bounds the reads.
     pub(crate) async fn check(&self, session: &SessionId) {
-        if !self.calls.hints.is_watched(session, &journal_name()) && self.has_foreign(session).await
+        if !self.calls.hints.is_watched(session, &posted_news_name())
+            && self.has_foreign(session).await
         {
             self.look_after(session);
         }
     }
 
     async fn has_foreign(&self, session: &SessionId) -> bool {
-        let journal = read(&self.calls, session).await;
-        journal.is_ok_and(|journal| self.foreign(&journal).next().is_some())
+        self.foreign(session)
+            .await
+            .is_ok_and(|open| !open.is_empty())
     }
 
-    fn foreign<'j>(&self, journal: &'j Journal) -> impl Iterator<Item = &'j OpenCall> {
-        let calls = Arc::clone(&self.calls);
-        journal
-            .open()
-            .filter(move |call| !calls.edge_lease.is_own(&call.edge))
+    /// The calls of a session that other edges run.
+    async fn foreign(&self, session: &SessionId) -> Result<Vec<OpenPostedCall>, PostedCallError> {
+        let Some(reader) = self.hub.session_reader(session) else {
+            return Ok(Vec::new());
+        };
+        let open = self.calls.posted.open(&reader.id, session);
+        let mut open = timeout(CALL_DEADLINE, open).await??;
+        open.retain(|call| !self.calls.edge_lease.is_own(&call.state.edge));
+        Ok(open)
     }
 
     /// Ends when no other edge runs a call; false if the stream is no longer here.
@@ -98,12 +95,10 @@ impl PostedWatch {
         let draining = self.background.draining();
         let mut watches = HashMap::<LeaseName, EdgeWatch>::new();
         while self.hub.has_session(session) && !draining.is_cancelled() {
-            let wait = match read(&self.calls, session).await {
-                Ok(journal) => {
-                    let edges: Vec<_> = self.foreign(&journal).map(|call| &call.edge).collect();
-                    if edges.is_empty() {
-                        return true;
-                    }
+            let wait = match self.foreign(session).await {
+                Ok(open) if open.is_empty() => return true,
+                Ok(open) => {
+                    let edges: Vec<_> = open.iter().map(|call| &call.state.edge).collect();
                     watches.retain(|name, _| edges.contains(&name));
                     for edge in edges {
                         let watch = || self.calls.watched.watch(edge);
@@ -120,7 +115,7 @@ impl PostedWatch {
                 }
                 Err(error) if !error.class().is_retryable() => return false,
                 Err(error) => {
-                    debug!(%error, %session, "the journal of posted calls cannot be read now");
+                    debug!(%error, %session, "posted calls cannot be read now");
                     ANSWER_POLL
                 }
             };
@@ -165,83 +160,38 @@ impl PostedWatch {
         let _ = timeout(CALL_DEADLINE, locks.release(&lock, &lease.token)).await;
     }
 
-    async fn answer_all(&self, session: &SessionId, gone: &[LeaseName]) -> Result<(), EdgeError> {
-        let (calls, name) = (&self.calls, journal_name());
-        let journal = read(calls, session).await?;
-        let own = match calls.edge_lease.name().await {
-            Ok(own) => own,
-            Err(error) => {
-                debug!(%error, "answers wait for the lease of this edge");
-                return Ok(());
-            }
-        };
-        for call in journal.open().filter(|call| gone.contains(&call.edge)) {
-            if !self.has_answer(session, call).await? {
-                info!(%session, "answers a call of an edge that is gone");
-                let lost = call.lost.clone().into_bytes().into();
-                self.store(session, &call.to, lost).await?;
-                let mail = MailStream::from_name(&call.to);
-                let is_here = mail.is_some_and(|mail| self.hub.notify_mail(session, mail));
-                if !is_here {
-                    self.sessions.announce_mail(session, &call.to).await;
-                }
-            }
-            let ended = JournalEntry::Ended {
-                call: call.name.clone(),
-                by: own.clone(),
-            };
-            self.store(session, &name, ended.encode()).await?;
-        }
-        trim(calls, session, &read(calls, session).await?).await;
-        Ok(())
-    }
-
-    /// Whether the edge had stored the answer, and was lost before the journal said so. One that the client has read is no
-    /// longer there, and the client then gets another one.
-    async fn has_answer(&self, session: &SessionId, call: &OpenCall) -> Result<bool, EdgeError> {
-        let mailbox = &self.calls.mailbox;
-        let most = MailboxPage::MAX_MESSAGES;
-        let read = mailbox.read_after(session, &call.to, call.at, most);
-        let page = timeout(CALL_DEADLINE, read).await??;
-        let lost = AnsweredId::of(call.lost.as_bytes());
-        let answered = |message: &Sequenced<Bytes>| AnsweredId::of(&message.item) == lost;
-        Ok(lost.is_some() && page.messages.iter().any(answered))
-    }
-
-    /// Stores an entry, and tries again while the store does not answer.
-    async fn store(
+    async fn answer_all(
         &self,
         session: &SessionId,
-        stream: &StreamId,
-        entry: Bytes,
-    ) -> Result<(), EdgeError> {
-        let until = Instant::now() + CALL_OUTCOME_PATIENCE;
-        loop {
-            match self.calls.append(session, stream, entry.clone()).await {
-                Ok(_) => return Ok(()),
-                Err(error) if !error.class().is_retryable() || Instant::now() >= until => {
-                    return Err(error);
-                }
-                Err(_) => sleep(CALL_STORE_PAUSE).await,
+        gone: &[LeaseName],
+    ) -> Result<(), PostedAnswerError> {
+        for call in self.foreign(session).await? {
+            if !gone.contains(&call.state.edge) {
+                continue;
             }
+            info!(%session, "answers a call of an edge that is gone");
+            let (to, lost) = (&call.state.to, call.state.lost.into_bytes().into());
+            self.calls.append(session, to, lost).await?;
+            let mail = MailStream::from_name(to);
+            let is_here = mail.is_some_and(|mail| self.hub.notify_mail(session, mail));
+            if !is_here {
+                self.sessions.announce_mail(session, to).await;
+            }
+            let end = self.calls.posted.end(&call.name, call.revision, false);
+            timeout(CALL_DEADLINE, end)
+                .await
+                .map_err(PostedCallError::from)?
+                .map_err(PostedCallError::from)?;
         }
+        Ok(())
     }
 }
 
-/// The id of the request that a message answers, in either form of an answer.
-#[derive(PartialEq)]
-struct AnsweredId(Value);
-
-impl AnsweredId {
-    fn of(message: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Members {
-            id: Value,
-            result: Option<IgnoredAny>,
-            error: Option<IgnoredAny>,
-        }
-        let members: Members = serde_json::from_slice(message).ok()?;
-        // A request of the server may have the same id.
-        (members.result.is_some() || members.error.is_some()).then_some(Self(members.id))
-    }
+/// Why a call is not answered now.
+#[derive(Debug, thiserror::Error)]
+enum PostedAnswerError {
+    #[error(transparent)]
+    Call(#[from] PostedCallError),
+    #[error(transparent)]
+    Mailbox(#[from] EdgeError),
 }

@@ -345,6 +345,20 @@ async fn a_start_in_a_log_that_was_replaced_is_told_by_time_as_by_cursor() {
     assert!(tool_truncated(&node, "replay_events", json!({ "cursor": cursor })).await);
     let wait = json!({ "cursor": cursor, "maxWaitSeconds": 50 });
     assert!(tool_truncated(&node, "wait_for_events", wait).await);
+    // Who goes on from that answer, still in an empty log, has been told.
+    let mut cursor_now = cursor.to_owned();
+    for told in [true, false, false] {
+        let path = format!("{}?cursor={cursor_now}", replay(&before));
+        let list = reqwest::get(node.at(&path)).await.unwrap();
+        let list: Value = list.json().await.unwrap();
+        assert_eq!(list["truncated"], told, "{list}");
+        list["nextCursor"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut cursor_now);
+    }
+    let again = json!({ "from": before, "cursor": cursor_now });
+    assert!(!tool_truncated(&node, "replay_events", again).await);
     assert!(silent_stream_truncated(&node, &before).await);
     assert!(silent_stream_truncated(&node, cursor).await);
     assert!(!silent_stream_truncated(&node, &after.to_string()).await);

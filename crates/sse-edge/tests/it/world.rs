@@ -12,14 +12,17 @@ use std::{
 
 use access::Authenticator;
 use async_trait::async_trait;
-use edge_records::{NameRecords, SessionRecords};
+use edge_records::{
+    NameRecords, PostedCallClaim, PostedCallName, PostedCallRecords, PostedCallState,
+    SessionRecords,
+};
 use futures_util::StreamExt;
 use mcp_server::cpu_turns::CpuAccount;
 use model::{
     Clock, Cursor, CursorKeys, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType,
-    LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence,
-    Sequenced, Session, SessionId, SharedKey, StoredEvent, StreamId, SystemClock, Timestamp,
-    TraceContext,
+    IdSource, LeaseName, LogPosition, PostedCallId, PrincipalId, RandomIds, ResourceId,
+    ResourceType, ResourceUri, Sequence, Sequenced, Session, SessionId, SharedKey, StoredEvent,
+    StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, BusSubscription, EdgeNews, EventHint, EventLog, Leases,
@@ -316,22 +319,38 @@ impl EdgeWorld {
             .unwrap()
     }
 
-    /// Leaves the journal of a session as an edge that was killed does: it ran one call, which it has not ended, and ended
-    /// another one, whose answer the client has.
+    /// Leaves the posted calls of a session as an edge that was killed does: it ran one, which it has not ended, and has
+    /// answered another one.
     pub(crate) async fn left_posted(&self, session: &SessionId, to: &str, lost: &Value) {
-        let stream = StreamId::new("posted").unwrap();
-        let edge = "edge-calls:of-an-edge-that-was-killed";
-        let n = self.kept(session, &stream).await;
-        let (lost, call) = (lost.to_string(), |what: &str| format!("{what}-{n}"));
-        let run = |what: &str| json!({ "entry": "runBy", "call": call(what), "edge": edge, "to": to, "lost": lost });
-        let ended = json!({ "entry": "ended", "call": call("ended"), "by": edge });
-        for entry in [run("ended"), run("open"), ended] {
-            let entry = entry.to_string();
-            self.left_behind(session, &stream, entry.as_bytes()).await;
+        let posted = PostedCallRecords::new(Arc::clone(&self.stores.records));
+        let owner = self.stored_session(session).await.owner;
+        let state = PostedCallState {
+            edge: LeaseName::new("edge-calls:of-an-edge-that-was-killed").unwrap(),
+            to: StreamId::new(to).unwrap(),
+            lost: lost.to_string(),
+        };
+        for is_answered in [true, false] {
+            let name = PostedCallName {
+                owner: owner.clone(),
+                session: session.clone(),
+                id: PostedCallId::new(&RandomIds.uuid()).unwrap(),
+            };
+            let claim = posted.claim(&name, &state, None).await.unwrap();
+            if let (PostedCallClaim::Own(revision), true) = (claim, is_answered) {
+                posted.end(&name, revision, true).await.unwrap();
+            }
         }
+        let stream = StreamId::new("posted").unwrap();
         let (topic, session) = (Topic::Session(session.clone()), session.clone());
         let news = EdgeNews::MailboxChanged { session, stream };
         self.bus.publish(&topic, news.into(), None).await.unwrap();
+    }
+
+    /// The number of posted calls of a session that have not ended.
+    pub(crate) async fn open_posted(&self, session: &SessionId) -> usize {
+        let posted = PostedCallRecords::new(Arc::clone(&self.stores.records));
+        let owner = self.stored_session(session).await.owner;
+        posted.open(&owner, session).await.unwrap().len()
     }
 
     /// The number of messages in a stream of a session's mailbox.

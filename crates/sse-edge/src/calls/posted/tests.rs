@@ -1,198 +1,136 @@
 use std::{sync::Arc, time::Duration};
 
+use edge_records::PostedCallRecords;
 use futures_util::FutureExt;
-use model::{ManualClock, PrincipalId, RandomIds, Sequenced, Timestamp};
-use ports::{Leases, Mailbox};
+use model::{ManualClock, PostedCallId, PrincipalId, RandomIds, SessionId, Timestamp};
+use ports::{Leases, Records};
 use service_kit::metrics::MetricsRegistry;
 use store_memory::MemorySessionStore;
 
 use super::*;
 use crate::{limits::CALL_LEASE, metrics::AnswerMetrics};
 
-fn lease(name: &str) -> LeaseName {
-    LeaseName::new(name).unwrap()
-}
-
-fn run_by(call: &str, edge: &str) -> JournalEntry {
-    JournalEntry::RunBy {
-        call: call.to_owned(),
-        edge: lease(edge),
-        to: MailStream::Inbox.name(),
-        lost: "{}".to_owned(),
-    }
-}
-
-fn ended(call: &str, by: &str) -> JournalEntry {
-    JournalEntry::Ended {
-        call: call.to_owned(),
-        by: lease(by),
-    }
-}
-
-fn journal(entries: &[JournalEntry]) -> Journal {
-    let mut page = MailboxPage::without_mailbox(Sequence::START);
-    for (n, entry) in (1..).zip(entries) {
-        page.messages.push(Sequenced {
-            sequence: Sequence(n),
-            item: entry.encode(),
-        });
-    }
-    Journal::of(&page)
-}
-
-#[test]
-fn nobody_runs_a_call_after_its_end_and_what_is_over_ends_before_the_first_open_one() {
-    let said = journal(&[
-        run_by("one", "a"),
-        run_by("two", "a"),
-        run_by("two", "b"),
-        ended("one", "b"),
-        ended("one", "a"),
-        run_by("one", "a"),
-    ]);
-    let open: Vec<_> = said.open().map(|call| (&*call.name, &call.edge)).collect();
-    assert_eq!(open, [("two", &lease("b"))]);
-    assert!(said.has_ended("one") && !said.has_ended("two"));
-    // Before the last word on a call that is open.
-    assert_eq!(said.is_over_through(), Some(Sequence(2)));
-    let over = journal(&[run_by("one", "a"), ended("one", "a")]);
-    assert_eq!(over.is_over_through(), Some(Sequence(2)));
-    assert_eq!(journal(&[run_by("one", "a")]).is_over_through(), None);
-    assert_eq!(journal(&[]).is_over_through(), None);
-}
-
-/// Edges with one store, and a session.
+/// Edges with one store.
 struct World {
     clock: Arc<ManualClock>,
     store: Arc<MemorySessionStore>,
+    owner: PrincipalId,
     session: SessionId,
 }
 
 impl World {
-    async fn new() -> Self {
+    fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1)));
-        let store = MemorySessionStore::new(Arc::<ManualClock>::clone(&clock), 1);
-        let session = SessionId::new("s").unwrap();
-        let hour = Duration::from_secs(3600);
-        let opened = store.open(&session, &PrincipalId::anonymous(), hour).await;
-        opened.unwrap();
+        let store = MemorySessionStore::new(Arc::<ManualClock>::clone(&clock), 100);
         Self {
             clock,
             store: Arc::new(store),
-            session,
+            owner: PrincipalId::anonymous(),
+            session: SessionId::new("s").unwrap(),
         }
     }
 
     fn edge(&self) -> Arc<Calls> {
         let leases: Arc<dyn Leases> = self.store.clone();
+        let records: Arc<dyn Records> = self.store.clone();
         let metrics = AnswerMetrics::new(&mut MetricsRegistry::default());
         let (mailbox, ids) = (self.store.clone(), Arc::new(RandomIds));
-        Arc::new(Calls::new(mailbox, (leases, CALL_LEASE), ids, metrics))
+        let posted = PostedCallRecords::new(records);
+        let leases = (leases, CALL_LEASE);
+        Arc::new(Calls::new(mailbox, posted, leases, ids, metrics))
     }
 
-    async fn begin(&self, edge: &Arc<Calls>, name: &str) -> PostedCall {
+    async fn begin(&self, edge: &Arc<Calls>, id: &str) -> PostedCall {
         let answer = (MailStream::Inbox, Bytes::from_static(b"{}"));
-        PostedCall::begin(edge, &self.session, name.to_owned(), answer).await
+        let name = PostedCallName {
+            owner: self.owner.clone(),
+            session: self.session.clone(),
+            id: PostedCallId::new(id).unwrap(),
+        };
+        let call = PostedCall::begin(edge, name, answer).await;
+        assert!(matches!(call.word, LastWord::RunBy(..)), "{call:?}");
+        call
     }
 
-    /// One call that ends at once.
-    async fn quick(&self, edge: &Arc<Calls>, name: &str) -> bool {
-        let closed = CancellationToken::new();
-        let call = self.begin(edge, name).await;
-        assert!(call.may_answer(&closed).await);
-        call.end(&closed).await
+    /// The ids of the open calls, and the leases of their edges.
+    async fn open(&self, edge: &Calls) -> Vec<(String, LeaseName)> {
+        let open = edge.posted.open(&self.owner, &self.session).await;
+        let open = open.unwrap().into_iter();
+        open.map(|call| (call.name.id.to_string(), call.state.edge))
+            .collect()
     }
 
-    async fn journal(&self, edge: &Calls) -> Journal {
-        read(edge, &self.session).await.unwrap()
+    /// Another edge answers in the place of a lost one.
+    async fn answer_for(&self, edge: &Calls, id: &str) {
+        let open = edge.posted.open(&self.owner, &self.session).await.unwrap();
+        let call = open.iter().find(|call| call.name.id.as_str() == id);
+        let call = call.unwrap();
+        let ended = edge.posted.end(&call.name, call.revision, false).await;
+        ended.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_edge_whose_lease_was_lost_answers_unless_another_one_has() {
-    let world = World::new().await;
+    let world = World::new();
     let (edge, closed) = (world.edge(), CancellationToken::new());
-    let mut lost = world.begin(&edge, "lost").await;
-    let mut kept = world.begin(&edge, "kept").await;
+    let mut calls = Vec::new();
+    for id in ["at-once", "lost", "late", "kept"] {
+        calls.push(world.begin(&edge, id).await);
+    }
+    let [at_once, lost, late, kept] = &mut calls[..] else {
+        panic!("four calls");
+    };
+    assert!(at_once.may_answer(&closed).await);
     let first = edge.edge_lease.name().await.unwrap();
-    let entry = ended("lost", "another").encode();
-    let appended = edge.append(&world.session, &journal_name(), entry).await;
-    appended.unwrap();
+    world.answer_for(&world.edge(), "lost").await;
+    world.answer_for(&world.edge(), "late").await;
     tokio::time::advance(CALL_LEASE * 2).await;
     world.clock.advance(CALL_LEASE * 2);
-    assert!(!lost.may_answer(&closed).await && kept.may_answer(&closed).await);
+    // As it ends, without having heard of its lease.
+    assert!(!lost.may_answer(&closed).await);
     let second = edge.edge_lease.name().await.unwrap();
     assert_ne!(first, second);
-    for call in [&mut lost, &mut kept] {
+    // As it goes on.
+    for call in [&mut *late, &mut *kept] {
         call.is_due().await;
-        call.say_again().await;
+        call.say().await;
     }
-    let said = world.journal(&edge).await;
-    let open: Vec<_> = said.open().map(|call| (&*call.name, &call.edge)).collect();
-    assert_eq!(open, [("kept", &second)]);
-    assert!(!lost.may_answer(&closed).await && kept.may_answer(&closed).await);
+    assert!(late.is_due().now_or_never().is_none());
+    assert!(!late.may_answer(&closed).await && kept.may_answer(&closed).await);
+    let open = world.open(&edge).await;
+    let kept = ("kept".to_owned(), second);
+    assert_eq!(open, [("at-once".to_owned(), first), kept]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_journal_is_told_again_after_its_time_and_when_the_store_did_not_take_it() {
-    let world = World::new().await;
+async fn a_call_that_goes_on_says_so_again_in_time_and_once_the_store_takes_it() {
+    let world = World::new();
     let edge = world.edge();
     let closed = CancellationToken::new();
     let keeping = tokio::spawn({
         let (edge, closed) = (Arc::clone(&edge), closed.clone());
         async move { edge.edge_lease.keep(closed).await }
     });
+    let clock = Arc::clone(&world.clock);
+    let ticking = tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            clock.advance(Duration::from_secs(1));
+        }
+    });
     let mut call = world.begin(&edge, "long").await;
-    let before = world.journal(&edge).await.len();
-    for n in 1..=2 {
+    for _ in 0..4 {
         let began = Instant::now();
         call.is_due().await;
         assert_eq!(began.elapsed(), CALL_REFRESH);
-        call.say_again().await;
-        assert_eq!(world.journal(&edge).await.len(), before + n);
+        call.say().await;
+        assert_eq!(world.open(&edge).await.len(), 1, "it outlives its hour");
     }
-    world.store.end(&world.session).await.unwrap();
-    call.is_due().await;
-    call.say_again().await;
-    let began = Instant::now();
-    call.is_due().await;
-    assert_eq!(began.elapsed(), CALL_DEADLINE);
+    assert!(call.may_answer(&closed).await);
+    call.end(&closed).await;
+    assert!(world.open(&edge).await.is_empty());
     closed.cancel();
     keeping.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_journal_stays_short_beside_calls_that_go_on_here_and_elsewhere() {
-    let world = World::new().await;
-    let (here, there) = (world.edge(), world.edge());
-    let interval = usize::try_from(TRIM_INTERVAL).unwrap();
-    for n in 0..40 {
-        assert!(!world.quick(&here, &n.to_string()).await);
-        assert!(world.journal(&here).await.len() <= interval);
-    }
-    let mut long = Vec::new();
-    for n in 0..10 {
-        long.push(world.begin(&there, &format!("there-{n}")).await);
-        long.push(world.begin(&here, &format!("here-{n}")).await);
-    }
-    let (mut longest, mut asked, mut said) = (0, 0, 0);
-    for n in 0..1000 {
-        if world.quick(&here, &n.to_string()).await {
-            // As the bus does.
-            there.hints.wake(&world.session, &long_journal_name());
-            asked += 1;
-        }
-        for call in &mut long {
-            if call.is_due().now_or_never().is_some() {
-                call.say_again().await;
-                said += 1;
-            }
-        }
-        longest = longest.max(world.journal(&here).await.len());
-    }
-    assert!(longest <= 64 + 4 * long.len() + interval, "{longest}");
-    // Less than one entry more for each call.
-    assert!(asked > 0 && said < 1000, "{asked} {said}");
-    let open = world.journal(&here).await.open().count();
-    assert_eq!(open, long.len());
+    ticking.abort();
 }
