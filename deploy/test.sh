@@ -56,8 +56,10 @@ print(*sorted({target["name"] for target in tests}))')
 run_group() {
     local name=$1
     shift
-    cargo test --locked --workspace --features forgewire/demo --no-fail-fast "$@" 2>&1 |
+    # Not a pipe, whose end a process that a test has left behind would keep open.
+    cargo test --locked --workspace --features forgewire/demo --no-fail-fast "$@" > >(
         while IFS= read -r line; do printf '[%s] %s\n' "$name" "$line"; done
+    ) 2>&1
 }
 
 others=(--lib --bins --examples)

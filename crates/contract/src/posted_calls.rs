@@ -156,12 +156,16 @@ async fn a_change_whose_outcome_was_unknown_is_made_again(harness: Arc<dyn Harne
 async fn a_call_that_the_store_lost_is_claimed_anew(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.records().await?;
     let calls = calls_of(&fixture.store);
-    let unknown = Some(Revision(7));
-    own(calls
-        .claim(&call("s", "one"), &run_by("a"), unknown)
-        .await?)?;
+    let (one, unknown, edge) = (call("s", "one"), Some(Revision(7)), run_by("a").edge);
+    ensure!(!calls.has_claim(&one, &edge).await?);
+    let revision = own(calls.claim(&one, &run_by("a"), unknown).await?)?;
+    ensure!(calls.has_claim(&one, &edge).await?);
+    // The store has an earlier claim.
+    ensure!(!calls.has_claim(&one, &run_by("b").edge).await?);
     ensure!(open(&calls, "s").await? == pairs(&[("one", "a")]));
     calls.end(&call("s", "two"), Revision(7), true).await?;
+    calls.end(&one, revision, false).await?;
+    ensure!(calls.has_claim(&one, &edge).await?, "it is over");
     Ok(())
 }
 

@@ -79,7 +79,8 @@ pub enum PostedCallClaim {
 /// - **PC-02** after `end` a call is not open any more. If another edge ended it, a `claim` of the edge that ran it is
 ///   `Answered` for an hour.
 /// - **PC-03** a claim or an end whose outcome was unknown is made again with the same result.
-/// - **PC-04** a call that the store does not have is claimed anew: it was lost with the store's last changes.
+/// - **PC-04** a call that the store does not have is claimed anew: it was lost with the store's last changes, which
+///   `has_claim` tells.
 /// - **PC-05** what another build stored, or is damaged, concerns its own call alone.
 #[derive(Clone, Debug)]
 pub struct PostedCallRecords {
@@ -147,6 +148,23 @@ impl PostedCallRecords {
             Err(RecordsError::Missing | RecordsError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the claim of an edge is stored, or has ended: false if the store has lost it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn has_claim(
+        &self,
+        name: &PostedCallName,
+        edge: &LeaseName,
+    ) -> Result<bool, RecordsError> {
+        let Some(stored) = self.records.load(&name.key()).await? else {
+            return Ok(false);
+        };
+        let has_ended = has_ended(&stored.state);
+        let open = decode(&name.session, &prefix(&name.session), stored);
+        Ok(has_ended || open.is_some_and(|open| open.state.edge == *edge))
     }
 
     /// The calls of a session that have not ended.

@@ -41,6 +41,7 @@ const HAPROXY: Proxy = Proxy {
     honours_no_transform: true,
 };
 
+/// One process, because workers would outlive a master that is killed.
 const NGINX: Proxy = Proxy {
     name: "nginx",
     configuration: |folder, port, edge| {
@@ -48,7 +49,7 @@ const NGINX: Proxy = Proxy {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {folder}/{kind};"));
         format!(
-            "daemon off; pid {folder}/nginx.pid; error_log stderr error; events {{}}\n\
+            "daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr error; events {{}}\n\
              http {{ access_log off; {}\n\
              gzip on; gzip_types text/event-stream application/x-ndjson; gzip_proxied any;\n\
              server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{edge};\n\

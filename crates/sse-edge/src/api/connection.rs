@@ -28,7 +28,7 @@ use mcp::{
 use model::{Clock, Session, SessionId, TraceContext};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     authenticate::Authenticated,
@@ -237,8 +237,14 @@ pub(super) async fn send(
         }
         PostedMessage::Request(request, about) => {
             let id = about.id.clone();
-            let begun = begin(&conversation, request, &about).await;
-            let running = edge.background.spawn(run(conversation, begun, about));
+            let (begins, has_begun) = oneshot::channel();
+            // Not in the request: if its client goes away, the call has to end in the store all the same.
+            let running = edge.background.spawn(async move {
+                let begun = begin(&conversation, request, &about).await;
+                let _ = begins.send(());
+                run(conversation, begun, about).await
+            });
+            let _ = has_begun.await;
             match timeout(SENT_WAIT, running).await {
                 Ok(Ok(is_error)) => {
                     let mut told = json!({ "success": true, "sent": true, "requestId": id });

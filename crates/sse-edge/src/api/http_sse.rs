@@ -33,7 +33,7 @@ use ports::{MailboxError, MailboxLimits};
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::{bodies::HeldBody, trace::Trace};
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::warn;
 
 use super::{
@@ -202,13 +202,16 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
             let lost = lost_edge_answer(&id, conversation.changes_nothing(&request));
             let call = conversation.call(request, conversation.on_stream(), None)?;
             let to = MailStream::Answers;
-            let posted = post(edge, session, to, lost.message.bytes().clone()).await;
             let (edge, session) = (Arc::clone(edge), Arc::clone(session));
+            let (begins, has_begun) = oneshot::channel();
+            // Not in the request: if its client goes away, the call has to end in the store all the same.
             let relaying = async move {
-                let call = (call, posted);
-                relay(&edge, &session, to, &id, call, Bytes::clone).await
+                let posted = post(&edge, &session, to, lost.message.bytes().clone()).await;
+                let _ = begins.send(());
+                relay(&edge, &session, to, &id, (call, posted), Bytes::clone).await
             };
             drop(conversation.edge.background.spawn(relaying));
+            let _ = has_begun.await;
             Ok(())
         }
         message => {
@@ -328,7 +331,8 @@ pub(super) async fn relay(
     let answer = answer.map(|answer| form(&answer));
     if let Some(answer) = &answer {
         let too_large = || form(&too_large_answer(id));
-        keep(edge, session, to, answer.clone(), too_large).await;
+        let to = (session, to);
+        keep_answer(edge, to, answer.clone(), too_large, Some(&mut posted)).await;
     }
     posted.end(&closed).await;
     answer
@@ -340,8 +344,19 @@ pub(super) async fn keep(
     edge: &Edge,
     session: &Session,
     to: MailStream,
+    message: Bytes,
+    instead: impl Fn() -> Bytes,
+) {
+    keep_answer(edge, (session, to), message, instead, None).await;
+}
+
+/// As [`keep`], until another edge has answered the call.
+async fn keep_answer(
+    edge: &Edge,
+    (session, to): (&Session, MailStream),
     mut message: Bytes,
     instead: impl Fn() -> Bytes,
+    mut posted: Option<&mut PostedCall>,
 ) {
     let (until, closed) = (
         Instant::now() + CALL_OUTCOME_PATIENCE,
@@ -370,6 +385,11 @@ pub(super) async fn keep(
             biased;
             () = closed.cancelled() => {}
             () = tokio::time::sleep(CALL_STORE_PAUSE) => {}
+        }
+        if let Some(posted) = &mut posted
+            && !posted.may_answer(&closed).await
+        {
+            return;
         }
     }
     warn!(session = %session.id, "an answer cannot be stored; ending the session");

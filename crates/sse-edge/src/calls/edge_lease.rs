@@ -117,6 +117,16 @@ impl EdgeLease {
         Ok(name)
     }
 
+    /// The name under which it is held, if it was taken.
+    pub(super) fn held_name(&self) -> Option<LeaseName> {
+        self.names.borrow().clone()
+    }
+
+    /// How long it lasts without an extension.
+    pub(super) const fn lasts(&self) -> Duration {
+        self.lasts
+    }
+
     /// Whether a name is that under which this edge holds it.
     pub(super) fn is_own(&self, name: &LeaseName) -> bool {
         self.names.borrow().as_ref() == Some(name)

@@ -52,6 +52,7 @@ use mcp::{HttpRefusal, RequestId};
 use model::{IdSource, PrincipalId, SessionId, StreamId};
 use ports::{Leases, Mailbox, MailboxError, MailboxLimits};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use self::question::AnswerGate;
 use crate::{
@@ -120,6 +121,8 @@ pub(crate) struct Calls {
     pub(crate) edge_lease: edge_lease::EdgeLease,
     /// Which edges run posted calls.
     posted: PostedCallRecords,
+    /// Those that this edge runs.
+    posted_claims: Arc<posted::claims::PostedClaims>,
     /// The edges that run the calls which are read here.
     pub(crate) watched: watched_edges::WatchedEdges,
     answers: AnswerGate,
@@ -139,12 +142,19 @@ impl Calls {
             hints: hints::MailboxHints::default(),
             mailbox,
             posted,
+            posted_claims: Arc::default(),
             edge_lease: edge_lease::EdgeLease::new(Arc::clone(&locks), ids, lease),
             watched: watched_edges::WatchedEdges::new(Arc::clone(&locks), lease),
             locks,
             answers: AnswerGate::default(),
             metrics,
         }
+    }
+
+    /// Looks after the records of the posted calls that run here, until the process stops.
+    pub(crate) async fn keep_posted_claims(&self, closed: CancellationToken) {
+        let stores = (&self.posted, &self.edge_lease);
+        self.posted_claims.watch(stores, closed).await;
     }
 
     /// Puts a message into a session's mailbox, within a deadline.

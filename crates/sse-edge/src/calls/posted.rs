@@ -6,6 +6,8 @@
 //! first, and one that gets none waits for ever. Two come only if the edge is lost between the two, or if it stores its
 //! answer while it does not know yet that it counts as lost.
 
+pub(super) mod claims;
+
 use std::{future::pending, sync::Arc};
 
 use bytes::Bytes;
@@ -18,8 +20,9 @@ use tokio::{
     time::{Instant, error::Elapsed, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
+use self::claims::HeldClaim;
 use super::{Calls, edge_lease::EdgeLeaseError};
 use crate::limits::{CALL_DEADLINE, CALL_OUTCOME_PATIENCE, CALL_REFRESH, CALL_STORE_PAUSE};
 
@@ -37,6 +40,7 @@ pub(crate) struct PostedCall {
     /// What the client is told if this edge is lost.
     lost: Bytes,
     names: Receiver<Option<LeaseName>>,
+    losses: Receiver<()>,
     refreshes_at: Instant,
     word: LastWord,
 }
@@ -47,7 +51,11 @@ enum LastWord {
     /// Nothing: the store did not take it.
     None,
     /// That the edge with this lease runs it.
-    RunBy(LeaseName, Revision),
+    RunBy {
+        edge: LeaseName,
+        revision: Revision,
+        _held: HeldClaim,
+    },
     /// That another edge has answered.
     Answered,
 }
@@ -87,6 +95,7 @@ impl PostedCall {
             to,
             lost,
             names: calls.edge_lease.names(),
+            losses: calls.posted_claims.losses(),
             refreshes_at: Instant::now(),
             word: LastWord::None,
         };
@@ -108,18 +117,24 @@ impl PostedCall {
                         return;
                     }
                 }
+                Ok(()) = self.losses.changed() => return,
                 () = sleep_until(self.refreshes_at) => return,
             }
         }
     }
 
     fn is_run_by(&self, name: &LeaseName) -> bool {
-        matches!(&self.word, LastWord::RunBy(edge, _) if edge == name)
+        matches!(&self.word, LastWord::RunBy { edge, .. } if edge == name)
     }
 
     /// Says so, unless another edge has answered by now.
     pub(crate) async fn say(&mut self) {
-        if let Err(error) = self.try_to_say().await {
+        let Err(error) = self.try_to_say().await else {
+            return;
+        };
+        if let PostedCallError::Records(RecordsError::NoRoom { .. }) = error {
+            warn!(%error, session = %self.name.session, "another edge cannot know of a posted call");
+        } else {
             debug!(%error, session = %self.name.session, "another edge may not know of a posted call");
         }
     }
@@ -132,13 +147,24 @@ impl PostedCall {
             to: self.to.name(),
             lost: String::from_utf8_lossy(&self.lost).into_owned(),
         };
-        let last = match &self.word {
-            LastWord::RunBy(_, revision) => Some(*revision),
-            LastWord::None | LastWord::Answered => None,
+        let (last, _turn) = match &self.word {
+            // All calls of this edge may have to say it at once.
+            LastWord::RunBy { revision, .. } => (
+                Some(*revision),
+                self.calls.edge_lease.claims.acquire().await.ok(),
+            ),
+            LastWord::None | LastWord::Answered => (None, None),
         };
         let claim = self.calls.posted.claim(&self.name, &state, last);
         self.word = match timeout(CALL_DEADLINE, claim).await?? {
-            PostedCallClaim::Own(revision) => LastWord::RunBy(edge, revision),
+            PostedCallClaim::Own(revision) => {
+                let _held = self.calls.posted_claims.hold(self.name.clone());
+                LastWord::RunBy {
+                    edge,
+                    revision,
+                    _held,
+                }
+            }
             PostedCallClaim::Answered => LastWord::Answered,
         };
         self.refreshes_at = Instant::now() + CALL_REFRESH;
@@ -153,8 +179,8 @@ impl PostedCall {
             match &self.word {
                 LastWord::None => return true,
                 LastWord::Answered => return false,
-                LastWord::RunBy(edge, _) if self.calls.edge_lease.holds(edge) => return true,
-                LastWord::RunBy(..) => {}
+                LastWord::RunBy { edge, .. } if self.calls.edge_lease.holds(edge) => return true,
+                LastWord::RunBy { .. } => {}
             }
             if let Err(error) = self.try_to_say().await
                 && !may_try_again(&error, until, closed).await
@@ -167,7 +193,7 @@ impl PostedCall {
     /// Says that the call has ended, after its answer is stored. While the store does not answer, it tries again until
     /// `closed`, as for the answer itself.
     pub(crate) async fn end(self, closed: &CancellationToken) {
-        let LastWord::RunBy(_, revision) = self.word else {
+        let LastWord::RunBy { revision, .. } = self.word else {
             return;
         };
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;

@@ -73,6 +73,9 @@ impl BackgroundTasks<'_> {
         let leasing = async move { calls.edge_lease.keep(stop).await };
         lifecycle.spawn_until_closed("edge-call-lease", ends_process, leasing);
         let (calls, stop) = (Arc::clone(&edge.calls), closed());
+        let claiming = async move { calls.keep_posted_claims(stop).await };
+        lifecycle.spawn_until_closed("edge-posted-claims", ends_process, claiming);
+        let (calls, stop) = (Arc::clone(&edge.calls), closed());
         let looking = async move { calls.watched.run(stop).await };
         lifecycle.spawn_until_closed("edge-call-owners", ends_process, looking);
         let (wheel, stop) = (Arc::clone(&edge.wheel), closed());

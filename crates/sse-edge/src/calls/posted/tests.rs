@@ -48,7 +48,7 @@ impl World {
             id: PostedCallId::new(id).unwrap(),
         };
         let call = PostedCall::begin(edge, name, answer).await;
-        assert!(matches!(call.word, LastWord::RunBy(..)), "{call:?}");
+        assert!(matches!(call.word, LastWord::RunBy { .. }), "{call:?}");
         call
     }
 
@@ -133,4 +133,34 @@ async fn a_call_that_goes_on_says_so_again_in_time_and_once_the_store_takes_it()
     closed.cancel();
     keeping.await.unwrap();
     ticking.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_whose_records_the_store_has_lost_say_so_again_at_the_next_look() {
+    let world = World::new();
+    let (edge, closed) = (world.edge(), CancellationToken::new());
+    let mut calls = vec![
+        world.begin(&edge, "one").await,
+        world.begin(&edge, "two").await,
+    ];
+    let over = world.begin(&edge, "over").await;
+    over.end(&closed).await;
+    let looking = tokio::spawn({
+        let (edge, closed) = (Arc::clone(&edge), closed.clone());
+        async move { edge.keep_posted_claims(closed).await }
+    });
+    sleep(CALL_LEASE / 2).await;
+    assert!(calls[0].is_due().now_or_never().is_none(), "they are there");
+    // For the store only.
+    world.clock.advance(Duration::from_secs(2 * 3600));
+    assert!(world.open(&edge).await.is_empty());
+    let began = Instant::now();
+    for call in &mut calls {
+        call.is_due().await;
+        call.say().await;
+    }
+    assert!(began.elapsed() <= CALL_LEASE / 3, "{:?}", began.elapsed());
+    assert_eq!(world.open(&edge).await.len(), 2);
+    closed.cancel();
+    looking.await.unwrap();
 }
