@@ -111,7 +111,7 @@ impl PostedCallRecords {
             ttl: TIME_TO_LIVE,
         };
         if let Some(last) = last
-            && let Some(revision) = self.replace(&record, last).await?
+            && let Some(revision) = self.claim_again(&record, last).await?
         {
             return Ok(PostedCallClaim::Own(revision));
         }
@@ -127,22 +127,29 @@ impl PostedCallRecords {
         let is_stored = found.state == record.state;
         let revision = match is_stored {
             true => Some(found.revision),
-            false => self.replace(&record, found.revision).await?,
+            false => self.claim_again(&record, found.revision).await?,
         };
         Ok(revision.map_or(PostedCallClaim::Answered, PostedCallClaim::Own))
     }
 
-    /// `None` if the store has another revision, or no record.
-    async fn replace(
+    async fn claim_again(
         &self,
         record: &NewRecord,
         last: Revision,
     ) -> Result<Option<Revision>, RecordsError> {
         let (state, life) = (record.state.clone(), RecordLife::For(record.ttl));
-        let replaced = self
-            .records
-            .replace(&record.key, state, last, life, LIMITS)
-            .await;
+        self.replace(&record.key, state, last, life).await
+    }
+
+    /// `None` if the store has another revision, or no record.
+    async fn replace(
+        &self,
+        key: &RecordKey,
+        state: Bytes,
+        last: Revision,
+        life: RecordLife,
+    ) -> Result<Option<Revision>, RecordsError> {
+        let replaced = self.records.replace(key, state, last, life, LIMITS).await;
         match replaced {
             Ok(revision) => Ok(Some(revision)),
             Err(RecordsError::Missing | RecordsError::Conflict { .. }) => Ok(None),
@@ -207,13 +214,9 @@ impl PostedCallRecords {
             true => ANSWERED_TIME_TO_LIVE,
             false => TIME_TO_LIVE,
         });
-        let (key, state) = (name.key(), encode(None));
-        let ended = self.records.replace(&key, state, last, life, LIMITS);
-        match ended.await {
-            // Another edge claimed or ended it meanwhile, or an earlier attempt did.
-            Ok(_) | Err(RecordsError::Missing | RecordsError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        // Nothing to do if another edge claimed or ended it meanwhile, or an earlier attempt did.
+        self.replace(&name.key(), encode(None), last, life).await?;
+        Ok(())
     }
 }
 

@@ -197,19 +197,22 @@ impl PostedCall {
             return;
         };
         let until = Instant::now() + CALL_OUTCOME_PATIENCE;
-        loop {
-            let end = self.calls.posted.end(&self.name, revision, true);
-            let ended: Result<(), PostedCallError> = match timeout(CALL_DEADLINE, end).await {
-                Ok(ended) => ended.map_err(Into::into),
-                Err(elapsed) => Err(elapsed.into()),
-            };
-            let Err(error) = ended else {
-                return;
-            };
-            if !may_try_again(&error, until, closed).await {
-                return;
-            }
-        }
+        while let Err(error) = self.calls.end_posted(&self.name, revision, true).await
+            && may_try_again(&error, until, closed).await
+        {}
+    }
+}
+
+impl Calls {
+    /// Says that a posted call has ended: by its own edge, or in the place of that.
+    pub(super) async fn end_posted(
+        &self,
+        name: &PostedCallName,
+        last: Revision,
+        by_its_edge: bool,
+    ) -> Result<(), PostedCallError> {
+        let end = self.posted.end(name, last, by_its_edge);
+        Ok(timeout(CALL_DEADLINE, end).await??)
     }
 }
 

@@ -177,11 +177,8 @@ impl PostedWatch {
             if !is_here {
                 self.sessions.announce_mail(session, to).await;
             }
-            let end = self.calls.posted.end(&call.name, call.revision, false);
-            timeout(CALL_DEADLINE, end)
-                .await
-                .map_err(PostedCallError::from)?
-                .map_err(PostedCallError::from)?;
+            let ended = self.calls.end_posted(&call.name, call.revision, false);
+            ended.await?;
         }
         Ok(())
     }
